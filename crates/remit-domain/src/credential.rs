@@ -1,0 +1,131 @@
+//! What agents and people prove themselves with. Secrets are never here: only public keys, thumbprints and digests.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{AgentId, CredentialId, DelegationId, Kind, Noun, PersonId, RunId, Timestamp, WorkflowId};
+
+/// A public key an agent authenticates with (RFC 7523, `private_key_jwt`). Its id is its thumbprint, so that one key
+/// can never belong to two agents and a removed key never returns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentKey {
+    /// RFC 7638 thumbprint, base64url.
+    pub thumbprint: String,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// The public JWK (RFC 7517).
+    pub jwk: Value,
+    /// When it was added.
+    pub created: Timestamp,
+    /// When it was removed; a removed key proves nothing.
+    pub removed: Option<Timestamp>,
+}
+
+impl Noun for AgentKey {
+    const KIND: Kind = Kind::AgentKey;
+    fn key(&self) -> String {
+        self.thumbprint.clone()
+    }
+    fn parent(&self) -> Option<String> {
+        Some(self.agent.to_string())
+    }
+    fn state(&self) -> &'static str {
+        if self.removed.is_some() { "removed" } else { "active" }
+    }
+}
+
+/// An access token that was issued: its claims, never the token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Its id and `jti`.
+    pub id: CredentialId,
+    /// Which agent holds it.
+    pub agent: AgentId,
+    /// For which workflow.
+    pub workflow: WorkflowId,
+    /// For which run.
+    pub run: RunId,
+    /// The person it acts for.
+    pub person: Option<PersonId>,
+    /// The last link of its chain.
+    pub delegation: Option<DelegationId>,
+    /// Thumbprint of the key that asked for it.
+    pub thumbprint: String,
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+impl Noun for Token {
+    const KIND: Kind = Kind::Token;
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn parent(&self) -> Option<String> {
+        Some(self.run.to_string())
+    }
+    fn state(&self) -> &'static str {
+        if self.revoked.is_some() { "revoked" } else { "active" }
+    }
+}
+
+/// A person's API token: kept as a SHA-256 digest, expiring, never accepted as a subject token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonToken {
+    /// SHA-256 of the token, hex.
+    pub digest: String,
+    /// Whose it is.
+    pub person: PersonId,
+    /// What the person calls it.
+    pub label: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+impl Noun for PersonToken {
+    const KIND: Kind = Kind::PersonToken;
+    fn key(&self) -> String {
+        self.digest.clone()
+    }
+    fn parent(&self) -> Option<String> {
+        Some(self.person.to_string())
+    }
+    fn state(&self) -> &'static str {
+        if self.revoked.is_some() { "revoked" } else { "active" }
+    }
+}
+
+/// A single-use link with which a person makes their own API token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// SHA-256 of the code, hex.
+    pub digest: String,
+    /// For whom.
+    pub person: PersonId,
+    /// Who made the link: they cannot approve what this person asks for, nor the reverse.
+    pub created_by: Option<PersonId>,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// When it was used.
+    pub used: Option<Timestamp>,
+}
+
+impl Noun for Enrolment {
+    const KIND: Kind = Kind::Enrolment;
+    fn key(&self) -> String {
+        self.digest.clone()
+    }
+    fn parent(&self) -> Option<String> {
+        Some(self.person.to_string())
+    }
+    fn state(&self) -> &'static str {
+        if self.used.is_some() { "used" } else { "active" }
+    }
+}

@@ -1,0 +1,178 @@
+//! Events: what happened, on its way to becoming a ledger entry.
+//!
+//! `facts` go into the leaf in clear and therefore hold only opaque ids, hashes, codes and numbers; `content` is
+//! committed to and kept sealed (invariant 9).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{AgentId, DecisionId, Principal, RunId, Timestamp};
+
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// What happened, past tense; a wire word, never renamed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+        #[expect(missing_docs, reason = "each variant is the event of the same name")]
+        pub enum EventKind {
+            $($(#[$doc])* #[serde(rename = $word)] $name,)*
+        }
+
+        impl EventKind {
+            /// Every kind of event.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The kind as its stable word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    OrganizationCreated = "organization.created",
+    OrganizationChanged = "organization.changed",
+    TeamCreated = "team.created",
+    TeamChanged = "team.changed",
+    PersonCreated = "person.created",
+    PersonChanged = "person.changed",
+    PersonLeft = "person.left",
+    PersonEnrolled = "person.enrolled",
+    PersonTokenCreated = "person_token.created",
+    PersonTokenRevoked = "person_token.revoked",
+    SystemCreated = "system.created",
+    SystemChanged = "system.changed",
+    AgentRegistered = "agent.registered",
+    AgentChanged = "agent.changed",
+    AgentActivated = "agent.activated",
+    AgentSuspended = "agent.suspended",
+    AgentQuarantined = "agent.quarantined",
+    AgentRetired = "agent.retired",
+    AgentTransferred = "agent.transferred",
+    AgentKeyAdded = "agent_key.added",
+    AgentKeyRemoved = "agent_key.removed",
+    WorkflowCreated = "workflow.created",
+    WorkflowChanged = "workflow.changed",
+    GrantAdded = "grant.added",
+    GrantRevoked = "grant.revoked",
+    UpstreamCreated = "upstream.created",
+    UpstreamChanged = "upstream.changed",
+    UpstreamSynced = "upstream.synced",
+    ToolFound = "tool.found",
+    ToolClassified = "tool.classified",
+    ToolChanged = "tool.changed",
+    ToolApproved = "tool.approved",
+    ToolDisabled = "tool.disabled",
+    PolicySetChanged = "policy_set.changed",
+    DelegationGranted = "delegation.granted",
+    DelegationRevoked = "delegation.revoked",
+    TokenIssued = "token.issued",
+    TokenExchanged = "token.exchanged",
+    TokenRevoked = "token.revoked",
+    AuthenticationRefused = "authentication.refused",
+    RunStarted = "run.started",
+    RunEnded = "run.ended",
+    CallDecided = "call.decided",
+    CallRefused = "call.refused",
+    CallCompleted = "call.completed",
+    CallGap = "call.gap",
+    RefusalsCounted = "refusals.counted",
+    ApprovalRequested = "approval.requested",
+    ApprovalDecided = "approval.decided",
+    ApprovalSettled = "approval.settled",
+    Contained = "containment.contained",
+    ContainmentCertified = "containment.certified",
+    ContainmentLifted = "containment.lifted",
+    FindingOpened = "finding.opened",
+    FindingClosed = "finding.closed",
+    SigningKeyCreated = "signing_key.created",
+    ContentShredded = "content.shredded",
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// What.
+    pub kind: EventKind,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: Principal,
+    /// The record it happened to (an id); absent for events about nothing else than their refs.
+    pub subject: Option<String>,
+    /// The agent it concerns.
+    pub agent: Option<AgentId>,
+    /// The run it concerns.
+    pub run: Option<RunId>,
+    /// The decision it concerns.
+    pub decision: Option<DecisionId>,
+    /// Opaque ids, hashes, codes and numbers; in the leaf, in clear.
+    pub facts: BTreeMap<String, Value>,
+    /// Everything that names, describes or quotes: committed to, kept sealed.
+    pub content: BTreeMap<String, Value>,
+    /// Whose destruction key seals the content: a run, person, agent or the organization itself.
+    pub shred_scope: String,
+}
+
+impl Event {
+    /// An event with nothing but kind, time and actor, sealed under the organization's own scope.
+    pub fn new(kind: EventKind, at: Timestamp, actor: Principal) -> Self {
+        Self {
+            kind,
+            at,
+            actor,
+            subject: None,
+            agent: None,
+            run: None,
+            decision: None,
+            facts: BTreeMap::new(),
+            content: BTreeMap::new(),
+            shred_scope: "organization".to_owned(),
+        }
+    }
+
+    /// With the record it happened to.
+    #[must_use]
+    pub fn about(mut self, subject: impl ToString) -> Self {
+        self.subject = Some(subject.to_string());
+        self
+    }
+
+    /// With the agent it concerns.
+    #[must_use]
+    pub fn agent(mut self, agent: &AgentId) -> Self {
+        self.agent = Some(agent.clone());
+        self
+    }
+
+    /// With the run it concerns; its content is sealed under the run's scope.
+    #[must_use]
+    pub fn run(mut self, run: &RunId) -> Self {
+        self.run = Some(run.clone());
+        self.shred_scope = run.to_string();
+        self
+    }
+
+    /// With the decision it concerns.
+    #[must_use]
+    pub fn decision(mut self, decision: &DecisionId) -> Self {
+        self.decision = Some(decision.clone());
+        self
+    }
+
+    /// With a fact in clear: an opaque id, a hash, a code or a number.
+    #[must_use]
+    pub fn fact(mut self, name: &str, value: impl Serialize) -> Self {
+        self.facts.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
+        self
+    }
+
+    /// With sealed content.
+    #[must_use]
+    pub fn content(mut self, name: &str, value: impl Serialize) -> Self {
+        self.content.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
+        self
+    }
+}

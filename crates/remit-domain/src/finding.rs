@@ -1,0 +1,70 @@
+//! Findings: what a person should look at.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FindingId, Kind, Noun, Timestamp};
+
+/// What sort of thing it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant is the finding of the same name")]
+pub enum FindingKind {
+    SelfActivated,
+    Orphan,
+    StandingAccess,
+    SharedKey,
+    CallAfterRunEnd,
+    ToolChanged,
+    PolicyError,
+    UnreportedOutcome,
+    Stale,
+}
+
+impl FindingKind {
+    /// The kind as its stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SelfActivated => "self_activated",
+            Self::Orphan => "orphan",
+            Self::StandingAccess => "standing_access",
+            Self::SharedKey => "shared_key",
+            Self::CallAfterRunEnd => "call_after_run_end",
+            Self::ToolChanged => "tool_changed",
+            Self::PolicyError => "policy_error",
+            Self::UnreportedOutcome => "unreported_outcome",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+/// Something a person should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its id.
+    pub id: FindingId,
+    /// What sort.
+    pub kind: FindingKind,
+    /// What it is about (an id); one open finding per (kind, subject).
+    pub subject: String,
+    /// One line for people.
+    pub text: String,
+    /// When it was first seen.
+    pub opened: Timestamp,
+    /// How often it was seen.
+    pub seen: u32,
+    /// When it was settled.
+    pub closed: Option<Timestamp>,
+}
+
+impl Noun for Finding {
+    const KIND: Kind = Kind::Finding;
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn parent(&self) -> Option<String> {
+        Some(self.subject.clone())
+    }
+    fn state(&self) -> &'static str {
+        if self.closed.is_some() { "closed" } else { "open" }
+    }
+}

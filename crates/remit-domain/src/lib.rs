@@ -1,0 +1,55 @@
+//! The nouns of Remit: what exists, and which change of state is legal.
+//!
+//! Pure values only: no IO, no clock, no randomness. Time and entropy arrive as arguments. Nothing here knows a
+//! database, a wire protocol or a policy language. Start at [`agent`], [`run`] and [`authority`].
+
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "tests"
+    )
+)]
+
+pub mod agent;
+pub mod approval;
+pub mod authority;
+pub mod bounds;
+pub mod containment;
+pub mod credential;
+pub mod delegation;
+pub mod event;
+pub mod finding;
+pub mod id;
+pub mod limits;
+pub mod name;
+pub mod noun;
+pub mod organization;
+pub mod person;
+pub mod principal;
+pub mod refusal;
+pub mod registry;
+pub mod run;
+pub mod system;
+pub mod time;
+pub mod tool;
+pub mod upstream;
+pub mod workflow;
+
+pub use agent::Agent;
+pub use id::*;
+pub use noun::{Kind, Noun};
+pub use organization::{Organization, Separation, Team};
+pub use person::{Person, Role};
+pub use principal::Principal;
+pub use refusal::{Refusal, RefusalCode};
+pub use registry::Registry;
+pub use run::Run;
+pub use time::Timestamp;
+pub use tool::Tool;
+pub use upstream::Upstream;
+pub use workflow::Workflow;

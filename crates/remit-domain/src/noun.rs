@@ -1,0 +1,114 @@
+//! What every stored noun has in common: a kind, an id, and the few values that a store indexes.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The kind of a stored record. The text is a wire word and a column value: never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant is the noun of the same name")]
+pub enum Kind {
+    Organization,
+    Team,
+    Person,
+    System,
+    Agent,
+    AgentKey,
+    Workflow,
+    Upstream,
+    Tool,
+    Run,
+    Delegation,
+    Token,
+    PersonToken,
+    Enrolment,
+    Approval,
+    Containment,
+    Finding,
+    PolicySet,
+    SigningKey,
+    ShredKey,
+    Setting,
+}
+
+impl Kind {
+    /// The kind as its stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Team => "team",
+            Self::Person => "person",
+            Self::System => "system",
+            Self::Agent => "agent",
+            Self::AgentKey => "agent_key",
+            Self::Workflow => "workflow",
+            Self::Upstream => "upstream",
+            Self::Tool => "tool",
+            Self::Run => "run",
+            Self::Delegation => "delegation",
+            Self::Token => "token",
+            Self::PersonToken => "person_token",
+            Self::Enrolment => "enrolment",
+            Self::Approval => "approval",
+            Self::Containment => "containment",
+            Self::Finding => "finding",
+            Self::PolicySet => "policy_set",
+            Self::SigningKey => "signing_key",
+            Self::ShredKey => "shred_key",
+            Self::Setting => "setting",
+        }
+    }
+
+    /// Every kind, in a fixed order.
+    pub const ALL: [Self; 21] = [
+        Self::Organization,
+        Self::Team,
+        Self::Person,
+        Self::System,
+        Self::Agent,
+        Self::AgentKey,
+        Self::Workflow,
+        Self::Upstream,
+        Self::Tool,
+        Self::Run,
+        Self::Delegation,
+        Self::Token,
+        Self::PersonToken,
+        Self::Enrolment,
+        Self::Approval,
+        Self::Containment,
+        Self::Finding,
+        Self::PolicySet,
+        Self::SigningKey,
+        Self::ShredKey,
+        Self::Setting,
+    ];
+
+    /// The kind of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// A value that a store keeps as one record, with an id, a revision and a few indexed words.
+pub trait Noun: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// The kind of record.
+    const KIND: Kind;
+
+    /// The record's id, unique within (organization, kind), never reused.
+    fn key(&self) -> String;
+
+    /// The name it is also found by, unique within (organization, kind) and never reused, retired ones included.
+    fn name(&self) -> Option<String> {
+        None
+    }
+
+    /// The record this one belongs to (the agent of a workflow, the run of an approval), for listing.
+    fn parent(&self) -> Option<String> {
+        None
+    }
+
+    /// The word of its state, for listing.
+    fn state(&self) -> &'static str {
+        "active"
+    }
+}

@@ -1,0 +1,105 @@
+//! People: the only principals that can be answerable, approve, or change anything.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Kind, Noun, PersonId, TeamId, Timestamp, name::Email, name::Name};
+
+/// What a person may do in their organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Changes the registry, roles and settings.
+    Admin,
+    /// Contains and lifts.
+    Responder,
+    /// Decides approvals addressed to the role.
+    Approver,
+    /// Decides access reviews.
+    Reviewer,
+    /// Reads everything, ledger included; changes nothing.
+    Auditor,
+    /// Registers and sees their own agents.
+    Developer,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 6] =
+        [Self::Admin, Self::Responder, Self::Approver, Self::Reviewer, Self::Auditor, Self::Developer];
+
+    /// The role as its stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Responder => "responder",
+            Self::Approver => "approver",
+            Self::Reviewer => "reviewer",
+            Self::Auditor => "auditor",
+            Self::Developer => "developer",
+        }
+    }
+}
+
+/// Whether a person is still here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PersonState {
+    /// Present.
+    Active,
+    /// Departed: every delegation of theirs ended at `at`.
+    Left {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A human principal (SCIM User, RFC 7643 section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Opaque id: the only thing of a person that a ledger leaf carries.
+    pub id: PersonId,
+    /// Address, unique in the organization.
+    pub email: Email,
+    /// How to call them.
+    pub display_name: String,
+    /// Teams they belong to.
+    pub teams: BTreeSet<TeamId>,
+    /// Roles in the organization.
+    pub roles: BTreeSet<Role>,
+    /// Scopes that tools may require of the person an agent acts for.
+    pub entitlements: BTreeSet<Name>,
+    /// Their manager, for approvals.
+    pub manager: Option<PersonId>,
+    /// Who created or enrolled them: such a person's requests they cannot approve for each other.
+    pub created_by: Option<PersonId>,
+    /// Present or departed.
+    #[serde(flatten)]
+    pub state: PersonState,
+}
+
+impl Person {
+    /// Whether the person is still here.
+    pub fn is_active(&self) -> bool {
+        self.state == PersonState::Active
+    }
+
+    /// Whether the person is here and holds `role`.
+    pub fn holds(&self, role: Role) -> bool {
+        self.is_active() && self.roles.contains(&role)
+    }
+}
+
+impl Noun for Person {
+    const KIND: Kind = Kind::Person;
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn name(&self) -> Option<String> {
+        Some(self.email.to_string())
+    }
+    fn state(&self) -> &'static str {
+        if self.is_active() { "active" } else { "left" }
+    }
+}

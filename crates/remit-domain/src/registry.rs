@@ -1,0 +1,239 @@
+//! The registry of one organization as it is now, in memory: what `resolve` looks at, once, for each call.
+//!
+//! Values are shared; taking what a call needs copies pointers. Ended runs, revoked delegations and settled approvals
+//! are dropped: whoever asks for one that is not here reads the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::containment::{Containment, Target};
+use crate::credential::AgentKey;
+use crate::delegation::{Delegation, DelegationState};
+use crate::organization::Team;
+use crate::run::RunState;
+use crate::system::System;
+use crate::tool::ToolRef;
+use crate::upstream::UpstreamName;
+use crate::{
+    Agent, AgentId, ContainmentId, DelegationId, Kind, Noun, OrgId, Organization, Person, PersonId, Run, RunId, SystemId,
+    TeamId, Tool, Upstream, Workflow, WorkflowId,
+};
+
+/// A record whose body is not what its kind says: the store is inconsistent, and nothing is decided on it.
+#[derive(Debug, thiserror::Error)]
+#[error("record {kind} `{key}` cannot be read; restore it from a backup")]
+pub struct UnreadableRecord {
+    kind: &'static str,
+    key: String,
+    #[source]
+    source: serde_json::Error,
+}
+
+/// The registry of one organization.
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// Containment epoch it was read at.
+    pub epoch: u64,
+    /// The organization itself.
+    pub organization: Option<Arc<Organization>>,
+    /// Teams.
+    pub teams: HashMap<TeamId, Arc<Team>>,
+    /// People, departed ones included.
+    pub people: HashMap<PersonId, Arc<Person>>,
+    /// Systems.
+    pub systems: HashMap<SystemId, Arc<System>>,
+    /// Agents in every state.
+    pub agents: HashMap<AgentId, Arc<Agent>>,
+    /// Keys in every state, by thumbprint.
+    pub keys: HashMap<String, Arc<AgentKey>>,
+    /// Workflows.
+    pub workflows: HashMap<WorkflowId, Arc<Workflow>>,
+    /// Upstreams.
+    pub upstreams: HashMap<UpstreamName, Arc<Upstream>>,
+    /// Tools.
+    pub tools: HashMap<ToolRef, Arc<Tool>>,
+    /// Runs that have not ended.
+    pub runs: HashMap<RunId, Arc<Run>>,
+    /// Delegations that were not revoked.
+    pub delegations: HashMap<DelegationId, Arc<Delegation>>,
+    /// Containments that were not lifted.
+    pub containments: HashMap<ContainmentId, Arc<Containment>>,
+    /// Revision of each record that `apply` saw, for content-addressed facts and ETags.
+    revisions: HashMap<(Kind, String), u64>,
+    names: HashMap<(Kind, String), String>,
+}
+
+impl Registry {
+    /// Takes in one record as it is now.
+    ///
+    /// # Errors
+    /// [`UnreadableRecord`] when the body is not of its kind; the registry is unchanged then.
+    pub fn apply(&mut self, kind: Kind, key: &str, revision: u64, body: &Value) -> Result<(), UnreadableRecord> {
+        let parsed = |source| UnreadableRecord { kind: kind.as_str(), key: key.to_owned(), source };
+        if self.revisions.get(&(kind, key.to_owned())).is_some_and(|seen| *seen >= revision) {
+            return Ok(());
+        }
+        match kind {
+            Kind::Organization => self.organization = Some(read(body).map_err(parsed)?),
+            Kind::Team => self.take(body, |r, t: Arc<Team>| r.teams.insert(t.id.clone(), t).is_some()).map_err(parsed)?,
+            Kind::Person => self.take(body, |r, p: Arc<Person>| r.people.insert(p.id.clone(), p).is_some()).map_err(parsed)?,
+            Kind::System => self.take(body, |r, s: Arc<System>| r.systems.insert(s.id.clone(), s).is_some()).map_err(parsed)?,
+            Kind::Agent => self.take(body, |r, a: Arc<Agent>| r.agents.insert(a.id.clone(), a).is_some()).map_err(parsed)?,
+            Kind::AgentKey => {
+                self.take(body, |r, k: Arc<AgentKey>| r.keys.insert(k.thumbprint.clone(), k).is_some()).map_err(parsed)?;
+            }
+            Kind::Workflow => {
+                self.take(body, |r, w: Arc<Workflow>| r.workflows.insert(w.id.clone(), w).is_some()).map_err(parsed)?;
+            }
+            Kind::Upstream => {
+                self.take(body, |r, u: Arc<Upstream>| r.upstreams.insert(u.name.clone(), u).is_some()).map_err(parsed)?;
+            }
+            Kind::Tool => self.take(body, |r, t: Arc<Tool>| r.tools.insert(t.tool.clone(), t).is_some()).map_err(parsed)?,
+            Kind::Run => self.take(body, Self::take_run).map_err(parsed)?,
+            Kind::Delegation => self.take(body, Self::take_delegation).map_err(parsed)?,
+            Kind::Containment => self.take(body, Self::take_containment).map_err(parsed)?,
+            Kind::Token
+            | Kind::PersonToken
+            | Kind::Enrolment
+            | Kind::Approval
+            | Kind::Finding
+            | Kind::PolicySet
+            | Kind::SigningKey
+            | Kind::ShredKey
+            | Kind::Setting => return Ok(()),
+        }
+        self.revisions.insert((kind, key.to_owned()), revision);
+        Ok(())
+    }
+
+    fn take<N: Noun>(&mut self, body: &Value, put: impl FnOnce(&mut Self, Arc<N>) -> bool) -> Result<(), serde_json::Error> {
+        let noun: Arc<N> = read(body)?;
+        if let Some(name) = noun.name() {
+            self.names.insert((N::KIND, name), noun.key());
+        }
+        put(self, noun);
+        Ok(())
+    }
+
+    fn take_run(&mut self, run: Arc<Run>) -> bool {
+        if matches!(run.state, RunState::Ended { .. }) {
+            self.revisions.remove(&(Kind::Run, run.id.to_string()));
+            self.runs.remove(&run.id).is_some()
+        } else {
+            self.runs.insert(run.id.clone(), run).is_some()
+        }
+    }
+
+    fn take_delegation(&mut self, delegation: Arc<Delegation>) -> bool {
+        if delegation.state == DelegationState::Active {
+            self.delegations.insert(delegation.id.clone(), delegation).is_some()
+        } else {
+            self.delegations.remove(&delegation.id).is_some()
+        }
+    }
+
+    fn take_containment(&mut self, containment: Arc<Containment>) -> bool {
+        if containment.lifted.is_none() {
+            self.containments.insert(containment.id.clone(), containment).is_some()
+        } else {
+            self.containments.remove(&containment.id).is_some()
+        }
+    }
+
+    /// The revision of a record, where the registry has seen it.
+    pub fn revision(&self, kind: Kind, key: &str) -> Option<u64> {
+        self.revisions.get(&(kind, key.to_owned())).copied()
+    }
+
+    /// The organization's id, once its own record was applied.
+    pub fn org(&self) -> Option<&OrgId> {
+        self.organization.as_ref().map(|o| &o.id)
+    }
+
+    /// The key of the record of that kind and name.
+    pub fn key_of(&self, kind: Kind, name: &str) -> Option<&str> {
+        self.names.get(&(kind, name.to_owned())).map(String::as_str)
+    }
+
+    /// The agent of that name.
+    pub fn agent_named(&self, name: &str) -> Option<&Arc<Agent>> {
+        self.agents.get(&self.key_of(Kind::Agent, name)?.parse::<AgentId>().ok()?)
+    }
+
+    /// The person of that address.
+    pub fn person_named(&self, email: &str) -> Option<&Arc<Person>> {
+        self.people.get(&self.key_of(Kind::Person, email)?.parse::<PersonId>().ok()?)
+    }
+
+    /// The team of that name.
+    pub fn team_named(&self, name: &str) -> Option<&Arc<Team>> {
+        self.teams.get(&self.key_of(Kind::Team, name)?.parse::<TeamId>().ok()?)
+    }
+
+    /// The system of that name.
+    pub fn system_named(&self, name: &str) -> Option<&Arc<System>> {
+        self.systems.get(&self.key_of(Kind::System, name)?.parse::<SystemId>().ok()?)
+    }
+
+    /// The workflow of that name of an agent.
+    pub fn workflow_named(&self, agent: &AgentId, name: &str) -> Option<&Arc<Workflow>> {
+        let key = self.key_of(Kind::Workflow, &format!("{agent}/{name}"))?;
+        self.workflows.get(&key.parse::<WorkflowId>().ok()?)
+    }
+
+    /// The workflows of an agent, ordered by name.
+    pub fn workflows_of(&self, agent: &AgentId) -> Vec<&Arc<Workflow>> {
+        let mut found: Vec<_> = self.workflows.values().filter(|w| w.agent == *agent).collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found
+    }
+
+    /// The containment that holds any of these targets, where there is one.
+    pub fn containment_of(&self, targets: &[Target]) -> Option<&Arc<Containment>> {
+        if self.containments.is_empty() {
+            return None;
+        }
+        self.containments.values().find(|c| targets.contains(&c.target))
+    }
+}
+
+fn read<N: Noun>(body: &Value) -> Result<Arc<N>, serde_json::Error> {
+    N::deserialize(body).map(Arc::new)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    pub(crate) fn agent() -> Agent {
+        let per = PersonId::from_uuid(uuid::Uuid::nil());
+        serde_json::from_value(json!({
+            "id": AgentId::from_uuid(uuid::Uuid::nil()), "name": "support-triage", "owner": per, "sponsor": per,
+            "deputy": null, "responsible_team": null, "platform_team": null, "purpose": "", "business_process": "",
+            "model": "", "provider": "", "runtime": "", "environment": "production", "data_classes": [], "systems": [],
+            "expected_actions": [], "tier": 3, "review_cadence_days": 90, "next_review": null, "enforcement": "gateway",
+            "registered_by": per, "state": "draft", "state_reason": null
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_older_revision_never_overwrites_a_newer_one() {
+        let mut registry = Registry::default();
+        let draft = agent();
+        let active = draft.transition(crate::agent::AgentState::Active, None).unwrap();
+        let body = |a: &Agent| serde_json::to_value(a).unwrap();
+        registry.apply(Kind::Agent, draft.id.as_str(), 2, &body(&active)).unwrap();
+        registry.apply(Kind::Agent, draft.id.as_str(), 1, &body(&draft)).unwrap();
+        assert_eq!(registry.agent_named("support-triage").unwrap().state, crate::agent::AgentState::Active);
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_an_error_not_an_absence() {
+        let mut registry = Registry::default();
+        assert!(registry.apply(Kind::Agent, "x", 1, &json!({ "id": 1 })).is_err());
+    }
+}

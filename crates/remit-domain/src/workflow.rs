@@ -1,0 +1,78 @@
+//! Workflows: declared processes of an agent, each with its own access profile.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bounds::{Bounds, Cumulative};
+use crate::tool::{DataClass, ToolRef};
+use crate::{AgentId, GrantId, Kind, Noun, PersonId, Timestamp, WorkflowId, name::Name};
+
+/// A stored permission to call one tool within bounds, until it expires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Its id.
+    pub id: GrantId,
+    /// Which tool.
+    pub tool: ToolRef,
+    /// Bounds on its arguments.
+    #[serde(default)]
+    pub bounds: Bounds,
+    /// Cumulative limits.
+    #[serde(default)]
+    pub limits: Vec<Cumulative>,
+    /// When it ends; a grant without an end is standing access, which is a finding.
+    pub expires: Option<Timestamp>,
+    /// Who granted it.
+    pub granted_by: PersonId,
+    /// When.
+    pub granted_at: Timestamp,
+}
+
+/// A declared process of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workflow {
+    /// Its id.
+    pub id: WorkflowId,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// Its name, unique within the agent.
+    pub name: Name,
+    /// What it is for.
+    pub purpose: String,
+    /// Tools it may call.
+    pub grants: Vec<Grant>,
+    /// Data classes it may touch.
+    pub data_classes: BTreeSet<DataClass>,
+    /// Longest run, in seconds.
+    pub run_secs_max: i64,
+    /// Longest idle time of a run, in seconds.
+    pub run_idle_secs_max: i64,
+    /// Workflows a run may spawn, its own agent's or another's.
+    pub spawnable: BTreeSet<WorkflowId>,
+    /// Whether it is in use.
+    pub enabled: bool,
+}
+
+impl Workflow {
+    /// The grants of `tool` that have not expired at `now`.
+    pub fn grants_of<'a>(&'a self, tool: &'a ToolRef, now: Timestamp) -> impl Iterator<Item = &'a Grant> {
+        self.grants.iter().filter(move |g| g.tool == *tool && g.expires.is_none_or(|end| now < end))
+    }
+}
+
+impl Noun for Workflow {
+    const KIND: Kind = Kind::Workflow;
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn name(&self) -> Option<String> {
+        Some(format!("{}/{}", self.agent, self.name))
+    }
+    fn parent(&self) -> Option<String> {
+        Some(self.agent.to_string())
+    }
+    fn state(&self) -> &'static str {
+        if self.enabled { "active" } else { "disabled" }
+    }
+}
