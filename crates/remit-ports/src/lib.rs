@@ -1,0 +1,19 @@
+//! Ports: the traits for everything outside, with their contracts in prose.
+//!
+//! Services (floor 5) know these traits and never an adapter; adapters (floor 4) implement them and know no service.
+//! The feature `contract` holds the one test suite that every store has to pass.
+
+#![warn(missing_docs)]
+
+pub mod clock;
+pub mod store;
+pub mod upstreams;
+pub mod vault;
+
+#[cfg(feature = "contract")]
+pub mod contract;
+
+pub use clock::{Clock, Entropy};
+pub use store::Store;
+pub use upstreams::Upstreams;
+pub use vault::{Secrets, Vault};

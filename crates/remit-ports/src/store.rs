@@ -1,0 +1,122 @@
+//! The store: records, single-use keys, the ledger's entries, labels, limits and calls, in one unit of work.
+//!
+//! Every change of state and its ledger entries commit together or not at all. A commit is durable when it returns.
+
+mod admit;
+mod commit;
+mod error;
+mod ledger;
+
+use async_trait::async_trait;
+use remit_domain::{Kind, OrgId};
+use tokio::sync::broadcast;
+
+pub use admit::{Admit, AdmitError, Admitted, LabelState, OpenCall, Outcome, Reserve};
+pub use commit::{Blob, Commit, Committed, Expect, Filter, Once, Page, Put, Record};
+pub use error::StoreError;
+pub use ledger::{EntryFilter, StoredEntry, TreeAppend};
+
+/// What changed, for whoever keeps a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// In which organization.
+    pub org: OrgId,
+    /// Containment epoch after the change.
+    pub epoch: u64,
+    /// Which records; empty means: read everything again (the feed has lost its place).
+    pub keys: Vec<(Kind, String)>,
+}
+
+/// The store.
+///
+/// Contract, held by `contract::suite` against the fake, SQLite and PostgreSQL:
+/// - Nothing of one organization is ever returned for another.
+/// - Records are never deleted; ids and names are never reused, whatever the record's state.
+/// - `commit` and `admit` are atomic and durable; on any error nothing has changed.
+/// - Ledger indexes of an organization are 0, 1, 2 … without gaps, in commit order.
+/// - Not found is `Ok(None)`.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Every organization's own record, the operator's included.
+    async fn organizations(&self) -> Result<Vec<Record>, StoreError>;
+
+    /// One record.
+    async fn get(&self, org: &OrgId, kind: Kind, key: &str) -> Result<Option<Record>, StoreError>;
+
+    /// The record of that name.
+    async fn find(&self, org: &OrgId, kind: Kind, name: &str) -> Result<Option<Record>, StoreError>;
+
+    /// Records of a kind, ordered by key, a page at a time.
+    async fn list(&self, org: &OrgId, kind: Kind, filter: &Filter) -> Result<Page, StoreError>;
+
+    /// One change of state with its ledger entries.
+    ///
+    /// # Errors
+    /// `Conflict` when an expected revision has moved, `NameTaken`, `Replayed` when a single-use key was used,
+    /// `Unavailable` when it cannot be made durable. Nothing has changed then.
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
+
+    /// The one point of effect: checks the containment epoch and the label version, consumes the approval, reserves
+    /// limits, registers the call as in flight, and appends the decision. Many share one group commit.
+    ///
+    /// # Errors
+    /// [`AdmitError`]; nothing has changed then.
+    async fn admit(&self, admit: Admit) -> Result<Admitted, AdmitError>;
+
+    /// Queues an outcome: it rides with the next commit or goes within 50 ms, and is not awaited. Closes the open call.
+    ///
+    /// # Errors
+    /// `Unavailable` when the queue is full or closed: the call stays open and is reported as a gap.
+    fn outcome(&self, outcome: Outcome) -> Result<(), StoreError>;
+
+    /// Waits until every queued outcome is durable.
+    async fn flush(&self) -> Result<(), StoreError>;
+
+    /// Containment epoch of an organization.
+    async fn epoch(&self, org: &OrgId) -> Result<u64, StoreError>;
+
+    /// Calls without an outcome, oldest first, at most `limit`.
+    async fn open_calls(&self, org: &OrgId, limit: u32) -> Result<Vec<OpenCall>, StoreError>;
+
+    /// Labels of a scope (a root run, or an agent).
+    async fn labels(&self, org: &OrgId, scope: &str) -> Result<LabelState, StoreError>;
+
+    /// What is used of each counter, zero where none.
+    async fn counters(&self, org: &OrgId, keys: &[String]) -> Result<Vec<i64>, StoreError>;
+
+    /// Content-addressed bytes, by SHA-256 (hex).
+    async fn blob(&self, org: &OrgId, hash: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// How many entries an organization's ledger has.
+    async fn entry_count(&self, org: &OrgId) -> Result<u64, StoreError>;
+
+    /// Entries that match, ordered by index.
+    async fn entries(&self, org: &OrgId, filter: &EntryFilter) -> Result<Vec<StoredEntry>, StoreError>;
+
+    /// Stored tree hashes, from number `from` (in stored-hash order), at most `limit`.
+    async fn tree_hashes(&self, org: &OrgId, from: u64, limit: u32) -> Result<Vec<[u8; 32]>, StoreError>;
+
+    /// The newest signed checkpoint (size, note).
+    async fn checkpoint(&self, org: &OrgId) -> Result<Option<(u64, String)>, StoreError>;
+
+    /// Appends to the derived tree: compare-and-swap on the size of the newest checkpoint.
+    ///
+    /// # Errors
+    /// `Conflict` when another node has appended meanwhile.
+    async fn append_tree(&self, org: &OrgId, append: TreeAppend) -> Result<(), StoreError>;
+
+    /// Overwrites a shred key's record body with null, in the same transaction as `entry`: what it sealed is gone.
+    async fn shred(&self, org: &OrgId, scope: &str, commit: Commit) -> Result<Committed, StoreError>;
+
+    /// Changes, as they commit, from here and from other nodes.
+    fn changes(&self) -> broadcast::Receiver<Changed>;
+
+    /// Whether changes of other nodes arrive. `false` makes every decision refuse with `snapshot-stale`.
+    fn is_fresh(&self) -> bool;
+
+    /// One round trip, for readiness.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Ends: writes what is queued, then closes.
+    async fn close(&self);
+}

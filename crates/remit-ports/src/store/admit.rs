@@ -1,0 +1,139 @@
+//! The one point of effect, and what follows it.
+
+use std::collections::BTreeMap;
+
+use remit_domain::{AgentId, DecisionId, OrgId, RunId, Timestamp, tool::ToolRef};
+use remit_ledger::NewEntry;
+
+use super::{Blob, Put, StoreError};
+
+/// An amount to reserve on a counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserve {
+    /// Which counter: holds its span and what it counts by.
+    pub key: String,
+    /// How much (ten-thousandths for money, ones for counts), at least 0.
+    pub amount: i64,
+    /// The most that may be used, this amount included.
+    pub max: i64,
+    /// When the counter may be forgotten.
+    pub until: Timestamp,
+}
+
+/// One decision to record, and what it takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admit {
+    /// In which organization.
+    pub org: OrgId,
+    /// The decision, which is also the call.
+    pub decision: DecisionId,
+    /// Which agent.
+    pub agent: AgentId,
+    /// Which run.
+    pub run: RunId,
+    /// Which tool.
+    pub tool: ToolRef,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Containment epoch it was decided at.
+    pub epoch: u64,
+    /// Scope of the run's labels (its root run) and the version it was decided at.
+    pub labels: (String, u64),
+    /// Labels the call raises, on these scopes.
+    pub raise: Vec<(String, String)>,
+    /// Limits it reserves.
+    pub reserve: Vec<Reserve>,
+    /// Records it writes: the approval it consumes or asks for.
+    pub puts: Vec<Put>,
+    /// Content it refers to.
+    pub blobs: Vec<Blob>,
+    /// The decision's entry, and an approval's after it.
+    pub entries: Vec<NewEntry>,
+    /// Whether the call goes on: it is registered as in flight until its outcome. Which node sends it.
+    pub sends: Option<String>,
+}
+
+/// What an admission came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// Index of the decision's entry.
+    pub index: u64,
+    /// Version of the run's labels after it.
+    pub labels: u64,
+}
+
+/// Why a decision was not admitted. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdmitError {
+    /// Something was contained, ended or narrowed since it was decided: decide again.
+    #[error("the containment epoch is {0} now; decide again")]
+    EpochMoved(u64),
+    /// The run's labels have grown since it was decided: decide again.
+    #[error("the labels of the run have grown; decide again")]
+    LabelsMoved(LabelState),
+    /// A limit would be exceeded.
+    #[error("limit `{key}` would be exceeded: {used} of {max} used")]
+    LimitExceeded {
+        /// Which counter.
+        key: String,
+        /// Used before.
+        used: i64,
+        /// The most.
+        max: i64,
+    },
+    /// The store could not; an approval used meanwhile shows as `Conflict`.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Labels of a scope: they only grow, so that their number is their version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LabelState {
+    /// Each label, and when it was last raised.
+    pub labels: BTreeMap<String, Timestamp>,
+}
+
+impl LabelState {
+    /// The version: how many labels there are.
+    pub fn version(&self) -> u64 {
+        u64::try_from(self.labels.len()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// In which organization.
+    pub org: OrgId,
+    /// Which call.
+    pub decision: DecisionId,
+    /// When.
+    pub at: Timestamp,
+    /// Entries to append (the outcome, a finding).
+    pub entries: Vec<NewEntry>,
+    /// Labels it raises, on these scopes.
+    pub raise: Vec<(String, String)>,
+    /// Amounts to give back, by counter: on a proved failure.
+    pub release: Vec<(String, i64)>,
+    /// Records it writes (an approval that turned out ambiguous).
+    pub puts: Vec<Put>,
+}
+
+/// A call without an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCall {
+    /// Which call.
+    pub decision: DecisionId,
+    /// Index of its decision.
+    pub index: u64,
+    /// Which agent.
+    pub agent: AgentId,
+    /// Which run.
+    pub run: RunId,
+    /// Which tool.
+    pub tool: String,
+    /// Which node sent it.
+    pub node: String,
+    /// When it was decided.
+    pub at: Timestamp,
+}

@@ -1,0 +1,94 @@
+//! The governed servers, reached with canonical calls only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use remit_domain::{OrgId, RunId, Upstream};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// A brokered credential, for one call; the agent never sees it.
+#[derive(Debug, Clone, Default)]
+pub struct Lease {
+    /// Headers to add (name, value), for HTTP upstreams.
+    pub headers: Vec<(String, SecretString)>,
+    /// Variables to set at spawn, for stdio upstreams.
+    pub environment: Vec<(String, SecretString)>,
+}
+
+/// One request to an upstream.
+#[derive(Debug)]
+pub struct UpstreamRequest {
+    /// Whose request: processes and sessions are never shared between organizations.
+    pub org: OrgId,
+    /// Which server.
+    pub upstream: Arc<Upstream>,
+    /// Which run; none for what an administrator does (listing tools).
+    pub run: Option<RunId>,
+    /// MCP method, such as `tools/call`.
+    pub method: String,
+    /// Parameters, re-serialised by Remit: never received bytes.
+    pub params: Value,
+    /// The tool's input schema, for deriving `Mcp-Param-*` headers; null otherwise.
+    pub input_schema: Value,
+    /// The credential.
+    pub lease: Lease,
+    /// Fires when the caller left or the run was contained; the upstream is told and the connection closed.
+    pub cancel: CancellationToken,
+    /// Where the upstream's notifications for this request go (progress, log messages), parsed. A full channel slows the
+    /// upstream down rather than hold more.
+    pub notifications: Option<mpsc::Sender<Value>>,
+    /// How long to wait for the answer.
+    pub timeout: Duration,
+}
+
+/// Why an upstream gave no usable answer. The caller must know whether an effect may have happened.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum UpstreamError {
+    /// Nothing was sent: no effect is possible.
+    #[error("upstream cannot be reached: {0}")]
+    Unreachable(String),
+    /// It was sent and no answer came: an effect is possible, and nobody knows. Never resent.
+    #[error("the call was sent and no answer came: {0}")]
+    Ambiguous(String),
+    /// It was sent, then cancelled: an effect is possible.
+    #[error("the call was cancelled after it was sent")]
+    Cancelled,
+    /// It answered with something that is not MCP (wrong id, invalid JSON): an effect is possible.
+    #[error("upstream answered with something that is not MCP: {0}")]
+    Invalid(String),
+    /// Its answer is larger than Remit holds: an effect is possible.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// It answered with a JSON-RPC error.
+    #[error("upstream answered error {code}: {message}")]
+    Rpc {
+        /// JSON-RPC code.
+        code: i64,
+        /// Message, at most 2,000 characters.
+        message: String,
+        /// Data.
+        data: Option<Value>,
+    },
+}
+
+/// The governed servers.
+///
+/// Contract: a request is sent at most once. [`UpstreamError::Unreachable`] is returned only when no byte of the request can
+/// have been acted on. Dropping the future counts as cancelling. A process or stateful session is keyed by (organization,
+/// upstream, run) unless the upstream is stateless; it starts in a clean environment, and its whole process group ends with
+/// the run.
+#[async_trait]
+pub trait Upstreams: Send + Sync + 'static {
+    /// Sends one request and waits for its result.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], which says whether an effect is possible.
+    async fn request(&self, request: UpstreamRequest) -> Result<Value, UpstreamError>;
+
+    /// Ends every process and session of a run; returns the labels of those that ended (`stdio itsm pid 4711`).
+    async fn end_run(&self, org: &OrgId, run: &RunId) -> Vec<String>;
+}
