@@ -6,6 +6,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+/// The floor of the binary: nothing is above it.
+const FLOOR_MAX: u8 = 7;
+
 /// When a dependency is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -27,7 +30,7 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// Folder from the root, with `/`.
     pub(crate) folder: String,
-    /// 0 (formats) to 6 (the binary); none for what stands beside the house.
+    /// 0 (formats) to [`FLOOR_MAX`] (the binary); none for what stands beside the house.
     pub(crate) floor: Option<u8>,
     pub(crate) dependencies: Vec<Dependency>,
 }
@@ -88,8 +91,8 @@ fn package(value: &Value, root: &Path) -> Result<Package> {
             number
                 .as_u64()
                 .and_then(|n| u8::try_from(n).ok())
-                .filter(|n| *n <= 6)
-                .with_context(|| format!("{name}: the floor `{number}` is not 0 to 6"))?,
+                .filter(|n| *n <= FLOOR_MAX)
+                .with_context(|| format!("{name}: the floor `{number}` is not 0 to {FLOOR_MAX}"))?,
         ),
     };
     let dependencies = value
@@ -156,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_floor_outside_the_house_is_an_error() {
-        for floor in [json!(7), json!(-1), json!("0")] {
+        for floor in [json!(FLOOR_MAX + 1), json!(-1), json!("0")] {
             assert!(parse(&answer(floor), Path::new("/r")).is_err());
         }
     }

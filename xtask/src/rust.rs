@@ -29,6 +29,35 @@ pub(crate) fn paths(source: &str) -> Result<Vec<Named>> {
     Ok(found)
 }
 
+/// Names the modules that `source` declares for tests only, in files of their own: `#[cfg(test)] mod tests;`.
+///
+/// Nothing when `source` is not a sequence of Rust tokens.
+pub(crate) fn test_modules(source: &str) -> Vec<String> {
+    let Ok(stream) = TokenStream::from_str(source) else {
+        return Vec::new();
+    };
+    let trees: Vec<TokenTree> = stream.into_iter().collect();
+    let mut found = Vec::new();
+    let mut for_tests = false;
+    let mut rest = trees.as_slice();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match (first, after) {
+            (hash, [TokenTree::Group(attribute), ..]) if is_punct(hash, '#') => {
+                for_tests |= is_test_attribute(attribute);
+            }
+            (TokenTree::Ident(word), [TokenTree::Ident(name), end, ..])
+                if word == "mod" && for_tests && is_punct(end, ';') =>
+            {
+                found.push(name.to_string());
+            }
+            (end, _) if is_end_of_item(end) => for_tests = false,
+            _ => {}
+        }
+    }
+    found
+}
+
 fn collect(trees: &[TokenTree], found: &mut Vec<Named>) {
     let mut rest = trees;
     while let Some((first, after)) = rest.split_first() {
@@ -131,14 +160,17 @@ fn trees_outside_tests(stream: TokenStream) -> Vec<TokenTree> {
             kept.push(tree);
             continue;
         }
-        // The item ends with its body, or with a semicolon when it has none.
-        let ends = match &tree {
-            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
-            other => is_punct(other, ';'),
-        };
-        in_test_item = !ends;
+        in_test_item = !is_end_of_item(&tree);
     }
     kept
+}
+
+/// An item ends with its body, or with a semicolon when it has none.
+fn is_end_of_item(tree: &TokenTree) -> bool {
+    match tree {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+        other => is_punct(other, ';'),
+    }
 }
 
 /// `#[test]`, `#[cfg(test)]` and `#[cfg(all(test, ...))]`; not `#[cfg(any(test, ...))]`, which also builds outside tests.
@@ -206,6 +238,22 @@ mod tests {
         }
         assert!(names.contains(&"i::j".to_owned()));
         assert!(names.contains(&"o::p".to_owned()));
+    }
+
+    #[test]
+    fn modules_for_tests_are_named() {
+        let source = r#"
+            mod a;
+            #[cfg(test)]
+            #[expect(x, reason = "y")]
+            mod b;
+            #[cfg(test)]
+            mod c { mod inside; }
+            pub(crate) mod d;
+            #[cfg(test)]
+            pub(crate) mod e;
+        "#;
+        assert_eq!(test_modules(source), ["b", "e"]);
     }
 
     #[test]

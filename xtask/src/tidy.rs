@@ -28,7 +28,7 @@ use anyhow::{Result, bail};
 
 use crate::files::{self, TextFile};
 use crate::metadata::{self, Package};
-use crate::say;
+use crate::{rust, say};
 
 /// What the checks read.
 pub(crate) struct House<'a> {
@@ -37,15 +37,38 @@ pub(crate) struct House<'a> {
 }
 
 impl House<'_> {
-    /// The sources of a crate that are built into it: its `src`, without test modules in files of their own.
-    pub(crate) fn sources(&self, package: &Package) -> impl Iterator<Item = &TextFile> {
+    /// The sources of a crate that are built into it: its `src`, without modules declared for tests only.
+    pub(crate) fn sources(&self, package: &Package) -> Vec<&TextFile> {
         let folder = format!("{}/src/", package.folder);
-        self.files.iter().filter(move |file| {
-            file.extension() == "rs"
-                && file.path.strip_prefix(&folder).is_some_and(|below| {
-                    file.name() != "tests.rs" && !below.split('/').any(|part| part == "tests")
-                })
-        })
+        let in_crate = |f: &&TextFile| f.extension() == "rs" && f.path.starts_with(&folder);
+        let for_tests: Vec<String> = self
+            .files
+            .iter()
+            .filter(in_crate)
+            .flat_map(|file| {
+                let below = module_folder(&file.path);
+                let names = rust::test_modules(&file.text).into_iter();
+                names.map(move |name| format!("{below}/{name}"))
+            })
+            .collect();
+        let is_for_tests = |f: &&TextFile| {
+            for_tests.iter().any(|module| {
+                let rest = f.path.strip_prefix(module.as_str());
+                rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+            })
+        };
+        let sources = self.files.iter().filter(in_crate);
+        sources.filter(|file| !is_for_tests(file)).collect()
+    }
+}
+
+/// Where the modules that a file declares have their files: beside a crate's root, below any other.
+fn module_folder(path: &str) -> &str {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    if path.ends_with("/src/lib.rs") || path.ends_with("/src/main.rs") {
+        folder
+    } else {
+        path.strip_suffix(".rs").unwrap_or(path)
     }
 }
 

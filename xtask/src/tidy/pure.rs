@@ -132,6 +132,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_not_a_test_by_its_name() {
+        let packages = [package("remit-policy", 2, &[])];
+        let files = [
+            ("crates/remit-policy/src/lib.rs", "mod tests;"),
+            ("crates/remit-policy/src/tests.rs", "use std::fs::File;"),
+        ];
+        assert_eq!(on_files(check, &packages, &files).len(), 1);
+    }
+
+    #[test]
     fn test_files_and_higher_floors_are_free() {
         let packages = [
             package("remit-policy", 2, &[]),
@@ -139,7 +149,14 @@ mod tests {
         ];
         let source = "use std::fs::File;";
         let files = [
+            (
+                "crates/remit-policy/src/lib.rs",
+                "mod a; #[cfg(test)] mod support;",
+            ),
+            ("crates/remit-policy/src/a.rs", "#[cfg(test)] mod tests;"),
             ("crates/remit-policy/src/a/tests.rs", source),
+            ("crates/remit-policy/src/support.rs", source),
+            ("crates/remit-policy/src/support/clock.rs", source),
             ("crates/remit-policy/tests/it/main.rs", source),
             ("crates/remit-ports/src/lib.rs", source),
         ];
