@@ -1,0 +1,257 @@
+//! The token endpoint: requests of two grants, and the answer.
+//!
+//! Source: RFC 6749 §3.2, §4.4 and §5, RFC 8693 §2, RFC 8707 §2, RFC 7521 §4.2.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::scope::Scope;
+
+/// `grant_type` by which a client acts for itself (RFC 6749 §4.4.2).
+pub const GRANT_CLIENT_CREDENTIALS: &str = "client_credentials";
+/// `grant_type` of the token exchange (RFC 8693 §2.1).
+pub const GRANT_TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// `client_assertion_type` of a signed JWT (RFC 7523 §2.2).
+pub const CLIENT_ASSERTION_JWT_BEARER: &str =
+    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What kind of token a token is (RFC 8693 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenType {
+    /// An access token of this issuer.
+    AccessToken,
+    /// A JWT of another kind; here a delegation assertion.
+    Jwt,
+    /// An OpenID Connect ID token.
+    IdToken,
+    /// A refresh token.
+    RefreshToken,
+    /// A SAML 1.1 assertion.
+    Saml1,
+    /// A SAML 2.0 assertion.
+    Saml2,
+    /// An identity assertion authorization grant (draft-ietf-oauth-identity-assertion-authz-grant).
+    IdJag,
+    /// A transaction token (draft-ietf-oauth-transaction-tokens).
+    TxnToken,
+}
+
+impl TokenType {
+    const ALL: [Self; 8] = [
+        Self::AccessToken,
+        Self::Jwt,
+        Self::IdToken,
+        Self::RefreshToken,
+        Self::Saml1,
+        Self::Saml2,
+        Self::IdJag,
+        Self::TxnToken,
+    ];
+
+    /// The identifier on the wire.
+    #[must_use]
+    pub fn urn(self) -> &'static str {
+        match self {
+            Self::AccessToken => "urn:ietf:params:oauth:token-type:access_token",
+            Self::Jwt => "urn:ietf:params:oauth:token-type:jwt",
+            Self::IdToken => "urn:ietf:params:oauth:token-type:id_token",
+            Self::RefreshToken => "urn:ietf:params:oauth:token-type:refresh_token",
+            Self::Saml1 => "urn:ietf:params:oauth:token-type:saml1",
+            Self::Saml2 => "urn:ietf:params:oauth:token-type:saml2",
+            Self::IdJag => "urn:ietf:params:oauth:token-type:id-jag",
+            Self::TxnToken => "urn:ietf:params:oauth:token-type:txn_token",
+        }
+    }
+
+    /// The type of an identifier, if it is a known one.
+    #[must_use]
+    pub fn from_urn(urn: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.urn() == urn)
+    }
+}
+
+impl Serialize for TokenType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.urn())
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        Self::from_urn(&text).ok_or_else(|| serde::de::Error::custom("unknown token type"))
+    }
+}
+
+/// How the client authenticates: always by a signed assertion.
+#[derive(Debug, Clone)]
+pub struct ClientAuth {
+    /// The client, if it is said beside the assertion; must then be the assertion's (RFC 7521 §4.2).
+    pub client_id: Option<String>,
+    /// The assertion, not verified yet.
+    pub client_assertion: SecretString,
+}
+
+/// A request to the token endpoint, of known shape and within limits; nothing in it is verified.
+#[derive(Debug, Clone)]
+pub enum TokenRequest {
+    /// A client acts for itself.
+    ClientCredentials(ClientCredentials),
+    /// A client exchanges a token.
+    TokenExchange(Box<TokenExchange>),
+}
+
+/// RFC 6749 §4.4.2.
+#[derive(Debug, Clone)]
+pub struct ClientCredentials {
+    /// Who asks.
+    pub client: ClientAuth,
+    /// What is asked for; may be empty.
+    pub scope: Scope,
+    /// Where the token is to be good: absolute URIs without fragment, 0 to [`crate::limits::TARGETS_MAX`].
+    pub resource: Vec<String>,
+}
+
+/// RFC 8693 §2.1.
+#[derive(Debug, Clone)]
+pub struct TokenExchange {
+    /// Who asks.
+    pub client: ClientAuth,
+    /// On whose behalf.
+    pub subject_token: SecretString,
+    /// What `subject_token` is.
+    pub subject_token_type: TokenType,
+    /// Who acts, with its type; both or neither.
+    pub actor_token: Option<(SecretString, TokenType)>,
+    /// Where the token is to be good, as URIs: 0 to [`crate::limits::TARGETS_MAX`].
+    pub resource: Vec<String>,
+    /// Where the token is to be good, as names: 0 to [`crate::limits::TARGETS_MAX`].
+    pub audience: Vec<String>,
+    /// What is asked for; may be empty.
+    pub scope: Scope,
+    /// The kind of token that is wanted.
+    pub requested_token_type: Option<TokenType>,
+}
+
+impl TokenRequest {
+    /// Who asks.
+    #[must_use]
+    pub fn client(&self) -> &ClientAuth {
+        match self {
+            Self::ClientCredentials(request) => &request.client,
+            Self::TokenExchange(request) => &request.client,
+        }
+    }
+
+    /// The scope that is asked for.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        match self {
+            Self::ClientCredentials(request) => &request.scope,
+            Self::TokenExchange(request) => &request.scope,
+        }
+    }
+
+    /// The resources that are asked for.
+    #[must_use]
+    pub fn resource(&self) -> &[String] {
+        match self {
+            Self::ClientCredentials(request) => &request.resource,
+            Self::TokenExchange(request) => &request.resource,
+        }
+    }
+
+    /// The form parameters of this request; for clients. They hold secrets in clear.
+    #[must_use]
+    pub fn to_form(&self) -> Vec<(&'static str, String)> {
+        let mut form = Vec::new();
+        match self {
+            Self::ClientCredentials(_) => {
+                form.push(("grant_type", GRANT_CLIENT_CREDENTIALS.to_owned()));
+            }
+            Self::TokenExchange(request) => {
+                form.push(("grant_type", GRANT_TOKEN_EXCHANGE.to_owned()));
+                form.push((
+                    "subject_token",
+                    request.subject_token.expose_secret().to_owned(),
+                ));
+                form.push((
+                    "subject_token_type",
+                    request.subject_token_type.urn().to_owned(),
+                ));
+                if let Some((token, kind)) = &request.actor_token {
+                    form.push(("actor_token", token.expose_secret().to_owned()));
+                    form.push(("actor_token_type", kind.urn().to_owned()));
+                }
+                form.extend(
+                    request
+                        .audience
+                        .iter()
+                        .map(|name| ("audience", name.clone())),
+                );
+                if let Some(kind) = request.requested_token_type {
+                    form.push(("requested_token_type", kind.urn().to_owned()));
+                }
+            }
+        }
+        form.extend(self.resource().iter().map(|uri| ("resource", uri.clone())));
+        if !self.scope().is_empty() {
+            form.push(("scope", self.scope().to_string()));
+        }
+        let client = self.client();
+        form.extend(client.client_id.clone().map(|id| ("client_id", id)));
+        form.push((
+            "client_assertion_type",
+            CLIENT_ASSERTION_JWT_BEARER.to_owned(),
+        ));
+        form.push((
+            "client_assertion",
+            client.client_assertion.expose_secret().to_owned(),
+        ));
+        form
+    }
+}
+
+/// How an issued token is used (RFC 8693 §2.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum AccessTokenType {
+    /// As a bearer token (RFC 6750).
+    Bearer,
+    /// With a proof of possession (RFC 9449 §5).
+    #[serde(rename = "DPoP")]
+    DPoP,
+    /// Not for access: the issued token is of another kind.
+    #[serde(rename = "N_A")]
+    NotApplicable,
+}
+
+/// The answer of the token endpoint (RFC 6749 §5.1, RFC 8693 §2.2.1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenResponse {
+    /// The issued token, of any kind.
+    #[serde(serialize_with = "expose")]
+    pub access_token: SecretString,
+    /// What it is; required in the answer to an exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<TokenType>,
+    /// How it is used.
+    pub token_type: AccessTokenType,
+    /// Its life in seconds from now.
+    pub expires_in: u32,
+    /// What was granted, which may be less than was asked for; left out when empty.
+    #[serde(default, skip_serializing_if = "Scope::is_empty")]
+    pub scope: Scope,
+}
+
+/// Writes the token into the one place where it belongs.
+fn expose<S: Serializer>(token: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(token.expose_secret())
+}

@@ -1,0 +1,243 @@
+//! Reading a token request from its form parameters.
+//!
+//! Every parameter but `resource` and `audience` may occur once, known or not (RFC 6749 §3.2): of two values, one
+//! reader could check the first and another use the second. An empty value counts as absent (same place).
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::{
+    CLIENT_ASSERTION_JWT_BEARER, ClientAuth, ClientCredentials, GRANT_CLIENT_CREDENTIALS,
+    GRANT_TOKEN_EXCHANGE, TokenExchange, TokenRequest, TokenType,
+};
+use crate::limits::{
+    FORM_BYTES_MAX, FORM_NAME_BYTES_MAX, FORM_PARAMETERS_MAX, TARGETS_MAX, TOKEN_BYTES_MAX,
+    URI_BYTES_MAX,
+};
+use crate::oauth_error::OAuthErrorCode::{
+    InvalidClient, InvalidRequest, InvalidScope, InvalidTarget, UnsupportedGrantType,
+};
+use crate::oauth_error::{OAuthError, OAuthErrorCode};
+use crate::scope::Scope;
+
+impl TokenRequest {
+    /// Reads an `application/x-www-form-urlencoded` body.
+    ///
+    /// - `body`: at most [`FORM_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    /// As [`Self::from_pairs`]; `invalid_request` if the body is too large.
+    pub fn from_form(body: &[u8]) -> Result<Self, OAuthError> {
+        if body.len() > FORM_BYTES_MAX {
+            return refuse(InvalidRequest, "the request body is too large");
+        }
+        Self::from_pairs(url::form_urlencoded::parse(body))
+    }
+
+    /// Reads decoded parameters, in any order.
+    ///
+    /// # Errors
+    /// `invalid_request` for a repeated, missing, malformed or too long parameter; `unsupported_grant_type`;
+    /// `invalid_client` without a client assertion, or with a secret; `invalid_scope`; `invalid_target`.
+    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, OAuthError> {
+        let form = Form::collect(pairs)?;
+        let grant = form.required("grant_type")?;
+        match grant {
+            GRANT_CLIENT_CREDENTIALS => {
+                if !form.audience.is_empty() {
+                    return refuse(
+                        InvalidRequest,
+                        "this grant has no 'audience'; use 'resource'",
+                    );
+                }
+                Ok(Self::ClientCredentials(ClientCredentials {
+                    client: form.client()?,
+                    scope: form.scope()?,
+                    resource: form.resources()?,
+                }))
+            }
+            GRANT_TOKEN_EXCHANGE => Ok(Self::TokenExchange(Box::new(form.exchange()?))),
+            _ => refuse(
+                UnsupportedGrantType,
+                "use 'client_credentials' or the token exchange of RFC 8693",
+            ),
+        }
+    }
+}
+
+/// The parameters of one request, each within its limits.
+#[derive(Default)]
+struct Form {
+    // Wiped on drop: some of these are tokens.
+    once: BTreeMap<String, Zeroizing<String>>,
+    resource: Vec<String>,
+    audience: Vec<String>,
+}
+
+impl Form {
+    fn collect<N: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, OAuthError> {
+        let mut form = Self::default();
+        for (count, (name, value)) in pairs.into_iter().enumerate() {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            if count >= FORM_PARAMETERS_MAX {
+                return refuse(InvalidRequest, "the request has too many parameters");
+            }
+            if name.len() > FORM_NAME_BYTES_MAX || value.len() > TOKEN_BYTES_MAX {
+                return refuse(InvalidRequest, "a parameter of the request is too long");
+            }
+            match name {
+                "resource" => add_target(&mut form.resource, value)?,
+                "audience" => add_target(&mut form.audience, value)?,
+                _ => {
+                    let value = Zeroizing::new(value.to_owned());
+                    if form.once.insert(name.to_owned(), value).is_some() {
+                        return refuse(InvalidRequest, format!("'{name}' is given more than once"));
+                    }
+                }
+            }
+        }
+        Ok(form)
+    }
+
+    /// The value of `name`, absent if empty; printable ASCII only (RFC 6749 §A).
+    fn optional(&self, name: &str) -> Result<Option<&str>, OAuthError> {
+        let Some(value) = self.once.get(name).filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        if !is_printable(value) {
+            return refuse(
+                InvalidRequest,
+                format!("'{name}' has characters that are not allowed"),
+            );
+        }
+        Ok(Some(value.as_str()))
+    }
+
+    fn required(&self, name: &str) -> Result<&str, OAuthError> {
+        match self.optional(name)? {
+            Some(value) => Ok(value),
+            None => refuse(InvalidRequest, format!("'{name}' is missing")),
+        }
+    }
+
+    fn client(&self) -> Result<ClientAuth, OAuthError> {
+        if self.optional("client_secret")?.is_some() {
+            let text = "client secrets are not accepted; authenticate with 'private_key_jwt'";
+            return refuse(InvalidClient, text);
+        }
+        let client_id = self.optional("client_id")?;
+        if client_id.is_some_and(|id| id.len() > URI_BYTES_MAX) {
+            return refuse(InvalidRequest, "'client_id' is too long");
+        }
+        match (
+            self.optional("client_assertion_type")?,
+            self.optional("client_assertion")?,
+        ) {
+            (Some(CLIENT_ASSERTION_JWT_BEARER), Some(assertion)) => Ok(ClientAuth {
+                client_id: client_id.map(str::to_owned),
+                client_assertion: SecretString::from(assertion),
+            }),
+            (Some(_), Some(_)) => refuse(
+                InvalidClient,
+                "the 'client_assertion_type' is not supported; use jwt-bearer",
+            ),
+            _ => refuse(
+                InvalidClient,
+                "authenticate with 'client_assertion_type' and 'client_assertion' (private_key_jwt)",
+            ),
+        }
+    }
+
+    fn scope(&self) -> Result<Scope, OAuthError> {
+        let text = self.optional("scope")?.unwrap_or("");
+        Scope::parse(text).or_else(|error| refuse(InvalidScope, error.to_string()))
+    }
+
+    fn resources(&self) -> Result<Vec<String>, OAuthError> {
+        for resource in &self.resource {
+            let absolute = url::Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
+            if !absolute {
+                return refuse(
+                    InvalidTarget,
+                    "'resource' is not an absolute URI without fragment",
+                );
+            }
+        }
+        Ok(self.resource.clone())
+    }
+
+    fn exchange(&self) -> Result<TokenExchange, OAuthError> {
+        let actor_token = match (
+            self.optional("actor_token")?,
+            self.token_type("actor_token_type")?,
+        ) {
+            (Some(token), Some(kind)) => Some((SecretString::from(token), kind)),
+            (None, None) => None,
+            _ => {
+                let text = "'actor_token' and 'actor_token_type' go together";
+                return refuse(InvalidRequest, text);
+            }
+        };
+        let subject_token = SecretString::from(self.required("subject_token")?);
+        let Some(subject_token_type) = self.token_type("subject_token_type")? else {
+            return refuse(InvalidRequest, "'subject_token_type' is missing");
+        };
+        Ok(TokenExchange {
+            client: self.client()?,
+            subject_token,
+            subject_token_type,
+            actor_token,
+            resource: self.resources()?,
+            audience: self.audience.clone(),
+            scope: self.scope()?,
+            requested_token_type: self.token_type("requested_token_type")?,
+        })
+    }
+
+    fn token_type(&self, name: &str) -> Result<Option<TokenType>, OAuthError> {
+        let Some(urn) = self.optional(name)? else {
+            return Ok(None);
+        };
+        match TokenType::from_urn(urn) {
+            Some(kind) => Ok(Some(kind)),
+            None => refuse(
+                InvalidRequest,
+                format!("'{name}' is not a known token type"),
+            ),
+        }
+    }
+}
+
+fn add_target(targets: &mut Vec<String>, value: &str) -> Result<(), OAuthError> {
+    if value.is_empty() {
+        return Ok(());
+    }
+    if targets.len() >= TARGETS_MAX {
+        return refuse(InvalidTarget, "too many targets are asked for at once");
+    }
+    if value.len() > URI_BYTES_MAX || !is_printable(value) {
+        return refuse(
+            InvalidTarget,
+            "a target is too long or has characters that are not allowed",
+        );
+    }
+    targets.push(value.to_owned());
+    Ok(())
+}
+
+fn is_printable(value: &str) -> bool {
+    value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+fn refuse<T>(
+    code: OAuthErrorCode,
+    description: impl Into<std::borrow::Cow<'static, str>>,
+) -> Result<T, OAuthError> {
+    Err(OAuthError::new(code, description))
+}

@@ -1,0 +1,78 @@
+//! The token formats of Remit: bytes to values and back.
+//!
+//! Public keys and their thumbprints, the JWTs that Remit signs (access tokens, delegation assertions), the
+//! JWTs that clients sign (client assertions), the messages of the token endpoint, metadata documents,
+//! `WWW-Authenticate` values, SPIFFE IDs, and the opaque secrets of people.
+//!
+//! What it must not know: any noun of the registry beyond its opaque id, any store, any policy, any socket.
+//! It has no clock and no source of entropy: `now` (seconds since 1970-01-01 UTC), `jti` and secret bytes are
+//! arguments. The one exception is inside the cryptographic library, which draws the nonce of an ECDSA
+//! signature itself, as it must.
+//!
+//! Two rules hold everywhere. A verifier decides which algorithm, which `typ` and which key it accepts before it
+//! reads the token; the token never chooses (RFC 8725 §3.1, §3.11). And a token of one kind is refused where
+//! another kind is expected, because each kind has its own `typ`.
+//!
+//! Specifications: RFC 6749, RFC 6750, RFC 7515, RFC 7517, RFC 7519, RFC 7521, RFC 7523, RFC 7638, RFC 8037,
+//! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9207, RFC 9728, SPIFFE-ID.
+//!
+//! | to | go to |
+//! | --- | --- |
+//! | sign or check what the issuer issues | [`access_token`], [`subject_token`] |
+//! | authenticate a client | [`client_assertion`] |
+//! | read a request to the token endpoint | [`exchange::TokenRequest`] |
+//! | hold keys | [`keys::PublicJwk`], [`keys::SigningKey`], [`keys::Jwks`] |
+//! | publish metadata, challenge a caller | [`metadata`], [`challenge`] |
+//! | make or read a personal token | [`opaque_secret::OpaqueSecret`] |
+//! | know how large anything may be | [`limits`] |
+
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::panic,
+        reason = "a test may stop at the first wrong thing it sees"
+    )
+)]
+
+pub mod access_token;
+pub mod challenge;
+pub mod claims;
+pub mod client_assertion;
+pub mod error;
+pub mod exchange;
+mod jws;
+pub mod keys;
+pub mod limits;
+pub mod metadata;
+pub mod oauth_error;
+pub mod opaque_secret;
+pub mod scope;
+pub mod spiffe_id;
+mod strict_json;
+pub mod subject_token;
+#[cfg(test)]
+mod test_support;
+
+pub use access_token::AccessTokenClaims;
+pub use challenge::{BearerError, Challenge, ChallengeError};
+pub use claims::{Actor, Audience, Confirmation, Expect, MayAct};
+pub use client_assertion::{ClientAssertion, UnverifiedClientId};
+pub use error::TokenError;
+pub use exchange::{
+    AccessTokenType, ClientAuth, ClientCredentials, TokenExchange, TokenRequest, TokenResponse,
+    TokenType,
+};
+pub use keys::{Jwks, KeyAlgorithm, KeyError, PublicJwk, SigningKey, Thumbprint};
+pub use metadata::{
+    AuthorizationServerMetadata, MetadataError, OpenIdConfiguration, ProtectedResourceMetadata,
+};
+pub use oauth_error::{OAuthError, OAuthErrorCode};
+pub use opaque_secret::{OpaqueSecret, OpaqueSecretError, SecretDigest, SecretKind};
+pub use scope::{Scope, ScopeError};
+pub use spiffe_id::{SpiffeId, SpiffeIdError};
+pub use subject_token::DelegationClaims;

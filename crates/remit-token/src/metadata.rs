@@ -1,0 +1,293 @@
+//! What a server says about itself: authorization-server and protected-resource metadata.
+//!
+//! Source: RFC 8414 §2 and §3.1, RFC 9728 §2 and §3.1, RFC 9207 §3, MCP 2026-07-28 basic/authorization. Addresses are
+//! made from the issuer that the caller configured, never from a request.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use url::Url;
+
+use crate::exchange::{GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE};
+use crate::limits::URI_BYTES_MAX;
+use crate::scope::Scope;
+
+/// Well-known suffix of RFC 8414 §3.
+pub const WELL_KNOWN_AUTHORIZATION_SERVER: &str = "oauth-authorization-server";
+/// Well-known suffix of OpenID Connect Discovery 1.0 §4.
+pub const WELL_KNOWN_OPENID_CONFIGURATION: &str = "openid-configuration";
+/// Well-known suffix of RFC 9728 §3.
+pub const WELL_KNOWN_PROTECTED_RESOURCE: &str = "oauth-protected-resource";
+
+/// Why metadata was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MetadataError {
+    /// Not a usable issuer or resource identifier.
+    #[error(
+        "the address is not an `https` or `http` URL in normal form without user, query, fragment or trailing slash; correct `public_url`"
+    )]
+    Address,
+}
+
+/// Authorization-server metadata (RFC 8414 §2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationServerMetadata {
+    /// The issuer, byte for byte as in tokens.
+    pub issuer: String,
+    /// Left out by us: nobody signs in here through a redirect. Some clients demand it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_endpoint: Option<String>,
+    /// Where tokens are issued.
+    pub token_endpoint: String,
+    /// Where the issuer's keys are.
+    pub jwks_uri: String,
+    /// RFC 7662.
+    pub introspection_endpoint: String,
+    /// RFC 7009.
+    pub revocation_endpoint: String,
+    /// Scopes worth asking for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes_supported: Vec<String>,
+    /// Required by RFC 8414; empty without an authorization endpoint.
+    pub response_types_supported: Vec<String>,
+    /// The grants of [`crate::exchange`].
+    pub grant_types_supported: Vec<String>,
+    /// `private_key_jwt` only.
+    pub token_endpoint_auth_methods_supported: Vec<String>,
+    /// Algorithms of client assertions.
+    pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    /// As for the token endpoint.
+    pub introspection_endpoint_auth_methods_supported: Vec<String>,
+    /// As for the token endpoint.
+    pub revocation_endpoint_auth_methods_supported: Vec<String>,
+    /// `S256`; clients of MCP stop if it is absent.
+    pub code_challenge_methods_supported: Vec<String>,
+    /// RFC 9207 §3.
+    pub authorization_response_iss_parameter_supported: bool,
+    /// Where people read on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_documentation: Option<String>,
+}
+
+impl AuthorizationServerMetadata {
+    /// The metadata of the server at `issuer`, with its endpoints under `{issuer}/oauth2/`.
+    ///
+    /// - `issuer`: `https://host[:port][/path]`, no trailing slash; `http` for loopback is for the caller to judge.
+    ///
+    /// # Errors
+    /// `Address`.
+    pub fn new(issuer: &str, scopes: &Scope) -> Result<Self, MetadataError> {
+        check_address(issuer)?;
+        let endpoint = |name: &str| format!("{issuer}/oauth2/{name}");
+        let private_key_jwt = texts(&["private_key_jwt"]);
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            authorization_endpoint: None,
+            token_endpoint: endpoint("token"),
+            jwks_uri: endpoint("jwks"),
+            introspection_endpoint: endpoint("introspect"),
+            revocation_endpoint: endpoint("revoke"),
+            scopes_supported: scopes.iter().map(str::to_owned).collect(),
+            response_types_supported: Vec::new(),
+            grant_types_supported: texts(&[GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE]),
+            token_endpoint_auth_methods_supported: private_key_jwt.clone(),
+            token_endpoint_auth_signing_alg_values_supported: texts(&["ES256", "EdDSA"]),
+            introspection_endpoint_auth_methods_supported: private_key_jwt.clone(),
+            revocation_endpoint_auth_methods_supported: private_key_jwt,
+            code_challenge_methods_supported: texts(&["S256"]),
+            authorization_response_iss_parameter_supported: true,
+            service_documentation: None,
+        })
+    }
+}
+
+/// The same as served at `openid-configuration`, where clients of MCP look second. It adds what OpenID Connect
+/// Discovery 1.0 §3 requires; no ID tokens are issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenIdConfiguration {
+    /// Everything of RFC 8414.
+    #[serde(flatten)]
+    pub server: AuthorizationServerMetadata,
+    /// `public`.
+    pub subject_types_supported: Vec<String>,
+    /// `ES256`.
+    pub id_token_signing_alg_values_supported: Vec<String>,
+}
+
+impl From<AuthorizationServerMetadata> for OpenIdConfiguration {
+    fn from(server: AuthorizationServerMetadata) -> Self {
+        Self {
+            server,
+            subject_types_supported: texts(&["public"]),
+            id_token_signing_alg_values_supported: texts(&["ES256"]),
+        }
+    }
+}
+
+/// Protected-resource metadata (RFC 9728 §2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectedResourceMetadata {
+    /// The resource identifier: what a token's `aud` says.
+    pub resource: String,
+    /// Issuers whose tokens are good here; at least one.
+    pub authorization_servers: Vec<String>,
+    /// Scopes worth asking for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes_supported: Vec<String>,
+    /// `header`: never in a query or a body.
+    pub bearer_methods_supported: Vec<String>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_name: Option<String>,
+    /// Where people read on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_documentation: Option<String>,
+}
+
+impl ProtectedResourceMetadata {
+    /// The metadata of `resource`, whose tokens come from `issuer`.
+    ///
+    /// # Errors
+    /// `Address`.
+    pub fn new(resource: &str, issuer: &str, scopes: &Scope) -> Result<Self, MetadataError> {
+        check_address(resource)?;
+        check_address(issuer)?;
+        Ok(Self {
+            resource: resource.to_owned(),
+            authorization_servers: vec![issuer.to_owned()],
+            scopes_supported: scopes.iter().map(str::to_owned).collect(),
+            bearer_methods_supported: texts(&["header"]),
+            resource_name: None,
+            resource_documentation: None,
+        })
+    }
+}
+
+/// The address of a metadata document: the suffix goes between host and path.
+///
+/// Source: RFC 8414 §3.1, RFC 9728 §3.1.
+///
+/// - `identifier`: issuer or resource, such as `https://remit.example/t/acme`.
+/// - returns: such as `https://remit.example/.well-known/oauth-authorization-server/t/acme`.
+///
+/// # Errors
+/// `Address`.
+pub fn well_known_url(identifier: &str, suffix: &str) -> Result<String, MetadataError> {
+    let mut url = check_address(identifier)?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&format!("/.well-known/{suffix}{path}"));
+    Ok(url.into())
+}
+
+/// An identifier is compared byte for byte by everybody, so only the normal form is let in.
+fn check_address(identifier: &str) -> Result<Url, MetadataError> {
+    let url = Url::parse(identifier).map_err(|_| MetadataError::Address)?;
+    let plain = matches!(url.scheme(), "https" | "http")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    let normal = url.as_str().strip_suffix('/').unwrap_or(url.as_str()) == identifier;
+    if !plain || !normal || identifier.len() > URI_BYTES_MAX {
+        return Err(MetadataError::Address);
+    }
+    Ok(url)
+}
+
+fn texts(values: &[&str]) -> Vec<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suffix_goes_between_host_and_path() {
+        for (identifier, expected) in [
+            (
+                "https://remit.example",
+                "https://remit.example/.well-known/x",
+            ),
+            (
+                "https://remit.example/t/acme",
+                "https://remit.example/.well-known/x/t/acme",
+            ),
+            (
+                "http://127.0.0.1:7600/mcp",
+                "http://127.0.0.1:7600/.well-known/x/mcp",
+            ),
+        ] {
+            assert_eq!(well_known_url(identifier, "x").unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_normal_form_of_an_address_is_let_in() {
+        for bad in [
+            "https://remit.example/",
+            "https://remit.example/t/acme/",
+            "https://REMIT.example",
+            "https://remit.example:443",
+            "https://remit.example/a/../b",
+            "https://u:p@remit.example",
+            "https://remit.example?x",
+            "https://remit.example#x",
+            "ftp://remit.example",
+            "remit.example",
+            "",
+        ] {
+            let made = AuthorizationServerMetadata::new(bad, &Scope::default());
+            assert_eq!(made, Err(MetadataError::Address), "{bad}");
+        }
+    }
+
+    #[test]
+    fn server_metadata_says_what_is_offered() {
+        let scopes = Scope::parse("tools:call").unwrap();
+        let made =
+            AuthorizationServerMetadata::new("https://remit.example/t/acme", &scopes).unwrap();
+        let auth = ["private_key_jwt"];
+        assert_eq!(
+            serde_json::to_value(&made).unwrap(),
+            serde_json::json!({
+                "issuer": "https://remit.example/t/acme",
+                "token_endpoint": "https://remit.example/t/acme/oauth2/token",
+                "jwks_uri": "https://remit.example/t/acme/oauth2/jwks",
+                "introspection_endpoint": "https://remit.example/t/acme/oauth2/introspect",
+                "revocation_endpoint": "https://remit.example/t/acme/oauth2/revoke",
+                "scopes_supported": ["tools:call"],
+                "response_types_supported": [],
+                "grant_types_supported":
+                    ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
+                "token_endpoint_auth_methods_supported": auth,
+                "token_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA"],
+                "introspection_endpoint_auth_methods_supported": auth,
+                "revocation_endpoint_auth_methods_supported": auth,
+                "code_challenge_methods_supported": ["S256"],
+                "authorization_response_iss_parameter_supported": true,
+            })
+        );
+        let openid = serde_json::to_value(OpenIdConfiguration::from(made)).unwrap();
+        assert_eq!(
+            openid["subject_types_supported"],
+            serde_json::json!(["public"])
+        );
+        assert_eq!(openid["issuer"], "https://remit.example/t/acme");
+    }
+
+    #[test]
+    fn resource_metadata_names_its_issuer() {
+        let scopes = Scope::default();
+        let made =
+            ProtectedResourceMetadata::new("https://r.example/mcp", "https://r.example", &scopes);
+        assert_eq!(
+            serde_json::to_value(made.unwrap()).unwrap(),
+            serde_json::json!({
+                "resource": "https://r.example/mcp",
+                "authorization_servers": ["https://r.example"],
+                "bearer_methods_supported": ["header"],
+            })
+        );
+    }
+}
