@@ -1,0 +1,306 @@
+//! A `tools/call` request, and what goes upstream in its place.
+//!
+//! What is forwarded is built from the canonical call, never copied from the received bytes: members that this
+//! module does not name, and `_meta` keys outside the allow-list, do not pass.
+
+use serde_json::{Value, json};
+
+use crate::canonical::{CanonicalArgs, CanonicalError};
+use crate::json::JsonObject;
+use crate::jsonrpc::{ErrorObject, Id, code};
+use crate::limits::HANDLE_BYTES_MAX;
+use crate::protocol::{Revision, forwardable_meta, meta};
+use crate::tools::{NameError, check_tool_name};
+
+/// Why a `tools/call` request is refused. All are invalid parameters.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// `name` is missing or cannot be a tool's name.
+    #[error("`name`: {0}")]
+    Name(#[from] NameError),
+    /// The arguments have no canonical reading.
+    #[error("`arguments`: {0}")]
+    Arguments(#[source] CanonicalError),
+    /// The input responses have no canonical reading.
+    #[error("`inputResponses`: {0}")]
+    InputResponses(#[source] CanonicalError),
+    /// Not a string of at most [`HANDLE_BYTES_MAX`] bytes.
+    #[error("`requestState` must be a string of at most {HANDLE_BYTES_MAX} bytes")]
+    RequestState,
+    /// `_meta` or one of its protocol fields is of the wrong type.
+    #[error("`_meta` field `{key}` is malformed")]
+    Meta {
+        /// Which.
+        key: &'static str,
+    },
+}
+
+impl CallError {
+    /// The error to answer with.
+    #[must_use]
+    pub fn to_error(&self) -> ErrorObject {
+        ErrorObject::new(code::INVALID_PARAMS, &self.to_string())
+    }
+}
+
+/// What `_meta` of a request says, as far as it is used.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RequestMeta {
+    /// The caller's progress token; to be replaced per upstream connection.
+    pub progress_token: Option<Id>,
+    /// Capabilities that the client declares for this request (2026-07-28).
+    pub client_capabilities: Option<JsonObject>,
+    /// The client's self-reported software; for display only.
+    pub client_info: Option<JsonObject>,
+    /// Trace context that may be forwarded, see [`forwardable_meta`].
+    pub forward: JsonObject,
+}
+
+impl RequestMeta {
+    /// Reads `_meta` of parameters.
+    ///
+    /// # Errors
+    /// [`CallError::Meta`].
+    pub fn read(params: Option<&JsonObject>) -> Result<Self, CallError> {
+        let found = match params.and_then(|params| params.get("_meta")) {
+            None => return Ok(Self::default()),
+            Some(Value::Object(found)) => found,
+            Some(_) => return Err(CallError::Meta { key: "_meta" }),
+        };
+        let object = |key: &'static str| match found.get(key) {
+            None => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(object.clone())),
+            Some(_) => Err(CallError::Meta { key }),
+        };
+        let progress_token = match found.get(meta::PROGRESS_TOKEN) {
+            None => None,
+            Some(token) => Some(Id::read(token).ok_or(CallError::Meta {
+                key: meta::PROGRESS_TOKEN,
+            })?),
+        };
+        Ok(Self {
+            progress_token,
+            client_capabilities: object(meta::CLIENT_CAPABILITIES)?,
+            client_info: object(meta::CLIENT_INFO)?,
+            forward: forwardable_meta(found),
+        })
+    }
+}
+
+/// One tool call in its canonical form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    /// Name as the caller gave it: an aggregated name at `/mcp`, the upstream's own at `/mcp/{upstream}`.
+    pub name: String,
+    /// Arguments; absent is the same as `{}`.
+    pub arguments: CanonicalArgs,
+    /// Answers to input requests of an earlier result (MCP 2026-07-28 basic/patterns/mrtr).
+    pub input_responses: Option<CanonicalArgs>,
+    /// State to give back to the server, sealed by the gateway; untrusted until opened.
+    pub request_state: Option<String>,
+    /// Metadata of the request.
+    pub meta: RequestMeta,
+}
+
+impl ToolCall {
+    /// Reads the parameters of a `tools/call` request.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn read(params: Option<&JsonObject>) -> Result<Self, CallError> {
+        let member = |key: &str| params.and_then(|params| params.get(key));
+        let name = member("name").and_then(Value::as_str).unwrap_or_default();
+        check_tool_name(name)?;
+        let arguments = match member("arguments") {
+            None | Some(Value::Null) => CanonicalArgs::empty(),
+            Some(value) => CanonicalArgs::from_value(value.clone()),
+        };
+        let input_responses = match member("inputResponses") {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                Some(CanonicalArgs::from_value(value.clone()).map_err(CallError::InputResponses)?)
+            }
+        };
+        let request_state = match member("requestState") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(state)) if state.len() <= HANDLE_BYTES_MAX => Some(state.clone()),
+            Some(_) => return Err(CallError::RequestState),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            arguments: arguments.map_err(CallError::Arguments)?,
+            input_responses,
+            request_state,
+            meta: RequestMeta::read(params)?,
+        })
+    }
+
+    /// The parameters to send upstream.
+    #[must_use]
+    pub fn params_for(&self, outgoing: &Outgoing<'_>) -> JsonObject {
+        let mut params = JsonObject::new();
+        let mut put = |key: &str, value: Value| params.insert(key.to_owned(), value);
+        put("name", Value::from(outgoing.tool));
+        put("arguments", Value::Object(self.arguments.value().clone()));
+        if outgoing.revision.is_stateless() {
+            self.input_responses
+                .as_ref()
+                .map(|answers| put("inputResponses", Value::Object(answers.value().clone())));
+            outgoing
+                .request_state
+                .map(|state| put("requestState", Value::from(state)));
+        }
+        let found = outgoing.meta(&self.meta.forward);
+        if !found.is_empty() {
+            put("_meta", Value::Object(found));
+        }
+        params
+    }
+}
+
+/// What the gateway adds to a request to an upstream.
+#[derive(Debug, Clone)]
+pub struct Outgoing<'a> {
+    /// Revision that the upstream speaks.
+    pub revision: Revision,
+    /// The tool's name at the upstream.
+    pub tool: &'a str,
+    /// The upstream's own request state, opened from the caller's sealed one.
+    pub request_state: Option<&'a str>,
+    /// Progress token of this connection.
+    pub progress_token: Option<Id>,
+    /// Name and version of the gateway.
+    pub client_info: Value,
+    /// Capabilities that the gateway declares to the upstream.
+    pub client_capabilities: JsonObject,
+}
+
+impl Outgoing<'_> {
+    /// `_meta` of a request to the upstream: allow-listed keys of the caller and the gateway's own fields.
+    #[must_use]
+    pub fn meta(&self, forward: &JsonObject) -> JsonObject {
+        let mut found = forwardable_meta(forward);
+        if let Some(token) = &self.progress_token {
+            found.insert(meta::PROGRESS_TOKEN.to_owned(), token.to_value());
+        }
+        if self.revision.is_stateless() {
+            found.insert(meta::PROTOCOL_VERSION.to_owned(), json!(self.revision));
+            found.insert(meta::CLIENT_INFO.to_owned(), self.client_info.clone());
+            found.insert(
+                meta::CLIENT_CAPABILITIES.to_owned(),
+                Value::Object(self.client_capabilities.clone()),
+            );
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(params: Value) -> Result<ToolCall, CallError> {
+        ToolCall::read(params.as_object())
+    }
+
+    fn outgoing(revision: Revision) -> Outgoing<'static> {
+        Outgoing {
+            revision,
+            tool: "refund",
+            request_state: Some("opened"),
+            progress_token: Some(Id::Number(9)),
+            client_info: json!({"name": "remit", "version": "0"}),
+            client_capabilities: JsonObject::new(),
+        }
+    }
+
+    #[test]
+    fn only_named_members_and_allowed_meta_pass() {
+        let call = read(json!({
+            "name": "orders__refund",
+            "arguments": {"b": 1.0, "a": 2},
+            "task": {"ttl": 1},
+            "inputResponses": {"q": {"action": "accept"}},
+            "requestState": "sealed",
+            "_meta": {
+                "progressToken": "caller", "traceparent": "00-1", "com.example/secret": "s",
+                "io.modelcontextprotocol/clientInfo": {"name": "evil"},
+                "io.modelcontextprotocol/clientCapabilities": {"sampling": {}},
+            },
+        }))
+        .unwrap();
+        assert_eq!(call.meta.progress_token, Some(Id::Text("caller".into())));
+        let sent = Value::Object(call.params_for(&outgoing(Revision::R20260728)));
+        assert_eq!(
+            sent,
+            json!({
+                "name": "refund",
+                "arguments": {"a": 2, "b": 1},
+                "inputResponses": {"q": {"action": "accept"}},
+                "requestState": "opened",
+                "_meta": {
+                    "progressToken": 9, "traceparent": "00-1",
+                    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                    "io.modelcontextprotocol/clientInfo": {"name": "remit", "version": "0"},
+                    "io.modelcontextprotocol/clientCapabilities": {},
+                },
+            })
+        );
+        let sent = Value::Object(call.params_for(&outgoing(Revision::R20251125)));
+        assert_eq!(
+            sent,
+            json!({
+                "name": "refund",
+                "arguments": {"a": 2, "b": 1},
+                "_meta": {"progressToken": 9, "traceparent": "00-1"},
+            })
+        );
+    }
+
+    #[test]
+    fn absent_arguments_are_empty() {
+        assert_eq!(read(json!({"name": "a"})).unwrap().arguments.text(), "{}");
+        assert_eq!(
+            read(json!({"name": "a", "arguments": null}))
+                .unwrap()
+                .arguments
+                .text(),
+            "{}"
+        );
+    }
+
+    #[test]
+    fn wrong_parameters_are_refused() {
+        for (params, part) in [
+            (json!({}), "`name`"),
+            (json!({"name": 1}), "`name`"),
+            (json!({"name": "r\u{435}fund"}), "`name`"),
+            (json!({"name": "a", "arguments": []}), "`arguments`"),
+            (
+                json!({"name": "a", "arguments": {"n": 9_007_199_254_740_993_u64}}),
+                "`/n`",
+            ),
+            (
+                json!({"name": "a", "inputResponses": {"x": 0.00001}}),
+                "`inputResponses`",
+            ),
+            (json!({"name": "a", "requestState": 1}), "`requestState`"),
+            (
+                json!({"name": "a", "requestState": "x".repeat(70_000)}),
+                "`requestState`",
+            ),
+            (json!({"name": "a", "_meta": []}), "`_meta`"),
+            (
+                json!({"name": "a", "_meta": {"progressToken": 1.5}}),
+                "`progressToken`",
+            ),
+        ] {
+            let error = read(params.clone())
+                .expect_err("must be refused")
+                .to_error();
+            assert_eq!(error.code, code::INVALID_PARAMS);
+            assert!(error.message.contains(part), "{params}: {}", error.message);
+        }
+        assert!(ToolCall::read(None).is_err());
+    }
+}
