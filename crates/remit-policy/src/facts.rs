@@ -1,0 +1,202 @@
+//! Everything a decision is a pure function of (invariant 11).
+//!
+//! Two halves: [`Fixed`] is the slice of the registry a call touches, kept by content address and shared between calls;
+//! [`Dynamic`] is what belongs to one call. Both serialise deterministically, so that replaying a decision from its
+//! sealed inputs gives the same answer and the same reasons.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use remit_domain::agent::{AgentState, Enforcement, Tier};
+use remit_domain::authority::Authority;
+use remit_domain::name::Name;
+use remit_domain::run::{Intent, Mode};
+use remit_domain::system::{Criticality, Environment};
+use remit_domain::tool::{Classification, DataClass, ToolRef, ToolState};
+use remit_domain::workflow::Grant;
+use remit_domain::{AgentId, DelegationId, PersonId, Principal, Role, RunId, SystemId, Timestamp, WorkflowId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::FactsError;
+
+/// The agent, as a decision sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentFacts {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: Name,
+    /// Where it is in its life.
+    pub state: AgentState,
+    /// How far it may go alone.
+    pub tier: Tier,
+    /// Where it runs.
+    pub environment: Environment,
+    /// Data classes it may touch.
+    pub data_classes: BTreeSet<DataClass>,
+    /// Systems it may reach.
+    pub systems: BTreeSet<SystemId>,
+    /// What stands between it and its tools.
+    pub enforcement: Enforcement,
+    /// Who answers for it; limits per day count across everything they sponsor.
+    pub sponsor: PersonId,
+    /// Whether its owner is still here.
+    pub owner_living: bool,
+    /// Whether its sponsor is still here.
+    pub sponsor_living: bool,
+}
+
+/// The workflow, as a decision sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkflowFacts {
+    /// Its id.
+    pub id: WorkflowId,
+    /// Its name.
+    pub name: Name,
+    /// Whose it is; another agent's workflow denies.
+    pub agent: AgentId,
+    /// Data classes it may touch.
+    pub data_classes: BTreeSet<DataClass>,
+    /// Whether it is in use.
+    pub enabled: bool,
+    /// Its grants of this tool, expired ones included; grants of other tools count for nothing.
+    pub grants: Vec<Grant>,
+}
+
+/// The tool, as a decision sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolFacts {
+    /// Which tool of which upstream.
+    pub tool: ToolRef,
+    /// SHA-256 (hex) of the approved definition; an engine compiled for another definition denies.
+    pub definition_hash: String,
+    /// Where it stands.
+    pub state: ToolState,
+    /// Whether its upstream is in use.
+    pub upstream_enabled: bool,
+    /// What an administrator declared; an unclassified tool is denied.
+    pub classification: Option<Classification>,
+}
+
+/// The system the tool's upstream belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemFacts {
+    /// Its id.
+    pub id: SystemId,
+    /// Its name.
+    pub name: Name,
+    /// Where it runs.
+    pub environment: Environment,
+    /// How much harm misuse does.
+    pub criticality: Criticality,
+}
+
+/// The person at the root of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonFacts {
+    /// Opaque id.
+    pub id: PersonId,
+    /// Whether they are still here.
+    pub active: bool,
+    /// Scopes that tools may require of them.
+    pub entitlements: BTreeSet<Name>,
+    /// Roles in the organization.
+    pub roles: BTreeSet<Role>,
+    /// Names of their teams.
+    pub teams: BTreeSet<Name>,
+}
+
+/// One link of the chain, from the person's delegation to this run's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Who delegates.
+    pub from: Principal,
+    /// Who may act.
+    pub to: AgentId,
+    /// By which delegation.
+    pub delegation: DelegationId,
+    /// What it narrows to.
+    pub authority: Authority,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// How many links may follow it.
+    pub depth_left: u8,
+}
+
+/// The run, as far as it does not change from call to call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFacts {
+    /// The first run of its tree: limits per run belong to it.
+    pub root: RunId,
+    /// Its declared purpose, which bounds it.
+    pub intent: Intent,
+    /// How it came to be.
+    pub mode: Mode,
+    /// When it ends at the latest.
+    pub deadline: Timestamp,
+}
+
+/// The slice of the registry that a call touches: content-addressed, the same for many calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fixed {
+    /// Who acts.
+    pub agent: AgentFacts,
+    /// In which workflow.
+    pub workflow: WorkflowFacts,
+    /// On what.
+    pub tool: ToolFacts,
+    /// Where that is; a tool of no known system is denied.
+    pub system: Option<SystemFacts>,
+    /// For whom; none for what an agent does by itself.
+    pub person: Option<PersonFacts>,
+    /// Through whom, from the person's delegation to this run's; empty when there is no person.
+    pub chain: Vec<Link>,
+    /// Why.
+    pub run: RunFacts,
+}
+
+impl Fixed {
+    /// Content address: SHA-256 (lower-case hex, 64 characters) over the RFC 8785 form.
+    ///
+    /// # Errors
+    /// [`FactsError`] when a value has no canonical form (a number beyond IEEE 754 double in a bound).
+    pub fn hash(&self) -> Result<String, FactsError> {
+        crate::digest::canonical(self)
+    }
+}
+
+/// What belongs to one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dynamic {
+    /// When it is decided.
+    pub now: Timestamp,
+    /// Canonical arguments, an object.
+    pub args: Value,
+    /// Labels of the run's tree before this call (data classes, `untrusted`).
+    pub labels: BTreeSet<String>,
+    /// Whether the run goes on by its state; its deadline is checked against `now`.
+    pub run_active: bool,
+    /// Whether the run has been idle for longer than it may.
+    pub run_idle: bool,
+    /// Used so far of each limit a grant names; a missing one is 0. The store reserves again
+    /// when it admits, and its word counts.
+    pub counters: BTreeMap<String, i64>,
+}
+
+/// Both halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Facts<'a> {
+    /// The slice of the registry.
+    pub fixed: &'a Fixed,
+    /// The call.
+    pub dynamic: &'a Dynamic,
+}
