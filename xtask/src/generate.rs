@@ -28,20 +28,13 @@ pub(crate) enum Mode {
 /// When the binary fails or writes nothing, when a file cannot be written, and in [`Mode::Check`] when anything differs.
 pub(crate) fn run(root: &Path, mode: Mode) -> Result<()> {
     let scratch = Scratch::new()?;
-    let status = Command::new("cargo")
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "remit",
-            "--",
-            "docs",
-            "--out",
-        ])
+    let mut command = binary();
+    let status = command
+        .args(["docs", "--out"])
         .arg(&scratch.0)
         .current_dir(root)
         .status()
-        .context("cannot run cargo")?;
+        .with_context(|| format!("cannot run {:?}", command.get_program()))?;
     if !status.success() {
         bail!("`remit docs --out DIR` failed ({status})");
     }
@@ -62,6 +55,21 @@ pub(crate) fn run(root: &Path, mode: Mode) -> Result<()> {
             )
         }
     }
+}
+
+/// The binary that was built already (`REMIT_BIN`), or one that cargo builds now.
+fn binary() -> Command {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a tool of the repository, run by scripts/test.sh"
+    )]
+    let built = std::env::var_os("REMIT_BIN");
+    if let Some(path) = built {
+        return Command::new(path);
+    }
+    let mut command = Command::new("cargo");
+    command.args(["run", "--quiet", "--package", "remit", "--"]);
+    command
 }
 
 /// A folder of our own that goes when we go.
