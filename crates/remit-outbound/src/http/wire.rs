@@ -1,0 +1,239 @@
+//! Connections: pooled per organization, with the address rules at the moment of connecting, since a name may
+//! resolve to anything.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use http::Uri;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use remit_domain::OrgId;
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use tower_service::Service;
+
+use super::target::refused;
+use crate::flight::Flight;
+use crate::limits::{CONNECT, CONNECTION_IDLE};
+use crate::slots::lock;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type Boxed<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+/// The client of one organization.
+pub(super) type Client =
+    hyper_util::client::legacy::Client<Timed<HttpsConnector<HttpConnector<Guarded>>>, OneShot>;
+
+/// The clients of all organizations: a connection, and what was agreed on it, is never shared between two.
+#[derive(Debug)]
+pub(super) struct Wire {
+    tls: ClientConfig,
+    loopback: bool,
+    clients: Mutex<HashMap<OrgId, Client>>,
+}
+
+impl Wire {
+    pub(super) fn new(loopback: bool) -> Self {
+        Self {
+            tls: tls(),
+            loopback,
+            clients: Mutex::default(),
+        }
+    }
+
+    pub(super) fn client(&self, org: &OrgId) -> Client {
+        let mut clients = lock(&self.clients);
+        if let Some(client) = clients.get(org) {
+            return client.clone();
+        }
+        let client = self.build();
+        clients.insert(org.clone(), client.clone());
+        client
+    }
+
+    fn build(&self) -> Client {
+        let mut tcp = HttpConnector::new_with_resolver(Guarded {
+            loopback: self.loopback,
+            inner: GaiResolver::new(),
+        });
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT));
+        let mut tls = self.tls.clone();
+        tls.resumption = Resumption::in_memory_sessions(64);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(tcp);
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(CONNECTION_IDLE)
+            .pool_max_idle_per_host(128)
+            .http1_max_buf_size(256 * 1024)
+            .http2_initial_stream_window_size(256 * 1024)
+            .http2_max_header_list_size(64 * 1024)
+            .build(Timed(connector))
+    }
+}
+
+fn tls() -> ClientConfig {
+    let provider = || Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        || ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    match builder().and_then(|builder| builder.try_with_platform_verifier()) {
+        Ok(builder) => builder.with_no_client_auth(),
+        Err(error) => {
+            tracing::warn!(%error, "this machine's certificate authorities cannot be read, every https upstream will be refused");
+            // No authority is trusted, so every handshake fails.
+            ClientConfig::builder_with_provider(provider())
+                .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+                .map(|builder| {
+                    builder
+                        .with_root_certificates(rustls::RootCertStore::empty())
+                        .with_no_client_auth()
+                })
+                .unwrap_or_else(|_| trust_nobody())
+        }
+    }
+}
+
+fn trust_nobody() -> ClientConfig {
+    ClientConfig::builder()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+/// A resolver that fails when any address of a name may not be connected to.
+#[derive(Debug, Clone)]
+pub(super) struct Guarded {
+    loopback: bool,
+    inner: GaiResolver,
+}
+
+impl Service<Name> for Guarded {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Boxed<Self::Response, io::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let (resolving, loopback) = (self.inner.call(name), self.loopback);
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = resolving.await?.collect();
+            match found
+                .iter()
+                .find_map(|at| Some((at.ip(), refused(at.ip(), loopback)?)))
+            {
+                Some((ip, why)) => Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    format!("its address {ip} is refused: {why}"),
+                )),
+                None => Ok(found.into_iter()),
+            }
+        })
+    }
+}
+
+/// A connector with a limit over name, TCP and TLS together.
+#[derive(Debug, Clone)]
+pub(super) struct Timed<C>(C);
+
+impl<C> Service<Uri> for Timed<C>
+where
+    C: Service<Uri>,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Boxed<C::Response, BoxError>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move {
+            match tokio::time::timeout(CONNECT, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(format!("no connection within {CONNECT:?}").into()),
+            }
+        })
+    }
+}
+
+/// A request body that says when it is taken for writing: before, no server can have acted on it.
+#[derive(Debug)]
+pub(super) struct OneShot {
+    bytes: Option<Bytes>,
+    flight: Arc<Flight>,
+}
+
+impl OneShot {
+    pub(super) fn new(bytes: Bytes, flight: &Arc<Flight>) -> Self {
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+        Self {
+            bytes,
+            flight: Arc::clone(flight),
+        }
+    }
+}
+
+impl Body for OneShot {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some(bytes) = self.bytes.take() else {
+            return Poll::Ready(None);
+        };
+        if self.flight.begin() {
+            Poll::Ready(Some(Ok(Frame::data(bytes))))
+        } else {
+            Poll::Ready(Some(Err(io::Error::other("the call was withdrawn"))))
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = self.bytes.as_ref().map_or(0, Bytes::len);
+        SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+    }
+}
+
+/// An error with its causes on one line.
+pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    crate::outgoing::reason(&text)
+}

@@ -1,0 +1,107 @@
+//! The [`Upstreams`] port over both transports.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use remit_domain::upstream::Transport;
+use remit_domain::{OrgId, RunId};
+use remit_ports::Upstreams;
+use remit_ports::upstreams::{UpstreamError, UpstreamRequest};
+use serde_json::Value;
+
+use crate::counters::Counters;
+use crate::flight::{self, Flight};
+use crate::http::HttpUpstreams;
+use crate::redact::Redactor;
+use crate::stdio::{Allowlist, StdioLimits, StdioUpstreams};
+
+/// What the operator decides about upstreams.
+#[derive(Debug, Clone)]
+pub struct OutboundConfig {
+    /// Commands that may be started. Empty by default: stdio upstreams run code on this machine.
+    pub allowlist: Allowlist,
+    /// Bounds of those processes.
+    pub stdio: StdioLimits,
+    /// Whether HTTP upstreams may be on this machine's loopback addresses. An instance whose organizations do not
+    /// trust each other should say no: whatever listens there would be within their reach.
+    pub loopback: bool,
+}
+
+impl Default for OutboundConfig {
+    fn default() -> Self {
+        Self {
+            allowlist: Allowlist::default(),
+            stdio: StdioLimits::default(),
+            loopback: true,
+        }
+    }
+}
+
+/// Every governed server, reached over stdio or HTTP. Must be used inside a Tokio runtime.
+#[derive(Debug)]
+pub struct Outbound {
+    stdio: StdioUpstreams,
+    http: HttpUpstreams,
+    counters: Arc<Counters>,
+}
+
+impl Outbound {
+    /// Nothing is started or connected before the first request.
+    #[must_use]
+    pub fn new(config: OutboundConfig) -> Self {
+        let counters = Arc::new(Counters::default());
+        Self {
+            stdio: StdioUpstreams::new(config.allowlist, config.stdio, Arc::clone(&counters)),
+            http: HttpUpstreams::new(config.loopback, Arc::clone(&counters)),
+            counters,
+        }
+    }
+
+    /// What upstreams did that they should not.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Ends every process and session, for a graceful shutdown; returns the labels of those that ended.
+    pub async fn shutdown(&self) -> Vec<String> {
+        let (mut ended, sessions) = tokio::join!(self.stdio.end_all(), self.http.end_all());
+        ended.extend(sessions);
+        ended
+    }
+}
+
+#[async_trait]
+impl Upstreams for Outbound {
+    /// Sends one request, with the metadata of the revision that the upstream speaks.
+    ///
+    /// `server/discover` is answered for servers of both revisions in the form of 2026-07-28. Secrets of the lease
+    /// are taken out of results, errors and notifications.
+    async fn request(&self, mut request: UpstreamRequest) -> Result<Value, UpstreamError> {
+        let redactor = Redactor::of(&request.lease);
+        let flight = Arc::new(Flight::default());
+        let (cancel, timeout) = (request.cancel.clone(), request.timeout);
+        let call = async {
+            match request.upstream.transport {
+                Transport::Stdio { .. } => {
+                    self.stdio.request(&mut request, &flight, &redactor).await
+                }
+                Transport::Http { .. } => self.http.request(&mut request, &flight, &redactor).await,
+            }
+        };
+        match flight::bounded(&cancel, timeout, &flight, call).await {
+            Ok(mut result) => {
+                redactor.value(&mut result);
+                Ok(result)
+            }
+            Err(error) => Err(redactor.error(error)),
+        }
+    }
+
+    async fn end_run(&self, org: &OrgId, run: &RunId) -> Vec<String> {
+        let (mut ended, sessions) =
+            tokio::join!(self.stdio.end_run(org, run), self.http.end_run(org, run));
+        ended.extend(sessions);
+        ended
+    }
+}
