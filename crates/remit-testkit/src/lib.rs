@@ -1,0 +1,21 @@
+//! What tests of every floor share: a clock that is set, entropy from a seed, a store in memory that passes the same
+//! contract as the real ones, and a real PostgreSQL for the length of a test.
+//!
+//! Nothing here is part of the product; crates name it under `dev-dependencies` only.
+
+#![warn(missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and only tests call this"
+)]
+
+pub mod clock;
+pub mod entropy;
+pub mod store;
+
+pub use clock::SimClock;
+pub use entropy::SeededEntropy;
+
+pub use store::FakeStore;
