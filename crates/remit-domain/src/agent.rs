@@ -9,7 +9,9 @@ use crate::tool::{DataClass, Effect};
 use crate::{AgentId, Kind, Noun, PersonId, SystemId, TeamId, Timestamp, name::Name};
 
 /// How far an agent may go alone: 1 read, 2 draft, 3 approved actions, 4 autonomous within its bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "u8", into = "u8")]
 #[schemars(with = "u8")]
 pub struct Tier(u8);
@@ -17,7 +19,11 @@ pub struct Tier(u8);
 impl TryFrom<u8> for Tier {
     type Error = String;
     fn try_from(n: u8) -> Result<Self, String> {
-        if (1..=4).contains(&n) { Ok(Self(n)) } else { Err(format!("tier `{n}` is not 1, 2, 3 or 4")) }
+        if (1..=4).contains(&n) {
+            Ok(Self(n))
+        } else {
+            Err(format!("tier `{n}` is not 1, 2, 3 or 4"))
+        }
     }
 }
 
@@ -143,7 +149,11 @@ impl Agent {
     ///
     /// # Errors
     /// [`IllegalTransition`] for every other pair.
-    pub fn transition(&self, to: AgentState, reason: Option<String>) -> Result<Self, IllegalTransition> {
+    pub fn transition(
+        &self,
+        to: AgentState,
+        reason: Option<String>,
+    ) -> Result<Self, IllegalTransition> {
         use AgentState as S;
         let legal = matches!(
             (self.state, to),
@@ -153,9 +163,16 @@ impl Agent {
                 | (S::Quarantined, S::Active | S::Suspended | S::Retired)
         );
         if legal {
-            Ok(Self { state: to, state_reason: reason, ..self.clone() })
+            Ok(Self {
+                state: to,
+                state_reason: reason,
+                ..self.clone()
+            })
         } else {
-            Err(IllegalTransition { from: self.state, to })
+            Err(IllegalTransition {
+                from: self.state,
+                to,
+            })
         }
     }
 }

@@ -6,10 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::tool::ToolRef;
-use crate::{AgentId, ApprovalId, DecisionId, Kind, Noun, PersonId, Role, RunId, Timestamp, WorkflowId, name::Name};
+use crate::{
+    AgentId, ApprovalId, DecisionId, Kind, Noun, PersonId, Role, RunId, Timestamp, WorkflowId,
+    name::Name,
+};
 
 /// Who may satisfy an ask.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Approvers {
     /// Anyone here with the role.
@@ -44,15 +49,19 @@ impl std::str::FromStr for Approvers {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             let text: String = text.chars().take(80).collect();
-            format!("`{text}` names no approvers: write role:ROLE, team:NAME, person:ADDRESS, sponsor, owner or manager")
+            format!(
+                "`{text}` names no approvers: write role:ROLE, team:NAME, person:ADDRESS, sponsor, owner or manager"
+            )
         };
         match (text, text.split_once(':')) {
             ("sponsor", _) => Ok(Self::Sponsor),
             ("owner", _) => Ok(Self::Owner),
             ("manager", _) => Ok(Self::Manager),
-            (_, Some(("role", role))) => {
-                Role::ALL.into_iter().find(|r| r.as_str() == role).map(Self::Role).ok_or_else(wrong)
-            }
+            (_, Some(("role", role))) => Role::ALL
+                .into_iter()
+                .find(|r| r.as_str() == role)
+                .map(Self::Role)
+                .ok_or_else(wrong),
             (_, Some(("team", team))) => team.parse().map(Self::Team).map_err(|_| wrong()),
             (_, Some(("person", email))) => email.parse().map(Self::Person).map_err(|_| wrong()),
             _ => Err(wrong()),
@@ -189,7 +198,11 @@ impl Approval {
     ///
     /// # Errors
     /// [`VerdictError`] when it is settled, expired, or this person has spoken.
-    pub fn decide(&self, verdict: Verdict, satisfied: impl FnOnce(&[&PersonId]) -> bool) -> Result<Self, VerdictError> {
+    pub fn decide(
+        &self,
+        verdict: Verdict,
+        satisfied: impl FnOnce(&[&PersonId]) -> bool,
+    ) -> Result<Self, VerdictError> {
         if self.state != ApprovalState::Pending {
             return Err(VerdictError::Settled(self.state));
         }
@@ -202,7 +215,12 @@ impl Approval {
         let mut next = self.clone();
         let approve = verdict.approve;
         next.verdicts.push(verdict);
-        let yes: Vec<_> = next.verdicts.iter().filter(|v| v.approve).map(|v| &v.person).collect();
+        let yes: Vec<_> = next
+            .verdicts
+            .iter()
+            .filter(|v| v.approve)
+            .map(|v| &v.person)
+            .collect();
         if !approve {
             next.state = ApprovalState::Denied;
         } else if satisfied(&yes) {

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Timestamp;
 use crate::bounds::Bounds;
 use crate::name::Name;
 use crate::tool::{Classification, DataClass, Effect, ToolRef};
-use crate::Timestamp;
 
 /// A narrowing: absent members narrow nothing, present ones bound the call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -50,18 +50,33 @@ pub struct Attempt<'a> {
 impl Authority {
     /// Every way in which `attempt` is outside this authority, as one line each; empty when it is within.
     pub fn breaches(&self, attempt: Attempt<'_>) -> Vec<String> {
-        let Attempt { tool, classification, args, now } = attempt;
+        let Attempt {
+            tool,
+            classification,
+            args,
+            now,
+        } = attempt;
         let mut out = Vec::new();
         match self.tools.as_ref().map(|tools| tools.get(tool)) {
             Some(None) => out.push(format!("tool {tool} is not included")),
             Some(Some(bounds)) => out.extend(bounds.breaches(args).iter().map(ToString::to_string)),
             None => {}
         }
-        if self.effects.as_ref().is_some_and(|e| !e.contains(&classification.effect)) {
-            out.push(format!("effect {} is not included", classification.effect.as_str()));
+        if self
+            .effects
+            .as_ref()
+            .is_some_and(|e| !e.contains(&classification.effect))
+        {
+            out.push(format!(
+                "effect {} is not included",
+                classification.effect.as_str()
+            ));
         }
         if let Some(classes) = &self.data_classes {
-            let missing = classification.data_classes.iter().filter(|c| !classes.contains(*c));
+            let missing = classification
+                .data_classes
+                .iter()
+                .filter(|c| !classes.contains(*c));
             out.extend(missing.map(|c| format!("data class {c} is not included")));
         }
         if let Some(targets) = &self.targets {
@@ -93,7 +108,9 @@ fn target_breaches(
         };
         match path.find(args).map(objects) {
             Some(Some(named)) if named.iter().all(|object| listed.contains(object)) => {}
-            Some(_) => out.push(format!("{kind} in argument {path} is not a declared target")),
+            Some(_) => out.push(format!(
+                "{kind} in argument {path} is not a declared target"
+            )),
             None if reads => {}
             None => out.push(format!("argument {path} does not name its {kind}")),
         }
@@ -106,9 +123,11 @@ fn objects(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(vec![text.clone()]),
         Value::Number(n) if n.is_i64() || n.is_u64() => Some(vec![n.to_string()]),
-        Value::Array(elements) if !elements.is_empty() => {
-            elements.iter().map(|e| objects(e).filter(|_| !e.is_array())).collect::<Option<Vec<_>>>().map(|v| v.concat())
-        }
+        Value::Array(elements) if !elements.is_empty() => elements
+            .iter()
+            .map(|e| objects(e).filter(|_| !e.is_array()))
+            .collect::<Option<Vec<_>>>()
+            .map(|v| v.concat()),
         _ => None,
     }
 }
@@ -119,14 +138,20 @@ mod tests {
     use serde_json::json;
 
     fn classification(effect: Effect) -> Classification {
-        serde_json::from_value(json!({ "effect": effect, "targets": { "order": "order" } })).unwrap()
+        serde_json::from_value(json!({ "effect": effect, "targets": { "order": "order" } }))
+            .unwrap()
     }
 
     fn breaches(authority: Value, effect: Effect, args: Value) -> Vec<String> {
         let authority: Authority = serde_json::from_value(authority).unwrap();
         let tool = "orders/refund".parse().unwrap();
         let classification = classification(effect);
-        let attempt = Attempt { tool: &tool, classification: &classification, args: &args, now: Timestamp::from_secs(10) };
+        let attempt = Attempt {
+            tool: &tool,
+            classification: &classification,
+            args: &args,
+            now: Timestamp::from_secs(10),
+        };
         authority.breaches(attempt)
     }
 
@@ -138,22 +163,56 @@ mod tests {
     #[test]
     fn an_object_outside_the_intent_is_a_breach() {
         let intent = json!({ "targets": { "order": ["A-118"] } });
-        assert!(breaches(intent.clone(), Effect::Purchase, json!({ "order": "A-118" })).is_empty());
-        for bad in [json!({ "order": "A-119" }), json!({}), json!({ "order": ["A-118", "A-119"] }), json!({ "order": {} })] {
-            assert_eq!(breaches(intent.clone(), Effect::Purchase, bad.clone()).len(), 1, "{bad}");
+        assert!(
+            breaches(
+                intent.clone(),
+                Effect::Purchase,
+                json!({ "order": "A-118" })
+            )
+            .is_empty()
+        );
+        for bad in [
+            json!({ "order": "A-119" }),
+            json!({}),
+            json!({ "order": ["A-118", "A-119"] }),
+            json!({ "order": {} }),
+        ] {
+            assert_eq!(
+                breaches(intent.clone(), Effect::Purchase, bad.clone()).len(),
+                1,
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn a_change_of_a_kind_nobody_declared_is_a_breach_and_a_read_is_not() {
         let intent = json!({ "targets": { "ticket": ["T-1"] } });
-        assert_eq!(breaches(intent.clone(), Effect::Write, json!({ "order": "A-118" })).len(), 1);
+        assert_eq!(
+            breaches(intent.clone(), Effect::Write, json!({ "order": "A-118" })).len(),
+            1
+        );
         assert!(breaches(intent, Effect::Read, json!({ "order": "A-118" })).is_empty());
     }
 
     #[test]
     fn time_runs_out_at_the_instant() {
-        assert_eq!(breaches(json!({ "until": "1970-01-01T00:00:10Z" }), Effect::Read, json!({})).len(), 1);
-        assert!(breaches(json!({ "until": "1970-01-01T00:00:11Z" }), Effect::Read, json!({})).is_empty());
+        assert_eq!(
+            breaches(
+                json!({ "until": "1970-01-01T00:00:10Z" }),
+                Effect::Read,
+                json!({})
+            )
+            .len(),
+            1
+        );
+        assert!(
+            breaches(
+                json!({ "until": "1970-01-01T00:00:11Z" }),
+                Effect::Read,
+                json!({})
+            )
+            .is_empty()
+        );
     }
 }

@@ -53,12 +53,20 @@ impl FromStr for Decimal {
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let digits_only = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
         let fraction = fraction.trim_end_matches('0');
-        if whole.is_empty() || whole.len() > 15 || fraction.len() > 4 || !digits_only(whole) || !digits_only(fraction) {
+        if whole.is_empty()
+            || whole.len() > 15
+            || fraction.len() > 4
+            || !digits_only(whole)
+            || !digits_only(fraction)
+        {
             return Err(wrong());
         }
         let whole: i64 = whole.parse().map_err(|_| wrong())?;
         let fraction: i64 = format!("{fraction:0<4}").parse().map_err(|_| wrong())?;
-        let units = whole.checked_mul(10_000).and_then(|w| w.checked_add(fraction)).ok_or_else(wrong)?;
+        let units = whole
+            .checked_mul(10_000)
+            .and_then(|w| w.checked_add(fraction))
+            .ok_or_else(wrong)?;
         Ok(Self(if negative { -units } else { units }))
     }
 }
@@ -114,7 +122,9 @@ pub const ARG_PATH_BYTES_MAX: usize = 256;
 
 /// A path to one argument: member names joined by dots, such as `customer.id`. Arrays are bounded as a whole, element
 /// by element: a bound on an array holds when every element keeps it and there is at least one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct ArgPath(Arc<str>);
@@ -127,7 +137,9 @@ impl ArgPath {
 
     /// The value at this path of `args`.
     pub fn find<'a>(&self, args: &'a Value) -> Option<&'a Value> {
-        self.0.split('.').try_fold(args, |at, member| at.as_object()?.get(member))
+        self.0
+            .split('.')
+            .try_fold(args, |at, member| at.as_object()?.get(member))
     }
 }
 
@@ -136,12 +148,18 @@ impl FromStr for ArgPath {
     fn from_str(text: &str) -> Result<Self, String> {
         let ok = text.len() <= ARG_PATH_BYTES_MAX
             && text.split('.').count() <= ARG_PATH_DEPTH_MAX
-            && text.split('.').all(|m| !m.is_empty() && m.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)));
+            && text.split('.').all(|m| {
+                !m.is_empty()
+                    && m.bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+            });
         if ok {
             Ok(Self(Arc::from(text)))
         } else {
             let text: String = text.chars().take(80).collect();
-            Err(format!("`{text}` is not an argument path such as `customer.id` (letters, digits, _ and -, joined by dots)"))
+            Err(format!(
+                "`{text}` is not an argument path such as `customer.id` (letters, digits, _ and -, joined by dots)"
+            ))
         }
     }
 }
@@ -217,20 +235,25 @@ impl Bound {
             return !elements.is_empty() && elements.iter().all(|e| !e.is_array() && self.holds(e));
         }
         match self {
-            Self::OneOf(members) => !value.is_object() && members.iter().any(|m| same_scalar(m, value)),
+            Self::OneOf(members) => {
+                !value.is_object() && members.iter().any(|m| same_scalar(m, value))
+            }
             Self::Integer { min, max } => value
                 .as_i64()
                 .is_some_and(|n| min.is_none_or(|min| n >= min) && max.is_none_or(|max| n <= max)),
             Self::Decimal { min, max } => Decimal::from_json(value)
                 .is_ok_and(|d| min.is_none_or(|min| d >= min) && max.is_none_or(|max| d <= max)),
-            Self::Prefix { prefix, separator } => value.as_str().is_some_and(|text| continues(text, prefix, *separator)),
+            Self::Prefix { prefix, separator } => value
+                .as_str()
+                .is_some_and(|text| continues(text, prefix, *separator)),
             Self::Length { max } => {
                 let len = match value {
                     Value::Array(elements) => Some(elements.len()),
                     Value::String(text) => Some(text.chars().count()),
                     _ => None,
                 };
-                len.and_then(|n| u32::try_from(n).ok()).is_some_and(|n| n <= *max)
+                len.and_then(|n| u32::try_from(n).ok())
+                    .is_some_and(|n| n <= *max)
             }
         }
     }
@@ -239,7 +262,8 @@ impl Bound {
 fn same_scalar(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(_), Value::Number(_)) => {
-            matches!((Decimal::from_json(a), Decimal::from_json(b)), (Ok(a), Ok(b)) if a == b) || a == b
+            matches!((Decimal::from_json(a), Decimal::from_json(b)), (Ok(a), Ok(b)) if a == b)
+                || a == b
         }
         _ => a == b,
     }
@@ -256,7 +280,10 @@ fn continues(text: &str, prefix: &str, separator: char) -> bool {
         None => return false,
     };
     // A step back would leave what the prefix names; so would a backslash where the other side reads it as a separator.
-    !rest.split([separator, '/', '\\']).any(|step| step == ".." || step == ".") && !rest.contains('\0')
+    !rest
+        .split([separator, '/', '\\'])
+        .any(|step| step == ".." || step == ".")
+        && !rest.contains('\0')
 }
 
 /// The bounds of one tool: every listed argument must be there and keep every bound listed for it.
@@ -277,14 +304,32 @@ impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.bound {
             None => write!(f, "argument {} is missing", self.path),
-            Some(Bound::OneOf(_)) => write!(f, "argument {} is not one of the permitted values", self.path),
+            Some(Bound::OneOf(_)) => write!(
+                f,
+                "argument {} is not one of the permitted values",
+                self.path
+            ),
             Some(Bound::Integer { min, max }) => {
-                write!(f, "argument {} is outside {}..{}", self.path, end(min.as_ref()), end(max.as_ref()))
+                write!(
+                    f,
+                    "argument {} is outside {}..{}",
+                    self.path,
+                    end(min.as_ref()),
+                    end(max.as_ref())
+                )
             }
             Some(Bound::Decimal { min, max }) => {
-                write!(f, "argument {} is outside {}..{}", self.path, end(min.as_ref()), end(max.as_ref()))
+                write!(
+                    f,
+                    "argument {} is outside {}..{}",
+                    self.path,
+                    end(min.as_ref()),
+                    end(max.as_ref())
+                )
             }
-            Some(Bound::Prefix { prefix, .. }) => write!(f, "argument {} is not within {prefix}", self.path),
+            Some(Bound::Prefix { prefix, .. }) => {
+                write!(f, "argument {} is not within {prefix}", self.path)
+            }
             Some(Bound::Length { max }) => write!(f, "argument {} is longer than {max}", self.path),
         }
     }
@@ -300,10 +345,16 @@ impl Bounds {
         let mut out = Vec::new();
         for (path, bounds) in &self.0 {
             match path.find(args) {
-                None | Some(Value::Null) => out.push(Breach { path: path.clone(), bound: None }),
+                None | Some(Value::Null) => out.push(Breach {
+                    path: path.clone(),
+                    bound: None,
+                }),
                 Some(value) => {
                     let broken = bounds.iter().filter(|b| !b.holds(value));
-                    out.extend(broken.map(|b| Breach { path: path.clone(), bound: Some(b.clone()) }));
+                    out.extend(broken.map(|b| Breach {
+                        path: path.clone(),
+                        bound: Some(b.clone()),
+                    }));
                 }
             }
         }
@@ -312,7 +363,9 @@ impl Bounds {
 }
 
 /// The span over which a cumulative limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Span {
     /// The whole tree of runs below one root run.
@@ -367,18 +420,31 @@ mod tests {
 
     #[test]
     fn a_number_as_text_is_not_a_number() {
-        let b = bounds(json!({ "amount": [{ "decimal": { "max": 50 } }], "n": [{ "integer": { "min": 1 } }] }));
+        let b = bounds(
+            json!({ "amount": [{ "decimal": { "max": 50 } }], "n": [{ "integer": { "min": 1 } }] }),
+        );
         assert_eq!(b.breaches(&json!({ "amount": "49", "n": "2" })).len(), 2);
         assert_eq!(b.breaches(&json!({ "amount": 49, "n": 1.5 })).len(), 1);
     }
 
     #[test]
     fn a_prefix_stops_at_its_separator() {
-        let b = Bound::Prefix { prefix: "/data".into(), separator: '/' };
+        let b = Bound::Prefix {
+            prefix: "/data".into(),
+            separator: '/',
+        };
         for good in ["/data", "/data/x", "/data/x/y"] {
             assert!(b.holds(&json!(good)), "{good}");
         }
-        for bad in ["/database", "/data/../etc", "/data/./x", "/etc", "/data/..\\etc", "/data/a\0b", ""] {
+        for bad in [
+            "/database",
+            "/data/../etc",
+            "/data/./x",
+            "/etc",
+            "/data/..\\etc",
+            "/data/a\0b",
+            "",
+        ] {
             assert!(!b.holds(&json!(bad)), "{bad}");
         }
     }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::{AgentId, ContainmentId, Kind, Noun, Principal, RunId, Timestamp, WorkflowId};
 
 /// How far containment goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Nothing goes on; lifting restores the target, never its tokens.
@@ -29,7 +31,9 @@ impl Level {
 }
 
 /// What is contained.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(tag = "type", content = "id", rename_all = "snake_case")]
 pub enum Target {
     /// An agent, with all its workflows, runs and keys.
@@ -110,8 +114,17 @@ impl Certificate {
     ///
     /// It is final only when nothing is merely bounded or unproved.
     pub fn new(epoch: u64, at: Timestamp, items: Vec<Item>) -> Self {
-        let open = items.iter().filter(|i| !matches!(i.status, ItemStatus::Stopped { .. })).count();
-        Self { epoch, at, is_final: open == 0, items, residual: u32::try_from(open).unwrap_or(u32::MAX) }
+        let open = items
+            .iter()
+            .filter(|i| !matches!(i.status, ItemStatus::Stopped { .. }))
+            .count();
+        Self {
+            epoch,
+            at,
+            is_final: open == 0,
+            items,
+            residual: u32::try_from(open).unwrap_or(u32::MAX),
+        }
     }
 }
 
@@ -150,6 +163,10 @@ impl Noun for Containment {
         })
     }
     fn state(&self) -> &'static str {
-        if self.lifted.is_some() { "lifted" } else { "active" }
+        if self.lifted.is_some() {
+            "lifted"
+        } else {
+            "active"
+        }
     }
 }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AgentId, CredentialId, DelegationId, Kind, Noun, PersonId, RunId, Timestamp, WorkflowId};
+use crate::{
+    AgentId, CredentialId, DelegationId, Kind, Noun, PersonId, RunId, Timestamp, WorkflowId,
+};
 
 /// A public key an agent authenticates with (RFC 7523, `private_key_jwt`). Its id is its thumbprint, so that one key
 /// can never belong to two agents and a removed key never returns.
@@ -30,7 +32,11 @@ impl Noun for AgentKey {
         Some(self.agent.to_string())
     }
     fn state(&self) -> &'static str {
-        if self.removed.is_some() { "removed" } else { "active" }
+        if self.removed.is_some() {
+            "removed"
+        } else {
+            "active"
+        }
     }
 }
 
@@ -68,7 +74,11 @@ impl Noun for Token {
         Some(self.run.to_string())
     }
     fn state(&self) -> &'static str {
-        if self.revoked.is_some() { "revoked" } else { "active" }
+        if self.revoked.is_some() {
+            "revoked"
+        } else {
+            "active"
+        }
     }
 }
 
@@ -98,7 +108,11 @@ impl Noun for PersonToken {
         Some(self.person.to_string())
     }
     fn state(&self) -> &'static str {
-        if self.revoked.is_some() { "revoked" } else { "active" }
+        if self.revoked.is_some() {
+            "revoked"
+        } else {
+            "active"
+        }
     }
 }
 
@@ -126,6 +140,10 @@ impl Noun for Enrolment {
         Some(self.person.to_string())
     }
     fn state(&self) -> &'static str {
-        if self.used.is_some() { "used" } else { "active" }
+        if self.used.is_some() {
+            "used"
+        } else {
+            "active"
+        }
     }
 }

@@ -165,14 +165,20 @@ impl Event {
     /// With a fact in clear: an opaque id, a hash, a code or a number.
     #[must_use]
     pub fn fact(mut self, name: &str, value: impl Serialize) -> Self {
-        self.facts.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
+        self.facts.insert(
+            name.to_owned(),
+            serde_json::to_value(value).unwrap_or(Value::Null),
+        );
         self
     }
 
     /// With sealed content.
     #[must_use]
     pub fn content(mut self, name: &str, value: impl Serialize) -> Self {
-        self.content.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
+        self.content.insert(
+            name.to_owned(),
+            serde_json::to_value(value).unwrap_or(Value::Null),
+        );
         self
     }
 }

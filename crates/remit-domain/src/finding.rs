@@ -5,7 +5,19 @@ use serde::{Deserialize, Serialize};
 use crate::{FindingId, Kind, Noun, Timestamp};
 
 /// What sort of thing it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each variant is the finding of the same name")]
 pub enum FindingKind {
@@ -65,6 +77,10 @@ impl Noun for Finding {
         Some(self.subject.clone())
     }
     fn state(&self) -> &'static str {
-        if self.closed.is_some() { "closed" } else { "open" }
+        if self.closed.is_some() {
+            "closed"
+        } else {
+            "open"
+        }
     }
 }

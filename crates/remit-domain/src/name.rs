@@ -21,7 +21,9 @@ pub enum NameError {
 }
 
 /// A name of the form `[a-z][a-z0-9-]{0,62}`, unique within its kind and organization for ever.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct Name(Arc<str>);
@@ -40,7 +42,11 @@ impl FromStr for Name {
         let ok = text.len() <= NAME_BYTES_MAX
             && bytes.next().is_some_and(|b| b.is_ascii_lowercase())
             && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if ok { Ok(Self(Arc::from(text))) } else { Err(NameError::Form(text.chars().take(80).collect())) }
+        if ok {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(NameError::Form(text.chars().take(80).collect()))
+        }
     }
 }
 
@@ -70,7 +76,9 @@ impl fmt::Debug for Name {
 }
 
 /// A person's e-mail address, lower case ASCII, at most 254 bytes (RFC 5321 section 4.5.3.1).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct Email(Arc<str>);
@@ -92,10 +100,17 @@ impl FromStr for Email {
                     && local.bytes().all(allowed)
                     && domain.contains('.')
                     && domain.split('.').all(|label| {
-                        !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                        !label.is_empty()
+                            && label
+                                .bytes()
+                                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
                     })
             });
-        if ok { Ok(Self(Arc::from(text))) } else { Err(NameError::Email(text.chars().take(80).collect())) }
+        if ok {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(NameError::Email(text.chars().take(80).collect()))
+        }
     }
 }
 
@@ -130,7 +145,16 @@ mod tests {
 
     #[test]
     fn look_alike_names_are_refused() {
-        for bad in ["", "A", "-a", "аgent", "a_b", "a b", "a\u{200b}b", &"a".repeat(64)] {
+        for bad in [
+            "",
+            "A",
+            "-a",
+            "аgent",
+            "a_b",
+            "a b",
+            "a\u{200b}b",
+            &"a".repeat(64),
+        ] {
             assert!(bad.parse::<Name>().is_err(), "{bad:?}");
         }
         assert!("support-triage".parse::<Name>().is_ok());
@@ -139,7 +163,14 @@ mod tests {
     #[test]
     fn emails_are_lower_case_ascii() {
         assert!("maria@acme.example".parse::<Email>().is_ok());
-        for bad in ["maria", "Maria@acme.example", "mаria@acme.example", "a@b", "a@b..c", "@b.c"] {
+        for bad in [
+            "maria",
+            "Maria@acme.example",
+            "mаria@acme.example",
+            "a@b",
+            "a@b..c",
+            "@b.c",
+        ] {
             assert!(bad.parse::<Email>().is_err(), "{bad:?}");
         }
     }

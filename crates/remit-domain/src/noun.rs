@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The kind of a stored record. The text is a wire word and a column value: never renamed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each variant is the noun of the same name")]
 pub enum Kind {

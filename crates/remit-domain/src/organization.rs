@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Kind, Noun, OrgId, TeamId, name::Name};
 
 /// Whether one person may both own an agent and activate it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Separation {
     /// Someone other than the owner activates an agent.

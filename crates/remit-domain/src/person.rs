@@ -7,7 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::{Kind, Noun, PersonId, TeamId, Timestamp, name::Email, name::Name};
 
 /// What a person may do in their organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Changes the registry, roles and settings.
@@ -26,8 +38,14 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 6] =
-        [Self::Admin, Self::Responder, Self::Approver, Self::Reviewer, Self::Auditor, Self::Developer];
+    pub const ALL: [Self; 6] = [
+        Self::Admin,
+        Self::Responder,
+        Self::Approver,
+        Self::Reviewer,
+        Self::Auditor,
+        Self::Developer,
+    ];
 
     /// The role as its stable word.
     pub const fn as_str(self) -> &'static str {

@@ -23,12 +23,20 @@ pub enum Principal {
 impl Principal {
     /// The person, if it is one.
     pub fn person(&self) -> Option<&PersonId> {
-        if let Self::Person(id) = self { Some(id) } else { None }
+        if let Self::Person(id) = self {
+            Some(id)
+        } else {
+            None
+        }
     }
 
     /// The agent, if it is one.
     pub fn agent(&self) -> Option<&AgentId> {
-        if let Self::Agent(id) = self { Some(id) } else { None }
+        if let Self::Agent(id) = self {
+            Some(id)
+        } else {
+            None
+        }
     }
 }
 

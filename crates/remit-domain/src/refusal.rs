@@ -3,9 +3,24 @@
 use serde::{Deserialize, Serialize};
 
 /// Stable code of a refusal, kebab-case on the wire, mapped to MCP, OAuth and HTTP in one table (`remit-http`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "each variant is the code of the same name; the table in docs/reference explains it")]
+#[expect(
+    missing_docs,
+    reason = "each variant is the code of the same name; the table in docs/reference explains it"
+)]
 pub enum RefusalCode {
     Unauthenticated,
     ProofInvalid,
@@ -157,6 +172,9 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with its public text.
     pub fn new(code: RefusalCode, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self {
+            code,
+            text: text.into(),
+        }
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::containment::{Containment, Target};
+use crate::agent::AgentState;
+use crate::containment::{Containment, Level, Target};
 use crate::credential::AgentKey;
 use crate::delegation::{Delegation, DelegationState};
 use crate::organization::Team;
@@ -17,8 +18,8 @@ use crate::system::System;
 use crate::tool::ToolRef;
 use crate::upstream::UpstreamName;
 use crate::{
-    Agent, AgentId, ContainmentId, DelegationId, Kind, Noun, OrgId, Organization, Person, PersonId, Run, RunId, SystemId,
-    TeamId, Tool, Upstream, Workflow, WorkflowId,
+    Agent, AgentId, ContainmentId, DelegationId, Kind, Noun, OrgId, Organization, Person, PersonId,
+    Run, RunId, SystemId, TeamId, Tool, Upstream, Workflow, WorkflowId,
 };
 
 /// A record whose body is not what its kind says: the store is inconsistent, and nothing is decided on it.
@@ -63,6 +64,7 @@ pub struct Registry {
     /// Revision of each record that `apply` saw, for content-addressed facts and ETags.
     revisions: HashMap<(Kind, String), u64>,
     names: HashMap<(Kind, String), String>,
+    generation: u64,
 }
 
 impl Registry {
@@ -70,27 +72,70 @@ impl Registry {
     ///
     /// # Errors
     /// [`UnreadableRecord`] when the body is not of its kind; the registry is unchanged then.
-    pub fn apply(&mut self, kind: Kind, key: &str, revision: u64, body: &Value) -> Result<(), UnreadableRecord> {
-        let parsed = |source| UnreadableRecord { kind: kind.as_str(), key: key.to_owned(), source };
-        if self.revisions.get(&(kind, key.to_owned())).is_some_and(|seen| *seen >= revision) {
+    pub fn apply(
+        &mut self,
+        kind: Kind,
+        key: &str,
+        revision: u64,
+        body: &Value,
+    ) -> Result<(), UnreadableRecord> {
+        let parsed = |source| UnreadableRecord {
+            kind: kind.as_str(),
+            key: key.to_owned(),
+            source,
+        };
+        if self
+            .revisions
+            .get(&(kind, key.to_owned()))
+            .is_some_and(|seen| *seen >= revision)
+        {
             return Ok(());
         }
         match kind {
             Kind::Organization => self.organization = Some(read(body).map_err(parsed)?),
-            Kind::Team => self.take(body, |r, t: Arc<Team>| r.teams.insert(t.id.clone(), t).is_some()).map_err(parsed)?,
-            Kind::Person => self.take(body, |r, p: Arc<Person>| r.people.insert(p.id.clone(), p).is_some()).map_err(parsed)?,
-            Kind::System => self.take(body, |r, s: Arc<System>| r.systems.insert(s.id.clone(), s).is_some()).map_err(parsed)?,
-            Kind::Agent => self.take(body, |r, a: Arc<Agent>| r.agents.insert(a.id.clone(), a).is_some()).map_err(parsed)?,
+            Kind::Team => self
+                .take(body, |r, t: Arc<Team>| {
+                    r.teams.insert(t.id.clone(), t).is_some()
+                })
+                .map_err(parsed)?,
+            Kind::Person => self
+                .take(body, |r, p: Arc<Person>| {
+                    r.people.insert(p.id.clone(), p).is_some()
+                })
+                .map_err(parsed)?,
+            Kind::System => self
+                .take(body, |r, s: Arc<System>| {
+                    r.systems.insert(s.id.clone(), s).is_some()
+                })
+                .map_err(parsed)?,
+            Kind::Agent => self
+                .take(body, |r, a: Arc<Agent>| {
+                    r.agents.insert(a.id.clone(), a).is_some()
+                })
+                .map_err(parsed)?,
             Kind::AgentKey => {
-                self.take(body, |r, k: Arc<AgentKey>| r.keys.insert(k.thumbprint.clone(), k).is_some()).map_err(parsed)?;
+                self.take(body, |r, k: Arc<AgentKey>| {
+                    r.keys.insert(k.thumbprint.clone(), k).is_some()
+                })
+                .map_err(parsed)?;
             }
             Kind::Workflow => {
-                self.take(body, |r, w: Arc<Workflow>| r.workflows.insert(w.id.clone(), w).is_some()).map_err(parsed)?;
+                self.take(body, |r, w: Arc<Workflow>| {
+                    r.workflows.insert(w.id.clone(), w).is_some()
+                })
+                .map_err(parsed)?;
             }
             Kind::Upstream => {
-                self.take(body, |r, u: Arc<Upstream>| r.upstreams.insert(u.name.clone(), u).is_some()).map_err(parsed)?;
+                self.take(body, |r, u: Arc<Upstream>| {
+                    r.upstreams.insert(u.name.clone(), u).is_some()
+                })
+                .map_err(parsed)?;
             }
-            Kind::Tool => self.take(body, |r, t: Arc<Tool>| r.tools.insert(t.tool.clone(), t).is_some()).map_err(parsed)?,
+            Kind::Tool => self
+                .take(body, |r, t: Arc<Tool>| {
+                    r.tools.insert(t.tool.clone(), t).is_some()
+                })
+                .map_err(parsed)?,
             Kind::Run => self.take(body, Self::take_run).map_err(parsed)?,
             Kind::Delegation => self.take(body, Self::take_delegation).map_err(parsed)?,
             Kind::Containment => self.take(body, Self::take_containment).map_err(parsed)?,
@@ -104,11 +149,21 @@ impl Registry {
             | Kind::ShredKey
             | Kind::Setting => return Ok(()),
         }
+        if !matches!(
+            kind,
+            Kind::Run | Kind::Delegation | Kind::Containment | Kind::AgentKey
+        ) {
+            self.generation += 1;
+        }
         self.revisions.insert((kind, key.to_owned()), revision);
         Ok(())
     }
 
-    fn take<N: Noun>(&mut self, body: &Value, put: impl FnOnce(&mut Self, Arc<N>) -> bool) -> Result<(), serde_json::Error> {
+    fn take<N: Noun>(
+        &mut self,
+        body: &Value,
+        put: impl FnOnce(&mut Self, Arc<N>) -> bool,
+    ) -> Result<(), serde_json::Error> {
         let noun: Arc<N> = read(body)?;
         if let Some(name) = noun.name() {
             self.names.insert((N::KIND, name), noun.key());
@@ -128,7 +183,9 @@ impl Registry {
 
     fn take_delegation(&mut self, delegation: Arc<Delegation>) -> bool {
         if delegation.state == DelegationState::Active {
-            self.delegations.insert(delegation.id.clone(), delegation).is_some()
+            self.delegations
+                .insert(delegation.id.clone(), delegation)
+                .is_some()
         } else {
             self.delegations.remove(&delegation.id).is_some()
         }
@@ -136,10 +193,17 @@ impl Registry {
 
     fn take_containment(&mut self, containment: Arc<Containment>) -> bool {
         if containment.lifted.is_none() {
-            self.containments.insert(containment.id.clone(), containment).is_some()
+            self.containments
+                .insert(containment.id.clone(), containment)
+                .is_some()
         } else {
             self.containments.remove(&containment.id).is_some()
         }
+    }
+
+    /// Moves whenever anything changes that the facts of a call in a given run are made of.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The revision of a record, where the registry has seen it.
@@ -159,22 +223,26 @@ impl Registry {
 
     /// The agent of that name.
     pub fn agent_named(&self, name: &str) -> Option<&Arc<Agent>> {
-        self.agents.get(&self.key_of(Kind::Agent, name)?.parse::<AgentId>().ok()?)
+        self.agents
+            .get(&self.key_of(Kind::Agent, name)?.parse::<AgentId>().ok()?)
     }
 
     /// The person of that address.
     pub fn person_named(&self, email: &str) -> Option<&Arc<Person>> {
-        self.people.get(&self.key_of(Kind::Person, email)?.parse::<PersonId>().ok()?)
+        self.people
+            .get(&self.key_of(Kind::Person, email)?.parse::<PersonId>().ok()?)
     }
 
     /// The team of that name.
     pub fn team_named(&self, name: &str) -> Option<&Arc<Team>> {
-        self.teams.get(&self.key_of(Kind::Team, name)?.parse::<TeamId>().ok()?)
+        self.teams
+            .get(&self.key_of(Kind::Team, name)?.parse::<TeamId>().ok()?)
     }
 
     /// The system of that name.
     pub fn system_named(&self, name: &str) -> Option<&Arc<System>> {
-        self.systems.get(&self.key_of(Kind::System, name)?.parse::<SystemId>().ok()?)
+        self.systems
+            .get(&self.key_of(Kind::System, name)?.parse::<SystemId>().ok()?)
     }
 
     /// The workflow of that name of an agent.
@@ -185,7 +253,11 @@ impl Registry {
 
     /// The workflows of an agent, ordered by name.
     pub fn workflows_of(&self, agent: &AgentId) -> Vec<&Arc<Workflow>> {
-        let mut found: Vec<_> = self.workflows.values().filter(|w| w.agent == *agent).collect();
+        let mut found: Vec<_> = self
+            .workflows
+            .values()
+            .filter(|w| w.agent == *agent)
+            .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found
     }
@@ -195,7 +267,22 @@ impl Registry {
         if self.containments.is_empty() {
             return None;
         }
-        self.containments.values().find(|c| targets.contains(&c.target))
+        self.containments
+            .values()
+            .find(|c| targets.contains(&c.target) && !self.is_history(c))
+    }
+
+    /// Whether a kill has done its work: the agent returned with new keys and a new activation. A kill suspends the agent in
+    /// its own commit, so that an active one was activated after it.
+    fn is_history(&self, c: &Containment) -> bool {
+        let Target::Agent(agent) = &c.target else {
+            return false;
+        };
+        c.level == Level::Kill
+            && self
+                .agents
+                .get(agent)
+                .is_some_and(|a| a.state == AgentState::Active)
     }
 }
 
@@ -224,16 +311,29 @@ pub(crate) mod tests {
     fn an_older_revision_never_overwrites_a_newer_one() {
         let mut registry = Registry::default();
         let draft = agent();
-        let active = draft.transition(crate::agent::AgentState::Active, None).unwrap();
+        let active = draft
+            .transition(crate::agent::AgentState::Active, None)
+            .unwrap();
         let body = |a: &Agent| serde_json::to_value(a).unwrap();
-        registry.apply(Kind::Agent, draft.id.as_str(), 2, &body(&active)).unwrap();
-        registry.apply(Kind::Agent, draft.id.as_str(), 1, &body(&draft)).unwrap();
-        assert_eq!(registry.agent_named("support-triage").unwrap().state, crate::agent::AgentState::Active);
+        registry
+            .apply(Kind::Agent, draft.id.as_str(), 2, &body(&active))
+            .unwrap();
+        registry
+            .apply(Kind::Agent, draft.id.as_str(), 1, &body(&draft))
+            .unwrap();
+        assert_eq!(
+            registry.agent_named("support-triage").unwrap().state,
+            crate::agent::AgentState::Active
+        );
     }
 
     #[test]
     fn a_record_that_cannot_be_read_is_an_error_not_an_absence() {
         let mut registry = Registry::default();
-        assert!(registry.apply(Kind::Agent, "x", 1, &json!({ "id": 1 })).is_err());
+        assert!(
+            registry
+                .apply(Kind::Agent, "x", 1, &json!({ "id": 1 }))
+                .is_err()
+        );
     }
 }

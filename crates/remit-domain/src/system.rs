@@ -6,10 +6,23 @@ use crate::{Kind, Noun, PersonId, SystemId, name::Name};
 
 /// Where something runs. Ordered: an agent of a lower environment never acts in a higher one.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each variant is the environment of the same name")]
+#[expect(
+    missing_docs,
+    reason = "each variant is the environment of the same name"
+)]
 pub enum Environment {
     Development,
     Test,
@@ -31,10 +44,23 @@ impl Environment {
 
 /// How much harm comes from misuse of a system.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each variant is the criticality of the same name")]
+#[expect(
+    missing_docs,
+    reason = "each variant is the criticality of the same name"
+)]
 pub enum Criticality {
     Low,
     Medium,

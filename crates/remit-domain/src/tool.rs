@@ -14,7 +14,17 @@ use crate::{Kind, Noun, name::Name};
 
 /// What a call of the tool does to the world. Declared by an administrator; a server's own annotations are hints.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each variant is the effect of the same name")]
@@ -49,7 +59,9 @@ impl Effect {
 pub type DataClass = Name;
 
 /// A tool on the wire of policies and documents: `upstream/tool`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct ToolRef {
@@ -72,9 +84,14 @@ impl ToolRef {
     /// [`ToolRefError`] when the tool's name has other characters or another length than MCP permits.
     pub fn new(upstream: UpstreamName, tool: &str) -> Result<Self, ToolRefError> {
         let ok = (1..=TOOL_NAME_BYTES_MAX).contains(&tool.len())
-            && tool.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-/".contains(&b));
+            && tool
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_.-/".contains(&b));
         if ok {
-            Ok(Self { upstream, tool: Arc::from(tool) })
+            Ok(Self {
+                upstream,
+                tool: Arc::from(tool),
+            })
         } else {
             Err(ToolRefError(tool.chars().take(160).collect()))
         }
@@ -210,7 +227,9 @@ impl Tool {
 
     /// Whether a call may run ahead of its record: declared read, and not external (invariant 2).
     pub fn may_run_ahead(&self) -> bool {
-        self.classification.as_ref().is_some_and(|c| c.effect == Effect::Read && !c.external)
+        self.classification
+            .as_ref()
+            .is_some_and(|c| c.effect == Effect::Read && !c.external)
     }
 }
 

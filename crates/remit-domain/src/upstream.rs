@@ -11,14 +11,18 @@ use serde::{Deserialize, Serialize};
 use crate::{Kind, Noun, SystemId, name::Name};
 
 /// An upstream's name, `[a-z][a-z0-9-]{0,19}`; `remit` is reserved.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct UpstreamName(Arc<str>);
 
 /// A text that cannot name an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` cannot name an upstream: use 1 to 20 of a-z, 0-9 and -, starting with a letter; `remit` is reserved")]
+#[error(
+    "`{0}` cannot name an upstream: use 1 to 20 of a-z, 0-9 and -, starting with a letter; `remit` is reserved"
+)]
 pub struct UpstreamNameError(String);
 
 impl UpstreamName {

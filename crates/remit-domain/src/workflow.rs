@@ -56,8 +56,14 @@ pub struct Workflow {
 
 impl Workflow {
     /// The grants of `tool` that have not expired at `now`.
-    pub fn grants_of<'a>(&'a self, tool: &'a ToolRef, now: Timestamp) -> impl Iterator<Item = &'a Grant> {
-        self.grants.iter().filter(move |g| g.tool == *tool && g.expires.is_none_or(|end| now < end))
+    pub fn grants_of<'a>(
+        &'a self,
+        tool: &'a ToolRef,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a Grant> {
+        self.grants
+            .iter()
+            .filter(move |g| g.tool == *tool && g.expires.is_none_or(|end| now < end))
     }
 }
 

@@ -60,7 +60,11 @@ impl Leaf {
             return Err(LeafError::TooLarge(bytes.len()));
         }
         let leaf: Self = serde_json::from_slice(bytes)?;
-        if leaf.v == 1 { Ok(leaf) } else { Err(LeafError::Version(leaf.v)) }
+        if leaf.v == 1 {
+            Ok(leaf)
+        } else {
+            Err(LeafError::Version(leaf.v))
+        }
     }
 
     /// The leaf's bytes, RFC 8785.
@@ -69,7 +73,11 @@ impl Leaf {
     /// `TooLarge` above [`LEAF_BYTES_MAX`].
     pub fn encode(&self) -> Result<Vec<u8>, LeafError> {
         let bytes = serde_json_canonicalizer::to_vec(self)?;
-        if bytes.len() > LEAF_BYTES_MAX { Err(LeafError::TooLarge(bytes.len())) } else { Ok(bytes) }
+        if bytes.len() > LEAF_BYTES_MAX {
+            Err(LeafError::TooLarge(bytes.len()))
+        } else {
+            Ok(bytes)
+        }
     }
 }
 
@@ -77,7 +85,9 @@ impl Leaf {
 #[derive(Debug, thiserror::Error)]
 pub enum LeafError {
     /// Larger than a leaf may be.
-    #[error("the leaf has {0} bytes; at most 4096 are permitted, so facts must be ids, hashes, codes and numbers")]
+    #[error(
+        "the leaf has {0} bytes; at most 4096 are permitted, so facts must be ids, hashes, codes and numbers"
+    )]
     TooLarge(usize),
     /// A version this program does not know.
     #[error("leaf version {0} is not known; verify with a newer remit")]

@@ -26,7 +26,9 @@ impl DataKey {
     /// # Errors
     /// When the cipher cannot be set up.
     pub fn new(bytes: &[u8; 32]) -> Result<Self, SealError> {
-        UnboundKey::new(&AES_256_GCM, bytes).map(|key| Self(LessSafeKey::new(key))).map_err(|_| SealError::Cipher)
+        UnboundKey::new(&AES_256_GCM, bytes)
+            .map(|key| Self(LessSafeKey::new(key)))
+            .map_err(|_| SealError::Cipher)
     }
 }
 
@@ -67,11 +69,20 @@ pub enum SealError {
 ///
 /// # Errors
 /// When facts do not fit a leaf or content not a body.
-pub fn seal(org: &OrgId, event: &Event, key: &DataKey, salt: [u8; 32], nonce: [u8; NONCE_LEN]) -> Result<NewEntry, SealError> {
+pub fn seal(
+    org: &OrgId,
+    event: &Event,
+    key: &DataKey,
+    salt: [u8; 32],
+    nonce: [u8; NONCE_LEN],
+) -> Result<NewEntry, SealError> {
     let mac = hmac::Key::new(hmac::HMAC_SHA256, &salt);
     let mut commit = BTreeMap::new();
     for (name, value) in &event.content {
-        commit.insert(name.clone(), URL_SAFE_NO_PAD.encode(commitment(&mac, name, value)?));
+        commit.insert(
+            name.clone(),
+            URL_SAFE_NO_PAD.encode(commitment(&mac, name, value)?),
+        );
     }
     let leaf = Leaf {
         v: 1,
@@ -87,7 +98,11 @@ pub fn seal(org: &OrgId, event: &Event, key: &DataKey, salt: [u8; 32], nonce: [u
         commit,
     };
     let leaf = leaf.encode()?;
-    let sealed = if event.content.is_empty() { Vec::new() } else { seal_body(event, &leaf, key, salt, nonce)? };
+    let sealed = if event.content.is_empty() {
+        Vec::new()
+    } else {
+        seal_body(event, &leaf, key, salt, nonce)?
+    };
     Ok(NewEntry {
         kind: event.kind,
         at: event.at,
@@ -99,15 +114,26 @@ pub fn seal(org: &OrgId, event: &Event, key: &DataKey, salt: [u8; 32], nonce: [u
     })
 }
 
-fn seal_body(event: &Event, leaf: &[u8], key: &DataKey, salt: [u8; 32], nonce: [u8; NONCE_LEN]) -> Result<Vec<u8>, SealError> {
-    let body = Body { salt: URL_SAFE_NO_PAD.encode(salt), content: event.content.clone() };
+fn seal_body(
+    event: &Event,
+    leaf: &[u8],
+    key: &DataKey,
+    salt: [u8; 32],
+    nonce: [u8; NONCE_LEN],
+) -> Result<Vec<u8>, SealError> {
+    let body = Body {
+        salt: URL_SAFE_NO_PAD.encode(salt),
+        content: event.content.clone(),
+    };
     let mut bytes = serde_json::to_vec(&body)?;
     if bytes.len() > BODY_BYTES_MAX {
         return Err(SealError::TooLarge(bytes.len()));
     }
     let aad = Aad::from(digest::digest(&digest::SHA256, leaf));
     let used = Nonce::assume_unique_for_key(nonce);
-    key.0.seal_in_place_append_tag(used, aad, &mut bytes).map_err(|_| SealError::Cipher)?;
+    key.0
+        .seal_in_place_append_tag(used, aad, &mut bytes)
+        .map_err(|_| SealError::Cipher)?;
     let mut sealed = nonce.to_vec();
     sealed.append(&mut bytes);
     Ok(sealed)
@@ -118,14 +144,21 @@ fn seal_body(event: &Event, leaf: &[u8], key: &DataKey, salt: [u8; 32], nonce: [
 /// # Errors
 /// `Cipher` for another key or changed bytes, `Commitment` when the content is not what the leaf commits to.
 pub fn open(leaf: &[u8], sealed: &[u8], key: &DataKey) -> Result<Body, SealError> {
-    let (nonce, ciphertext) = sealed.split_at_checked(NONCE_LEN).ok_or(SealError::Cipher)?;
+    let (nonce, ciphertext) = sealed
+        .split_at_checked(NONCE_LEN)
+        .ok_or(SealError::Cipher)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Cipher)?;
     let aad = Aad::from(digest::digest(&digest::SHA256, leaf));
     let mut bytes = ciphertext.to_vec();
-    let plain = key.0.open_in_place(nonce, aad, &mut bytes).map_err(|_| SealError::Cipher)?;
+    let plain = key
+        .0
+        .open_in_place(nonce, aad, &mut bytes)
+        .map_err(|_| SealError::Cipher)?;
     let body: Body = serde_json::from_slice(plain)?;
     let leaf = Leaf::parse(leaf)?;
-    let salt = URL_SAFE_NO_PAD.decode(&body.salt).map_err(|_| SealError::Cipher)?;
+    let salt = URL_SAFE_NO_PAD
+        .decode(&body.salt)
+        .map_err(|_| SealError::Cipher)?;
     let mac = hmac::Key::new(hmac::HMAC_SHA256, &salt);
     if leaf.commit.len() != body.content.len() {
         return Err(SealError::Commitment("number of members".to_owned()));
@@ -134,7 +167,8 @@ pub fn open(leaf: &[u8], sealed: &[u8], key: &DataKey) -> Result<Body, SealError
         let wrong = || SealError::Commitment(name.clone());
         let stated = leaf.commit.get(name).ok_or_else(wrong)?;
         let stated = URL_SAFE_NO_PAD.decode(stated).map_err(|_| wrong())?;
-        constant_time::verify_slices_are_equal(&stated, &commitment(&mac, name, value)?).map_err(|_| wrong())?;
+        constant_time::verify_slices_are_equal(&stated, &commitment(&mac, name, value)?)
+            .map_err(|_| wrong())?;
     }
     Ok(body)
 }
@@ -160,9 +194,13 @@ mod tests {
     }
 
     fn event(text: &str) -> Event {
-        Event::new(EventKind::CallDecided, Timestamp::from_secs(1), Principal::Remit)
-            .fact("effect", "read")
-            .content("args", serde_json::json!({ "q": text }))
+        Event::new(
+            EventKind::CallDecided,
+            Timestamp::from_secs(1),
+            Principal::Remit,
+        )
+        .fact("effect", "read")
+        .content("args", serde_json::json!({ "q": text }))
     }
 
     fn key(byte: u8) -> DataKey {
@@ -171,24 +209,43 @@ mod tests {
 
     #[test]
     fn a_leaf_holds_no_content_in_clear() {
-        let entry = seal(&org(), &event("maria@acme.example"), &key(1), [2; 32], [3; 12]).unwrap();
+        let entry = seal(
+            &org(),
+            &event("maria@acme.example"),
+            &key(1),
+            [2; 32],
+            [3; 12],
+        )
+        .unwrap();
         assert!(!String::from_utf8_lossy(&entry.leaf).contains("maria"));
         assert!(!String::from_utf8_lossy(&entry.sealed).contains("maria"));
-        assert_eq!(open(&entry.leaf, &entry.sealed, &key(1)).unwrap().content["args"]["q"], "maria@acme.example");
+        assert_eq!(
+            open(&entry.leaf, &entry.sealed, &key(1)).unwrap().content["args"]["q"],
+            "maria@acme.example"
+        );
     }
 
     #[test]
     fn another_key_or_another_leaf_does_not_open_it() {
         let a = seal(&org(), &event("a"), &key(1), [2; 32], [3; 12]).unwrap();
         let b = seal(&org(), &event("b"), &key(1), [4; 32], [5; 12]).unwrap();
-        assert!(matches!(open(&a.leaf, &a.sealed, &key(9)), Err(SealError::Cipher)));
-        assert!(matches!(open(&b.leaf, &a.sealed, &key(1)), Err(SealError::Cipher)));
+        assert!(matches!(
+            open(&a.leaf, &a.sealed, &key(9)),
+            Err(SealError::Cipher)
+        ));
+        assert!(matches!(
+            open(&b.leaf, &a.sealed, &key(1)),
+            Err(SealError::Cipher)
+        ));
     }
 
     #[test]
     fn facts_that_do_not_fit_a_leaf_are_refused() {
         let large = event("x").fact("too_much", "x".repeat(5_000));
-        assert!(matches!(seal(&org(), &large, &key(1), [0; 32], [0; 12]), Err(SealError::Leaf(LeafError::TooLarge(_)))));
+        assert!(matches!(
+            seal(&org(), &large, &key(1), [0; 32], [0; 12]),
+            Err(SealError::Leaf(LeafError::TooLarge(_)))
+        ));
     }
 
     proptest! {

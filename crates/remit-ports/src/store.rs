@@ -44,7 +44,8 @@ pub trait Store: Send + Sync + 'static {
     async fn get(&self, org: &OrgId, kind: Kind, key: &str) -> Result<Option<Record>, StoreError>;
 
     /// The record of that name.
-    async fn find(&self, org: &OrgId, kind: Kind, name: &str) -> Result<Option<Record>, StoreError>;
+    async fn find(&self, org: &OrgId, kind: Kind, name: &str)
+    -> Result<Option<Record>, StoreError>;
 
     /// Records of a kind, ordered by key, a page at a time.
     async fn list(&self, org: &OrgId, kind: Kind, filter: &Filter) -> Result<Page, StoreError>;
@@ -91,10 +92,19 @@ pub trait Store: Send + Sync + 'static {
     async fn entry_count(&self, org: &OrgId) -> Result<u64, StoreError>;
 
     /// Entries that match, ordered by index.
-    async fn entries(&self, org: &OrgId, filter: &EntryFilter) -> Result<Vec<StoredEntry>, StoreError>;
+    async fn entries(
+        &self,
+        org: &OrgId,
+        filter: &EntryFilter,
+    ) -> Result<Vec<StoredEntry>, StoreError>;
 
     /// Stored tree hashes, from number `from` (in stored-hash order), at most `limit`.
-    async fn tree_hashes(&self, org: &OrgId, from: u64, limit: u32) -> Result<Vec<[u8; 32]>, StoreError>;
+    async fn tree_hashes(
+        &self,
+        org: &OrgId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<[u8; 32]>, StoreError>;
 
     /// The newest signed checkpoint (size, note).
     async fn checkpoint(&self, org: &OrgId) -> Result<Option<(u64, String)>, StoreError>;
@@ -106,7 +116,12 @@ pub trait Store: Send + Sync + 'static {
     async fn append_tree(&self, org: &OrgId, append: TreeAppend) -> Result<(), StoreError>;
 
     /// Overwrites a shred key's record body with null, in the same transaction as `entry`: what it sealed is gone.
-    async fn shred(&self, org: &OrgId, scope: &str, commit: Commit) -> Result<Committed, StoreError>;
+    async fn shred(
+        &self,
+        org: &OrgId,
+        scope: &str,
+        commit: Commit,
+    ) -> Result<Committed, StoreError>;
 
     /// Changes, as they commit, from here and from other nodes.
     fn changes(&self) -> broadcast::Receiver<Changed>;

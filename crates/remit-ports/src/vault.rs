@@ -16,7 +16,9 @@ pub enum VaultError {
         why: String,
     },
     /// The sealed bytes were not sealed here, or were changed.
-    #[error("sealed key does not open with this master key; start with the master key it was sealed with")]
+    #[error(
+        "sealed key does not open with this master key; start with the master key it was sealed with"
+    )]
     Sealed,
 }
 

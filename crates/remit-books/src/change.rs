@@ -1,0 +1,122 @@
+//! One change of state: what to write and what to tell.
+
+use remit_domain::event::Event;
+use remit_domain::{Kind, Noun, OrgId};
+use remit_ports::store::{Blob, Commit, Committed, Expect, Once, Put};
+
+use crate::{Books, BooksError};
+
+/// One change of state: records, the events that tell of it, single-use keys it consumes.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    pub(crate) puts: Vec<Put>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) once: Vec<Once>,
+    pub(crate) blobs: Vec<Blob>,
+    pub(crate) raise_epoch: bool,
+}
+
+impl Change {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a record that must be new.
+    #[must_use]
+    pub fn create<N: Noun>(mut self, noun: &N) -> Self {
+        self.puts.push(Put::new(noun, Expect::Absent));
+        self
+    }
+
+    /// Writes a record that must be at this revision.
+    #[must_use]
+    pub fn update<N: Noun>(mut self, noun: &N, revision: u64) -> Self {
+        self.puts.push(Put::new(noun, Expect::Revision(revision)));
+        self
+    }
+
+    /// Tells of it.
+    #[must_use]
+    pub fn event(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    /// Consumes a single-use key.
+    #[must_use]
+    pub fn once(mut self, once: Once) -> Self {
+        self.once.push(once);
+        self
+    }
+
+    /// Keeps content by its hash.
+    #[must_use]
+    pub fn blob(mut self, blob: Blob) -> Self {
+        self.blobs.push(blob);
+        self
+    }
+
+    /// Raises the containment epoch: for everything that takes a right away.
+    #[must_use]
+    pub fn restrict(mut self) -> Self {
+        self.raise_epoch = true;
+        self
+    }
+
+    /// Both changes as one.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.puts.extend(other.puts);
+        self.events.extend(other.events);
+        self.once.extend(other.once);
+        self.blobs.extend(other.blobs);
+        self.raise_epoch |= other.raise_epoch;
+        self
+    }
+}
+
+impl Books {
+    /// Commits a change: sealed, durable, and taken into the registry when this returns.
+    ///
+    /// # Errors
+    /// [`BooksError`]; nothing has changed then. `Store(Conflict)` asks to read again and repeat.
+    pub async fn commit(&self, org: &OrgId, change: Change) -> Result<Committed, BooksError> {
+        let book = self
+            .org(org)
+            .ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
+        // Policies are compiled before they are written: what does not compile never goes live. One such change at a time,
+        // so that each engine is made of everything before it.
+        let compiles = change
+            .puts
+            .iter()
+            .any(|p| matches!(p.kind, Kind::Tool | Kind::PolicySet));
+        let _turn = if compiles {
+            Some(book.compiling.lock().await)
+        } else {
+            None
+        };
+        let engine = if compiles {
+            Some(book.engine_after(&change.puts)?)
+        } else {
+            None
+        };
+        let mut entries = Vec::with_capacity(change.events.len());
+        for event in &change.events {
+            entries.push(self.seal(org, event).await?);
+        }
+        let commit = Commit {
+            org: org.clone(),
+            at: self.now(),
+            puts: change.puts,
+            entries,
+            blobs: change.blobs,
+            once: change.once,
+            raise_epoch: change.raise_epoch,
+        };
+        let puts = commit.puts.clone();
+        let committed = self.store().commit(commit).await?;
+        book.take(&puts, &committed, engine)?;
+        Ok(committed)
+    }
+}

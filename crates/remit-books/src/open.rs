@@ -1,0 +1,243 @@
+//! Opening the books: reading every organization into memory, and following what other nodes change.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use remit_domain::event::{Event, EventKind};
+use remit_domain::organization::Organization;
+use remit_domain::{Kind, Noun, OrgId, Principal};
+use remit_ports::store::{Changed, Commit, Expect, Filter, Put};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::{Books, BooksError, Inner, OPERATOR_ORG, OrgBook, Parts};
+
+/// What the registry keeps in memory.
+const KEPT: [Kind; 14] = [
+    Kind::Organization,
+    Kind::Team,
+    Kind::Person,
+    Kind::System,
+    Kind::Agent,
+    Kind::AgentKey,
+    Kind::Workflow,
+    Kind::Upstream,
+    Kind::Tool,
+    Kind::Run,
+    Kind::Delegation,
+    Kind::Containment,
+    Kind::PolicySet,
+    Kind::Setting,
+];
+
+/// Most data keys kept opened at once.
+const DATA_KEYS_MAX: u64 = 100_000;
+
+impl Books {
+    /// Opens the books: reads every organization, and creates the operator's where there is none.
+    ///
+    /// # Errors
+    /// [`BooksError`]: nothing is served from books that cannot be read whole.
+    pub async fn open(parts: Parts) -> Result<Self, BooksError> {
+        let data_keys = moka::sync::Cache::new(DATA_KEYS_MAX);
+        let books = Self {
+            inner: Arc::new(Inner {
+                parts,
+                orgs: RwLock::new(HashMap::new()),
+                data_keys,
+                in_flight: Default::default(),
+            }),
+        };
+        for record in books.store().organizations().await? {
+            let organization: Organization = serde_json::from_value(record.body)?;
+            books.load(&organization.id).await?;
+        }
+        if let Ok(id) = OPERATOR_ORG.parse::<OrgId>()
+            && books.org(&id).is_none()
+            && let Ok(name) = "operator".parse()
+        {
+            books
+                .create_organization(
+                    &Organization {
+                        id,
+                        name,
+                        separation: Default::default(),
+                    },
+                    Principal::Operator,
+                )
+                .await?;
+        }
+        Ok(books)
+    }
+
+    /// Creates an organization, with its ledger and keys.
+    ///
+    /// # Errors
+    /// `Store(NameTaken)` or `Store(Conflict)` when it is there already.
+    pub async fn create_organization(
+        &self,
+        organization: &Organization,
+        by: Principal,
+    ) -> Result<(), BooksError> {
+        if self.org_named(organization.name.as_str()).is_some() {
+            let name = organization.name.to_string();
+            return Err(remit_ports::store::StoreError::NameTaken {
+                kind: Kind::Organization,
+                name,
+            }
+            .into());
+        }
+        let book = Arc::new(OrgBook::new(organization.id.clone()));
+        let put = Put::new(organization, Expect::Absent);
+        let first = Commit {
+            org: organization.id.clone(),
+            at: self.now(),
+            puts: vec![put.clone()],
+            entries: Vec::new(),
+            blobs: Vec::new(),
+            once: Vec::new(),
+            raise_epoch: false,
+        };
+        let event = Event::new(EventKind::OrganizationCreated, self.now(), by)
+            .about(&organization.id)
+            .content("organization", organization);
+        // The key that seals the first entry is a record of the organization, so it is written first; an organization
+        // without its own record is not one, whatever keys it has.
+        let entry = self.seal(&organization.id, &event).await?;
+        let committed = self
+            .store()
+            .commit(Commit {
+                entries: vec![entry],
+                ..first
+            })
+            .await?;
+        book.take(std::slice::from_ref(&put), &committed, None)?;
+        book.compile()?;
+        self.inner
+            .orgs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(organization.id.clone(), book);
+        Ok(())
+    }
+
+    /// Reads one organization into memory, from the beginning.
+    async fn load(&self, org: &OrgId) -> Result<(), BooksError> {
+        let book = Arc::new(OrgBook::new(org.clone()));
+        // The epoch is read first: records may be newer than it, never older.
+        let epoch = self.store().epoch(org).await?;
+        for kind in KEPT {
+            let state = matches!(kind, Kind::Run | Kind::Delegation | Kind::Containment);
+            let states: &[Option<&str>] = match (state, kind) {
+                (true, Kind::Run) => &[Some("active"), Some("suspended")],
+                (true, _) => &[Some("active")],
+                _ => &[None],
+            };
+            for state in states {
+                self.load_kind(&book, kind, *state).await?;
+            }
+        }
+        book.raise_to(epoch);
+        if let Err(error) = book.compile() {
+            tracing::error!(%org, %error, "policies do not compile: every call of this organization is denied");
+            book.drop_engine();
+        }
+        self.inner
+            .orgs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(org.clone(), book);
+        Ok(())
+    }
+
+    async fn load_kind(
+        &self,
+        book: &OrgBook,
+        kind: Kind,
+        state: Option<&str>,
+    ) -> Result<(), BooksError> {
+        let mut filter = Filter {
+            state: state.map(str::to_owned),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        loop {
+            let page = self.store().list(&book.id, kind, &filter).await?;
+            for record in &page.records {
+                book.apply(kind, &record.key, record.revision, &record.body)?;
+            }
+            match page.next {
+                Some(next) => filter.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Follows what other nodes change, until the store closes. Run it beside the server.
+    pub async fn follow(&self) {
+        let mut changes = self.store().changes();
+        loop {
+            let result = match changes.recv().await {
+                Ok(changed) => self.take_changed(&changed).await,
+                Err(RecvError::Lagged(_)) => self.reload().await,
+                Err(RecvError::Closed) => return,
+            };
+            if let Err(error) = result {
+                tracing::error!(%error, "a change of another node could not be read; reading everything again");
+                if let Err(error) = self.reload().await {
+                    tracing::error!(%error, "the books cannot be read");
+                }
+            }
+        }
+    }
+
+    async fn take_changed(&self, changed: &Changed) -> Result<(), BooksError> {
+        let Some(book) = self.org(&changed.org) else {
+            return self.load(&changed.org).await;
+        };
+        if changed.keys.is_empty() && changed.epoch > book.epoch() {
+            return self.load(&changed.org).await;
+        }
+        let mut compiles = false;
+        for (kind, key) in changed.keys.iter().filter(|(kind, _)| KEPT.contains(kind)) {
+            if let Some(record) = self.store().get(&changed.org, *kind, key).await? {
+                compiles |= matches!(kind, Kind::Tool | Kind::PolicySet)
+                    && book.registry().revision(*kind, key) != Some(record.revision);
+                book.apply(*kind, key, record.revision, &record.body)?;
+            }
+        }
+        if compiles {
+            book.compile()?;
+        }
+        book.raise_to(changed.epoch);
+        Ok(())
+    }
+
+    async fn reload(&self) -> Result<(), BooksError> {
+        for record in self.store().organizations().await? {
+            self.load(
+                &record
+                    .key
+                    .parse()
+                    .map_err(|_| BooksError::NoOrganization(record.key))?,
+            )
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+impl OrgBook {
+    /// Whether this is the operator's own.
+    pub fn is_operator(&self) -> bool {
+        self.id.as_str() == OPERATOR_ORG
+    }
+
+    /// The organization's name.
+    pub fn name(&self) -> String {
+        self.registry()
+            .organization
+            .as_ref()
+            .and_then(|o| o.name())
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,74 @@
+//! Reading nouns that the registry does not keep.
+
+use remit_domain::{Noun, OrgId};
+use remit_ports::store::{Filter, Record};
+
+use crate::{Books, BooksError};
+
+/// A noun and the revision it was read at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned<N> {
+    /// The noun.
+    pub noun: N,
+    /// Its revision, which is also its ETag.
+    pub revision: u64,
+}
+
+impl Books {
+    /// One noun by key.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the record is not of its kind.
+    pub async fn get<N: Noun>(
+        &self,
+        org: &OrgId,
+        key: &str,
+    ) -> Result<Option<Versioned<N>>, BooksError> {
+        self.store()
+            .get(org, N::KIND, key)
+            .await?
+            .map(read)
+            .transpose()
+    }
+
+    /// One noun by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the record is not of its kind.
+    pub async fn find<N: Noun>(
+        &self,
+        org: &OrgId,
+        name: &str,
+    ) -> Result<Option<Versioned<N>>, BooksError> {
+        self.store()
+            .find(org, N::KIND, name)
+            .await?
+            .map(read)
+            .transpose()
+    }
+
+    /// A page of nouns, and where to go on.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a record is not of its kind.
+    pub async fn list<N: Noun>(
+        &self,
+        org: &OrgId,
+        filter: &Filter,
+    ) -> Result<(Vec<Versioned<N>>, Option<String>), BooksError> {
+        let page = self.store().list(org, N::KIND, filter).await?;
+        let nouns = page
+            .records
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()?;
+        Ok((nouns, page.next))
+    }
+}
+
+fn read<N: Noun>(record: Record) -> Result<Versioned<N>, BooksError> {
+    Ok(Versioned {
+        noun: serde_json::from_value(record.body)?,
+        revision: record.revision,
+    })
+}

@@ -1,0 +1,249 @@
+//! Who may act at all: one check of agent, accountable people, workflow, run, chain and containment, shared by whoever
+//! issues and whoever enforces (invariants 1, 4 and 8).
+
+use std::sync::Arc;
+
+use crate::agent::AgentState;
+use crate::containment::Target;
+use crate::delegation::Delegation;
+use crate::limits::CHAIN_DEPTH_MAX;
+use crate::run::RunState;
+use crate::{
+    Agent, AgentId, DelegationId, Person, PersonId, Refusal, RefusalCode, Registry, Run, RunId,
+    Timestamp, Workflow, WorkflowId,
+};
+
+/// A run that stands: everything that answers for a call in it.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The agent.
+    pub agent: Arc<Agent>,
+    /// Its workflow.
+    pub workflow: Arc<Workflow>,
+    /// The run.
+    pub run: Arc<Run>,
+    /// The person at the root of its chain.
+    pub person: Option<Arc<Person>>,
+    /// Every link of its chain, from the person's on.
+    pub chain: Vec<Arc<Delegation>>,
+}
+
+fn no(code: RefusalCode, text: impl Into<String>) -> Refusal {
+    Refusal::new(code, text)
+}
+
+impl Registry {
+    /// The agent, when it may hold a credential: active, not contained, with a living owner and sponsor.
+    ///
+    /// # Errors
+    /// `agent-not-active`, `no-accountable-person`, `contained`, `not-found`.
+    pub fn standing_agent(&self, id: &AgentId) -> Result<Arc<Agent>, Refusal> {
+        let agent = self
+            .agents
+            .get(id)
+            .ok_or_else(|| no(RefusalCode::NotFound, "no such agent is registered here"))?;
+        let contained = |c: &crate::containment::Containment| {
+            no(
+                RefusalCode::Contained,
+                format!(
+                    "agent {} is contained ({}): {}",
+                    agent.name,
+                    c.level.as_str(),
+                    c.reason
+                ),
+            )
+        };
+        if let Some(c) = self.containment_of(&[Target::Agent(id.clone())]) {
+            return Err(contained(c));
+        }
+        if agent.state != AgentState::Active {
+            let text = format!(
+                "agent {} is {}, not active; an administrator has to activate it",
+                agent.name,
+                agent.state.as_str()
+            );
+            return Err(no(RefusalCode::AgentNotActive, text));
+        }
+        for (role, person) in [
+            ("owner", &agent.profile.owner),
+            ("sponsor", &agent.profile.sponsor),
+        ] {
+            if !self.people.get(person).is_some_and(|p| p.is_active()) {
+                let text = format!(
+                    "agent {} has no living {role}; an administrator has to name one",
+                    agent.name
+                );
+                return Err(no(RefusalCode::NoAccountablePerson, text));
+            }
+        }
+        Ok(Arc::clone(agent))
+    }
+
+    /// The workflow, when the agent may run it now.
+    ///
+    /// # Errors
+    /// `workflow-unknown`, `contained`.
+    pub fn standing_workflow(
+        &self,
+        agent: &AgentId,
+        id: &WorkflowId,
+    ) -> Result<Arc<Workflow>, Refusal> {
+        if let Some(c) = self.containment_of(&[Target::Workflow(id.clone())]) {
+            return Err(no(
+                RefusalCode::Contained,
+                format!(
+                    "the workflow is contained ({}): {}",
+                    c.level.as_str(),
+                    c.reason
+                ),
+            ));
+        }
+        match self.workflows.get(id) {
+            Some(w) if w.agent == *agent && w.enabled => Ok(Arc::clone(w)),
+            _ => Err(no(
+                RefusalCode::WorkflowUnknown,
+                "the agent has no such workflow in use",
+            )),
+        }
+    }
+
+    /// Every link of a chain, when all of them count at `now` and the first is a living person's.
+    ///
+    /// # Errors
+    /// `chain-broken`, `chain-too-deep`, `contained`.
+    pub fn standing_chain(
+        &self,
+        person: Option<&PersonId>,
+        chain: &[DelegationId],
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Delegation>>, Refusal> {
+        if chain.len() > CHAIN_DEPTH_MAX {
+            return Err(no(
+                RefusalCode::ChainTooDeep,
+                format!(
+                    "the chain has {} links; {CHAIN_DEPTH_MAX} are permitted",
+                    chain.len()
+                ),
+            ));
+        }
+        let broken = |why: &str| {
+            no(
+                RefusalCode::ChainBroken,
+                format!("{why}; ask the person to delegate again"),
+            )
+        };
+        if let Some(person) = person
+            && !self.people.get(person).is_some_and(|p| p.is_active())
+        {
+            return Err(broken("the person this run acts for has left"));
+        }
+        let mut links: Vec<Arc<Delegation>> = Vec::with_capacity(chain.len());
+        for id in chain {
+            let link = self
+                .delegations
+                .get(id)
+                .filter(|d| d.is_live(now))
+                .ok_or_else(|| broken("a delegation was revoked or has ended"))?;
+            let follows = match links.last() {
+                None => link.parent.is_none() && Some(&link.person) == person,
+                Some(before) => {
+                    link.parent.as_ref() == Some(&before.id)
+                        && link.person == before.person
+                        && before.depth_left > 0
+                }
+            };
+            if !follows {
+                return Err(broken("the delegations do not follow from each other"));
+            }
+            // Whoever stands in the middle of a chain lends it nothing while contained.
+            if let Some(c) = self.containment_of(&[
+                Target::Agent(link.to.clone()),
+                Target::Workflow(link.workflow.clone()),
+            ]) {
+                return Err(no(
+                    RefusalCode::Contained,
+                    format!("an agent in the chain is contained ({})", c.level.as_str()),
+                ));
+            }
+            links.push(Arc::clone(link));
+        }
+        Ok(links)
+    }
+
+    /// The run with everything that answers for it, when a call may be made in it at `now`.
+    ///
+    /// # Errors
+    /// `run-unknown` when the registry does not keep it (ask the store whether it has ended), `run-ended`, `contained`, and
+    /// whatever agent, workflow and chain refuse with.
+    pub fn standing(&self, run: &RunId, now: Timestamp) -> Result<Standing, Refusal> {
+        let run = self
+            .runs
+            .get(run)
+            .ok_or_else(|| no(RefusalCode::RunUnknown, "no such run goes on here"))?;
+        let mut above = Some(run);
+        let mut steps = 0;
+        while let Some(at) = above {
+            if let Some(c) = self.containment_of(&[Target::Run(at.id.clone())]) {
+                return Err(no(
+                    RefusalCode::Contained,
+                    format!("the run is contained ({}): {}", c.level.as_str(), c.reason),
+                ));
+            }
+            match at.state {
+                RunState::Active if now < at.deadline => {}
+                RunState::Active => {
+                    return Err(no(
+                        RefusalCode::RunEnded,
+                        "the run has reached its deadline; start another",
+                    ));
+                }
+                RunState::Suspended => {
+                    return Err(no(RefusalCode::Contained, "the run is suspended"));
+                }
+                RunState::Ended { .. } => {
+                    return Err(no(
+                        RefusalCode::RunEnded,
+                        "the run has ended; start another",
+                    ));
+                }
+            }
+            steps += 1;
+            above = match &at.parent {
+                Some(_) if steps > CHAIN_DEPTH_MAX => {
+                    return Err(no(
+                        RefusalCode::ChainTooDeep,
+                        "the run has too many runs above it",
+                    ));
+                }
+                Some(parent) => Some(self.runs.get(parent).ok_or_else(|| {
+                    no(RefusalCode::RunEnded, "the run above this one has ended")
+                })?),
+                None => None,
+            };
+        }
+        let agent = self.standing_agent(&run.agent)?;
+        let workflow = self.standing_workflow(&run.agent, &run.workflow)?;
+        let chain = self.standing_chain(run.person.as_ref(), &run.chain, now)?;
+        if chain
+            .last()
+            .is_some_and(|l| l.to != run.agent || l.workflow != run.workflow)
+        {
+            return Err(no(
+                RefusalCode::ChainBroken,
+                "the last delegation is for another agent or workflow",
+            ));
+        }
+        let person = run
+            .person
+            .as_ref()
+            .and_then(|p| self.people.get(p))
+            .cloned();
+        Ok(Standing {
+            agent,
+            workflow,
+            run: Arc::clone(run),
+            person,
+            chain,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Who calls.
+
+use async_trait::async_trait;
+use remit_domain::{AgentId, OrgId, PersonId, Refusal, RunId, WorkflowId};
+use secrecy::ExposeSecret;
+
+use crate::Gateway;
+use crate::call::{Authenticated, Received};
+
+/// Who calls, as their token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its workflow.
+    pub workflow: WorkflowId,
+    /// Its run.
+    pub run: RunId,
+    /// The person it acts for.
+    pub person: Option<PersonId>,
+    /// The token's id.
+    pub credential: String,
+}
+
+/// Checks tokens. Implemented by whoever issues them; the gateway knows only this.
+///
+/// Contract: a caller is returned only for an unexpired, unrevoked token of this organization, good for `resource`. The token
+/// itself goes no further.
+#[async_trait]
+pub trait Authenticator: Send + Sync + 'static {
+    /// Who the bearer of `token` is.
+    ///
+    /// # Errors
+    /// `unauthenticated` or `proof-invalid`, without saying more than the caller may learn.
+    async fn authenticate(
+        &self,
+        org: &OrgId,
+        token: &str,
+        resource: &str,
+    ) -> Result<Caller, Refusal>;
+}
+
+impl Gateway {
+    pub(crate) async fn authenticate(&self, received: Received) -> Result<Authenticated, Refusal> {
+        let token = received.bearer.expose_secret();
+        let caller = self
+            .inner
+            .authenticator
+            .authenticate(&received.org, token, &received.resource)
+            .await?;
+        Ok(Authenticated { received, caller })
+    }
+
+    /// Who the bearer of a token is, for a caller that has no call to make yet.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
+    pub async fn caller(
+        &self,
+        org: &OrgId,
+        token: &str,
+        resource: &str,
+    ) -> Result<Caller, Refusal> {
+        self.inner
+            .authenticator
+            .authenticate(org, token, resource)
+            .await
+    }
+}

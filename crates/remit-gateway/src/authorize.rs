@@ -1,0 +1,94 @@
+//! The decision. Pure but for the time and the carried labels it is given.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use remit_domain::{DecisionId, OrgId, Refusal, RefusalCode};
+use remit_mcp::{CallBinding, CallDigest, ChainLink, Sha256Digest};
+use remit_policy::Dynamic;
+use serde_json::Value;
+
+use crate::Gateway;
+use crate::call::{Authorized, Resolved};
+use crate::resolve::unavailable;
+
+impl Gateway {
+    pub(crate) async fn authorize(&self, resolved: Resolved) -> Result<Authorized, Refusal> {
+        let now = self.books().now();
+        let args = Value::Object(resolved.received.call.arguments.value().clone());
+        resolved
+            .engine
+            .validate_args(resolved.tool_ref(), &args)
+            .map_err(|e| Refusal::new(RefusalCode::ArgumentsInvalid, e.to_string()))?;
+        let mut labels: BTreeSet<String> = resolved.labels.labels.keys().cloned().collect();
+        let org = &resolved.received.org;
+        labels.extend(
+            self.carried(org, &resolved.standing.run, now)
+                .await
+                .map_err(|e| unavailable(&e))?,
+        );
+        let dynamic = Dynamic {
+            now,
+            args,
+            labels,
+            run_active: true,
+            run_idle: resolved.idle,
+            counters: BTreeMap::new(),
+        };
+        let decision = resolved
+            .engine
+            .decide_prepared(&resolved.prepared, &dynamic);
+        let digest = digest(org, &resolved)?;
+        let id = self.books().id(DecisionId::from_uuid);
+        Ok(Authorized {
+            resolved,
+            id,
+            dynamic,
+            decision,
+            digest,
+        })
+    }
+}
+
+/// The digest that an approval is bound to (invariant 6).
+fn digest(org: &OrgId, resolved: &Resolved) -> Result<CallDigest, Refusal> {
+    let chain: Vec<ChainLink<'_>> = resolved
+        .standing
+        .chain
+        .iter()
+        .map(|d| ChainLink {
+            principal: d.to.as_str(),
+            delegation: d.id.as_str(),
+        })
+        .collect();
+    let root = resolved
+        .standing
+        .person
+        .as_ref()
+        .map_or("", |p| p.id.as_str());
+    let mut links = vec![ChainLink {
+        principal: root,
+        delegation: "",
+    }];
+    links.extend(chain);
+    let wrong = |_| {
+        Refusal::new(
+            RefusalCode::ToolChanged,
+            "the tool's definition hash cannot be read; sync its upstream",
+        )
+    };
+    let definition_hash: Sha256Digest = resolved.tool.definition.hash.parse().map_err(wrong)?;
+    let call = &resolved.received.call;
+    CallDigest::of(&CallBinding {
+        organization: org.as_str(),
+        agent: resolved.standing.agent.id.as_str(),
+        workflow: resolved.standing.workflow.id.as_str(),
+        run: resolved.standing.run.id.as_str(),
+        upstream: resolved.upstream.name.as_str(),
+        tool: resolved.tool.tool.tool(),
+        definition_hash,
+        chain: &links,
+        arguments: &call.arguments,
+        input_responses: call.input_responses.as_ref(),
+    })
+    .map_err(|e| Refusal::new(RefusalCode::ArgumentsInvalid, e.to_string()))
+}

@@ -1,0 +1,53 @@
+//! The upstream credential, for this call only; the agent never sees it (invariant 7).
+
+use remit_domain::upstream::{Injection, SecretRef};
+use remit_domain::{Refusal, RefusalCode, Upstream};
+use remit_ports::upstreams::Lease;
+use remit_ports::vault::VaultError;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::Gateway;
+use crate::call::{Equipped, Recorded};
+
+impl Gateway {
+    pub(crate) async fn broker(&self, call: Recorded) -> Result<Equipped, (Recorded, Refusal)> {
+        match self.lease(&call.authorized.resolved.upstream).await {
+            Ok(lease) => Ok(Equipped {
+                recorded: call,
+                lease,
+            }),
+            Err(error) => {
+                tracing::error!(%error, upstream = %call.authorized.resolved.upstream.name, "no credential for the upstream");
+                let text = "the upstream's credential cannot be had now; nothing was sent. An administrator has to look";
+                Err((call, Refusal::new(RefusalCode::CredentialUnavailable, text)))
+            }
+        }
+    }
+
+    async fn lease(&self, upstream: &Upstream) -> Result<Lease, VaultError> {
+        let mut lease = Lease::default();
+        match &upstream.secret {
+            None => {}
+            Some(Injection::Bearer(reference)) => {
+                let secret = self.read(reference).await?;
+                let value = SecretString::from(format!("Bearer {}", secret.expose_secret()));
+                lease.headers.push(("authorization".to_owned(), value));
+            }
+            Some(Injection::Header { name, secret }) => {
+                lease.headers.push((name.clone(), self.read(secret).await?))
+            }
+            Some(Injection::Environment(variables)) => {
+                for (name, reference) in variables {
+                    lease
+                        .environment
+                        .push((name.clone(), self.read(reference).await?));
+                }
+            }
+        }
+        Ok(lease)
+    }
+
+    async fn read(&self, reference: &SecretRef) -> Result<SecretString, VaultError> {
+        self.inner.secrets.read(reference).await
+    }
+}

@@ -1,0 +1,188 @@
+//! The states of one call, from received to answered. Each room takes one and makes the next.
+
+use std::sync::Arc;
+
+use remit_books::OrgBook;
+use remit_domain::approval::{Approval, AskSet};
+use remit_domain::standing::Standing;
+use remit_domain::tool::ToolRef;
+use remit_domain::upstream::UpstreamName;
+use remit_domain::{DecisionId, OrgId, Tool, Upstream};
+use remit_mcp::CallDigest;
+use remit_mcp::calls::ToolCall;
+use remit_policy::{Decision, Dynamic, Engine, Fixed, Prepared};
+use remit_ports::store::{LabelState, Reserve};
+use remit_ports::upstreams::Lease;
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::Caller;
+
+/// Which MCP endpoint a message came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/mcp`: every granted tool, under aggregated names.
+    All,
+    /// `/mcp/{upstream}`: one upstream, under its own names.
+    One(UpstreamName),
+}
+
+/// What a call does. Everything but a tool call is decided as a call of the upstream's pseudo tool of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// `tools/call`.
+    Tool,
+    /// `resources/read`, decided as tool `mcp.resources.read`.
+    ReadResource,
+    /// `prompts/get`, decided as tool `mcp.prompts.get`.
+    GetPrompt,
+    /// `completion/complete`, decided as tool `mcp.completion.complete`.
+    Complete,
+    /// `resources/list`, decided as tool `mcp.resources.list`.
+    ListResources,
+    /// `resources/templates/list`, decided as tool `mcp.resources.list`.
+    ListResourceTemplates,
+    /// `prompts/list`, decided as tool `mcp.prompts.list`.
+    ListPrompts,
+}
+
+impl Action {
+    /// The MCP method.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Tool => "tools/call",
+            Self::ReadResource => "resources/read",
+            Self::GetPrompt => "prompts/get",
+            Self::Complete => "completion/complete",
+            Self::ListResources => "resources/list",
+            Self::ListResourceTemplates => "resources/templates/list",
+            Self::ListPrompts => "prompts/list",
+        }
+    }
+
+    /// The pseudo tool that grants are given for; none for a tool call.
+    pub const fn pseudo_tool(self) -> Option<&'static str> {
+        match self {
+            Self::Tool => None,
+            Self::ReadResource => Some("mcp.resources.read"),
+            Self::GetPrompt => Some("mcp.prompts.get"),
+            Self::Complete => Some("mcp.completion.complete"),
+            Self::ListResources | Self::ListResourceTemplates => Some("mcp.resources.list"),
+            Self::ListPrompts => Some("mcp.prompts.list"),
+        }
+    }
+}
+
+/// A call as received: parsed and canonical, nothing believed yet.
+#[derive(Debug)]
+pub struct Received {
+    /// Which organization's endpoint.
+    pub org: OrgId,
+    /// Which endpoint.
+    pub endpoint: Endpoint,
+    /// The bearer token.
+    pub bearer: SecretString,
+    /// The resource the token must be good for (RFC 8707).
+    pub resource: String,
+    /// What it does.
+    pub action: Action,
+    /// The call; for another action than a tool call, its parameters as arguments and no name.
+    pub call: ToolCall,
+    /// Fires when the caller has left.
+    pub cancel: CancellationToken,
+    /// Where the upstream's notifications go.
+    pub notifications: Option<mpsc::Sender<Value>>,
+}
+
+/// Authenticated: who calls.
+pub(crate) struct Authenticated {
+    pub(crate) received: Received,
+    pub(crate) caller: Caller,
+}
+
+/// Resolved: everything the decision looks at, in one look.
+pub(crate) struct Resolved {
+    pub(crate) received: Received,
+    pub(crate) caller: Caller,
+    pub(crate) book: Arc<OrgBook>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) standing: Standing,
+    pub(crate) tool: Arc<Tool>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) fixed_hash: Arc<str>,
+    pub(crate) epoch: u64,
+    pub(crate) labels: LabelState,
+    pub(crate) idle: bool,
+}
+
+impl Resolved {
+    pub(crate) fn fixed(&self) -> &Arc<Fixed> {
+        self.prepared.fixed()
+    }
+
+    pub(crate) fn tool_ref(&self) -> &ToolRef {
+        &self.tool.tool
+    }
+}
+
+/// Authorized: decided, not yet permitted to go on.
+pub(crate) struct Authorized {
+    pub(crate) resolved: Resolved,
+    pub(crate) id: DecisionId,
+    pub(crate) dynamic: Dynamic,
+    pub(crate) decision: Decision,
+    pub(crate) digest: CallDigest,
+}
+
+/// What people have to do with it.
+pub(crate) enum Consent {
+    /// Nobody has to.
+    NotNeeded,
+    /// People have approved exactly this call.
+    Given(Box<Approval>, u64),
+    /// People have been asked now.
+    Asked(Box<Approval>, AskSet),
+    /// No: denied, or an approval that does not let it pass.
+    Withheld(remit_domain::Refusal),
+}
+
+/// Approved, or about to be recorded as not.
+pub(crate) struct Approved {
+    pub(crate) authorized: Authorized,
+    pub(crate) consent: Consent,
+    pub(crate) reserve: Vec<Reserve>,
+}
+
+/// Recorded: the decision is durable, and the call may be sent.
+pub(crate) struct Recorded {
+    pub(crate) authorized: Authorized,
+    pub(crate) consent: Consent,
+    pub(crate) reserve: Vec<Reserve>,
+    pub(crate) index: u64,
+}
+
+/// Equipped with a credential.
+pub(crate) struct Equipped {
+    pub(crate) recorded: Recorded,
+    pub(crate) lease: Lease,
+}
+
+/// Answered, or not.
+pub(crate) struct Forwarded {
+    pub(crate) recorded: Recorded,
+    pub(crate) result: Result<Map<String, Value>, remit_ports::upstreams::UpstreamError>,
+}
+
+/// The answer to a call that was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The decision, which is also the call.
+    pub decision: DecisionId,
+    /// Index of its entry in the organization's ledger.
+    pub index: u64,
+    /// The upstream's result: parsed, its handles sealed, with the decision in `_meta`.
+    pub result: Map<String, Value>,
+}

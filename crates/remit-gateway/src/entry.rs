@@ -1,0 +1,220 @@
+//! The entries of a call: who, via what, what and where, why, and what came of it.
+
+use remit_domain::Principal;
+use remit_domain::approval::{Approval, ApprovalState};
+use remit_domain::event::{Event, EventKind};
+use remit_policy::Decision;
+use remit_ports::upstreams::UpstreamError;
+use serde_json::{Map, Value, json};
+
+use crate::call::{Approved, Authorized, Consent, Recorded};
+
+/// What people had to do with it, as a word.
+fn consent_word(consent: &Consent) -> &'static str {
+    match consent {
+        Consent::NotNeeded => "not_needed",
+        Consent::Given(..) => "given",
+        Consent::Asked(..) => "asked",
+        Consent::Withheld(_) => "withheld",
+    }
+}
+
+/// The decision: everything that led to it, in the leaf as ids, hashes and codes, in the body whole.
+pub(crate) fn decided(call: &Approved, decision: &Decision) -> Event {
+    let Authorized {
+        resolved,
+        id,
+        dynamic,
+        digest,
+        ..
+    } = &call.authorized;
+    let standing = &resolved.standing;
+    let run = &standing.run;
+    let actor = Principal::Agent(run.agent.clone());
+    let classification = resolved.tool.classification.as_ref();
+    let chain: Vec<[&str; 2]> = standing
+        .chain
+        .iter()
+        .map(|d| [d.to.as_str(), d.id.as_str()])
+        .collect();
+    let approval = match &call.consent {
+        Consent::Given(approval, _) | Consent::Asked(approval, _) => Some(&approval.id),
+        _ => None,
+    };
+    Event::new(EventKind::CallDecided, dynamic.now, actor)
+        .about(id)
+        .agent(&run.agent)
+        .run(&run.id)
+        .decision(id)
+        .fact("outcome", decision.outcome.as_str())
+        .fact("consent", consent_word(&call.consent))
+        .fact("approval", approval)
+        .fact("tool", resolved.tool_ref())
+        .fact("definition", &resolved.tool.definition.hash)
+        .fact("effect", classification.map(|c| c.effect))
+        .fact("system", &resolved.upstream.system)
+        .fact(
+            "environment",
+            resolved.fixed().system.as_ref().map(|s| s.environment),
+        )
+        .fact(
+            "arguments",
+            resolved.received.call.arguments.digest().to_string(),
+        )
+        .fact("digest", digest.sha256().to_string())
+        .fact("policies", &decision.policies)
+        .fact("engine", resolved.engine.version())
+        .fact("fixed", &*resolved.fixed_hash)
+        .fact("epoch", resolved.epoch)
+        .fact("workflow", &run.workflow)
+        .fact("mode", run.mode)
+        .fact("person", &run.person)
+        .fact("sponsor", &standing.agent.profile.sponsor)
+        .fact("chain", chain)
+        .fact("grant", &decision.grant)
+        .fact("credential", &resolved.caller.credential)
+        .content("decision", decision)
+        .content("dynamic", dynamic)
+        .content("summary", summary(call))
+        .content(
+            "intent",
+            json!({ "purpose": run.intent.purpose, "ticket": run.intent.ticket }),
+        )
+        .content("trigger", run.trigger.as_deref().unwrap_or("unknown"))
+        .content("provenance", provenance(call))
+}
+
+/// What the caller said of model, prompt, configuration and context; `unknown` where it did not.
+fn provenance(call: &Approved) -> Value {
+    let said = &call.authorized.resolved.standing.run.provenance;
+    let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    json!({
+        "model": or_unknown(&said.model),
+        "prompt": or_unknown(&said.prompt),
+        "configuration": or_unknown(&said.configuration),
+        "context": said.context,
+    })
+}
+
+/// The arguments as people may see them in lists: values only where the tool allows, otherwise names and types.
+fn summary(call: &Approved) -> Value {
+    let resolved = &call.authorized.resolved;
+    let shown = |path: &str| {
+        resolved
+            .tool
+            .classification
+            .as_ref()
+            .is_some_and(|c| c.show.iter().any(|p| p.as_str() == path))
+    };
+    let members = resolved.received.call.arguments.value().iter();
+    let shown: Map<String, Value> = members
+        .map(|(name, value)| {
+            (
+                name.clone(),
+                if shown(name) {
+                    value.clone()
+                } else {
+                    json!(kind_of(value))
+                },
+            )
+        })
+        .collect();
+    Value::Object(shown)
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// An approval was asked for, used, or turned out otherwise.
+pub(crate) fn approval(
+    kind: EventKind,
+    approval: &Approval,
+    state: ApprovalState,
+    at: remit_domain::Timestamp,
+) -> Event {
+    let policies: Vec<&str> = approval.asks.iter().map(|a| a.policy.as_str()).collect();
+    Event::new(kind, at, Principal::Agent(approval.agent.clone()))
+        .about(&approval.id)
+        .agent(&approval.agent)
+        .run(&approval.run)
+        .decision(&approval.decision)
+        .fact("state", state)
+        .fact("digest", &approval.digest)
+        .fact("policies", policies)
+        .fact("expires", approval.expires)
+        .content("asks", &approval.asks)
+        .content("reasons", &approval.reasons)
+}
+
+/// What came of a call that was to be sent.
+pub(crate) fn completed(
+    call: &Recorded,
+    result: &Result<Map<String, Value>, UpstreamError>,
+    now: remit_domain::Timestamp,
+) -> Event {
+    let resolved = &call.authorized.resolved;
+    let run = &resolved.standing.run;
+    let (digest, reference) = match result {
+        Ok(map) => (
+            remit_mcp::canonical::jcs(map)
+                .ok()
+                .map(|t| remit_mcp::Sha256Digest::of(t.as_bytes()).to_string()),
+            reference(map),
+        ),
+        Err(_) => (None, None),
+    };
+    let error = result.as_ref().err().map(ToString::to_string);
+    Event::new(
+        EventKind::CallCompleted,
+        now,
+        Principal::Agent(run.agent.clone()),
+    )
+    .about(&call.authorized.id)
+    .agent(&run.agent)
+    .run(&run.id)
+    .decision(&call.authorized.id)
+    .fact("status", status(result))
+    .fact("decided_at", call.index)
+    .fact("result", digest)
+    .fact(
+        "micros",
+        now.as_micros()
+            .saturating_sub(call.authorized.dynamic.now.as_micros()),
+    )
+    .content(
+        "reference",
+        reference.unwrap_or_else(|| "unknown".to_owned()),
+    )
+    .content("error", error)
+}
+
+/// The upstream's own id of what it did, where it says so.
+fn reference(result: &Map<String, Value>) -> Option<String> {
+    let structured = result.get("structuredContent")?.as_object()?;
+    let named = ["reference", "id"]
+        .iter()
+        .find_map(|name| structured.get(*name)?.as_str())?;
+    Some(named.chars().take(200).collect())
+}
+
+/// What came of a call, as a word.
+pub(crate) fn status(result: &Result<Map<String, Value>, UpstreamError>) -> &'static str {
+    match result {
+        Ok(map) if map.get("isError") == Some(&Value::Bool(true)) => "tool_error",
+        Ok(_) => "ok",
+        Err(UpstreamError::Unreachable(_)) => "not_sent",
+        Err(UpstreamError::Ambiguous(_)) => "ambiguous",
+        Err(UpstreamError::Cancelled) => "cancelled",
+        Err(UpstreamError::Invalid(_)) => "invalid",
+        Err(UpstreamError::TooLarge(_)) => "too_large",
+        Err(UpstreamError::Rpc { .. }) => "error",
+    }
+}

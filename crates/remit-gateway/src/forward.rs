@@ -1,0 +1,139 @@
+//! The one place from which a call leaves. It re-checks containment just before, and cancels when it comes meanwhile.
+
+use std::sync::Arc;
+
+use remit_books::in_flight::{Departure, FlightGuard, Progress};
+use remit_domain::{Refusal, Registry};
+use remit_ports::upstreams::{UpstreamError, UpstreamRequest};
+use serde_json::{Map, Value, json};
+
+use crate::Gateway;
+use crate::call::{Action, Equipped, Forwarded, Resolved};
+use crate::limits::{CANCEL_GRACE, UPSTREAM_TIMEOUT};
+use crate::resolve::standing_caller;
+
+impl Gateway {
+    pub(crate) async fn forward(&self, call: Equipped) -> Forwarded {
+        let Equipped { recorded, lease } = call;
+        let resolved = &recorded.authorized.resolved;
+        let guard = self.depart(&recorded.authorized.id, resolved);
+        // Registered, then the epoch is read, then it is sent (invariant 8).
+        let mut epoch = resolved.book.watch_epoch();
+        if *epoch.borrow_and_update() != resolved.epoch
+            && let Err(refusal) = self.still_stands(resolved)
+        {
+            guard.say(Progress::NeverSent);
+            return Forwarded {
+                recorded,
+                result: Err(UpstreamError::Unreachable(refusal.to_string())),
+            };
+        }
+        let cancel = resolved.received.cancel.child_token();
+        let request = UpstreamRequest {
+            org: resolved.received.org.clone(),
+            upstream: Arc::clone(&resolved.upstream),
+            run: Some(resolved.standing.run.id.clone()),
+            method: resolved.received.action.method().to_owned(),
+            params: self.params(resolved),
+            input_schema: resolved.tool.input_schema().clone(),
+            lease,
+            cancel: cancel.clone(),
+            notifications: resolved.received.notifications.clone(),
+            timeout: UPSTREAM_TIMEOUT,
+        };
+        guard.say(Progress::Sent);
+        let mut answer = std::pin::pin!(self.inner.upstreams.request(request));
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut answer => break result,
+                moved = epoch.changed() => {
+                    if moved.is_err() || self.still_stands(resolved).is_err() {
+                        cancel.cancel();
+                        let late = tokio::time::timeout(CANCEL_GRACE, &mut answer).await;
+                        break late.unwrap_or(Err(UpstreamError::Cancelled));
+                    }
+                }
+            }
+        };
+        guard.say(progress(&result));
+        let result = result.and_then(object).map(|r| self.sealed(resolved, r));
+        Forwarded { recorded, result }
+    }
+
+    fn depart(&self, decision: &remit_domain::DecisionId, resolved: &Resolved) -> FlightGuard {
+        self.books().in_flight().register(Departure {
+            org: resolved.received.org.clone(),
+            decision: decision.clone(),
+            agent: resolved.standing.agent.id.clone(),
+            workflow: resolved.standing.workflow.id.clone(),
+            run: resolved.standing.run.id.clone(),
+            credential: resolved.caller.credential.clone(),
+            tool: resolved.tool_ref().clone(),
+        })
+    }
+
+    fn still_stands(&self, resolved: &Resolved) -> Result<(), Refusal> {
+        let registry: &Registry = &resolved.book.registry();
+        standing_caller(registry, &resolved.caller, self.books().now()).map(|_| ())
+    }
+
+    /// The canonical call that was decided, written anew: never received bytes (invariant 7).
+    fn params(&self, resolved: &Resolved) -> Value {
+        let call = &resolved.received.call;
+        let mut params = match resolved.received.action {
+            Action::Tool => {
+                let mut params = Map::new();
+                params.insert("name".to_owned(), json!(resolved.tool.tool.tool()));
+                params.insert(
+                    "arguments".to_owned(),
+                    Value::Object(call.arguments.value().clone()),
+                );
+                params
+            }
+            _ => call.arguments.value().clone(),
+        };
+        if let Some(responses) = &call.input_responses {
+            params.insert(
+                "inputResponses".to_owned(),
+                Value::Object(responses.value().clone()),
+            );
+        }
+        if let Some(state) = call
+            .request_state
+            .as_deref()
+            .and_then(|s| self.open_handle(resolved, s))
+        {
+            params.insert("requestState".to_owned(), json!(state));
+        }
+        let mut meta = call.meta.forward.clone();
+        if call.meta.progress_token.is_some() && resolved.received.notifications.is_some() {
+            // The token itself is the upstream connection's own; that there is one is what passes.
+            meta.insert("progressToken".to_owned(), json!(0));
+        }
+        if !meta.is_empty() {
+            params.insert("_meta".to_owned(), Value::Object(meta));
+        }
+        Value::Object(params)
+    }
+}
+
+fn object(result: Value) -> Result<Map<String, Value>, UpstreamError> {
+    match result {
+        Value::Object(map) => Ok(map),
+        _ => Err(UpstreamError::Invalid(
+            "the result is not an object".to_owned(),
+        )),
+    }
+}
+
+fn progress(result: &Result<Value, UpstreamError>) -> Progress {
+    match result {
+        Ok(_)
+        | Err(UpstreamError::Rpc { .. } | UpstreamError::Invalid(_) | UpstreamError::TooLarge(_)) => {
+            Progress::Answered
+        }
+        Err(UpstreamError::Unreachable(_)) => Progress::NeverSent,
+        Err(UpstreamError::Ambiguous(_) | UpstreamError::Cancelled) => Progress::Unanswered,
+    }
+}

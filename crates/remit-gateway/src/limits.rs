@@ -1,0 +1,18 @@
+//! Every bound of the gateway, with its reason.
+
+use std::time::Duration;
+
+/// How often a call is decided again because something moved meanwhile, before it is denied.
+pub(crate) const WALKS_MAX: u32 = 3;
+/// How long an upstream may take. Longer work belongs in a task.
+pub(crate) const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a cancelled upstream may take to say so.
+pub(crate) const CANCEL_GRACE: Duration = Duration::from_secs(2);
+/// Refusals recorded one by one, per organization and second; above it they are counted (invariant 12).
+pub(crate) const REFUSALS_PER_SECOND: u32 = 50;
+/// Resolved (run, tool) pairs kept.
+pub(crate) const RESOLVED_MAX: u64 = 100_000;
+/// Label scopes kept.
+pub(crate) const LABELS_MAX: u64 = 100_000;
+/// Most reasons told in one line.
+pub(crate) const REASONS_TOLD: usize = 3;

@@ -1,0 +1,409 @@
+//! The one point of effect, and what is queued after it.
+
+use remit_books::BooksError;
+use remit_domain::approval::{Approval, ApprovalState};
+use remit_domain::event::EventKind;
+use remit_domain::{Refusal, RefusalCode};
+use remit_policy::{Decision, Outcome as Decided, Reason};
+use remit_ports::store::{Admit, AdmitError, Blob, Expect, LabelState, Outcome, Put, StoreError};
+use remit_ports::upstreams::UpstreamError;
+use serde_json::{Map, Value, json};
+
+use crate::Gateway;
+use crate::call::{Answer, Approved, Authenticated, Authorized, Consent, Forwarded, Recorded};
+use crate::entry;
+use crate::refuse::Refused;
+use crate::resolve::unavailable;
+use crate::runs::agent_scope;
+
+/// Why a decision did not become a permission.
+pub(crate) enum NotRecorded {
+    /// Something moved since it was decided: walk again.
+    Moved(Box<Authenticated>),
+    /// It is recorded, and the answer is no.
+    Refused(Box<Refused>),
+    /// It could not be recorded, so the answer is no.
+    Failed(Refusal),
+}
+
+impl Gateway {
+    pub(crate) async fn record_decision(&self, call: Approved) -> Result<Recorded, NotRecorded> {
+        match self
+            .admit(&call, &call.authorized.decision, &call.reserve)
+            .await
+        {
+            Ok(index) => Ok(self.recorded(call, index)?),
+            Err(AdmitFailure::Admit(AdmitError::EpochMoved(_))) => Err(moved(call)),
+            Err(AdmitFailure::Admit(AdmitError::LabelsMoved(labels))) => {
+                let resolved = &call.authorized.resolved;
+                self.inner.runs.saw(
+                    &resolved.received.org,
+                    resolved.standing.run.root.as_str(),
+                    labels,
+                );
+                Err(moved(call))
+            }
+            // The approval was used by another call meanwhile: decide again, and find it used.
+            Err(AdmitFailure::Admit(AdmitError::Store(StoreError::Conflict { .. }))) => {
+                Err(moved(call))
+            }
+            Err(AdmitFailure::Admit(AdmitError::LimitExceeded { key, used, max })) => {
+                Err(self.over_limit(call, &key, used, max).await)
+            }
+            Err(AdmitFailure::Admit(AdmitError::Store(error))) => {
+                Err(NotRecorded::Failed(unavailable(&error)))
+            }
+            Err(AdmitFailure::Books(error)) => Err(NotRecorded::Failed(unavailable(&error))),
+        }
+    }
+
+    /// A recorded decision goes on, or is the answer.
+    fn recorded(&self, call: Approved, index: u64) -> Result<Recorded, NotRecorded> {
+        let Approved {
+            authorized,
+            consent,
+            reserve,
+        } = call;
+        let refused = |refusal, approval| {
+            NotRecorded::Refused(Box::new(Refused {
+                refusal,
+                decision: Some(authorized.id.clone()),
+                approval,
+            }))
+        };
+        match &consent {
+            Consent::NotNeeded | Consent::Given(..) => {}
+            Consent::Asked(approval, asks) => {
+                let text = format!(
+                    "PENDING approval {}: {}. It can be approved by {} until {}. Call again with the same arguments after it is approved; {} tells",
+                    approval.id,
+                    approval.reasons.join("; "),
+                    crate::approve::approvers(asks),
+                    approval.expires,
+                    crate::APPROVAL_STATUS_TOOL,
+                );
+                return Err(refused(
+                    Refusal::new(RefusalCode::ApprovalRequired, text),
+                    Some(approval.id.clone()),
+                ));
+            }
+            Consent::Withheld(refusal) => return Err(refused(refusal.clone(), None)),
+        }
+        let raise = raised(&authorized);
+        self.inner.runs.raised(
+            &authorized.resolved.received.org,
+            &raise,
+            authorized.dynamic.now,
+        );
+        Ok(Recorded {
+            authorized,
+            consent,
+            reserve,
+            index,
+        })
+    }
+
+    async fn admit(
+        &self,
+        call: &Approved,
+        decision: &Decision,
+        reserve: &[remit_ports::store::Reserve],
+    ) -> Result<u64, AdmitFailure> {
+        let Authorized {
+            resolved,
+            id,
+            dynamic,
+            ..
+        } = &call.authorized;
+        let org = &resolved.received.org;
+        let run = &resolved.standing.run;
+        let goes_on =
+            matches!(call.consent, Consent::NotNeeded | Consent::Given(..)) && !decision.is_deny();
+        let mut entries = vec![
+            self.books()
+                .seal(org, &entry::decided(call, decision))
+                .await?,
+        ];
+        let mut puts = Vec::new();
+        match &call.consent {
+            Consent::Given(approval, revision) if goes_on => {
+                let used = Approval {
+                    state: ApprovalState::Used,
+                    ..(**approval).clone()
+                };
+                let event =
+                    entry::approval(EventKind::ApprovalSettled, &used, used.state, dynamic.now);
+                entries.push(self.books().seal(org, &event).await?);
+                puts.push(Put::new(&used, Expect::Revision(*revision)));
+            }
+            Consent::Asked(approval, _) => {
+                let event = entry::approval(
+                    EventKind::ApprovalRequested,
+                    approval,
+                    approval.state,
+                    dynamic.now,
+                );
+                entries.push(self.books().seal(org, &event).await?);
+                puts.push(Put::new(&**approval, Expect::Absent));
+            }
+            _ => {}
+        }
+        let admit = Admit {
+            org: org.clone(),
+            decision: id.clone(),
+            agent: run.agent.clone(),
+            run: run.id.clone(),
+            tool: resolved.tool_ref().clone(),
+            at: dynamic.now,
+            epoch: resolved.epoch,
+            labels: (run.root.to_string(), resolved.labels.version()),
+            raise: if goes_on {
+                raised(&call.authorized)
+            } else {
+                Vec::new()
+            },
+            reserve: reserve.to_vec(),
+            puts,
+            blobs: self.blobs(&call.authorized),
+            entries,
+            sends: goes_on.then(|| self.books().node().to_owned()),
+        };
+        let kept: Vec<String> = admit.blobs.iter().map(|b| b.hash.clone()).collect();
+        let admitted = self
+            .books()
+            .store()
+            .admit(admit)
+            .await
+            .map_err(AdmitFailure::Admit)?;
+        for hash in kept {
+            self.inner.kept.insert((org.clone(), hash), ());
+        }
+        Ok(admitted.index)
+    }
+
+    /// Inputs of the decision that are kept by their hash, where this node has not kept them yet.
+    fn blobs(&self, call: &Authorized) -> Vec<Blob> {
+        let resolved = &call.resolved;
+        let org = &resolved.received.org;
+        let new = |hash: &str| {
+            !self
+                .inner
+                .kept
+                .contains_key(&(org.clone(), hash.to_owned()))
+        };
+        let mut blobs = Vec::new();
+        if new(&resolved.fixed_hash)
+            && let Ok(text) = remit_mcp::canonical::jcs(&**resolved.fixed())
+        {
+            blobs.push(Blob {
+                hash: resolved.fixed_hash.to_string(),
+                body: text.into_bytes(),
+            });
+        }
+        if new(resolved.engine.version()) {
+            let tools: Vec<_> = resolved.book.registry().tools.values().cloned().collect();
+            let sets: Vec<_> = resolved
+                .book
+                .policy_sets()
+                .into_iter()
+                .filter(|s| s.enabled)
+                .collect();
+            let sets: Vec<_> = sets
+                .into_iter()
+                .map(|s| json!({ "name": s.name, "text": s.text }))
+                .collect();
+            let sources = json!({ "tools": tools, "sets": sets });
+            blobs.push(Blob {
+                hash: resolved.engine.version().to_owned(),
+                body: sources.to_string().into_bytes(),
+            });
+        }
+        blobs
+    }
+
+    /// A limit stands in the way: that is recorded as the denial it is, and consumes nothing.
+    async fn over_limit(&self, call: Approved, key: &str, used: i64, max: i64) -> NotRecorded {
+        let text = format!("limit reached: {used} of {max} used ({key})");
+        let reason = Reason {
+            policy: "guardrail/limits".to_owned(),
+            code: RefusalCode::LimitExceeded.to_string(),
+            text: text.clone(),
+        };
+        let decision = Decision {
+            outcome: Decided::Deny,
+            reasons: vec![reason],
+            policies: vec!["guardrail/limits".to_owned()],
+            errors: Vec::new(),
+            grant: None,
+            reserve: Vec::new(),
+        };
+        let refusal = Refusal::new(
+            RefusalCode::LimitExceeded,
+            format!("DENIED by policy: {text}. Do not retry the same call"),
+        );
+        let id = call.authorized.id.clone();
+        let call = Approved {
+            consent: Consent::Withheld(refusal.clone()),
+            ..call
+        };
+        match self.admit(&call, &decision, &[]).await {
+            Ok(_) => NotRecorded::Refused(Box::new(Refused {
+                refusal,
+                decision: Some(id),
+                approval: None,
+            })),
+            Err(AdmitFailure::Admit(
+                AdmitError::EpochMoved(_) | AdmitError::LabelsMoved(LabelState { .. }),
+            )) => moved(call),
+            Err(AdmitFailure::Admit(error)) => NotRecorded::Failed(unavailable(&error)),
+            Err(AdmitFailure::Books(error)) => NotRecorded::Failed(unavailable(&error)),
+        }
+    }
+
+    /// Queues the outcome; what could not be queued stays open and is reported as a gap.
+    pub(crate) async fn record_outcome(&self, call: Forwarded) -> Result<Answer, Refused> {
+        let Forwarded { recorded, result } = call;
+        let now = self.books().now();
+        let id = recorded.authorized.id.clone();
+        let org = recorded.authorized.resolved.received.org.clone();
+        let event = entry::completed(&recorded, &result, now);
+        match self.books().seal(&org, &event).await {
+            Ok(entry) => {
+                let (release, puts) = settlement(&recorded, &result);
+                let outcome = Outcome {
+                    org,
+                    decision: id.clone(),
+                    at: now,
+                    entries: vec![entry],
+                    raise: Vec::new(),
+                    release,
+                    puts,
+                };
+                if let Err(error) = self.books().store().outcome(outcome) {
+                    tracing::error!(%error, decision = %id, "an outcome could not be queued: the call is reported as a gap");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, decision = %id, "an outcome could not be sealed: the call is reported as a gap")
+            }
+        }
+        match result {
+            Ok(result) => Ok(Answer {
+                index: recorded.index,
+                result: with_decision(result, &id),
+                decision: id,
+            }),
+            Err(error) => Err(Refused {
+                refusal: failed(error),
+                decision: Some(id),
+                approval: None,
+            }),
+        }
+    }
+}
+
+enum AdmitFailure {
+    Admit(AdmitError),
+    Books(BooksError),
+}
+
+impl From<BooksError> for AdmitFailure {
+    fn from(error: BooksError) -> Self {
+        Self::Books(error)
+    }
+}
+
+fn moved(call: Approved) -> NotRecorded {
+    let resolved = call.authorized.resolved;
+    NotRecorded::Moved(Box::new(Authenticated {
+        received: resolved.received,
+        caller: resolved.caller,
+    }))
+}
+
+/// Labels the call raises: its tool's data classes, and that it brings content nobody vouches for.
+fn raised(call: &Authorized) -> Vec<(String, String)> {
+    let Some(classification) = &call.resolved.tool.classification else {
+        return Vec::new();
+    };
+    let mut labels: Vec<String> = classification
+        .data_classes
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if classification.untrusted_content {
+        labels.push("untrusted".to_owned());
+    }
+    let run = &call.resolved.standing.run;
+    let known = &call.resolved.labels.labels;
+    let scopes = [run.root.to_string(), agent_scope(&run.agent)];
+    let new = labels.into_iter().filter(|l| !known.contains_key(l));
+    new.flat_map(|label| {
+        scopes
+            .iter()
+            .map(move |scope| (scope.clone(), label.clone()))
+            .collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+/// What is given back, and what becomes of the approval: a call that was proved not to be sent costs nothing; one whose fate
+/// nobody knows keeps everything.
+fn settlement(
+    call: &Recorded,
+    result: &Result<Map<String, Value>, UpstreamError>,
+) -> (Vec<(String, i64)>, Vec<Put>) {
+    let approval = if let Consent::Given(approval, revision) = &call.consent {
+        Some((approval, *revision))
+    } else {
+        None
+    };
+    let becomes = |state| {
+        let put = |(a, revision): (&Approval, u64)| {
+            Put::new(
+                &Approval { state, ..a.clone() },
+                Expect::Revision(revision + 1),
+            )
+        };
+        approval.map(|(a, r)| put((a, r))).into_iter().collect()
+    };
+    match result {
+        Err(UpstreamError::Unreachable(_)) => {
+            let release = call
+                .reserve
+                .iter()
+                .map(|r| (r.key.clone(), r.amount))
+                .collect();
+            (release, becomes(ApprovalState::Approved))
+        }
+        Err(UpstreamError::Ambiguous(_) | UpstreamError::Cancelled) => {
+            (Vec::new(), becomes(ApprovalState::Ambiguous))
+        }
+        _ => (Vec::new(), Vec::new()),
+    }
+}
+
+fn with_decision(
+    mut result: Map<String, Value>,
+    id: &remit_domain::DecisionId,
+) -> Map<String, Value> {
+    let meta = result.entry("_meta").or_insert_with(|| json!({}));
+    if let Value::Object(meta) = meta {
+        meta.insert("dev.remit/decision".to_owned(), json!(id));
+    }
+    result
+}
+
+fn failed(error: UpstreamError) -> Refusal {
+    let (code, text) = match error {
+        UpstreamError::Unreachable(why) => (RefusalCode::UpstreamUnreachable, format!("the upstream could not be reached, and nothing was sent: {why}")),
+        UpstreamError::Ambiguous(why) => {
+            (RefusalCode::Ambiguous, format!("AMBIGUOUS: the call was sent and no answer came ({why}); it may have had its effect. Do not retry it; find out first"))
+        }
+        UpstreamError::Cancelled => (RefusalCode::Cancelled, "CANCELLED after it was sent; it may have had its effect. Do not retry it; find out first".to_owned()),
+        UpstreamError::Invalid(why) => (RefusalCode::UpstreamInvalid, format!("the upstream answered with something that is not MCP ({why}); the call may have had its effect")),
+        UpstreamError::TooLarge(max) => (RefusalCode::TooLarge, format!("the upstream's answer is larger than {max} bytes and was not passed on; the call has had its effect")),
+        UpstreamError::Rpc { code, message, .. } => (RefusalCode::UpstreamInvalid, format!("the upstream answered error {code}: {message}")),
+    };
+    Refusal::new(code, text)
+}

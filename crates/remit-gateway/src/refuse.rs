@@ -1,0 +1,179 @@
+//! The one door by which every refusal leaves, recorded within a limit (invariants 2 and 12).
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use remit_books::Change;
+use remit_domain::event::{Event, EventKind};
+use remit_domain::finding::{Finding, FindingKind};
+use remit_domain::{ApprovalId, DecisionId, FindingId, OrgId, Principal, Refusal, RefusalCode};
+use remit_ports::store::Filter;
+
+use crate::limits::REFUSALS_PER_SECOND;
+use crate::{Caller, Gateway};
+
+/// The answer no, with what it was recorded as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The refusal.
+    pub refusal: Refusal,
+    /// The decision, where it came to one.
+    pub decision: Option<DecisionId>,
+    /// The approval that was asked for.
+    pub approval: Option<ApprovalId>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            decision: None,
+            approval: None,
+        }
+    }
+}
+
+/// Counts what is refused before it comes to a decision.
+pub(crate) struct Door {
+    limiter: DefaultKeyedRateLimiter<OrgId>,
+    /// Refusals above the limit, by code, since they were last recorded.
+    counted: Mutex<HashMap<(OrgId, RefusalCode), AtomicU64>>,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        let quota =
+            Quota::per_second(NonZeroU32::new(REFUSALS_PER_SECOND).unwrap_or(NonZeroU32::MIN));
+        Self {
+            limiter: RateLimiter::keyed(quota),
+            counted: Mutex::default(),
+        }
+    }
+}
+
+impl Gateway {
+    /// Records a refusal that did not come to a decision. It is refused all the same when it cannot be recorded.
+    pub(crate) async fn refuse(
+        &self,
+        org: &OrgId,
+        caller: Option<&Caller>,
+        named: &str,
+        refusal: Refusal,
+    ) -> Refused {
+        if self.inner.refusals.limiter.check_key(org).is_err() {
+            let mut counted = self
+                .inner
+                .refusals
+                .counted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            counted
+                .entry((org.clone(), refusal.code))
+                .or_default()
+                .fetch_add(1, Ordering::Relaxed);
+            return refusal.into();
+        }
+        let now = self.books().now();
+        let kind = if caller.is_some() {
+            EventKind::CallRefused
+        } else {
+            EventKind::AuthenticationRefused
+        };
+        let actor = caller.map_or(Principal::Remit, |c| Principal::Agent(c.agent.clone()));
+        let mut event = Event::new(kind, now, actor)
+            .fact("code", refusal.code)
+            .content("named", named.chars().take(200).collect::<String>())
+            .content("text", &refusal.text);
+        if let Some(caller) = caller {
+            event = event
+                .agent(&caller.agent)
+                .run(&caller.run)
+                .fact("credential", &caller.credential);
+        }
+        let change = Change::new().event(event);
+        let change = match caller {
+            Some(caller) if refusal.code == RefusalCode::RunEnded => {
+                self.with_finding(org, caller, change).await
+            }
+            _ => change,
+        };
+        if let Err(error) = self.books().commit(org, change).await {
+            tracing::error!(%error, code = %refusal.code, "a refusal could not be recorded");
+        }
+        refusal.into()
+    }
+
+    /// A call after its run ended is something to look at, once for each run.
+    async fn with_finding(&self, org: &OrgId, caller: &Caller, change: Change) -> Change {
+        let filter = Filter {
+            parent: Some(caller.run.to_string()),
+            state: Some("open".to_owned()),
+            ..Filter::default()
+        };
+        match self.books().list::<Finding>(org, &filter).await {
+            Ok((found, _)) if found.is_empty() => {
+                let finding = Finding {
+                    id: self.books().id(FindingId::from_uuid),
+                    kind: FindingKind::CallAfterRunEnd,
+                    subject: caller.run.to_string(),
+                    text: "the agent went on calling after its run had ended".to_owned(),
+                    opened: self.books().now(),
+                    seen: 1,
+                    closed: None,
+                };
+                let event = Event::new(EventKind::FindingOpened, finding.opened, Principal::Remit)
+                    .about(&finding.id)
+                    .agent(&caller.agent)
+                    .run(&caller.run)
+                    .fact("finding", finding.kind);
+                change.create(&finding).event(event)
+            }
+            _ => change,
+        }
+    }
+
+    /// Records what was counted above the limit. Called now and then.
+    ///
+    /// # Errors
+    /// When it cannot be committed; the counts are kept then.
+    pub async fn record_counted_refusals(&self) -> Result<(), remit_books::BooksError> {
+        let counted: Vec<((OrgId, RefusalCode), u64)> = {
+            let mut counted = self
+                .inner
+                .refusals
+                .counted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            counted
+                .drain()
+                .map(|(key, n)| (key, n.into_inner()))
+                .collect()
+        };
+        for ((org, code), count) in counted {
+            let event = Event::new(
+                EventKind::RefusalsCounted,
+                self.books().now(),
+                Principal::Remit,
+            )
+            .fact("code", code)
+            .fact("count", count);
+            if let Err(error) = self.books().commit(&org, Change::new().event(event)).await {
+                let mut counted = self
+                    .inner
+                    .refusals
+                    .counted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                counted
+                    .entry((org, code))
+                    .or_default()
+                    .fetch_add(count, Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}

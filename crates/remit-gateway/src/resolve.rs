@@ -1,0 +1,295 @@
+//! Everything the decision looks at, in one look at the registry.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use remit_books::facts::{Who, fixed_facts};
+use remit_books::{Ending, OrgBook};
+use remit_domain::containment::Target;
+use remit_domain::run::{Run, RunEnd, RunState};
+use remit_domain::tool::{ToolRef, ToolState};
+use remit_domain::{OrgId, Principal, Refusal, RefusalCode, Registry, RunId, Tool};
+use remit_mcp::AggregatedNames;
+use remit_policy::{Engine, Prepared};
+
+use crate::call::{Action, Authenticated, Endpoint, Resolved};
+use crate::limits::RESOLVED_MAX;
+use crate::{Caller, Gateway};
+
+/// Made at this generation of the registry, under this engine.
+type Facts = (u64, Arc<Engine>, Arc<Prepared>, Arc<str>);
+
+/// Facts and names made before, while nothing they were made from has changed.
+pub(crate) struct Cache {
+    facts: moka::sync::Cache<(RunId, ToolRef), Facts>,
+    names: Mutex<BTreeMap<OrgId, (String, Arc<AggregatedNames>)>>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            facts: moka::sync::Cache::new(RESOLVED_MAX),
+            names: Mutex::default(),
+        }
+    }
+}
+
+fn no(code: RefusalCode, text: &str) -> Refusal {
+    Refusal::new(code, text)
+}
+
+/// What could not be read is refused: nothing is decided on half a look.
+pub(crate) fn unavailable(error: &impl std::fmt::Display) -> Refusal {
+    tracing::error!(%error, "the books cannot be read or written");
+    no(
+        RefusalCode::LedgerUnavailable,
+        "Remit cannot read or write its books now, so nothing is allowed; try again later",
+    )
+}
+
+impl Gateway {
+    pub(crate) async fn resolve(&self, call: Authenticated) -> Result<Resolved, Refusal> {
+        let Authenticated { received, caller } = call;
+        let book = self
+            .books()
+            .org(&received.org)
+            .ok_or_else(|| no(RefusalCode::NotFound, "no such organization is here"))?;
+        if !self.books().store().is_fresh() {
+            return Err(no(
+                RefusalCode::SnapshotStale,
+                "this node has lost touch with the others, so nothing is allowed; try again later",
+            ));
+        }
+        let engine = self.engine(&book)?;
+        let now = self.books().now();
+        // The epoch is read before anything that depends on it: what moves afterwards is noticed at the point of effect.
+        let epoch = book.epoch();
+        let looked = {
+            let registry = book.registry();
+            standing_caller(&registry, &caller, now).and_then(|standing| {
+                let tool = self.tool_named(
+                    &registry,
+                    &engine,
+                    &received.org,
+                    &received.endpoint,
+                    received.action,
+                    &received.call.name,
+                )?;
+                let upstream = registry.upstreams.get(tool.tool.upstream()).cloned();
+                let upstream = upstream
+                    .ok_or_else(|| no(RefusalCode::ToolUnknown, "the tool has no upstream"))?;
+                let (prepared, hash) = self.facts(
+                    &registry,
+                    &engine,
+                    &Who::from(&standing),
+                    &standing.run.id,
+                    &tool.tool,
+                )?;
+                Ok((standing, tool, upstream, prepared, hash))
+            })
+        };
+        let (standing, tool, upstream, prepared, fixed_hash) = match looked {
+            Ok(found) => found,
+            Err(refusal) if refusal.code == RefusalCode::RunUnknown => {
+                return Err(self.ended(&received.org, &caller).await);
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let idle = self.inner.runs.touch(&standing.run, now);
+        if idle {
+            let ending = Ending::because(Principal::Remit, RunEnd::Idle);
+            self.books()
+                .end_run(&received.org, &standing.run.id, &ending)
+                .await
+                .map_err(|e| unavailable(&e))?;
+            return Err(no(
+                RefusalCode::RunEnded,
+                "the run was idle for too long and has ended; start another",
+            ));
+        }
+        let labels = self
+            .labels(&received.org, standing.run.root.as_str())
+            .await
+            .map_err(|e| unavailable(&e))?;
+        let resolved = Resolved {
+            received,
+            caller,
+            book,
+            engine,
+            standing,
+            tool,
+            upstream,
+            prepared,
+            fixed_hash,
+            epoch,
+            labels,
+            idle,
+        };
+        match resolved.received.call.request_state.as_deref() {
+            Some(state) if self.open_handle(&resolved, state).is_none() => Err(no(
+                RefusalCode::InvalidRequest,
+                "`requestState` was not given to this run by this upstream",
+            )),
+            _ => Ok(resolved),
+        }
+    }
+
+    pub(crate) fn engine(&self, book: &OrgBook) -> Result<Arc<Engine>, Refusal> {
+        let text = "the organization's policies do not compile, so nothing is allowed; an administrator has to mend them";
+        book.engine().ok_or_else(|| no(RefusalCode::Denied, text))
+    }
+
+    fn tool_named(
+        &self,
+        registry: &Registry,
+        engine: &Engine,
+        org: &OrgId,
+        endpoint: &Endpoint,
+        action: Action,
+        name: &str,
+    ) -> Result<Arc<Tool>, Refusal> {
+        let unknown = || {
+            no(
+                RefusalCode::ToolUnknown,
+                "no such tool is here; list the tools to see which there are",
+            )
+        };
+        let tool = match (endpoint, action.pseudo_tool()) {
+            (Endpoint::One(upstream), Some(pseudo)) => {
+                ToolRef::new(upstream.clone(), pseudo).map_err(|_| unknown())?
+            }
+            (Endpoint::All, Some(_)) => {
+                return Err(no(
+                    RefusalCode::UnknownMethod,
+                    "this method needs the endpoint of one upstream",
+                ));
+            }
+            (Endpoint::One(_), None) if name.starts_with("mcp.") => return Err(unknown()),
+            (Endpoint::One(upstream), None) => {
+                ToolRef::new(upstream.clone(), name).map_err(|_| unknown())?
+            }
+            (Endpoint::All, None) => {
+                let names = self.names(registry, engine, org);
+                let (upstream, tool) = names.find(name).ok_or_else(unknown)?;
+                ToolRef::new(upstream.parse().map_err(|_| unknown())?, tool)
+                    .map_err(|_| unknown())?
+            }
+        };
+        let tool = registry.tools.get(&tool).cloned().ok_or_else(unknown)?;
+        let changed = "its definition has changed since it was approved; an administrator has to look at the change";
+        match tool.state {
+            ToolState::Enabled => Ok(tool),
+            ToolState::Changed => Err(no(RefusalCode::ToolChanged, changed)),
+            ToolState::Disabled => Err(no(
+                RefusalCode::ToolDisabled,
+                "the tool has not been classified; an administrator has to",
+            )),
+            ToolState::Gone => Err(no(
+                RefusalCode::ToolDisabled,
+                "its upstream no longer offers this tool",
+            )),
+        }
+    }
+
+    /// Aggregated names of every tool of the organization, made anew when tools or policies have changed.
+    pub(crate) fn names(
+        &self,
+        registry: &Registry,
+        engine: &Engine,
+        org: &OrgId,
+    ) -> Arc<AggregatedNames> {
+        let mut names = self
+            .inner
+            .resolved
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match names.get(org) {
+            Some((version, known)) if version == engine.version() => Arc::clone(known),
+            _ => {
+                let pairs = registry
+                    .tools
+                    .keys()
+                    .filter(|t| !t.tool().starts_with("mcp."));
+                let made = Arc::new(AggregatedNames::build(
+                    pairs.map(|t| (t.upstream().as_str(), t.tool())),
+                ));
+                names.insert(
+                    org.clone(),
+                    (engine.version().to_owned(), Arc::clone(&made)),
+                );
+                made
+            }
+        }
+    }
+
+    fn facts(
+        &self,
+        registry: &Registry,
+        engine: &Arc<Engine>,
+        who: &Who,
+        run: &RunId,
+        tool: &ToolRef,
+    ) -> Result<(Arc<Prepared>, Arc<str>), Refusal> {
+        let key = (run.clone(), tool.clone());
+        if let Some((generation, under, prepared, hash)) = self.inner.resolved.facts.get(&key)
+            && generation == registry.generation()
+            && Arc::ptr_eq(&under, engine)
+        {
+            return Ok((prepared, hash));
+        }
+        let fixed = fixed_facts(registry, who, tool)
+            .ok_or_else(|| no(RefusalCode::ToolUnknown, "the tool has no upstream"))?;
+        let hash: Arc<str> = fixed.hash().map_err(|e| unavailable(&e))?.into();
+        let prepared = Arc::new(engine.prepare(Arc::new(fixed)));
+        let made = (
+            registry.generation(),
+            Arc::clone(engine),
+            Arc::clone(&prepared),
+            Arc::clone(&hash),
+        );
+        self.inner.resolved.facts.insert(key, made);
+        Ok((prepared, hash))
+    }
+
+    /// The run is not in the registry: it has ended, or it never was. A call after its end is a finding.
+    async fn ended(&self, org: &OrgId, caller: &Caller) -> Refusal {
+        match self.books().get::<Run>(org, caller.run.as_str()).await {
+            Ok(Some(run)) if matches!(run.noun.state, RunState::Ended { .. }) => {
+                no(RefusalCode::RunEnded, "the run has ended; start another")
+            }
+            Ok(_) => no(RefusalCode::RunUnknown, "no such run goes on here"),
+            Err(error) => unavailable(&error),
+        }
+    }
+}
+
+/// Who calls, with everything that answers for it, when the token and the run still belong together.
+pub(crate) fn standing_caller(
+    registry: &Registry,
+    caller: &Caller,
+    now: remit_domain::Timestamp,
+) -> Result<remit_domain::standing::Standing, Refusal> {
+    if let Some(c) = registry.containment_of(&[Target::Credential(caller.credential.clone())]) {
+        return Err(Refusal::new(
+            RefusalCode::Contained,
+            format!(
+                "the credential is contained ({}): {}",
+                c.level.as_str(),
+                c.reason
+            ),
+        ));
+    }
+    let standing = registry.standing(&caller.run, now)?;
+    let same = standing.agent.id == caller.agent
+        && standing.workflow.id == caller.workflow
+        && standing.run.person.as_ref() == caller.person.as_ref();
+    if same {
+        Ok(standing)
+    } else {
+        Err(no(
+            RefusalCode::ProofInvalid,
+            "the token does not belong to this run",
+        ))
+    }
+}

@@ -1,0 +1,231 @@
+//! The server's configuration: file, then environment, then flags; each setting knows where it comes from.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use remit_domain::name::Name;
+use remit_outbound::AllowedCommand;
+use serde::{Deserialize, Serialize};
+
+/// Flags of the server; each has a setting of the same name in the file and `REMIT_<NAME>` in the environment.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub(crate) struct Flags {
+    /// Configuration file (TOML)
+    #[arg(long, env = "REMIT_CONFIG")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of the embedded database, keys and checkpoints
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+    /// PostgreSQL instead of the embedded database
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_url: Option<String>,
+    /// Address to listen on
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// URL by which everybody reaches this server; issuer, audiences and links come only from it
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<String>,
+    /// Name of the organization served at the root; others are at /t/NAME
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_org: Option<String>,
+    /// TLS certificate chain (PEM); read again when it changes
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<PathBuf>,
+    /// TLS private key (PEM)
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
+    /// A proxy in front ends TLS: permits plain HTTP off loopback
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    behind_tls_proxy: bool,
+    /// File of the master key that seals every other key (32 bytes); made when missing
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    master_key: Option<PathBuf>,
+    /// Directory outside the data directory where signed checkpoints are written too
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoints: Option<PathBuf>,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// One line of text an event.
+    #[default]
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) data: PathBuf,
+    #[serde(default)]
+    pub(crate) database_url: Option<String>,
+    pub(crate) listen: SocketAddr,
+    #[serde(default)]
+    pub(crate) public_url: Option<String>,
+    pub(crate) default_org: String,
+    #[serde(default)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) behind_tls_proxy: bool,
+    #[serde(default)]
+    pub(crate) master_key: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) checkpoints: Option<PathBuf>,
+    pub(crate) publish_ledger: bool,
+    pub(crate) log_format: LogFormat,
+    /// Commands that stdio upstreams may run. Only the operator's configuration has these.
+    pub(crate) commands: BTreeMap<Name, AllowedCommand>,
+    /// Directories that secrets may be read from.
+    pub(crate) secret_dirs: Vec<PathBuf>,
+    /// Whether HTTP upstreams may be on this machine.
+    pub(crate) loopback_upstreams: bool,
+    /// Set by `remit dev` alone: marks the ledger's origin.
+    #[serde(skip)]
+    pub(crate) dev: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("remit-data"),
+            database_url: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 7600)),
+            public_url: None,
+            default_org: "default".to_owned(),
+            tls_cert: None,
+            tls_key: None,
+            behind_tls_proxy: false,
+            master_key: None,
+            checkpoints: None,
+            publish_ledger: false,
+            log_format: LogFormat::Text,
+            commands: BTreeMap::new(),
+            secret_dirs: Vec::new(),
+            loopback_upstreams: true,
+            dev: false,
+        }
+    }
+}
+
+/// Names the environment may hold besides settings.
+const NOT_SETTINGS: [&str; 7] = ["addr", "token", "config", "log", "org", "bin", "cache"];
+
+fn figment(flags: &Flags) -> anyhow::Result<Figment> {
+    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    if let Some(file) = &flags.config {
+        if !file.is_file() {
+            bail!("configuration file `{}` is not there; leave --config away to use none", file.display());
+        }
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    let env = Env::prefixed("REMIT_").filter(|key| {
+        let key = key.as_str().to_ascii_lowercase();
+        !NOT_SETTINGS.contains(&key.as_str()) && !key.starts_with("secret_") && !key.starts_with("test_")
+    });
+    Ok(figment.merge(env).merge(Serialized::from(flags, "default")))
+}
+
+impl Settings {
+    /// The settings in force, checked.
+    pub(crate) fn load(flags: &Flags) -> anyhow::Result<Self> {
+        let settings: Self = figment(flags)?.extract().context("the configuration cannot be used")?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Refuses what is not safe to serve.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            bail!("tls_cert and tls_key belong together; set both or none");
+        }
+        let plain = self.tls_cert.is_none();
+        if plain && !self.listen.ip().is_loopback() && !self.behind_tls_proxy {
+            bail!(
+                "plain HTTP on {} would show tokens to the network; set tls_cert and tls_key, or behind_tls_proxy when a proxy ends TLS",
+                self.listen
+            );
+        }
+        if !self.listen.ip().is_loopback() && self.public_url.is_none() {
+            bail!("set public_url to the address by which everybody reaches this server; it is never taken from a request");
+        }
+        Ok(())
+    }
+
+    /// The URL by which everybody reaches this server, given the address it came to listen on.
+    pub(crate) fn url(&self, listening: SocketAddr) -> String {
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{listening}")).trim_end_matches('/').to_owned()
+    }
+}
+
+/// The settings as text, one a line, secrets left out.
+pub(crate) fn shown(flags: &Flags, origin: bool) -> anyhow::Result<String> {
+    let figment = figment(flags)?;
+    let settings: Settings = figment.extract().context("the configuration cannot be used")?;
+    let serde_json::Value::Object(values) = serde_json::to_value(&settings)? else { bail!("settings are not a table") };
+    let mut lines = Vec::new();
+    for (name, value) in values {
+        let value = if name == "database_url" && !value.is_null() { "(set; not shown)".to_owned() } else { value.to_string() };
+        let from = figment.find_metadata(&name).map_or_else(|| "default".to_owned(), |m| match &m.source {
+            Some(source) => format!("{} ({source})", m.name),
+            None => m.name.to_string(),
+        });
+        let from = if from.contains("Settings") { "default".to_owned() } else { from };
+        lines.push(if origin { format!("{name} = {value}   # {from}") } else { format!("{name} = {value}") });
+    }
+    Ok(lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(change: impl FnOnce(&mut Settings)) -> anyhow::Result<()> {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings.check()
+    }
+
+    #[test]
+    fn plain_http_off_loopback_is_refused() {
+        let off = SocketAddr::from(([0, 0, 0, 0], 7600));
+        assert!(settings(|s| s.listen = off).is_err());
+        assert!(settings(|s| {
+            s.listen = off;
+            s.behind_tls_proxy = true;
+        })
+        .is_err());
+        assert!(settings(|s| {
+            s.listen = off;
+            s.behind_tls_proxy = true;
+            s.public_url = Some("https://remit.acme.example".to_owned());
+        })
+        .is_ok());
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        assert!(settings(|s| s.tls_cert = Some("cert.pem".into())).is_err());
+    }
+}

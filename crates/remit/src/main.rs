@@ -1,0 +1,32 @@
+//! The one binary: configuration, wiring, lifecycle. Everything it does is in the crates below it.
+
+mod commands;
+mod config;
+mod dev;
+mod docs;
+mod init;
+mod serve;
+mod tasks;
+mod telemetry;
+mod tls;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // One crypto provider for every TLS connection of the process.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return ExitCode::FAILURE;
+    }
+    let cli = commands::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return commands::failed(&error.into()),
+    };
+    runtime.block_on(commands::run(cli))
+}

@@ -1,0 +1,65 @@
+//! `remit serve`: from settings to serving, and a clean end.
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::tls::{self, Files};
+use crate::wiring::House;
+
+/// A server that serves.
+pub(crate) struct Running {
+    pub(crate) house: House,
+    pub(crate) url: String,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<anyhow::Result<()>>,
+    tasks: tokio_util::task::TaskTracker,
+}
+
+/// Serves until a signal says stop.
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+    let running = start(settings).await?;
+    tracing::info!(url = running.url, "serving");
+    signal().await?;
+    tracing::info!("stopping: no new connections, calls in flight are finished");
+    running.stop().await
+}
+
+/// Starts serving; returns once connections are accepted.
+pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; is another remit running? choose another with --listen", settings.listen))?;
+    let url = settings.url(listener.local_addr()?);
+    let house = House::build(&settings, &url).await?;
+    let stop = CancellationToken::new();
+    let tasks = crate::tasks::start(&house, &settings, &stop);
+    let router = remit_http::router(house.app(&settings, &url));
+    let files = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(|(cert, key)| Files { cert, key });
+    let serving = tokio::spawn(tls::serve(listener, router, files, stop.clone()));
+    Ok(Running { house, url, stop, serving, tasks })
+}
+
+impl Running {
+    /// Stops: connections end, queued outcomes are written, the last checkpoint is signed, the store closes.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let served = self.serving.await.context("the server broke off")?;
+        self.tasks.wait().await;
+        self.house.outbound.shutdown().await;
+        self.house.books.store().close().await;
+        served
+    }
+}
+
+/// Waits for an interrupt or a termination signal.
+pub(crate) async fn signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! Structured logs. Nothing here ever sees a secret: what is logged are ids, codes and counts.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// Starts logging to standard error, at `REMIT_LOG` (default `info`).
+pub(crate) fn init(format: LogFormat) {
+    let filter = EnvFilter::builder()
+        .with_env_var("REMIT_LOG")
+        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
+        .from_env_lossy();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    if let Err(error) = started {
+        tracing::debug!(%error, "logging had been started already");
+    }
+}
