@@ -4,7 +4,7 @@ use remit_domain::GrantId;
 use remit_domain::approval::AskSet;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::Reservation;
+use crate::reserve::Reservation;
 
 /// Allow, ask or deny.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,18 +1,26 @@
-//! Cumulative limits of grants: which counters a call takes from, and how much.
+//! Every bound on what this crate reads, with its reason.
 
-use serde::{Deserialize, Serialize};
-
-use remit_domain::Timestamp;
-
-/// An amount that a call takes from one counter.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Reservation {
-    /// Which counter, unique within the organization: what is counted, for whom, over what.
-    pub key: String,
-    /// How much, at least 0: ten-thousandths of a sum, ones of a count.
-    pub amount: i64,
-    /// The most that may be used, this amount included.
-    pub max: i64,
-    /// When the counter may be forgotten.
-    pub until: Timestamp,
-}
+/// Most policy sets of one organization.
+pub const SETS_MAX: usize = 64;
+/// Most policies over all sets: validation is linear in policies times tools.
+pub const POLICIES_MAX: usize = 5_000;
+/// Most problems reported at once: nobody reads more, and a broken file can have one a byte.
+pub const PROBLEMS_MAX: usize = 50;
+/// Most approvers one policy names.
+pub const APPROVERS_MAX: usize = 16;
+/// Greatest quorum: more people than this for one call is a committee.
+pub const QUORUM_MAX: u8 = 16;
+/// Largest input schema of a tool, in bytes of canonical JSON.
+pub const TOOL_SCHEMA_BYTES_MAX: usize = 256 * 1_024;
+/// Deepest part of an input schema that policies may name. Deeper arguments are validated, not typed.
+pub const ARG_DEPTH_MAX: usize = 6;
+/// Most members of one object of an input schema that policies may name.
+pub const ARG_MEMBERS_MAX: usize = 256;
+/// Most typed members over one whole input schema: references make a small schema large.
+pub const ARG_NODES_MAX: usize = 2_048;
+/// Largest compiled pattern of an input schema, in bytes.
+pub const PATTERN_BYTES_MAX: usize = 1_024 * 1_024;
+/// Most errors listed for one set of arguments.
+pub const ARG_ERRORS_MAX: usize = 8;
+/// Longest message about one argument, in characters.
+pub const ARG_ERROR_CHARS_MAX: usize = 300;

@@ -1,0 +1,156 @@
+//! Asking, in the policy language: the one way in which a policy may look at `context.approved`.
+//!
+//! ```cedar
+//! @id("large-refund") @approvers("role:approver,team:finance") @quorum("2")
+//! forbid (principal, action == Action::"orders/refund", resource)
+//! when { context.args.amount.greaterThan(decimal("50.0")) }
+//! unless { context.approved };
+//! ```
+//! Anything else that could make a decision depend on approval is refused, on the policy's syntax tree rather than its
+//! text: a comparison of the whole context, an alias of it, a test whether it has the member.
+
+use std::collections::BTreeSet;
+
+use remit_domain::approval::{Approvers, Ask};
+use remit_domain::tool::{Classification, Effect};
+use serde_json::Value;
+
+use crate::limits::{APPROVERS_MAX, QUORUM_MAX};
+use crate::schema::is_external;
+
+/// What the annotations of an asking policy say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Terms {
+    approvers: BTreeSet<Approvers>,
+    quorum: u8,
+    standing: bool,
+    waives_four_eyes: bool,
+}
+
+impl Terms {
+    /// The ask of `policy` for a tool so classified. Four eyes are waived only where nothing is changed and nothing
+    /// leaves (invariant 5).
+    pub(crate) fn ask(&self, policy: &str, classification: &Classification) -> Ask {
+        let harmless = matches!(classification.effect, Effect::Read | Effect::Draft) && !is_external(classification);
+        Ask {
+            policy: policy.to_owned(),
+            approvers: self.approvers.clone(),
+            quorum: self.quorum,
+            standing: self.standing,
+            waives_four_eyes: self.waives_four_eyes && harmless,
+        }
+    }
+}
+
+/// The terms of a policy that asks; none for one that does not. `json` is the policy in Cedar's JSON format.
+///
+/// # Errors
+/// One line: `context.approved` is used in another way, or the annotations do not fit.
+pub(crate) fn terms<'a>(json: &Value, annotation: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Terms>, String> {
+    let none = Vec::new();
+    let conditions = json.get("conditions").and_then(Value::as_array).unwrap_or(&none);
+    let (asks, others): (Vec<_>, Vec<_>) = conditions.iter().partition(|c| is_ask(c));
+    for condition in others {
+        check(condition.get("body").unwrap_or(&Value::Null))?;
+    }
+    let approvers = annotation("approvers");
+    if asks.is_empty() {
+        let idle = ["approvers", "quorum", "standing", "waive_four_eyes"].into_iter().find(|a| annotation(a).is_some());
+        return match idle {
+            Some(idle) => Err(format!("`@{idle}` means nothing without `unless {{ context.approved }}`: add the clause or remove it")),
+            None => Ok(None),
+        };
+    }
+    if asks.len() > 1 {
+        return Err("`unless { context.approved }` stands here twice: write it once".to_owned());
+    }
+    if json.get("effect").and_then(Value::as_str) != Some("forbid") {
+        return Err("only a forbid may ask: a permit that waits for approval permits nothing more".to_owned());
+    }
+    let approvers = approvers.ok_or("`unless { context.approved }` needs `@approvers(\"…\")` to say who may approve")?;
+    let approvers = parse_approvers(approvers)?;
+    let quorum = parse_quorum(annotation("quorum"), &approvers)?;
+    let standing = parse_flag("standing", annotation("standing"))?;
+    let waives_four_eyes = parse_flag("waive_four_eyes", annotation("waive_four_eyes"))?;
+    Ok(Some(Terms { approvers, quorum, standing, waives_four_eyes }))
+}
+
+fn parse_approvers(text: &str) -> Result<BTreeSet<Approvers>, String> {
+    let approvers = text.split(',').map(|a| a.trim().parse()).collect::<Result<BTreeSet<Approvers>, String>>()?;
+    if approvers.len() > APPROVERS_MAX {
+        return Err(format!("{} approvers are named, at most {APPROVERS_MAX} may be: use a team or a role", approvers.len()));
+    }
+    Ok(approvers)
+}
+
+fn parse_quorum(text: Option<&str>, approvers: &BTreeSet<Approvers>) -> Result<u8, String> {
+    let Some(text) = text else { return Ok(1) };
+    let quorum = text.parse().ok().filter(|q| (1..=QUORUM_MAX).contains(q));
+    let quorum = quorum.ok_or_else(|| format!("`@quorum(\"{text}\")` is not a number from 1 to {QUORUM_MAX}"))?;
+    let many = approvers.iter().any(|a| matches!(a, Approvers::Role(_) | Approvers::Team(_)));
+    if !many && usize::from(quorum) > approvers.len() {
+        return Err(format!("`@quorum(\"{quorum}\")` can never be met: only {} may approve", approvers.len()));
+    }
+    Ok(quorum)
+}
+
+fn parse_flag(name: &str, value: Option<&str>) -> Result<bool, String> {
+    match value {
+        None => Ok(false),
+        Some("") => Ok(true),
+        Some(_) => Err(format!("`@{name}` takes no value: write it alone, or remove it")),
+    }
+}
+
+/// Whether a condition is exactly `unless { context.approved }`.
+fn is_ask(condition: &Value) -> bool {
+    let body = serde_json::json!({ ".": { "left": { "Var": "context" }, "attr": "approved" } });
+    condition.get("kind").and_then(Value::as_str) == Some("unless") && condition.get("body") == Some(&body)
+}
+
+/// Refuses an expression that can see `context.approved`: it may reach members of the context only by name.
+fn check(expr: &Value) -> Result<(), String> {
+    match expr {
+        Value::Array(items) => items.iter().try_for_each(check),
+        Value::Object(object) => {
+            if is_context(expr) {
+                return Err("the context as a whole cannot be used, since it holds `approved`: name a member, such as `context.args`".to_owned());
+            }
+            for (key, value) in object {
+                if (key == "." || key == "has") && value.get("left").is_some_and(is_context) {
+                    if member(value) != Some("approved") {
+                        continue;
+                    }
+                    return Err("`context.approved` may only be used as `unless { context.approved }`, alone in its clause".to_owned());
+                }
+                check(value)?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether an expression looks at `context.NAME`.
+pub(crate) fn mentions(expr: &Value, name: &str) -> bool {
+    match expr {
+        Value::Array(items) => items.iter().any(|e| mentions(e, name)),
+        Value::Object(object) => object.iter().any(|(key, value)| {
+            let named = (key == "." || key == "has") && value.get("left").is_some_and(is_context);
+            (named && member(value) == Some(name)) || mentions(value, name)
+        }),
+        _ => false,
+    }
+}
+
+fn is_context(expr: &Value) -> bool {
+    expr.get("Var").and_then(Value::as_str) == Some("context")
+}
+
+/// The first member an access names; `has` also comes with a path.
+fn member(access: &Value) -> Option<&str> {
+    match access.get("attr")? {
+        Value::Array(path) => path.first()?.as_str(),
+        attr => attr.as_str(),
+    }
+}

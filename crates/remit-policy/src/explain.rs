@@ -1,0 +1,136 @@
+//! Answers for people: why a call was decided so, and what an agent can reach at all.
+
+use remit_domain::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{Decision, Outcome};
+use crate::engine::Engine;
+use crate::facts::{Dynamic, Facts, Fixed};
+use crate::load::Loaded;
+
+/// One policy, as its author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyNote {
+    /// Its id, `SET/NAME`.
+    pub id: String,
+    /// The set it is in; `guardrail` for those that nobody can remove.
+    pub set: String,
+    /// Where it starts in the set, from 1.
+    pub line: usize,
+    /// Whether it forbids; otherwise it permits.
+    pub forbids: bool,
+    /// Whether it asks.
+    pub asks: bool,
+    /// Its `@text`, or a line in its stead.
+    pub text: String,
+    /// Its Cedar text.
+    pub source: String,
+}
+
+/// A decision and the policies that made it so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The decision.
+    pub decision: Decision,
+    /// The determining policies, ordered by id.
+    pub policies: Vec<PolicyNote>,
+}
+
+/// What an agent can reach, with arguments unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Deny is a deny with any arguments; ask, an ask with any arguments that are not denied; allow, neither.
+    pub decision: Decision,
+    /// What arguments must keep, one line each, and which policies look at them.
+    pub conditions: Vec<String>,
+}
+
+impl Dynamic {
+    /// A call at `now` in a live run without labels, counters or arguments: what access is computed for.
+    pub fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            args: serde_json::json!({}),
+            labels: std::collections::BTreeSet::new(),
+            run_active: true,
+            run_idle: false,
+            counters: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// Decides, and lists the determining policies as their authors wrote them.
+    pub fn explain(&self, facts: Facts<'_>) -> Explanation {
+        self.explain_decision(self.decide(facts))
+    }
+
+    /// The policies behind a decision that this version took.
+    pub fn explain_decision(&self, decision: Decision) -> Explanation {
+        let policies = decision.policies.iter().filter_map(|id| self.policy(id)).map(note).collect();
+        Explanation { decision, policies }
+    }
+
+    /// What the agent can reach at `now` in a fresh run, and under which conditions on arguments.
+    pub fn access(&self, fixed: &Fixed, now: Timestamp) -> Access {
+        let dynamic = Dynamic::at(now);
+        let facts = Facts { fixed, dynamic: &dynamic };
+        let decision = self.decide_without_args(facts);
+        let mut conditions = Vec::new();
+        if decision.outcome != Outcome::Deny {
+            bounds(fixed, now, &mut conditions);
+            let looking = self.policies_on_args(facts).into_iter();
+            conditions.extend(looking.map(|l| format!("{}: {}", if l.terms.is_some() { "may ask" } else { "may deny" }, l.text)));
+        }
+        Access { decision, conditions }
+    }
+}
+
+fn note(loaded: &Loaded) -> PolicyNote {
+    PolicyNote {
+        id: loaded.id.clone(),
+        set: loaded.set.clone(),
+        line: loaded.line,
+        forbids: loaded.is_forbid(),
+        asks: loaded.terms.is_some(),
+        text: loaded.text.clone(),
+        source: loaded.source.clone(),
+    }
+}
+
+fn bounds(fixed: &Fixed, now: Timestamp, out: &mut Vec<String>) {
+    let tool = &fixed.tool.tool;
+    let live = fixed.workflow.grants.iter().filter(|g| g.tool == *tool && g.expires.is_none_or(|end| now < end));
+    let live: Vec<_> = live.collect();
+    let either = if live.len() > 1 { "one of several grants, " } else { "" };
+    for grant in live {
+        let whose = format!("{either}grant {}", grant.id);
+        lines(&grant.bounds.0, &whose, out);
+        out.extend(grant.limits.iter().map(|limit| format!("{whose}: limit {}", json(limit))));
+    }
+    let intent = std::iter::once(("the run's intent".to_owned(), &fixed.run.intent.authority));
+    let links = fixed.chain.iter().map(|l| (format!("delegation {}", l.delegation), &l.authority));
+    for (whose, authority) in intent.chain(links) {
+        if let Some(bounds) = authority.tools.as_ref().and_then(|tools| tools.get(tool)) {
+            lines(&bounds.0, &whose, out);
+        }
+        for (kind, objects) in authority.targets.iter().flatten() {
+            let objects: Vec<_> = objects.iter().map(String::as_str).collect();
+            out.push(format!("{whose}: {kind} is one of {}", objects.join(", ")));
+        }
+    }
+}
+
+fn lines<'a>(
+    bounds: impl IntoIterator<Item = (&'a remit_domain::bounds::ArgPath, &'a Vec<remit_domain::bounds::Bound>)>,
+    whose: &str,
+    out: &mut Vec<String>,
+) {
+    for (path, bounds) in bounds {
+        out.extend(bounds.iter().map(|bound| format!("{whose}: argument {path} {}", json(bound))));
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
