@@ -159,13 +159,10 @@ impl Books {
         run: &RunId,
         ending: &Ending,
     ) -> Result<Ended, BooksError> {
-        self.retrying(org, async || {
+        self.retrying(org, || async {
             let (ended, change) = self.plan_end(org, run, ending).await?;
-            Ok(if ended.runs.is_empty() {
-                (ended, None)
-            } else {
-                (ended, Some(change))
-            })
+            let changes = !ended.runs.is_empty();
+            Ok((ended, changes.then_some(change)))
         })
         .await
     }
@@ -174,11 +171,10 @@ impl Books {
     ///
     /// # Errors
     /// Whatever `plan` or the commit fails with.
-    pub async fn retrying<T>(
-        &self,
-        org: &OrgId,
-        plan: impl AsyncFn() -> Result<(T, Option<Change>), BooksError>,
-    ) -> Result<T, BooksError> {
+    pub async fn retrying<T, F>(&self, org: &OrgId, plan: impl Fn() -> F) -> Result<T, BooksError>
+    where
+        F: Future<Output = Result<(T, Option<Change>), BooksError>> + Send,
+    {
         let mut tries = 0;
         loop {
             let (value, change) = plan().await?;

@@ -14,8 +14,10 @@
 pub mod clock;
 pub mod entropy;
 pub mod store;
+pub mod upstreams;
 
 pub use clock::SimClock;
 pub use entropy::SeededEntropy;
 
 pub use store::FakeStore;
+pub use upstreams::{FakeUpstreams, FakeVault, NoSecrets, Script};

@@ -1,0 +1,16 @@
+//! The walk of a call, over a store in memory and an upstream that counts what reached it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod approvals;
+mod containment;
+mod effects;
+mod lists;
+mod refusals;
+mod world;
