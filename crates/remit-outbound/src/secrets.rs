@@ -75,10 +75,7 @@ fn read_file(path: &Path, folders: &[PathBuf]) -> Result<Zeroizing<String>, Stri
     let inside =
         |folder: &PathBuf| fs::canonicalize(folder).is_ok_and(|folder| real.starts_with(folder));
     if !folders.iter().any(inside) {
-        return Err(
-            "it is not below a folder that the operator allows for secrets, see `secrets.folders`"
-                .to_owned(),
-        );
+        return Err("it is not below a folder that the operator allows for secrets".to_owned());
     }
     if !fs::metadata(&real).is_ok_and(|found| found.is_file()) {
         return Err("it is not a regular file".to_owned());
