@@ -19,7 +19,9 @@
 pub mod entry;
 pub mod leaf;
 pub mod seal;
+pub mod verify;
 
 pub use entry::NewEntry;
 pub use leaf::{LEAF_BYTES_MAX, Leaf};
 pub use seal::{Body, DataKey, SealError, open, seal};
+pub use verify::{Report, Verifier, VerifyError};
