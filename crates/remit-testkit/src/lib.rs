@@ -13,11 +13,13 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod postgres;
 pub mod store;
 pub mod upstreams;
 
 pub use clock::SimClock;
 pub use entropy::SeededEntropy;
+pub use postgres::TestDatabase;
 
 pub use store::FakeStore;
 pub use upstreams::{FakeUpstreams, FakeVault, NoSecrets, Script};

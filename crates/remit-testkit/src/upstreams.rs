@@ -37,12 +37,18 @@ pub struct FakeUpstreams {
 impl FakeUpstreams {
     /// What the next request without a script before it meets.
     pub fn script(&self, script: Script) {
-        self.scripts.lock().unwrap_or_else(PoisonError::into_inner).push_back(script);
+        self.scripts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(script);
     }
 
     /// Parameters of every request that reached it.
     pub fn reached(&self) -> Vec<Value> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits until a request has arrived that nobody waited for yet.
@@ -59,11 +65,18 @@ impl FakeUpstreams {
 #[async_trait]
 impl Upstreams for FakeUpstreams {
     async fn request(&self, request: UpstreamRequest) -> Result<Value, UpstreamError> {
-        let script = self.scripts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let script = self
+            .scripts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front();
         if let Some(Script::Fail(UpstreamError::Unreachable(why))) = script {
             return Err(UpstreamError::Unreachable(why));
         }
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner).push(request.params.clone());
+        self.reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request.params.clone());
         self.arrived.notify_one();
         match script {
             None => Ok(json!({ "content": [] })),
@@ -98,7 +111,10 @@ impl Vault for FakeVault {
 
     fn unseal(&self, sealed: &[u8], context: &str) -> Result<Vec<u8>, VaultError> {
         let start = format!("{}:{context}:", context.len());
-        sealed.strip_prefix(start.as_bytes()).map(<[u8]>::to_vec).ok_or(VaultError::Sealed)
+        sealed
+            .strip_prefix(start.as_bytes())
+            .map(<[u8]>::to_vec)
+            .ok_or(VaultError::Sealed)
     }
 }
 
@@ -109,6 +125,9 @@ pub struct NoSecrets;
 #[async_trait]
 impl Secrets for NoSecrets {
     async fn read(&self, reference: &SecretRef) -> Result<SecretString, VaultError> {
-        Err(VaultError::Unreadable { reference: format!("{reference:?}"), why: "this test has no secrets".to_owned() })
+        Err(VaultError::Unreadable {
+            reference: format!("{reference:?}"),
+            why: "this test has no secrets".to_owned(),
+        })
     }
 }
