@@ -1,0 +1,75 @@
+//! First people: an organization's first administrator comes from the operator, and from nobody afterwards.
+
+use std::collections::BTreeSet;
+
+use remit_books::Change;
+use remit_domain::event::{Event, EventKind};
+use remit_domain::name::Email;
+use remit_domain::person::PersonState;
+use remit_domain::{OrgId, Person, PersonId, Principal, Refusal, RefusalCode, Role};
+
+use remit_ports::store::Once;
+
+use crate::limits::ENROLMENT_SECS;
+use crate::refusal::{from_books, no};
+use crate::{Enrolled, Issuer};
+
+impl Issuer {
+    /// Creates an organization's first administrator, and the link with which that person makes their own token.
+    ///
+    /// # Errors
+    /// `forbidden` when the organization has a living administrator: then it is theirs to create people; `conflict` when
+    /// the address is taken; `not-found`, `ledger-unavailable`.
+    pub async fn create_first_admin(
+        &self,
+        org: &OrgId,
+        email: &Email,
+    ) -> Result<Enrolled, Refusal> {
+        let has_admin = self
+            .tenant(org)?
+            .registry()
+            .people
+            .values()
+            .any(|person| person.holds(Role::Admin));
+        if has_admin {
+            return Err(no(
+                RefusalCode::Forbidden,
+                "the organization has an administrator, who creates people there",
+            ));
+        }
+        let person = Person {
+            id: self.books().id(PersonId::from_uuid),
+            email: email.clone(),
+            display_name: email.to_string(),
+            teams: BTreeSet::new(),
+            roles: BTreeSet::from([Role::Admin]),
+            entitlements: BTreeSet::new(),
+            manager: None,
+            created_by: None,
+            state: PersonState::Active,
+        };
+        let created = Event::new(
+            EventKind::PersonCreated,
+            self.books().now(),
+            Principal::Operator,
+        )
+        .about(&person.id)
+        .fact("roles", &person.roles)
+        .content("person", &person);
+        let (enrolled, link) = self.plan_enrolment(org, &person.id, None, Principal::Operator)?;
+        // Two at once would both find no administrator: the number of people tells them apart from a later need.
+        let count = self.tenant(org)?.registry().people.len();
+        let until = self.books().now().plus_secs(ENROLMENT_SECS);
+        let once = Once {
+            key: format!("first-admin:{count}"),
+            until,
+        };
+        let change = Change::new()
+            .create(&person)
+            .event(created)
+            .and(link)
+            .once(once);
+        self.books().commit(org, change).await.map_err(from_books)?;
+        Ok(enrolled)
+    }
+}

@@ -1,0 +1,140 @@
+//! Clients: agents that prove to hold a registered key (`private_key_jwt`, RFC 7523 §2.2).
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use remit_domain::containment::Target;
+use remit_domain::credential::AgentKey;
+use remit_domain::{Agent, AgentId, OrgId, Refusal, RefusalCode, Timestamp};
+use remit_ports::store::Once;
+use remit_token::client_assertion::{ExpectAssertion, unverified_client_id, verify};
+use remit_token::{ClientAuth, OAuthError, OAuthErrorCode, PublicJwk};
+use secrecy::ExposeSecret;
+
+use crate::Issuer;
+use crate::door::Denied;
+use crate::limits::{CLIENT_LEEWAY_SECS, CLIENT_REQUESTS_PER_MINUTE, ONCE_MARGIN_SECS};
+use crate::refusal::no;
+
+/// A client that has proved who it is. Its assertion is spent by the commit that holds `once`, and not before.
+pub(crate) struct Client {
+    /// The agent, which may hold a credential now.
+    pub(crate) agent: Arc<Agent>,
+    /// RFC 7638 thumbprint of the key it proved to hold.
+    pub(crate) thumbprint: String,
+    /// The use of the assertion.
+    pub(crate) once: Once,
+}
+
+impl Issuer {
+    /// Authenticates a client. What went wrong before the proof is never told; afterwards a client learns its own state.
+    pub(crate) fn authenticate(&self, org: &OrgId, auth: &ClientAuth) -> Result<Client, Denied> {
+        let book = self.tenant(org)?;
+        let (issuer, endpoint) = (self.issuer_url(org)?, self.token_endpoint(org)?);
+        let assertion = auth.client_assertion.expose_secret();
+        let claimed =
+            unverified_client_id(assertion).map_err(|error| Denied::client(error.code()))?;
+        let id: AgentId = claimed
+            .as_str()
+            .parse()
+            .map_err(|_| Denied::client("client-unknown"))?;
+        // RFC 7521 §4.2: a client_id beside the assertion must name the same client.
+        if auth
+            .client_id
+            .as_deref()
+            .is_some_and(|said| said != id.as_str())
+        {
+            return Err(Denied::client("client-id-other"));
+        }
+        let keys = {
+            let registry = book.registry();
+            if !registry.agents.contains_key(&id) {
+                return Err(Denied::client("client-unknown"));
+            }
+            live_keys(registry.keys.values().filter(|key| key.agent == id))
+        };
+        let expect = ExpectAssertion {
+            client_id: id.as_str(),
+            audiences: &[&issuer, &endpoint],
+            now: self.books().now().as_secs(),
+            leeway_s: CLIENT_LEEWAY_SECS,
+        };
+        let proved = verify(assertion, &keys, &expect)
+            .map_err(|error| Denied::client(error.code()).by(&id))?;
+        let thumbprint = proved.jkt.as_str().to_owned();
+        let agent = self
+            .standing_client(org, &id, &thumbprint)
+            .map_err(|refusal| {
+                let error = OAuthError::new(OAuthErrorCode::InvalidClient, refusal.to_string());
+                Denied {
+                    error,
+                    ..Denied::from(refusal)
+                }
+                .by(&id)
+            })?;
+        self.within_rate(&id)
+            .map_err(|refusal| Denied::from(refusal).by(&id))?;
+        let once = Once {
+            key: format!("assertion:{id}:{}", proved.jti),
+            until: Timestamp::from_secs(proved.exp).plus_secs(ONCE_MARGIN_SECS),
+        };
+        Ok(Client {
+            agent,
+            thumbprint,
+            once,
+        })
+    }
+
+    /// Counts what a client asks for: each answer is an entry, and nobody may fill the ledger.
+    fn within_rate(&self, agent: &AgentId) -> Result<(), Refusal> {
+        let now = self.books().clock().monotonic();
+        let mut rates = self
+            .inner
+            .rates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (since, count) = rates.entry(agent.clone()).or_insert((now, 0));
+        if now.saturating_sub(*since) >= Duration::from_secs(60) {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        if *count > CLIENT_REQUESTS_PER_MINUTE {
+            let text = format!(
+                "more than {CLIENT_REQUESTS_PER_MINUTE} requests in a minute; keep a token for its five minutes"
+            );
+            return Err(no(RefusalCode::Limited, text));
+        }
+        Ok(())
+    }
+
+    /// The agent, when it may hold a credential and this key of it is not contained.
+    fn standing_client(
+        &self,
+        org: &OrgId,
+        id: &AgentId,
+        thumbprint: &str,
+    ) -> Result<Arc<Agent>, Refusal> {
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        if let Some(held) = registry.containment_of(&[Target::Credential(thumbprint.to_owned())]) {
+            let text = format!(
+                "the key is contained ({}): {}",
+                held.level.as_str(),
+                held.reason
+            );
+            return Err(no(RefusalCode::Contained, text));
+        }
+        registry.standing_agent(id)
+    }
+}
+
+/// Keys that still prove something. A stored key that cannot be read proves nothing.
+fn live_keys<'a>(keys: impl Iterator<Item = &'a Arc<AgentKey>>) -> Vec<PublicJwk> {
+    keys.filter(|key| key.removed.is_none())
+        .filter_map(|key| {
+            PublicJwk::from_json(&key.jwk.to_string())
+                .ok()
+                .filter(|jwk| jwk.thumbprint().as_str() == key.thumbprint)
+        })
+        .collect()
+}

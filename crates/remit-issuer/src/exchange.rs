@@ -1,0 +1,437 @@
+//! Token exchange (RFC 8693): a person's word becomes a token of the agent it names, and a parent's token becomes a
+//! subject token for its sub-agent.
+//!
+//! Only the client named in `may_act`, or the current actor of the subject token, may exchange. A personal token is never
+//! a subject token.
+
+use std::sync::Arc;
+
+use remit_domain::delegation::{Delegation, DelegationUse};
+use remit_domain::{AgentId, OrgId, Refusal, RefusalCode, RunId, Timestamp, WorkflowId};
+use remit_ports::store::Once;
+use remit_token::{
+    AccessTokenType, DelegationClaims, Expect, OAuthErrorCode, Scope, TokenError, TokenExchange,
+    TokenResponse, TokenType, opaque_secret, subject_token,
+};
+use secrecy::ExposeSecret;
+
+use crate::client::Client;
+use crate::door::Denied;
+use crate::limits::{NODE_LEEWAY_SECS, ONCE_MARGIN_SECS};
+use crate::mint::{ActingFor, Ask};
+use crate::refusal::no;
+use crate::scope::Wanted;
+use crate::{Issuer, SpawnRequest};
+
+fn invalid(text: &'static str) -> Denied {
+    Denied::new(OAuthErrorCode::InvalidRequest, "exchange-invalid", text)
+}
+
+fn grant(code: &str, text: &'static str) -> Denied {
+    Denied::new(OAuthErrorCode::InvalidGrant, code, text)
+}
+
+impl Issuer {
+    pub(crate) async fn exchange(
+        &self,
+        org: &OrgId,
+        request: &TokenExchange,
+    ) -> Result<TokenResponse, Denied> {
+        let client = self.authenticate(org, &request.client)?;
+        let agent = client.agent.id.clone();
+        self.exchange_as(org, client, request)
+            .await
+            .map_err(|denied| denied.by(&agent))
+    }
+
+    async fn exchange_as(
+        &self,
+        org: &OrgId,
+        client: Client,
+        request: &TokenExchange,
+    ) -> Result<TokenResponse, Denied> {
+        if opaque_secret::has_prefix(request.subject_token.expose_secret()) {
+            let text = "a personal token is never accepted as a subject token; get one with `remit delegation grant`";
+            return Err(grant("personal-token", text));
+        }
+        if request.actor_token.is_some() {
+            return Err(invalid(
+                "the actor is the client that authenticates; leave 'actor_token' out",
+            ));
+        }
+        let kind = request.requested_token_type;
+        match (request.subject_token_type, request.audience.as_slice()) {
+            (TokenType::Jwt, []) if matches!(kind, None | Some(TokenType::AccessToken)) => {
+                self.redeem(org, client, request).await
+            }
+            (TokenType::AccessToken, []) if matches!(kind, None | Some(TokenType::AccessToken)) => {
+                self.narrow_resource(org, client, request).await
+            }
+            (TokenType::AccessToken, [child]) if matches!(kind, None | Some(TokenType::Jwt)) => {
+                self.spawn_by_exchange(org, client, request, child).await
+            }
+            (TokenType::Jwt | TokenType::AccessToken, [] | [_]) => Err(invalid(
+                "this 'requested_token_type' or 'audience' does not go with this subject token",
+            )),
+            (TokenType::Jwt | TokenType::AccessToken, _) => Err(invalid(
+                "one sub-agent is spawned at a time; name one 'audience'",
+            )),
+            _ => Err(invalid(
+                "the subject token is a delegation assertion (jwt) or the client's own access token",
+            )),
+        }
+    }
+
+    /// A delegation assertion is redeemed by the agent that it names.
+    async fn redeem(
+        &self,
+        org: &OrgId,
+        client: Client,
+        request: &TokenExchange,
+    ) -> Result<TokenResponse, Denied> {
+        let claims = self
+            .subject_claims(org, request.subject_token.expose_secret())
+            .await?;
+        let wanted = Wanted::read(&request.scope)?;
+        let resource = self.resource_asked(org, &request.resource)?;
+        let (named, link) = self.subject_link(org, &client.agent.id, &claims)?;
+        let workflow = self
+            .tenant(org)?
+            .registry()
+            .standing_workflow(&client.agent.id, &named)?;
+        if wanted
+            .workflow
+            .is_some_and(|name| name != workflow.name.as_str())
+        {
+            return Err(no(
+                RefusalCode::WorkflowUnknown,
+                "the subject token is for another workflow",
+            )
+            .into());
+        }
+        let ask = Ask {
+            client,
+            workflow,
+            resource,
+            once: vec![once_of(&claims)],
+            not_after: None,
+            exchanged: true,
+        };
+        match link.kind {
+            DelegationUse::Interactive => self.redeem_of_person(org, wanted.run, link, ask).await,
+            DelegationUse::SubAgent => {
+                let run = self.run_of_link(org, &link)?;
+                if wanted.run.is_some_and(|wanted| wanted != run) {
+                    return Err(no(
+                        RefusalCode::RunUnknown,
+                        "the subject token is for another run",
+                    )
+                    .into());
+                }
+                self.issue_in(org, &run, ask).await
+            }
+            DelegationUse::Standing => Err(grant(
+                "standing",
+                "a standing delegation starts runs by itself; it is not exchanged",
+            )),
+        }
+    }
+
+    async fn redeem_of_person(
+        &self,
+        org: &OrgId,
+        run: Option<RunId>,
+        link: Arc<Delegation>,
+        ask: Ask,
+    ) -> Result<TokenResponse, Denied> {
+        let Some(run) = run else {
+            let person = Some(link.person.clone());
+            return self
+                .issue_implicit(
+                    org,
+                    ActingFor {
+                        person,
+                        chain: vec![link],
+                    },
+                    ask,
+                )
+                .await;
+        };
+        let same = self
+            .tenant(org)?
+            .registry()
+            .runs
+            .get(&run)
+            .is_some_and(|r| r.chain.iter().eq([&link.id]));
+        if !same {
+            let text = "no run of this agent under this delegation goes on with that id";
+            return Err(no(RefusalCode::RunUnknown, text).into());
+        }
+        self.issue_in(org, &run, ask).await
+    }
+
+    /// The delegation behind a person's subject token for this agent and workflow, and the use to be consumed.
+    pub(crate) async fn subject_of_person(
+        &self,
+        org: &OrgId,
+        agent: &AgentId,
+        workflow: &WorkflowId,
+        token: &str,
+    ) -> Result<(Arc<Delegation>, Once), Refusal> {
+        let refused = |denied: Denied| {
+            no(
+                RefusalCode::ChainBroken,
+                denied.error.error_description.into_owned(),
+            )
+        };
+        let claims = self.subject_claims(org, token).await.map_err(refused)?;
+        let (named, link) = self.subject_link(org, agent, &claims).map_err(refused)?;
+        if named != *workflow || link.kind != DelegationUse::Interactive {
+            return Err(no(
+                RefusalCode::ChainBroken,
+                "the subject token is for another workflow or use",
+            ));
+        }
+        Ok((link, once_of(&claims)))
+    }
+
+    async fn subject_claims(&self, org: &OrgId, token: &str) -> Result<DelegationClaims, Denied> {
+        let (issuer, endpoint) = (self.issuer_url(org)?, self.token_endpoint(org)?);
+        let audiences = [endpoint.as_str()];
+        let now = self.books().now().as_secs();
+        let expect = Expect {
+            issuer: &issuer,
+            audiences: &audiences,
+            now,
+            leeway_s: NODE_LEEWAY_SECS,
+        };
+        let keys = self.org_keys(org).await?;
+        let claims = match subject_token::verify(token, |kid| keys.jwks.find(kid), &expect) {
+            Err(TokenError::KeyUnknown) => {
+                let keys = self.org_keys_again(org).await?;
+                subject_token::verify(token, |kid| keys.jwks.find(kid), &expect)
+            }
+            other => other,
+        };
+        let claims = claims.map_err(|error| Denied::subject(&error))?;
+        if claims.org != org.as_str() || claims.exp <= now {
+            return Err(grant(
+                "token-expired",
+                "the subject token has expired; get a new one",
+            ));
+        }
+        Ok(claims)
+    }
+
+    /// The delegation that a subject token rests on, when it is for this client and still counts.
+    fn subject_link(
+        &self,
+        org: &OrgId,
+        client: &AgentId,
+        claims: &DelegationClaims,
+    ) -> Result<(WorkflowId, Arc<Delegation>), Denied> {
+        let workflow = claims.may_act.workflow.as_deref().unwrap_or_default();
+        if !claims.may_act.names(client.as_str(), workflow) {
+            return Err(grant(
+                "may-act-other",
+                "the subject token names another agent; only that one may exchange it",
+            ));
+        }
+        let unknown = || {
+            grant(
+                "subject-unknown",
+                "the subject token names nothing that is here",
+            )
+        };
+        let workflow: WorkflowId = workflow.parse().map_err(|_| unknown())?;
+        let id = claims.delegation.parse().map_err(|_| unknown())?;
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let broken = || {
+            Denied::from(no(
+                RefusalCode::ChainBroken,
+                "the delegation was revoked or has ended; ask the person to delegate again",
+            ))
+        };
+        let link = registry.delegations.get(&id).ok_or_else(broken)?;
+        let fits =
+            link.to == *client && link.workflow == workflow && link.person.as_str() == claims.sub;
+        if !fits || !link.is_live(self.books().now()) {
+            return Err(broken());
+        }
+        if !registry
+            .people
+            .get(&link.person)
+            .is_some_and(|person| person.is_active())
+        {
+            return Err(broken());
+        }
+        Ok((workflow, Arc::clone(link)))
+    }
+
+    /// The run that was started with a sub-agent's delegation.
+    fn run_of_link(&self, org: &OrgId, link: &Delegation) -> Result<RunId, Refusal> {
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let found = registry
+            .runs
+            .values()
+            .find(|run| run.agent == link.to && run.chain.last() == Some(&link.id));
+        found
+            .map(|run| run.id.clone())
+            .ok_or_else(|| no(RefusalCode::RunEnded, "the sub-agent's run has ended"))
+    }
+
+    /// The client's own access token becomes one for a narrower resource, which ends no later.
+    async fn narrow_resource(
+        &self,
+        org: &OrgId,
+        client: Client,
+        request: &TokenExchange,
+    ) -> Result<TokenResponse, Denied> {
+        let subject = self.own_access_token(org, &client, request).await?;
+        let wanted = Wanted::read(&request.scope)?;
+        let resource = self.resource_asked(org, &request.resource)?;
+        if !subject.resource.covers(&resource) {
+            let text = "the subject token is for a narrower resource";
+            return Err(Denied::new(OAuthErrorCode::InvalidTarget, "wider", text));
+        }
+        let workflow = self
+            .tenant(org)?
+            .registry()
+            .standing_workflow(&client.agent.id, &subject.workflow)?;
+        let other = wanted
+            .workflow
+            .is_some_and(|name| name != workflow.name.as_str())
+            || wanted.run.is_some_and(|run| run != subject.run);
+        if other {
+            return Err(Denied::new(
+                OAuthErrorCode::InvalidScope,
+                "wider",
+                "the subject token is for another workflow or run",
+            ));
+        }
+        let ask = Ask {
+            client,
+            workflow,
+            resource,
+            once: Vec::new(),
+            not_after: Some(subject.expires),
+            exchanged: true,
+        };
+        self.issue_in(org, &subject.run, ask).await
+    }
+
+    /// A parent asks for its sub-agent's subject token: `audience` is the sub-agent, `scope` its workflow.
+    async fn spawn_by_exchange(
+        &self,
+        org: &OrgId,
+        client: Client,
+        request: &TokenExchange,
+        child: &str,
+    ) -> Result<TokenResponse, Denied> {
+        let parent = self.own_access_token(org, &client, request).await?;
+        if !request.resource.is_empty() {
+            return Err(invalid(
+                "the sub-agent names the resource when it redeems its subject token",
+            ));
+        }
+        let unknown = || {
+            Denied::new(
+                OAuthErrorCode::InvalidTarget,
+                "not-found",
+                "the 'audience' is not the client id of an agent here",
+            )
+        };
+        let agent: AgentId = child.parse().map_err(|_| unknown())?;
+        let wanted = Wanted::read(&request.scope)?;
+        let (Some(name), None) = (&wanted.workflow, &wanted.run) else {
+            let text = "name the sub-agent's workflow with 'workflow:<name>', and no run";
+            return Err(Denied::new(
+                OAuthErrorCode::InvalidScope,
+                "scope-invalid",
+                text,
+            ));
+        };
+        let workflow = {
+            let book = self.tenant(org)?;
+            let registry = book.registry();
+            let found = registry
+                .workflow_named(&agent, name)
+                .map(|workflow| workflow.id.clone());
+            found.ok_or_else(|| {
+                Denied::from(no(
+                    RefusalCode::WorkflowUnknown,
+                    "the sub-agent has no such workflow",
+                ))
+            })?
+        };
+        let spawned = self
+            .spawn_with(
+                org,
+                &parent,
+                SpawnRequest::new(agent, workflow),
+                vec![client.once],
+            )
+            .await?;
+        let scope = [
+            format!("workflow:{name}"),
+            format!("run:{}", spawned.run.id),
+        ];
+        Ok(TokenResponse {
+            access_token: spawned.subject_token,
+            issued_token_type: Some(TokenType::Jwt),
+            token_type: AccessTokenType::NotApplicable,
+            expires_in: spawned.expires_in,
+            scope: Scope::from_tokens(scope).map_err(|error| invalid_scope(&error))?,
+        })
+    }
+
+    /// The subject token as an access token whose current actor is this client.
+    async fn own_access_token(
+        &self,
+        org: &OrgId,
+        client: &Client,
+        request: &TokenExchange,
+    ) -> Result<Arc<crate::Verified>, Denied> {
+        let token = request.subject_token.expose_secret();
+        let verified = self.inspect(org, token).await.map_err(|refused| {
+            let run = refused
+                .verified
+                .as_ref()
+                .map(|verified| verified.run.clone());
+            let text = refused.refusal.to_string();
+            Denied {
+                run,
+                ..Denied::new(
+                    OAuthErrorCode::InvalidGrant,
+                    refused.refusal.code.as_str(),
+                    text,
+                )
+            }
+        })?;
+        if verified.agent != client.agent.id {
+            return Err(grant(
+                "actor-other",
+                "the subject token is another agent's; only its current actor may exchange it",
+            ));
+        }
+        Ok(verified)
+    }
+}
+
+fn invalid_scope(error: &remit_token::ScopeError) -> Denied {
+    Denied::new(
+        OAuthErrorCode::InvalidScope,
+        "scope-invalid",
+        error.to_string(),
+    )
+}
+
+fn once_of(claims: &DelegationClaims) -> Once {
+    let until = Timestamp::from_secs(claims.exp).plus_secs(ONCE_MARGIN_SECS);
+    Once {
+        key: format!("subject:{}", claims.jti),
+        until,
+    }
+}

@@ -1,0 +1,161 @@
+//! The issuer: who you are. It authenticates agents and people, issues and exchanges tokens, opens and ends runs.
+//!
+//! Knows the books, the nouns and the token formats; no HTTP, no adapter, no other service. Every credential that it
+//! gives out is a record and a ledger entry first, in one commit with whatever single-use proof paid for it. Every
+//! refusal leaves by one door, which records it and keeps anybody from filling the ledger with refusals.
+//!
+//! Specifications: RFC 6749, RFC 7009, RFC 7523, RFC 7662, RFC 8414, RFC 8693, RFC 8707, RFC 9068, RFC 9728.
+//!
+//! | to | go to |
+//! | --- | --- |
+//! | answer the token endpoint | [`Issuer::token`] |
+//! | check an access token | [`Issuer::verify_access`] |
+//! | check a person's or the operator's token | [`Issuer::authenticate_person`], [`Issuer::authenticate_operator`] |
+//! | open, spawn or end a run | [`Issuer::open_run`], [`Issuer::spawn`], [`Issuer::end_run`] |
+//! | let a delegation be used | [`Issuer::assertion`] |
+//! | publish keys and metadata | [`Issuer::jwks`], [`Issuer::authorization_server`], [`Issuer::protected_resource`] |
+//! | begin | [`Issuer::init_operator`], [`Issuer::create_first_admin`] |
+
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "tests"
+    )
+)]
+
+mod address;
+mod assertion;
+mod bootstrap;
+mod check;
+mod client;
+mod door;
+mod enrolment;
+mod exchange;
+mod idle;
+mod introspect;
+mod keys;
+pub mod limits;
+mod metadata;
+mod mint;
+mod narrow;
+mod operator;
+mod person;
+mod person_token;
+mod refusal;
+mod revoke;
+mod run;
+mod run_end;
+mod scope;
+mod spawn;
+#[cfg(test)]
+mod tests;
+mod token;
+mod verify;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use remit_books::{Books, OrgBook};
+use remit_domain::name::Name;
+use remit_domain::{AgentId, OrgId, Refusal, RefusalCode, RunId};
+use remit_token::MetadataError;
+use remit_token::metadata::well_known_url;
+
+pub use address::Resource;
+pub use assertion::SubjectToken;
+pub use enrolment::{Enrolled, Redeemed};
+pub use introspect::{Asker, Introspection};
+pub use person::PersonIdentity;
+pub use refusal::oauth_error;
+pub use run::{Caller, RunRequest};
+pub use run_end::RunEndRequest;
+pub use spawn::{SpawnRequest, Spawned};
+pub use verify::{AccessRefused, Verified};
+
+/// The issuer. One for each process, cheap to clone.
+#[derive(Clone)]
+pub struct Issuer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    books: Books,
+    public_url: String,
+    default_org: Name,
+    keys: RwLock<HashMap<OrgId, Arc<keys::OrgKeys>>>,
+    loading_keys: tokio::sync::Mutex<()>,
+    verified: moka::sync::Cache<[u8; 32], Arc<verify::Seen>>,
+    people: moka::sync::Cache<[u8; 32], Arc<person::Known>>,
+    activity: moka::sync::Cache<RunId, Arc<AtomicI64>>,
+    refusals: Mutex<HashMap<OrgId, door::Window>>,
+    /// Requests of each agent that proved itself, in the minute that began then.
+    rates: Mutex<HashMap<AgentId, (Duration, u32)>>,
+    /// Locks under which implicit runs start, so that two requests at once join one run.
+    locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl Issuer {
+    /// An issuer over these books.
+    ///
+    /// - `public_url`: where everybody reaches this instance, such as `https://remit.example`; without trailing slash.
+    /// - `default_org`: name of the organization that is at the root of `public_url`; every other is at `/t/{name}`.
+    ///
+    /// # Errors
+    /// `Address` when `public_url` is not an address in normal form.
+    pub fn new(books: Books, public_url: &str, default_org: Name) -> Result<Self, MetadataError> {
+        well_known_url(public_url, "remit")?;
+        let inner = Inner {
+            books,
+            public_url: public_url.to_owned(),
+            default_org,
+            keys: RwLock::default(),
+            loading_keys: tokio::sync::Mutex::default(),
+            verified: moka::sync::Cache::builder()
+                .max_capacity(limits::VERIFIED_MAX)
+                .time_to_live(Duration::from_secs(limits::VERIFIED_SECS))
+                .build(),
+            people: moka::sync::Cache::builder()
+                .max_capacity(limits::PEOPLE_MAX)
+                .time_to_live(Duration::from_secs(limits::VERIFIED_SECS))
+                .build(),
+            activity: moka::sync::Cache::new(limits::ACTIVITY_MAX),
+            refusals: Mutex::default(),
+            rates: Mutex::default(),
+            locks: moka::sync::Cache::builder()
+                .max_capacity(limits::LOCKS_MAX)
+                .time_to_idle(Duration::from_secs(limits::VERIFIED_SECS))
+                .build(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The books it writes to.
+    pub fn books(&self) -> &Books {
+        &self.inner.books
+    }
+
+    /// The organization, when it is one that may have agents: the operator's own may not.
+    pub(crate) fn tenant(&self, org: &OrgId) -> Result<Arc<OrgBook>, Refusal> {
+        self.books()
+            .org(org)
+            .filter(|book| !book.is_operator())
+            .ok_or_else(|| Refusal::new(RefusalCode::NotFound, "no such organization is here"))
+    }
+}
+
+impl std::fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issuer")
+            .field("public_url", &self.inner.public_url)
+            .finish_non_exhaustive()
+    }
+}

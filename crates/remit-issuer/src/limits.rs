@@ -1,0 +1,48 @@
+//! Every bound of the issuer, with its reason. Times are seconds unless the name says otherwise.
+
+/// How long a subject token lives: it is used at once, and once only (design: five minutes).
+pub const SUBJECT_TOKEN_SECS: i64 = 300;
+/// Clock difference allowed for with clients, whose clocks are their own.
+pub const CLIENT_LEEWAY_SECS: u32 = 30;
+/// Clock difference allowed for between nodes of this instance; never past a token's end.
+pub const NODE_LEEWAY_SECS: u32 = 5;
+/// How long a single-use key is remembered past the end of what it belongs to: no verifier allows for more.
+pub const ONCE_MARGIN_SECS: i64 = 120;
+/// Requests of one agent, proved to be its own, in a minute: far more than tokens of five minutes need.
+pub const CLIENT_REQUESTS_PER_MINUTE: u32 = 600;
+/// Refusals of one organization that are recorded one by one in a minute; the rest are recorded as counts.
+pub const REFUSALS_PER_MINUTE: u32 = 60;
+/// Most kinds of refusal that are counted apart; the codes are ours, so this is never reached by accident.
+pub const REFUSAL_CODES_MAX: usize = 64;
+/// Most access tokens whose check is remembered: each is near 2 KiB.
+pub const VERIFIED_MAX: u64 = 100_000;
+/// How long a check is remembered at most; tokens do not live longer.
+pub const VERIFIED_SECS: u64 = 600;
+/// Most personal tokens whose look-up is remembered.
+pub const PEOPLE_MAX: u64 = 10_000;
+/// Most runs whose last activity is remembered; a run that is forgotten counts from its newest token.
+pub const ACTIVITY_MAX: u64 = 1_000_000;
+/// Most locks for starting implicit runs; one that is forgotten while held would at worst let two runs start.
+pub const LOCKS_MAX: u64 = 100_000;
+/// How often, at most, keys are read again because a token names one that is not known.
+pub const KEYS_RELOAD_SECS: u64 = 10;
+/// How old the published key set may be.
+pub const KEYS_FRESH_SECS: u64 = 60;
+/// Most live runs of one agent: a leaked token cannot fill the store.
+pub const RUNS_LIVE_MAX: usize = 1_000;
+/// How long an enrolment link waits (one day).
+pub const ENROLMENT_SECS: i64 = 86_400;
+/// Most live personal tokens of one person.
+pub const PERSON_TOKENS_MAX: usize = 16;
+/// Shortest prefix of a digest that names a personal token, in hex digits.
+pub const DIGEST_PREFIX_MIN: usize = 8;
+/// Longest label of a personal token, in bytes.
+pub const LABEL_BYTES_MAX: usize = 100;
+/// How long the operator's token lives: it is replaced on the machine itself, so that it may be long.
+pub const OPERATOR_TOKEN_SECS: i64 = 365 * 86_400;
+/// Most measures that end a run.
+pub const MEASURES_MAX: usize = 32;
+/// Longest name of a measure, in bytes.
+pub const MEASURE_NAME_BYTES_MAX: usize = 64;
+/// Longest text of a measure, in bytes.
+pub const MEASURE_TEXT_BYTES_MAX: usize = 256;

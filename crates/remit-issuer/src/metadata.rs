@@ -1,0 +1,102 @@
+//! What the issuer says about itself (RFC 8414, RFC 9728).
+
+use remit_domain::{OrgId, Refusal, RefusalCode};
+use remit_token::metadata::{
+    WELL_KNOWN_AUTHORIZATION_SERVER, WELL_KNOWN_OPENID_CONFIGURATION,
+    WELL_KNOWN_PROTECTED_RESOURCE, well_known_url,
+};
+use remit_token::{
+    AuthorizationServerMetadata, MetadataError, OAuthError, OAuthErrorCode, OpenIdConfiguration,
+    ProtectedResourceMetadata, Scope,
+};
+
+use crate::refusal::no;
+use crate::{Issuer, Resource};
+
+fn address(_: MetadataError) -> Refusal {
+    no(
+        RefusalCode::InvalidRequest,
+        "the address is not one that can be published; correct `public_url`",
+    )
+}
+
+impl Issuer {
+    /// Authorization-server metadata.
+    ///
+    /// It names an authorization endpoint although nobody signs in through a redirect here: official MCP clients refuse
+    /// metadata without one. That endpoint answers every request with [`Self::authorize_refusal`].
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub fn authorization_server(
+        &self,
+        org: &OrgId,
+    ) -> Result<AuthorizationServerMetadata, Refusal> {
+        let issuer = self.issuer_url(org)?;
+        let mut metadata =
+            AuthorizationServerMetadata::new(&issuer, &Scope::default()).map_err(address)?;
+        metadata.authorization_endpoint = Some(format!("{issuer}/oauth2/authorize"));
+        Ok(metadata)
+    }
+
+    /// The same for clients that look for an OpenID configuration; no ID tokens are issued.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub fn openid_configuration(&self, org: &OrgId) -> Result<OpenIdConfiguration, Refusal> {
+        Ok(self.authorization_server(org)?.into())
+    }
+
+    /// Protected-resource metadata.
+    ///
+    /// # Errors
+    /// `not-found`, also for an upstream that is not registered.
+    pub fn protected_resource(
+        &self,
+        org: &OrgId,
+        resource: &Resource,
+    ) -> Result<ProtectedResourceMetadata, Refusal> {
+        let url = self.resource_url(org, resource)?;
+        let resource = self.resource_asked(org, std::slice::from_ref(&url))?;
+        let url = self.resource_url(org, &resource)?;
+        ProtectedResourceMetadata::new(&url, &self.issuer_url(org)?, &Scope::default())
+            .map_err(address)
+    }
+
+    /// Where a resource's metadata is: what a challenge names as `resource_metadata`.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub fn resource_metadata_url(
+        &self,
+        org: &OrgId,
+        resource: &Resource,
+    ) -> Result<String, Refusal> {
+        well_known_url(
+            &self.resource_url(org, resource)?,
+            WELL_KNOWN_PROTECTED_RESOURCE,
+        )
+        .map_err(address)
+    }
+
+    /// Where the server's metadata is, in both of its forms (RFC 8414, OpenID).
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub fn server_metadata_urls(&self, org: &OrgId) -> Result<[String; 2], Refusal> {
+        let issuer = self.issuer_url(org)?;
+        Ok([
+            well_known_url(&issuer, WELL_KNOWN_AUTHORIZATION_SERVER).map_err(address)?,
+            well_known_url(&issuer, WELL_KNOWN_OPENID_CONFIGURATION).map_err(address)?,
+        ])
+    }
+
+    /// What the authorization endpoint answers, to everybody.
+    #[must_use]
+    pub fn authorize_refusal() -> OAuthError {
+        OAuthError::new(
+            OAuthErrorCode::UnauthorizedClient,
+            "nobody signs in here through a redirect; use client_credentials or token exchange with private_key_jwt",
+        )
+    }
+}

@@ -1,0 +1,318 @@
+//! Making an access token: one commit with its record, its entry, the run it may start and the proofs that paid for it.
+
+use std::sync::Arc;
+
+use remit_books::{BooksError, Change, NewRun};
+use remit_domain::credential::Token;
+use remit_domain::delegation::Delegation;
+use remit_domain::event::{Event, EventKind};
+use remit_domain::limits::{ACCESS_TOKEN_SECS, IMPLICIT_RUN_IDLE_SECS};
+use remit_domain::run::{Intent, Mode, Provenance};
+use remit_domain::{
+    CredentialId, DelegationId, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId,
+    Timestamp, Workflow,
+};
+use remit_ports::store::{Once, StoreError};
+use remit_token::{
+    AccessTokenClaims, AccessTokenType, Actor, Audience, OAuthErrorCode, Scope, TokenResponse,
+    TokenType,
+};
+use secrecy::SecretString;
+
+use crate::client::Client;
+use crate::door::Denied;
+use crate::refusal::no;
+use crate::{Issuer, Resource};
+
+/// What a token is asked for, by a client that has proved who it is.
+pub(crate) struct Ask {
+    pub(crate) client: Client,
+    pub(crate) workflow: Arc<Workflow>,
+    pub(crate) resource: Resource,
+    /// What it consumes besides the client's assertion.
+    pub(crate) once: Vec<Once>,
+    /// When it ends at the latest, where something sets an end.
+    pub(crate) not_after: Option<Timestamp>,
+    /// Whether it answers a token exchange.
+    pub(crate) exchanged: bool,
+}
+
+/// For whom an implicit run is.
+pub(crate) struct ActingFor {
+    pub(crate) person: Option<PersonId>,
+    pub(crate) chain: Vec<Arc<Delegation>>,
+}
+
+/// Who acts, from the last agent of a chain back to the first (RFC 8693 §4.1).
+pub(crate) fn actors(chain: &[Arc<Delegation>]) -> Option<Actor> {
+    chain.iter().fold(None, |before, link| {
+        Some(Actor::new(link.to.as_str()).after(before))
+    })
+}
+
+impl Issuer {
+    /// Issues a token in a run that goes on, when it is one of this client and workflow.
+    pub(crate) async fn issue_in(
+        &self,
+        org: &OrgId,
+        run: &RunId,
+        ask: Ask,
+    ) -> Result<TokenResponse, Denied> {
+        let agent = ask.client.agent.id.clone();
+        let by = |refusal: Refusal| Denied::from(refusal).by(&agent);
+        let standing = self
+            .standing_run(org, run, Some(&agent))
+            .await
+            .map_err(by)?;
+        if standing.run.agent != agent || standing.run.workflow != ask.workflow.id {
+            // The same words for another agent's run as for none at all.
+            return Err(by(no(
+                RefusalCode::RunUnknown,
+                "no such run of this agent and workflow goes on here",
+            )));
+        }
+        if self.end_if_idle(org, &standing.run).await.map_err(by)? {
+            return Err(by(no(
+                RefusalCode::RunEnded,
+                "the run was idle for too long and has ended; start another",
+            )));
+        }
+        self.issue(
+            org,
+            (*standing.run).clone(),
+            &standing.chain,
+            ask,
+            Change::new(),
+        )
+        .await
+    }
+
+    /// Issues a token in the implicit run of (agent, workflow, person, chain, key), which starts when there is none.
+    pub(crate) async fn issue_implicit(
+        &self,
+        org: &OrgId,
+        acting: ActingFor,
+        ask: Ask,
+    ) -> Result<TokenResponse, Denied> {
+        if let Some(run) = self.implicit_run(org, &acting, &ask).await? {
+            return self.issue_in(org, &run, ask).await;
+        }
+        // Two requests at once must join one run. Across nodes they may start two: each has its own chain and limits.
+        let lock = self.lock_of(org, &ask);
+        let _one_at_a_time = lock.lock().await;
+        if let Some(run) = self.implicit_run(org, &acting, &ask).await? {
+            return self.issue_in(org, &run, ask).await;
+        }
+        let ends_by = acting.chain.iter().map(|link| link.expires).min();
+        let ticket = acting.chain.last().and_then(|link| link.ticket.clone());
+        let new = NewRun {
+            agent: ask.client.agent.id.clone(),
+            mode: if acting.person.is_some() {
+                Mode::Interactive
+            } else {
+                Mode::Api
+            },
+            trigger: None,
+            intent: Intent {
+                ticket,
+                ..Intent::default()
+            },
+            person: acting.person,
+            chain: acting.chain.iter().map(|link| link.id.clone()).collect(),
+            parent: None,
+            implicit_key: Some(ask.client.thumbprint.clone()),
+            provenance: Provenance::default(),
+            idle_secs_max: Some(IMPLICIT_RUN_IDLE_SECS.min(ask.workflow.run_idle_secs_max)),
+            ends_by,
+        };
+        self.runs_within_limit(org, &ask.client.agent.id)?;
+        let (run, change) = self.books().plan_run(org, &ask.workflow, new);
+        self.issue(org, run, &acting.chain, ask, change).await
+    }
+
+    async fn implicit_run(
+        &self,
+        org: &OrgId,
+        acting: &ActingFor,
+        ask: &Ask,
+    ) -> Result<Option<RunId>, Denied> {
+        let chain: Vec<&DelegationId> = acting.chain.iter().map(|link| &link.id).collect();
+        let now = self.books().now();
+        let found = {
+            let book = self.tenant(org)?;
+            let registry = book.registry();
+            let is_it = |run: &&Arc<Run>| {
+                run.implicit_key.as_deref() == Some(ask.client.thumbprint.as_str())
+                    && run.agent == ask.client.agent.id
+                    && run.workflow == ask.workflow.id
+                    && run.person == acting.person
+                    && run.chain.iter().eq(chain.iter().copied())
+                    // One that is suspended is it too: it is refused, not replaced.
+                    && now < run.deadline
+            };
+            registry.runs.values().find(is_it).cloned()
+        };
+        match found {
+            Some(run) if !self.end_if_idle(org, &run).await? => Ok(Some(run.id.clone())),
+            _ => Ok(None),
+        }
+    }
+
+    fn lock_of(&self, org: &OrgId, ask: &Ask) -> Arc<tokio::sync::Mutex<()>> {
+        let key = format!(
+            "{org}/{}/{}/{}",
+            ask.client.agent.id, ask.workflow.id, ask.client.thumbprint
+        );
+        self.inner.locks.get_with(key, Arc::default)
+    }
+
+    /// Signs, commits, and looks once more: what was contained meanwhile gets nothing.
+    async fn issue(
+        &self,
+        org: &OrgId,
+        run: Run,
+        chain: &[Arc<Delegation>],
+        ask: Ask,
+        change: Change,
+    ) -> Result<TokenResponse, Denied> {
+        let agent = ask.client.agent.id.clone();
+        let keys = self.org_keys(org).await?;
+        let claims = self
+            .claims(org, &run, chain, &ask)
+            .map_err(|refusal| Denied::from(refusal).by(&agent))?;
+        let signed = remit_token::access_token::sign(&claims, &keys.signing).map_err(|error| {
+            Denied::new(
+                OAuthErrorCode::TemporarilyUnavailable,
+                error.code(),
+                error.to_string(),
+            )
+        })?;
+        let token = Token {
+            id: claims.jti.parse().map_err(|_| {
+                Denied::new(
+                    OAuthErrorCode::TemporarilyUnavailable,
+                    "id-invalid",
+                    "no id could be made",
+                )
+            })?,
+            agent: run.agent.clone(),
+            workflow: run.workflow.clone(),
+            run: run.id.clone(),
+            person: run.person.clone(),
+            delegation: run.chain.last().cloned(),
+            thumbprint: ask.client.thumbprint.clone(),
+            issued: Timestamp::from_secs(claims.iat),
+            expires: Timestamp::from_secs(claims.exp),
+            revoked: None,
+        };
+        let mut change = change
+            .create(&token)
+            .event(issued_event(self.books().now(), &token, &run, &ask))
+            .once(ask.client.once.clone());
+        for once in &ask.once {
+            change = change.once(once.clone());
+        }
+        self.books()
+            .commit(org, change)
+            .await
+            .map_err(|error| spent(error).by(&agent))?;
+        if let Err(refusal) = self.standing_run(org, &run.id, Some(&agent)).await {
+            self.withdraw(org, &token.id).await;
+            return Err(Denied::from(refusal).by(&agent));
+        }
+        self.touch(&run.id);
+        Ok(TokenResponse {
+            access_token: SecretString::from(signed),
+            issued_token_type: ask.exchanged.then_some(TokenType::AccessToken),
+            token_type: AccessTokenType::Bearer,
+            expires_in: u32::try_from(claims.exp.saturating_sub(claims.iat)).unwrap_or(0),
+            scope: claims.scope,
+        })
+    }
+
+    fn claims(
+        &self,
+        org: &OrgId,
+        run: &Run,
+        chain: &[Arc<Delegation>],
+        ask: &Ask,
+    ) -> Result<AccessTokenClaims, Refusal> {
+        let now = self.books().now();
+        let ends = chain
+            .iter()
+            .map(|link| link.expires)
+            .chain([run.deadline])
+            .chain(ask.not_after);
+        let exp = ends
+            .fold(now.plus_secs(ACCESS_TOKEN_SECS), Timestamp::min)
+            .as_secs();
+        if exp <= now.as_secs() {
+            return Err(no(
+                RefusalCode::RunEnded,
+                "the run or its delegation ends now; start another",
+            ));
+        }
+        let scope = [
+            format!("workflow:{}", ask.workflow.name),
+            format!("run:{}", run.id),
+        ];
+        let act = actors(chain);
+        Ok(AccessTokenClaims {
+            iss: self.issuer_url(org)?,
+            sub: run
+                .person
+                .as_ref()
+                .map_or_else(|| run.agent.to_string(), ToString::to_string),
+            aud: Audience::one(self.resource_url(org, &ask.resource)?),
+            exp,
+            iat: now.as_secs(),
+            jti: self.books().id(CredentialId::from_uuid).to_string(),
+            client_id: run.agent.to_string(),
+            scope: Scope::from_tokens(scope)
+                .map_err(|error| no(RefusalCode::InvalidRequest, error.to_string()))?,
+            txn: Some(run.root.to_string()),
+            act,
+            may_act: None,
+            cnf: None,
+            org: org.to_string(),
+            agent: run.agent.to_string(),
+            workflow: run.workflow.to_string(),
+            run: run.id.to_string(),
+            delegations: run.chain.iter().map(ToString::to_string).collect(),
+        })
+    }
+}
+
+fn issued_event(now: Timestamp, token: &Token, run: &Run, ask: &Ask) -> Event {
+    let kind = if ask.exchanged {
+        EventKind::TokenExchanged
+    } else {
+        EventKind::TokenIssued
+    };
+    Event::new(kind, now, Principal::Agent(token.agent.clone()))
+        .about(&token.id)
+        .agent(&token.agent)
+        .run(&token.run)
+        .fact("workflow", &token.workflow)
+        .fact("root", &run.root)
+        .fact("mode", run.mode)
+        .fact("person", &token.person)
+        .fact("chain", &run.chain)
+        .fact("key", &token.thumbprint)
+        .fact("resource", ask.resource.path())
+        .fact("expires", token.expires)
+}
+
+/// Why a commit that spends single-use proofs failed.
+pub(crate) fn spent(error: BooksError) -> Denied {
+    match &error {
+        BooksError::Store(StoreError::Replayed { key }) if key.starts_with("assertion:") => {
+            Denied::client("assertion-replayed")
+        }
+        BooksError::Store(StoreError::Replayed { .. }) => {
+            let text = "the subject token was used already; it is good for one use";
+            Denied::new(OAuthErrorCode::InvalidGrant, "subject-replayed", text)
+        }
+        _ => error.into(),
+    }
+}

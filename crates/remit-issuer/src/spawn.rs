@@ -1,0 +1,326 @@
+//! Spawning: an agent in a run of its own hands part of its right to a sub-agent.
+//!
+//! The sub-agent gets a run of its own below the parent's, a delegation cut from the parent's last one, and a single-use
+//! subject token that it redeems with its own key. A run that acts for nobody has nothing to hand on.
+
+use remit_books::{Change, Ending, NewRun};
+use remit_domain::authority::Authority;
+use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
+use remit_domain::event::{Event, EventKind};
+use remit_domain::limits::{CHAIN_DEPTH_MAX, RUN_CHILDREN_MAX};
+use remit_domain::run::{Intent, Mode, Provenance, RunEnd};
+use remit_domain::standing::Standing;
+use remit_domain::{
+    AgentId, DelegationId, OrgId, Principal, Refusal, RefusalCode, Registry, Run, Timestamp,
+    Workflow, WorkflowId,
+};
+use remit_ports::store::Once;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::door::Denied;
+use crate::mint::spent;
+use crate::refusal::no;
+use crate::{Issuer, Verified, check, narrow};
+
+/// What a parent asks for its sub-agent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpawnRequest {
+    /// The sub-agent.
+    pub agent: AgentId,
+    /// Its workflow, which the parent's workflow lists as spawnable.
+    pub workflow: WorkflowId,
+    /// What the sub-agent is narrowed to, besides what the parent itself has.
+    #[serde(default)]
+    pub authority: Authority,
+    /// What its run is for.
+    #[serde(default)]
+    pub intent: Intent,
+    /// What the caller says about it.
+    #[serde(default)]
+    pub provenance: Provenance,
+    /// How long, in seconds from now; as long as the parent may where none is given.
+    #[serde(default)]
+    pub for_secs: Option<i64>,
+}
+
+impl SpawnRequest {
+    /// A request that narrows no further than the parent.
+    #[must_use]
+    pub fn new(agent: AgentId, workflow: WorkflowId) -> Self {
+        let (authority, intent, provenance) = (
+            Authority::default(),
+            Intent::default(),
+            Provenance::default(),
+        );
+        Self {
+            agent,
+            workflow,
+            authority,
+            intent,
+            provenance,
+            for_secs: None,
+        }
+    }
+}
+
+/// A sub-agent's run, and what the sub-agent needs to go on in it.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Its run.
+    pub run: Run,
+    /// The link of its chain.
+    pub delegation: Delegation,
+    /// Single-use subject token; redeemed by the sub-agent, with its own key, at the token endpoint.
+    pub subject_token: SecretString,
+    /// Seconds until the subject token ends.
+    pub expires_in: u32,
+}
+
+impl Issuer {
+    /// Spawns a sub-agent's run from the parent's. A refusal is recorded.
+    ///
+    /// The link is narrowed to what was asked and to what the parent's run has by itself: the tools its workflow is
+    /// granted now, its data classes and its intent. So a parent hands on only what it could do.
+    ///
+    /// # Errors
+    /// `wider` when more is named than the parent has, `forbidden` when the workflow is not spawnable,
+    /// `no-accountable-person` when the parent acts for nobody, `chain-too-deep`, `limited`, and whatever the parent's or
+    /// the sub-agent's standing refuses with.
+    pub async fn spawn(
+        &self,
+        org: &OrgId,
+        parent: &Verified,
+        request: SpawnRequest,
+    ) -> Result<Spawned, Refusal> {
+        match self.spawn_inner(org, parent, request, Vec::new()).await {
+            Ok(spawned) => Ok(spawned),
+            Err(Failed::No(refusal)) => Err(self
+                .refuse(
+                    org,
+                    "spawn",
+                    Some(&parent.agent),
+                    Some(&parent.run),
+                    refusal,
+                )
+                .await),
+            Err(Failed::Books(error)) => Err(crate::refusal::from_books(error)),
+        }
+    }
+
+    /// The same, paid for by single-use proofs; the caller records a refusal.
+    pub(crate) async fn spawn_with(
+        &self,
+        org: &OrgId,
+        parent: &Verified,
+        request: SpawnRequest,
+        once: Vec<Once>,
+    ) -> Result<Spawned, Denied> {
+        self.spawn_inner(org, parent, request, once)
+            .await
+            .map_err(|failed| match failed {
+                Failed::No(refusal) => Denied {
+                    run: Some(parent.run.clone()),
+                    ..Denied::from(refusal)
+                },
+                Failed::Books(error) => spent(error),
+            })
+    }
+
+    async fn spawn_inner(
+        &self,
+        org: &OrgId,
+        parent: &Verified,
+        request: SpawnRequest,
+        once: Vec<Once>,
+    ) -> Result<Spawned, Failed> {
+        check::authority(&request.authority)?;
+        check::intent(&request.intent)?;
+        check::provenance(&request.provenance)?;
+        let standing = self
+            .standing_run(org, &parent.run, Some(&parent.agent))
+            .await?;
+        let (workflow, link) = self.plan_link(org, &standing, &request)?;
+        self.runs_within_limit(org, &request.agent)?;
+        let now = self.books().now();
+        let new = NewRun {
+            agent: request.agent.clone(),
+            mode: Mode::Subagent,
+            trigger: None,
+            intent: request.intent,
+            person: Some(link.person.clone()),
+            chain: standing
+                .run
+                .chain
+                .iter()
+                .chain([&link.id])
+                .cloned()
+                .collect(),
+            parent: Some(standing.run.id.clone()),
+            implicit_key: None,
+            provenance: request.provenance,
+            idle_secs_max: None,
+            ends_by: Some(link.expires),
+        };
+        let (run, change) = self.books().plan_run(org, &workflow, new);
+        let mut change = Change::new()
+            .create(&link)
+            .event(granted_event(now, &link))
+            .and(change);
+        for once in once {
+            change = change.once(once);
+        }
+        let token = self.subject_token(org, &link, &standing).await?;
+        self.books()
+            .commit(org, change)
+            .await
+            .map_err(Failed::Books)?;
+        // What ended or was contained meanwhile has nothing below it.
+        if let Err(refusal) = self.standing_run(org, &run.id, None).await {
+            let ending = Ending::because(Principal::Remit, RunEnd::ParentEnded);
+            if let Err(error) = self.books().end_run(org, &run.id, &ending).await {
+                tracing::error!(%org, run = %run.id, %error, "a run that must not go on could not be ended");
+            }
+            return Err(refusal.into());
+        }
+        Ok(Spawned {
+            run,
+            delegation: link,
+            subject_token: token.token,
+            expires_in: token.expires_in,
+        })
+    }
+
+    /// Checks what is asked and cuts the link.
+    fn plan_link(
+        &self,
+        org: &OrgId,
+        parent: &Standing,
+        request: &SpawnRequest,
+    ) -> Result<(std::sync::Arc<Workflow>, Delegation), Refusal> {
+        let now = self.books().now();
+        let Some(last) = parent.chain.last() else {
+            let text = "this run acts for no person, so that nobody would answer for a sub-agent; a person has to delegate first";
+            return Err(no(RefusalCode::NoAccountablePerson, text));
+        };
+        if !parent.workflow.spawnable.contains(&request.workflow) {
+            let text = format!(
+                "workflow {} does not list that workflow as spawnable",
+                parent.workflow.name
+            );
+            return Err(no(RefusalCode::Forbidden, text));
+        }
+        if last.depth_left == 0 || parent.chain.len() >= CHAIN_DEPTH_MAX {
+            return Err(no(
+                RefusalCode::ChainTooDeep,
+                "the person's delegation permits no further hop",
+            ));
+        }
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let live = registry
+            .runs
+            .values()
+            .filter(|run| run.parent.as_ref() == Some(&parent.run.id))
+            .count();
+        if live >= RUN_CHILDREN_MAX {
+            return Err(no(
+                RefusalCode::Limited,
+                format!("the run has {RUN_CHILDREN_MAX} children already; wait until one ends"),
+            ));
+        }
+        registry.standing_agent(&request.agent)?;
+        let workflow = registry.standing_workflow(&request.agent, &request.workflow)?;
+        let expires = not_wider(&registry, parent, request, now)?;
+        let link = Delegation {
+            id: self.books().id(DelegationId::from_uuid),
+            person: last.person.clone(),
+            from: Principal::Agent(parent.agent.id.clone()),
+            to: request.agent.clone(),
+            workflow: request.workflow.clone(),
+            kind: DelegationUse::SubAgent,
+            authority: narrow::meet(&request.authority, &narrow::of_run(parent, now)),
+            ticket: last.ticket.clone(),
+            depth_left: last.depth_left.saturating_sub(1),
+            parent: Some(last.id.clone()),
+            run: Some(parent.run.id.clone()),
+            created: now,
+            expires,
+            state: DelegationState::Active,
+        };
+        Ok((workflow, link))
+    }
+}
+
+/// When the link ends, where nothing that is asked is more than the parent has.
+fn not_wider(
+    registry: &Registry,
+    parent: &Standing,
+    request: &SpawnRequest,
+    now: Timestamp,
+) -> Result<Timestamp, Refusal> {
+    let have = narrow::in_all(parent, now);
+    let mut more = narrow::wider(&request.authority, &have, registry);
+    more.extend(narrow::wider(&request.intent.authority, &have, registry));
+    let ends = parent
+        .chain
+        .iter()
+        .map(|link| link.expires)
+        .chain(have.until);
+    let end = ends.fold(parent.run.deadline, Timestamp::min);
+    let asked = request.for_secs.map(|secs| now.plus_secs(secs));
+    if asked.is_some_and(|asked| asked > end)
+        || request.authority.until.is_some_and(|until| until > end)
+    {
+        more.push("more time".to_owned());
+    }
+    if !more.is_empty() {
+        more.sort();
+        more.dedup();
+        let named: Vec<&str> = more.iter().take(5).map(String::as_str).collect();
+        let text = format!(
+            "the sub-agent asks for more than its parent has: {}; ask for less",
+            named.join(", ")
+        );
+        return Err(no(RefusalCode::Wider, text));
+    }
+    let expires = asked.unwrap_or(end);
+    if expires <= now {
+        return Err(no(
+            RefusalCode::InvalidRequest,
+            "the sub-agent would have no time; ask for at least one second",
+        ));
+    }
+    Ok(expires)
+}
+
+fn granted_event(now: Timestamp, link: &Delegation) -> Event {
+    let event = Event::new(EventKind::DelegationGranted, now, link.from.clone())
+        .about(&link.id)
+        .agent(&link.to)
+        .fact("person", &link.person)
+        .fact("workflow", &link.workflow)
+        .fact("kind", link.kind)
+        .fact("parent", &link.parent)
+        .fact("depth_left", link.depth_left)
+        .fact("expires", link.expires)
+        .content("authority", &link.authority)
+        .content("ticket", &link.ticket);
+    match &link.run {
+        Some(run) => event.run(run),
+        None => event,
+    }
+}
+
+/// Why nothing was spawned: a refusal, or the books.
+enum Failed {
+    No(Refusal),
+    Books(remit_books::BooksError),
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::No(refusal)
+    }
+}

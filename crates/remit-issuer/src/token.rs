@@ -1,0 +1,71 @@
+//! The token endpoint (RFC 6749 §3.2).
+
+use remit_domain::OrgId;
+use remit_token::{ClientCredentials, OAuthError, TokenRequest, TokenResponse};
+
+use crate::Issuer;
+use crate::door::Denied;
+use crate::mint::{ActingFor, Ask};
+use crate::scope::Wanted;
+
+impl Issuer {
+    /// Answers a token request. The token is recorded when this returns; so is a refusal.
+    ///
+    /// - `request`: of known shape and within limits, nothing in it verified.
+    /// - returns: an access token of at most five minutes for one workflow, one run and one resource; or, to a parent that
+    ///   names a sub-agent as `audience`, a single-use subject token for that sub-agent.
+    ///
+    /// # Errors
+    /// [`OAuthError`] as in RFC 6749 §5.2; the description begins with Remit's own refusal code where there is one.
+    pub async fn token(
+        &self,
+        org: &OrgId,
+        request: &TokenRequest,
+    ) -> Result<TokenResponse, OAuthError> {
+        let answer = match request {
+            TokenRequest::ClientCredentials(request) => self.client_credentials(org, request).await,
+            TokenRequest::TokenExchange(request) => self.exchange(org, request).await,
+        };
+        match answer {
+            Ok(response) => Ok(response),
+            Err(denied) => Err(self.deny(org, "token", denied).await),
+        }
+    }
+
+    /// A client acts for itself, or goes on in a run of its own (RFC 6749 §4.4).
+    async fn client_credentials(
+        &self,
+        org: &OrgId,
+        request: &ClientCredentials,
+    ) -> Result<TokenResponse, Denied> {
+        let client = self.authenticate(org, &request.client)?;
+        let agent = client.agent.id.clone();
+        let wanted = Wanted::read(&request.scope).map_err(|denied| denied.by(&agent))?;
+        let resource = self
+            .resource_asked(org, &request.resource)
+            .map_err(|refusal| Denied::from(refusal).by(&agent))?;
+        let workflow = self.workflow_wanted(org, &agent, wanted.workflow.as_deref())?;
+        let ask = Ask {
+            client,
+            workflow,
+            resource,
+            once: Vec::new(),
+            not_after: None,
+            exchanged: false,
+        };
+        match wanted.run {
+            Some(run) => self.issue_in(org, &run, ask).await,
+            None => {
+                self.issue_implicit(
+                    org,
+                    ActingFor {
+                        person: None,
+                        chain: Vec::new(),
+                    },
+                    ask,
+                )
+                .await
+            }
+        }
+    }
+}

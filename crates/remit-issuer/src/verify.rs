@@ -1,0 +1,426 @@
+//! Checking an access token: once with the signature and the store, then from memory until anything is restricted.
+//!
+//! What is remembered holds only while the organization's containment epoch stands still: everything that takes a right
+//! away raises it. Times are looked at on every use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use aws_lc_rs::digest;
+use remit_books::OrgBook;
+use remit_domain::containment::Target;
+use remit_domain::credential::Token;
+use remit_domain::run::RunState;
+use remit_domain::standing::Standing;
+use remit_domain::{
+    AgentId, CredentialId, OrgId, PersonId, Refusal, RefusalCode, Run, RunId, Timestamp, WorkflowId,
+};
+use remit_token::limits::TOKEN_BYTES_MAX;
+use remit_token::{AccessTokenClaims, Expect, TokenError, access_token, opaque_secret};
+
+use crate::limits::NODE_LEEWAY_SECS;
+use crate::refusal::{from_books, no};
+use crate::{Issuer, Resource};
+
+/// An access token that was issued here and read.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Everything it says.
+    pub claims: AccessTokenClaims,
+    /// The organization.
+    pub org: OrgId,
+    /// The agent that acts.
+    pub agent: AgentId,
+    /// The workflow whose grants apply.
+    pub workflow: WorkflowId,
+    /// The run it belongs to.
+    pub run: RunId,
+    /// The person it acts for.
+    pub person: Option<PersonId>,
+    /// Its id.
+    pub token: CredentialId,
+    /// Thumbprint of the key that asked for it.
+    pub thumbprint: String,
+    /// Where it is good.
+    pub resource: Resource,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+}
+
+/// A token that is not good here and now.
+#[derive(Debug, Clone)]
+pub struct AccessRefused {
+    /// Why.
+    pub refusal: Refusal,
+    /// What it is, where its signature is ours: for records and findings, never as a permission.
+    pub verified: Option<Arc<Verified>>,
+}
+
+impl From<Refusal> for AccessRefused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            verified: None,
+        }
+    }
+}
+
+impl From<AccessRefused> for Refusal {
+    fn from(refused: AccessRefused) -> Self {
+        refused.refusal
+    }
+}
+
+/// A token that was checked, and until when that counts.
+pub(crate) struct Seen {
+    verified: Arc<Verified>,
+    epoch: u64,
+    good_until: Timestamp,
+    idle_micros_max: i64,
+    last_used: Arc<AtomicI64>,
+    /// Set for what never comes back: a revoked token, an ended run.
+    over: Option<Refusal>,
+}
+
+fn unauthenticated(text: impl Into<String>) -> Refusal {
+    no(RefusalCode::Unauthenticated, text)
+}
+
+impl Issuer {
+    /// Checks an access token for a resource, and counts it as activity of its run.
+    ///
+    /// - `at`: where it is used. A token for `…/mcp` is good at `…/mcp/{upstream}`, never the reverse.
+    ///
+    /// # Errors
+    /// `unauthenticated` for what is no token of ours, has expired, was revoked or is for another resource;
+    /// `snapshot-stale`; `run-ended`, `contained` and whatever else the run's standing refuses with.
+    pub async fn verify_access(
+        &self,
+        org: &OrgId,
+        token: &str,
+        at: &Resource,
+    ) -> Result<Arc<Verified>, AccessRefused> {
+        let seen = self.seen(org, token).await?;
+        if !seen.verified.resource.covers(at) {
+            let refusal = unauthenticated(
+                "the token is for another resource; ask for one with this `resource`",
+            );
+            return Err(AccessRefused {
+                refusal,
+                verified: Some(Arc::clone(&seen.verified)),
+            });
+        }
+        seen.last_used
+            .store(self.books().now().as_micros(), Ordering::Relaxed);
+        Ok(Arc::clone(&seen.verified))
+    }
+
+    /// Checks an access token for no resource in particular; no activity of its run.
+    pub(crate) async fn inspect(
+        &self,
+        org: &OrgId,
+        token: &str,
+    ) -> Result<Arc<Verified>, AccessRefused> {
+        Ok(Arc::clone(&self.seen(org, token).await?.verified))
+    }
+
+    async fn seen(&self, org: &OrgId, token: &str) -> Result<Arc<Seen>, AccessRefused> {
+        let book = self.tenant(org)?;
+        if !self.books().store().is_fresh() {
+            return Err(no(
+                RefusalCode::SnapshotStale,
+                "changes of other nodes do not arrive; nothing is served until they do",
+            )
+            .into());
+        }
+        let key = cache_key(org, token)?;
+        let remembered = self.inner.verified.get(&key);
+        if let Some(seen) = &remembered
+            && (seen.epoch == book.epoch() || seen.over.is_some())
+            && (self.books().now() < seen.good_until || seen.over.is_some())
+        {
+            return seen.as_good(self.books().now()).map(|()| Arc::clone(seen));
+        }
+        // The signature of what was seen before holds still; everything else is looked up again.
+        let verified = match remembered {
+            Some(seen) => Arc::clone(&seen.verified),
+            None => Arc::new(self.read_token(org, token).await?),
+        };
+        let seen = Arc::new(self.look_up(&book, verified).await?);
+        self.inner.verified.insert(key, Arc::clone(&seen));
+        seen.as_good(self.books().now()).map(|()| seen)
+    }
+
+    /// Everything that answers for a token now. The epoch is read first: what is restricted while we look moves it.
+    async fn look_up(
+        &self,
+        book: &OrgBook,
+        verified: Arc<Verified>,
+    ) -> Result<Seen, AccessRefused> {
+        let epoch = book.epoch();
+        let refused = |refusal| AccessRefused {
+            refusal,
+            verified: Some(Arc::clone(&verified)),
+        };
+        if self.books().now() >= verified.expires {
+            return Err(refused(expired()));
+        }
+        let org = &verified.org;
+        let standing = match self
+            .standing_run(org, &verified.run, Some(&verified.agent))
+            .await
+        {
+            Ok(standing) => standing,
+            Err(refusal) if refusal.code == RefusalCode::RunEnded => {
+                return Ok(self.over(epoch, verified, refusal));
+            }
+            Err(refusal) => return Err(refused(refusal)),
+        };
+        let issued = self
+            .books()
+            .get::<Token>(org, verified.token.as_str())
+            .await
+            .map_err(|error| refused(from_books(error)))?;
+        let Some(issued) = issued.map(|found| found.noun) else {
+            return Err(refused(unauthenticated(
+                "the token was not recorded when it was issued; get a new one",
+            )));
+        };
+        if issued.revoked.is_some() {
+            return Ok(self.over(
+                epoch,
+                verified,
+                unauthenticated("the token was revoked; get a new one"),
+            ));
+        }
+        let fits = issued.agent == verified.agent
+            && issued.run == verified.run
+            && issued.workflow == verified.workflow
+            && standing.run.agent == verified.agent
+            && standing.run.workflow == verified.workflow
+            && standing.run.person == verified.person;
+        if !fits {
+            return Err(refused(unauthenticated(
+                "the token does not agree with its record; get a new one",
+            )));
+        }
+        self.key_stands(book, &issued).map_err(refused)?;
+        let good_until = ends_of(&standing).fold(verified.expires, Timestamp::min);
+        let verified = Arc::new(Verified {
+            thumbprint: issued.thumbprint,
+            ..(*verified).clone()
+        });
+        let last_used = self.activity_of(&standing.run.id, self.books().now());
+        let idle_micros_max = standing.run.idle_secs_max.saturating_mul(1_000_000);
+        Ok(Seen {
+            verified,
+            epoch,
+            good_until,
+            idle_micros_max,
+            last_used,
+            over: None,
+        })
+    }
+
+    fn over(&self, epoch: u64, verified: Arc<Verified>, refusal: Refusal) -> Seen {
+        let last_used = Arc::default();
+        Seen {
+            good_until: verified.expires,
+            verified,
+            epoch,
+            idle_micros_max: 0,
+            last_used,
+            over: Some(refusal),
+        }
+    }
+
+    /// Whether neither the token nor the key that asked for it is contained or removed.
+    fn key_stands(&self, book: &OrgBook, issued: &Token) -> Result<(), Refusal> {
+        let registry = book.registry();
+        let targets = [
+            Target::Credential(issued.id.to_string()),
+            Target::Credential(issued.thumbprint.clone()),
+        ];
+        if let Some(held) = registry.containment_of(&targets) {
+            let text = format!(
+                "the credential is contained ({}): {}",
+                held.level.as_str(),
+                held.reason
+            );
+            return Err(no(RefusalCode::Contained, text));
+        }
+        match registry.keys.get(&issued.thumbprint) {
+            Some(key) if key.removed.is_none() && key.agent == issued.agent => Ok(()),
+            _ => Err(unauthenticated(
+                "the key that asked for this token was removed; get a token with another key",
+            )),
+        }
+    }
+
+    async fn read_token(&self, org: &OrgId, token: &str) -> Result<Verified, AccessRefused> {
+        let issuer = self.issuer_url(org)?;
+        let keys = self.org_keys(org).await?;
+        let now = self.books().now().as_secs();
+        let audiences = self.audiences(org)?;
+        let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
+        let expect = Expect {
+            issuer: &issuer,
+            audiences: &audiences,
+            now,
+            leeway_s: NODE_LEEWAY_SECS,
+        };
+        let claims = match access_token::verify(token, |kid| keys.jwks.find(kid), &expect) {
+            Err(TokenError::KeyUnknown) => {
+                let keys = self.org_keys_again(org).await?;
+                access_token::verify(token, |kid| keys.jwks.find(kid), &expect)
+            }
+            other => other,
+        };
+        let claims = claims.map_err(|error| unauthenticated(error.to_string()))?;
+        let resource = claims
+            .aud
+            .single()
+            .map(|aud| self.resource_at(org, aud))
+            .transpose()?
+            .flatten();
+        let resource =
+            resource.ok_or_else(|| unauthenticated("the token is for another audience"))?;
+        Verified::read(org, claims, resource)
+            .ok_or_else(|| unauthenticated("the token names nothing that is here").into())
+    }
+
+    /// Every resource of ours: which of them a token is for is compared with where it is used, on every use.
+    fn audiences(&self, org: &OrgId) -> Result<Vec<String>, Refusal> {
+        let book = self.tenant(org)?;
+        let upstreams: Vec<Resource> = book
+            .registry()
+            .upstreams
+            .keys()
+            .cloned()
+            .map(Resource::Upstream)
+            .collect();
+        let all = [Resource::Mcp, Resource::Api].into_iter().chain(upstreams);
+        all.map(|resource| self.resource_url(org, &resource))
+            .collect()
+    }
+
+    /// The run with everything that answers for it. One that the registry does not keep is looked up: its own agent is
+    /// told that it has ended.
+    pub(crate) async fn standing_run(
+        &self,
+        org: &OrgId,
+        run: &RunId,
+        asker: Option<&AgentId>,
+    ) -> Result<Standing, Refusal> {
+        let found = self
+            .tenant(org)?
+            .registry()
+            .standing(run, self.books().now());
+        match found {
+            Err(refusal) if refusal.code == RefusalCode::RunUnknown => {
+                let stored = self
+                    .books()
+                    .get::<Run>(org, run.as_str())
+                    .await
+                    .map_err(from_books)?;
+                let own =
+                    stored.filter(|stored| asker.is_none_or(|asker| stored.noun.agent == *asker));
+                Err(match own.map(|stored| stored.noun.state) {
+                    Some(RunState::Ended { .. }) => {
+                        no(RefusalCode::RunEnded, "the run has ended; start another")
+                    }
+                    _ => refusal,
+                })
+            }
+            other => other,
+        }
+    }
+}
+
+impl Seen {
+    fn as_good(&self, now: Timestamp) -> Result<(), AccessRefused> {
+        let refusal = if now >= self.verified.expires {
+            expired()
+        } else if let Some(over) = &self.over {
+            over.clone()
+        } else if now
+            .as_micros()
+            .saturating_sub(self.last_used.load(Ordering::Relaxed))
+            > self.idle_micros_max
+        {
+            no(
+                RefusalCode::RunEnded,
+                "the run was idle for too long and has ended; start another",
+            )
+        } else {
+            return Ok(());
+        };
+        Err(AccessRefused {
+            refusal,
+            verified: Some(Arc::clone(&self.verified)),
+        })
+    }
+}
+
+impl Verified {
+    fn read(org: &OrgId, claims: AccessTokenClaims, resource: Resource) -> Option<Self> {
+        if claims.org != org.as_str() || claims.client_id != claims.agent {
+            return None;
+        }
+        let agent: AgentId = claims.agent.parse().ok()?;
+        let person = if claims.sub == claims.agent {
+            None
+        } else {
+            Some(claims.sub.parse().ok()?)
+        };
+        let actor = claims.act.as_ref().map(|act| act.sub.as_str());
+        if person.is_some() != actor.is_some() || actor.is_some_and(|actor| actor != claims.agent) {
+            return None;
+        }
+        Some(Self {
+            org: org.clone(),
+            agent,
+            workflow: claims.workflow.parse().ok()?,
+            run: claims.run.parse().ok()?,
+            person,
+            token: claims.jti.parse().ok()?,
+            thumbprint: String::new(),
+            resource,
+            expires: Timestamp::from_secs(claims.exp),
+            claims,
+        })
+    }
+}
+
+fn expired() -> Refusal {
+    unauthenticated("the token has expired; get a new one")
+}
+
+/// When a run and the links of its chain end.
+fn ends_of(standing: &Standing) -> impl Iterator<Item = Timestamp> {
+    standing
+        .chain
+        .iter()
+        .map(|link| link.expires)
+        .chain([standing.run.deadline])
+}
+
+fn cache_key(org: &OrgId, token: &str) -> Result<[u8; 32], Refusal> {
+    if opaque_secret::has_prefix(token) {
+        return Err(unauthenticated(
+            "a personal token was given where an agent's access token is needed",
+        ));
+    }
+    if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
+        return Err(unauthenticated(format!(
+            "an access token has 1 to {TOKEN_BYTES_MAX} bytes"
+        )));
+    }
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(org.as_str().as_bytes());
+    context.update(b"\0");
+    context.update(token.as_bytes());
+    let mut key = [0; 32];
+    key.copy_from_slice(context.finish().as_ref());
+    Ok(key)
+}
