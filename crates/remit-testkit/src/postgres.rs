@@ -26,7 +26,7 @@ bin=$1
 dir=$(mktemp -d "$2/remit-pg.XXXXXX")
 cd "$dir"
 trap 'rm -rf "$dir"' EXIT
-trap '' INT TERM HUP
+trap '' INT TERM HUP PIPE
 "$bin/initdb" -D data -U remit -A trust -E UTF8 --locale=C --no-sync > init.log 2>&1 || { cat init.log >&2; exit 1; }
 cat >> data/postgresql.conf <<CONF
 listen_addresses = ''
@@ -37,7 +37,7 @@ max_connections = 200
 shared_buffers = 32MB
 CONF
 "$bin/pg_ctl" -D data -l server.log -s -w -t 60 start 1>&2 || { cat server.log >&2; exit 1; }
-echo "$dir"
+echo "$dir" || true
 read -r _ || true
 "$bin/pg_ctl" -D data -s -m immediate stop > /dev/null 2>&1 || true
 "#;
