@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Measures a release build on this machine. Arguments go to the bench driver (`--help`).
+# Measures a release build on this machine. Writes benches/RESULTS.md.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 scripts/setup.sh build
 step "release build"
 cargo build --release -p remit -p remit-bench
 export REMIT_BIN="$CARGO_TARGET_DIR/release/remit"
-exec "$CARGO_TARGET_DIR/release/remit-bench" "$@"
+exec "$CARGO_TARGET_DIR/release/remit-bench" "$REMIT_BIN" benches/RESULTS.md "$@"

@@ -26,6 +26,8 @@
     )
 )]
 
+#[cfg(feature = "baseline")]
+mod baseline;
 mod checkpointer;
 mod error;
 mod migrate;
@@ -38,6 +40,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "baseline")]
+pub use baseline::raw_appends_per_second;
 pub use migrate::pending;
 pub use open::SqliteOptions;
 pub use store::SqliteStore;

@@ -92,6 +92,8 @@ pub(crate) struct Settings {
     pub(crate) master_key: Option<PathBuf>,
     #[serde(default)]
     pub(crate) checkpoints: Option<PathBuf>,
+    /// More hosts by which the server may be called, such as the address of a health probe.
+    pub(crate) hosts: Vec<String>,
     pub(crate) publish_ledger: bool,
     pub(crate) log_format: LogFormat,
     /// Commands that stdio upstreams may run. Only the operator's configuration has these.
@@ -118,6 +120,7 @@ impl Default for Settings {
             behind_tls_proxy: false,
             master_key: None,
             checkpoints: None,
+            hosts: Vec::new(),
             publish_ledger: false,
             log_format: LogFormat::Text,
             commands: BTreeMap::new(),

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use remit_books::{Books, Parts};
 use remit_control::Control;
 use remit_gateway::Gateway;
-use remit_http::{App, IssuerAuthenticator};
+use remit_http::{App, TokenAuthenticator};
 use remit_issuer::Issuer;
 use remit_outbound::{Allowlist, FileVault, Outbound, OutboundConfig, SystemClock, SystemEntropy, SystemSecrets};
 use remit_ports::{Clock, Entropy, Secrets, Store, Upstreams, Vault};
@@ -64,7 +64,7 @@ impl House {
         let secrets: Arc<dyn Secrets> = Arc::new(SystemSecrets::within(settings.secret_dirs.clone()));
         let default_org = settings.default_org.parse().map_err(|e| anyhow!("default_org: {e}"))?;
         let issuer = Issuer::new(books.clone(), public_url, default_org).context("public_url cannot be used")?;
-        let authenticator = Arc::new(IssuerAuthenticator::new(issuer.clone()));
+        let authenticator = Arc::new(TokenAuthenticator::new(issuer.clone()));
         let gateway = Gateway::new(books.clone(), authenticator, Arc::clone(&upstreams), secrets);
         let control = Control::new(books.clone(), upstreams);
         Ok(Self { books, issuer, control, gateway, outbound })
@@ -79,6 +79,9 @@ impl House {
             books: self.books.clone(),
             public_url: public_url.to_owned(),
             default_org: settings.default_org.clone(),
+            on_loopback: settings.listen.ip().is_loopback(),
+            behind_proxy: settings.behind_tls_proxy,
+            hosts: settings.hosts.clone(),
             publish_ledger: settings.publish_ledger,
         }
     }

@@ -1,0 +1,131 @@
+//! The load driver: connections that each make one call after another, or calls at a fixed rate.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// One way to make the same call.
+#[derive(Debug, Clone)]
+pub(crate) struct Path {
+    pub(crate) address: SocketAddr,
+    pub(crate) uri: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+    /// What an answer must hold to count.
+    pub(crate) expect: &'static str,
+}
+
+/// What a load came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Figures {
+    pub(crate) per_second: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) calls: usize,
+}
+
+struct Connection(SendRequest<Full<Bytes>>);
+
+impl Connection {
+    async fn open(path: &Path) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(path.address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self(sender))
+    }
+
+    async fn call(&mut self, path: &Path) -> anyhow::Result<()> {
+        let mut request = hyper::Request::post(&path.uri).header("host", path.address.to_string());
+        for (name, value) in &path.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(path.body.clone())))?;
+        self.0.ready().await?;
+        let response = self.0.send_request(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        let text = std::str::from_utf8(&body).context("answer is not text")?;
+        if !text.contains(path.expect) {
+            bail!("unexpected answer {status}: {}", text.chars().take(400).collect::<String>());
+        }
+        Ok(())
+    }
+}
+
+/// Closed loop: each of `connections` calls again as soon as it is answered, for `seconds`.
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+pub(crate) async fn closed(path: &Path, connections: usize, seconds: f64) -> anyhow::Result<Figures> {
+    let began = Instant::now();
+    let until = began + Duration::from_secs_f64(seconds);
+    let path = Arc::new(path.clone());
+    let mut loops = Vec::new();
+    for _ in 0..connections {
+        let path = Arc::clone(&path);
+        loops.push(tokio::spawn(async move {
+            let mut connection = Connection::open(&path).await?;
+            let mut took = Vec::new();
+            while Instant::now() < until {
+                let call = Instant::now();
+                connection.call(&path).await?;
+                took.push(call.elapsed().as_secs_f64() * 1e3);
+            }
+            anyhow::Ok(took)
+        }));
+    }
+    let mut took = Vec::new();
+    for one in loops {
+        took.extend(one.await??);
+    }
+    Ok(figures(took, began.elapsed().as_secs_f64()))
+}
+
+/// Open loop: `rate` calls a second over `connections`, each timed from when it was due.
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+pub(crate) async fn offered(path: &Path, connections: usize, rate: f64, seconds: f64) -> anyhow::Result<Figures> {
+    let began = Instant::now();
+    let path = Arc::new(path.clone());
+    let each = connections as f64 / rate;
+    let mut loops = Vec::new();
+    for n in 0..connections {
+        let path = Arc::clone(&path);
+        let first = n as f64 / rate;
+        loops.push(tokio::spawn(async move {
+            let mut connection = Connection::open(&path).await?;
+            let mut took = Vec::new();
+            let mut due = first;
+            while due < seconds {
+                let at = began + Duration::from_secs_f64(due);
+                tokio::time::sleep_until(at.into()).await;
+                connection.call(&path).await?;
+                took.push(at.elapsed().as_secs_f64() * 1e3);
+                due += each;
+            }
+            anyhow::Ok(took)
+        }));
+    }
+    let mut took = Vec::new();
+    for one in loops {
+        took.extend(one.await??);
+    }
+    Ok(figures(took, began.elapsed().as_secs_f64()))
+}
+
+fn figures(mut took: Vec<f64>, seconds: f64) -> Figures {
+    took.sort_by(f64::total_cmp);
+    let at = |share: f64| took.get(((took.len() as f64) * share) as usize).copied().unwrap_or(0.0);
+    Figures { per_second: took.len() as f64 / seconds, p50_ms: at(0.50), p99_ms: at(0.99), calls: took.len() }
+}
+
+/// The figures whose rate is the median.
+pub(crate) fn middle(mut rounds: Vec<Figures>) -> Figures {
+    rounds.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
+    rounds.get(rounds.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,132 @@
+//! `remit dev` and `remit demo`: everything in a scratch directory, with demo upstreams, on loopback, with fresh keys.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use remit_demo::{DemoContext, DemoKind, Ready, Target};
+use remit_domain::OrgId;
+use remit_domain::organization::Separation;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::dev_args::Dev;
+use crate::config::{LogFormat, Settings};
+use crate::serve::{self, Running};
+
+const ADMIN: &str = "admin@acme.example";
+
+/// A server with its demo upstreams and data, in a directory that goes with it.
+struct DevServer {
+    running: Running,
+    upstreams: CancellationToken,
+    ready: Ready,
+    org: OrgId,
+    dir: tempfile::TempDir,
+}
+
+impl DevServer {
+    async fn start(listen: SocketAddr, empty: bool) -> anyhow::Result<Self> {
+        if !listen.ip().is_loopback() {
+            bail!("remit dev listens on loopback only; `remit serve` is for everything else");
+        }
+        let dir = tempfile::Builder::new().prefix("remit-dev-").tempdir()?;
+        let settings = Settings { data: dir.path().join("data"), listen, dev: true, ..Settings::default() };
+        let running = serve::start(settings).await?;
+        let first = crate::init::first(&running.house, "default", ADMIN, Separation::Dual).await?;
+        let redeemed = running.house.issuer.redeem_enrolment(&first.org, first.code.expose_secret(), "remit dev", Some(1)).await?;
+        let admin_token = redeemed.token.expose_secret().to_owned();
+        let upstreams = CancellationToken::new();
+        let target = Target { base_url: running.url.clone(), admin_token: admin_token.clone() };
+        let ready = if empty {
+            Ready { base_url: running.url.clone(), admin_token, people: BTreeMap::new(), agents: BTreeMap::new() }
+        } else {
+            let urls = serve_upstreams(&upstreams).await?;
+            remit_demo::seed(&target, urls, &dir.path().join("keys")).await.context("the demo data could not be loaded")?
+        };
+        Ok(Self { running, upstreams, ready, org: first.org, dir })
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.running.stop().await?;
+        self.upstreams.cancel();
+        self.dir.close().context("the scratch directory could not be removed")
+    }
+}
+
+/// Serves the five demo upstreams on free loopback ports.
+async fn serve_upstreams(stop: &CancellationToken) -> anyhow::Result<BTreeMap<DemoKind, String>> {
+    let mut urls = BTreeMap::new();
+    for kind in DemoKind::ALL {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        urls.insert(kind, format!("http://{}/mcp", listener.local_addr()?));
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            if let Err(error) = remit_demo::serve_http(kind, listener, stop).await {
+                tracing::error!(error = format!("{error:#}"), %kind, "a demo upstream broke off");
+            }
+        });
+    }
+    Ok(urls)
+}
+
+/// `remit dev`.
+pub(crate) async fn run(args: Dev) -> anyhow::Result<()> {
+    crate::telemetry::init(LogFormat::Text);
+    let server = DevServer::start(args.listen, args.empty).await?;
+    let login = crate::init::login_link(&server.running.house, &server.org, &server.ready.admin_token).await?;
+    remit_cli::print(&banner(&server.ready, &login));
+    if let Some(file) = &args.ready_file {
+        write_ready(file, &server.ready)?;
+    }
+    serve::signal().await?;
+    server.stop().await
+}
+
+fn banner(ready: &Ready, login: &str) -> String {
+    let url = &ready.base_url;
+    let mut text = format!(
+        "remit {version} dev: scratch data, fresh keys, loopback only. Not for production; everything goes when it stops.\n\
+         \n  Server   {url}\n  Gateway  {url}/mcp\n\
+         \nSign in as {ADMIN}, once:\n  remit login {login}\n",
+        version = env!("CARGO_PKG_VERSION"),
+    );
+    if ready.agents.is_empty() {
+        text.push_str("\nIt is empty. Begin with:  remit apply -f DIR\n");
+    } else {
+        let agents = ready.agents.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!(
+            "\nDemo agents: {agents}\n\nTry:\n  remit agent ls\n  remit access show support-triage\n  remit delegation tree\n  remit audit verify\n  remit demo          (in a server of its own: five use-cases, each with an attack)\n"
+        ));
+    }
+    text
+}
+
+/// Writes addresses and tokens for scripts, readable only by this account, whole or not at all.
+fn write_ready(file: &Path, ready: &Ready) -> anyhow::Result<()> {
+    let scratch = file.with_extension("new");
+    let _ = std::fs::remove_file(&scratch);
+    let mut out = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&scratch)
+        .with_context(|| format!("ready file `{}` cannot be written", file.display()))?;
+    serde_json::to_writer_pretty(&mut out, ready)?;
+    out.write_all(b"\n")?;
+    std::fs::rename(&scratch, file).with_context(|| format!("ready file `{}` cannot be written", file.display()))
+}
+
+/// `remit demo`: a server of its own, the five use-cases, and the proof. Exit code 1 when any expectation failed.
+pub(crate) async fn demo(json: bool) -> anyhow::Result<ExitCode> {
+    let server = DevServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), false).await?;
+    let context = DemoContext { ready: server.ready.clone(), remit: std::env::current_exe()?, json };
+    let report = remit_demo::run(context).await;
+    server.stop().await?;
+    Ok(if report?.ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
