@@ -1,0 +1,72 @@
+//! Checking agents' tokens for the gateway, which knows only that somebody does.
+
+use async_trait::async_trait;
+use remit_domain::{OrgId, Refusal, RefusalCode};
+use remit_gateway::{Authenticator, Caller};
+use remit_issuer::{Issuer, Resource, Verified};
+
+/// The issuer as the gateway's authenticator.
+#[derive(Debug, Clone)]
+pub struct TokenAuthenticator(Issuer);
+
+impl TokenAuthenticator {
+    /// Tokens of this issuer.
+    pub fn new(issuer: Issuer) -> Self {
+        Self(issuer)
+    }
+}
+
+#[async_trait]
+impl Authenticator for TokenAuthenticator {
+    async fn authenticate(
+        &self,
+        org: &OrgId,
+        token: &str,
+        resource: &str,
+    ) -> Result<Caller, Refusal> {
+        let issuer = self.0.issuer_url(org)?;
+        let unknown = || Refusal::new(RefusalCode::Forbidden, "no token is good at this address");
+        let at = resource
+            .strip_prefix(issuer.as_str())
+            .and_then(resource_of)
+            .ok_or_else(unknown)?;
+        match self.0.verify_access(org, token, &at).await {
+            Ok(verified) => Ok(caller(&verified)),
+            // The token is good, elsewhere: its holder is to ask for another one, not to believe that this one is broken.
+            Err(refused)
+                if refused
+                    .verified
+                    .as_ref()
+                    .is_some_and(|v| !v.resource.covers(&at)) =>
+            {
+                Err(Refusal::new(
+                    RefusalCode::Forbidden,
+                    "the token is for another resource; get one for this resource",
+                ))
+            }
+            Err(refused) => Err(refused.into()),
+        }
+    }
+}
+
+fn resource_of(path: &str) -> Option<Resource> {
+    match path {
+        "/mcp" => Some(Resource::Mcp),
+        "/api/v1" => Some(Resource::Api),
+        _ => path
+            .strip_prefix("/mcp/")?
+            .parse()
+            .ok()
+            .map(Resource::Upstream),
+    }
+}
+
+fn caller(verified: &Verified) -> Caller {
+    Caller {
+        agent: verified.agent.clone(),
+        workflow: verified.workflow.clone(),
+        run: verified.run.clone(),
+        person: verified.person.clone(),
+        credential: verified.token.to_string(),
+    }
+}

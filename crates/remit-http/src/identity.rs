@@ -1,0 +1,110 @@
+//! Who sends a request of REST or to the ledger: a person, the operator, or an agent with its own token.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use remit_domain::{Principal, Refusal, RefusalCode};
+use remit_issuer::{PersonIdentity, Resource, Verified};
+use remit_token::opaque_secret;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::bearer;
+use crate::problem::Problem;
+use crate::site::{Place, Site};
+
+/// Start of the operator's token.
+const OPERATOR_PREFIX: &str = "rmt_adm_";
+
+/// Who sends a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Identity {
+    /// A person of the path's organization.
+    Person(Box<PersonIdentity>),
+    /// An agent of the path's organization.
+    Agent(Arc<Verified>),
+    /// The operator of the instance.
+    Operator,
+}
+
+impl Identity {
+    /// The same as a principal.
+    pub(crate) fn principal(&self) -> Principal {
+        match self {
+            Self::Person(person) => Principal::Person(person.id().clone()),
+            Self::Agent(verified) => Principal::Agent(verified.agent.clone()),
+            Self::Operator => Principal::Operator,
+        }
+    }
+}
+
+/// Who sends a request, by its bearer credential; the kind of credential is told by its form.
+///
+/// - `place`: the organization that a person or agent must be of; none where only the operator may be.
+pub(crate) async fn identify(
+    site: &Site,
+    place: Option<&Place>,
+    headers: &HeaderMap,
+) -> Result<Identity, Problem> {
+    let Some(token) = bearer::of(headers) else {
+        return Err(unauthenticated(
+            "send `Authorization: Bearer` with your token",
+        ));
+    };
+    by_token(site, place, &token).await.map_err(Problem::from)
+}
+
+async fn by_token(
+    site: &Site,
+    place: Option<&Place>,
+    token: &SecretString,
+) -> Result<Identity, Refusal> {
+    let issuer = &site.app.issuer;
+    let token = token.expose_secret();
+    if token.starts_with(OPERATOR_PREFIX) {
+        return issuer
+            .authenticate_operator(token)
+            .await
+            .map(|()| Identity::Operator);
+    }
+    let Some(place) = place else {
+        return Err(Refusal::new(
+            RefusalCode::Unauthenticated,
+            "this takes the operator's token",
+        ));
+    };
+    if opaque_secret::has_prefix(token) {
+        let person = issuer.authenticate_person(place.org(), token).await?;
+        return Ok(Identity::Person(Box::new(person)));
+    }
+    Ok(Identity::Agent(
+        issuer
+            .verify_access(place.org(), token, &Resource::Api)
+            .await?,
+    ))
+}
+
+fn unauthenticated(text: &str) -> Problem {
+    Problem::new(RefusalCode::Unauthenticated, text)
+}
+
+/// A problem as an answer; 401 names the scheme, and for agents where tokens come from (RFC 6750 §3, RFC 9728 §5.1).
+pub(crate) fn answer(site: &Site, place: &Place, problem: Problem) -> Response {
+    let unauthenticated = problem.status().as_u16() == 401;
+    let mut response = problem.into_response();
+    if unauthenticated {
+        let metadata = site
+            .app
+            .issuer
+            .resource_metadata_url(place.org(), &Resource::Api)
+            .ok();
+        let text = metadata.map_or("Bearer".to_owned(), |url| {
+            format!("Bearer resource_metadata=\"{url}\"")
+        });
+        let value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer"));
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}

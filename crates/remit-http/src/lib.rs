@@ -1,0 +1,90 @@
+//! The HTTP surface: MCP, OAuth, REST, the ledger and what operators look at, on one address.
+//!
+//! It reads requests, asks the services below, and writes answers; it decides nothing that a service decides. Every
+//! address that it gives out comes from `public_url`; Host and Origin are checked, never used. It knows no store, no
+//! policy language and no upstream.
+//!
+//! | to | go to |
+//! | --- | --- |
+//! | serve | [`router`] over an [`App`] |
+//! | know what a refusal is on each wire | [`refusals`] |
+//! | add a REST endpoint | the table in `rest/table.rs` and its siblings: router, document and tests follow |
+//! | change what every request passes | `guard.rs` |
+//!
+//! Specifications: MCP 2026-07-28 and 2025-11-25, OAuth (RFC 6749, RFC 6750, RFC 7009, RFC 7662, RFC 8414, RFC 8693,
+//! RFC 9728), RFC 9457, RFC 9110, OpenAPI 3.1, c2sp.org/tlog-tiles, OpenMetrics.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "tests"
+    )
+)]
+
+mod authenticator;
+mod bearer;
+mod body;
+mod guard;
+mod identity;
+mod ledger;
+pub mod limits;
+mod mcp;
+mod oauth;
+mod ops;
+mod page;
+pub mod problem;
+pub mod refusals;
+mod rest;
+mod site;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+
+pub use authenticator::TokenAuthenticator;
+pub use rest::openapi;
+pub use site::App;
+
+use problem::Problem;
+use site::Site;
+
+/// The whole surface. Serve it with the peer's address as `ConnectInfo<SocketAddr>`, which limits count by.
+pub fn router(app: App) -> Router {
+    let site = Site::new(app);
+    let timed = |routes: Router<Site>| routes.layer(from_fn(guard::in_time));
+    let of_org = || {
+        mcp::routes()
+            .merge(timed(oauth::routes(&site)))
+            .merge(timed(rest::routes(&site)))
+            .merge(timed(ledger::routes(&site)))
+            .route("/enrol", get(page::enrol))
+    };
+    Router::new()
+        .route("/", get(page::root))
+        .merge(of_org())
+        .nest("/t/{org}", of_org())
+        .merge(timed(oauth::well_known(&site)))
+        .merge(timed(ledger::operator_routes(&site)))
+        .merge(ops::routes())
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(site.clone(), guard::door))
+        .layer(from_fn_with_state(site.clone(), guard::finish))
+        .with_state(site)
+}
+
+async fn nothing_here() -> Problem {
+    Problem::not_found("there is nothing at this address; /api/v1/openapi.json lists what there is")
+}
+
+async fn other_method() -> Problem {
+    Problem::invalid("this address does not take that method")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}

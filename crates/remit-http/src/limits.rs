@@ -1,0 +1,68 @@
+//! Every bound of this crate, with its reason.
+
+use std::time::Duration;
+
+/// Largest request body, on every surface: 1 MiB, which is also the largest MCP message.
+pub const BODY_BYTES_MAX: usize = remit_mcp::limits::MESSAGE_BYTES_MAX;
+
+/// Longest a request body may take to come: a slow sender holds no buffer for long.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Longest an answer of a REST, OAuth or ledger endpoint may take. Long polls end by themselves before it.
+pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(75);
+
+/// Longest a long poll waits, in seconds, whatever the caller asked for.
+pub const WAIT_S_MAX: u64 = 60;
+
+/// Requests in work at once; above it the answer is 503 at once rather than a growing queue.
+pub const REQUESTS_AT_ONCE_MAX: usize = 4096;
+
+/// Requests that need no credential, for each client address: a burst, refilled within ten seconds. An office of agents
+/// behind one address fetches a token every few minutes each.
+pub const OPEN_REQUESTS_BURST: u32 = 500;
+
+/// Refused credentials for each client address: a burst, refilled within a minute. Above it the answer is 429, so that
+/// guessing is slow and cheap to refuse.
+pub const REFUSED_CREDENTIALS_BURST: u32 = 60;
+
+/// Attempts at single-use codes for each client address, refilled within a minute.
+pub const CODE_ATTEMPTS_BURST: u32 = 20;
+
+/// Client addresses remembered by one limiter before those that have recovered are forgotten.
+pub const ADDRESSES_MAX: usize = 100_000;
+
+/// Notifications of one call that wait for a slow client. A full channel slows the upstream down.
+pub const NOTIFICATIONS_WAITING_MAX: usize = 8;
+
+/// Time without a word after which a call's answer becomes an event stream with keep-alives, so that proxies keep it open.
+pub const QUIET_BEFORE_STREAM: Duration = Duration::from_secs(15);
+
+/// Time between keep-alives of a quiet event stream.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Tools on one page of `tools/list`: many clients read one page only.
+pub const TOOLS_PER_PAGE: usize = 1000;
+
+/// How long a client may keep a list, in milliseconds: grants and policies change at any time.
+pub const LIST_TTL_MS: u64 = 5_000;
+
+/// How long a client may keep the description of an endpoint, in milliseconds.
+pub const DISCOVER_TTL_MS: u64 = 60_000;
+
+/// Calls in work of one MCP session, for cancellation by request id.
+pub const SESSION_CALLS_MAX: usize = 256;
+
+/// MCP sessions with calls in work, or ended before their time, that one node remembers.
+pub const SESSIONS_MAX: u64 = 100_000;
+
+/// How long an MCP session id is good.
+pub const SESSION_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Items on one page of a REST list when the caller does not say.
+pub const PAGE_DEFAULT: u32 = 100;
+
+/// Items on one page of a REST list.
+pub const PAGE_MAX: u32 = 1_000;
+
+/// Longest bearer credential.
+pub const BEARER_BYTES_MAX: usize = remit_token::limits::TOKEN_BYTES_MAX;

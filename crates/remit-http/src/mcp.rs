@@ -1,0 +1,287 @@
+//! The MCP endpoints: `/mcp` with every granted tool, `/mcp/{upstream}` with one upstream's own.
+//!
+//! Both revisions are served at the same address, told apart by each message. 2026-07-28 keeps nothing between requests.
+//! 2025-11-25 gets a session id at `initialize`, which is sealed and carries everything about itself, so that any node
+//! can serve it; it permits nothing, since every request brings its own token. There is no stream from server to client
+//! outside of an answer, so GET is 405.
+//!
+//! Source: MCP 2026-07-28 and 2025-11-25, basic/transports/streamable-http, basic/lifecycle, basic/authorization.
+
+mod answer;
+mod call;
+mod describe;
+mod door;
+mod list;
+mod outcome;
+mod params;
+mod read;
+mod session;
+mod stream;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing};
+use remit_gateway::{Action, Caller, Endpoint};
+use remit_mcp::jsonrpc::code;
+use remit_mcp::protocol::header as mcp_header;
+use remit_mcp::{ErrorObject, Message, Method, MethodKind, Notification, Sender, results};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::bearer;
+use crate::limits::DISCOVER_TTL_MS;
+use crate::problem::Problem;
+use crate::site::Site;
+
+pub(crate) use session::Sessions;
+
+use answer::{Reply, refused, result, rpc_error};
+use call::Call;
+use door::Door;
+use read::Incoming;
+
+/// The endpoints, for the organization of the path.
+pub(crate) fn routes() -> Router<Site> {
+    let endpoint = || routing::post(post).get(no_stream).delete(end);
+    Router::new()
+        .route("/mcp", endpoint())
+        .route("/mcp/{upstream}", endpoint())
+}
+
+/// One message, and who sent it.
+struct Turn {
+    site: Site,
+    door: Door,
+    bearer: SecretString,
+    caller: Caller,
+    incoming: Incoming,
+}
+
+async fn post(State(site): State<Site>, door: Door, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    // Who sends nothing to be known by learns where to get a token, and nothing else.
+    let Some(bearer) = bearer::of(&parts.headers) else {
+        return door.challenge(parts.headers.contains_key(header::AUTHORIZATION));
+    };
+    let incoming = match read::incoming(&parts.headers, body).await {
+        Ok(incoming) => incoming,
+        Err(reply) => return reply.into_response(),
+    };
+    let token = bearer.expose_secret();
+    let caller = match site
+        .app
+        .gateway
+        .caller(door.place.org(), token, &door.resource)
+        .await
+    {
+        Ok(caller) => caller,
+        Err(refusal) => return refused(&door, &incoming, &refusal).into_response(),
+    };
+    let turn = Turn {
+        site,
+        door,
+        bearer,
+        caller,
+        incoming,
+    };
+    let reply = match turn.session_in_force() {
+        Ok(()) => turn.serve().await,
+        Err(reply) => reply,
+    };
+    reply.into_response()
+}
+
+impl Turn {
+    /// A session that is named must be this caller's, at this endpoint. None has to be named: each request brings its token.
+    fn session_in_force(&self) -> Result<(), Reply> {
+        let named = self.incoming.session();
+        let initialize = self.incoming.message.method() == Some(Method::Initialize.as_str());
+        match named {
+            Some(id)
+                if !initialize
+                    && !self
+                        .site
+                        .sessions
+                        .holds(&self.site.app.books, id, &self.session_of()) =>
+            {
+                let error = ErrorObject::new(
+                    code::INVALID_REQUEST,
+                    "this session is not known; begin again with initialize",
+                );
+                Err(rpc_error(&self.incoming, error).with_status(StatusCode::NOT_FOUND))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn session_of(&self) -> session::Bound {
+        session::Bound::new(self.door.place.org(), &self.caller, &self.door.resource)
+    }
+
+    async fn serve(self) -> Reply {
+        let revision = self.incoming.revision;
+        let request = match &self.incoming.message {
+            Message::Request(request) => request,
+            Message::Notification(notification) => return self.notified(notification),
+            // Nothing was asked of the client, so an answer has no question; 2025-11-25 wants it accepted.
+            Message::Response { .. } | Message::Error { .. } => return Reply::accepted(),
+        };
+        let Some(method) = Method::sent_by(
+            revision,
+            Sender::Client,
+            MethodKind::Request,
+            &request.method,
+        ) else {
+            return self.unknown_method();
+        };
+        match method {
+            Method::Initialize => self.initialize(),
+            Method::Discover => self.discover(),
+            Method::Ping | Method::LoggingSetLevel => {
+                result(&self.incoming, method, serde_json::Map::new(), 0)
+            }
+            Method::ToolsList => self.list_tools().await,
+            Method::ToolsCall => match Call::tool(&self) {
+                Ok(call) => self.call(method, call).await,
+                Err(error) => rpc_error(&self.incoming, error),
+            },
+            method => match self.action(method) {
+                Some(action) => match Call::action(&self, action) {
+                    Ok(call) => self.call(method, call).await,
+                    Err(error) => rpc_error(&self.incoming, error),
+                },
+                None => self.unknown_method(),
+            },
+        }
+    }
+
+    /// What is neither a tool call nor answered here is decided as a call of a pseudo tool, at one upstream's endpoint only.
+    fn action(&self, method: Method) -> Option<Action> {
+        let action = match method {
+            Method::ResourcesRead => Action::ReadResource,
+            Method::ResourcesList => Action::ListResources,
+            Method::ResourceTemplatesList => Action::ListResourceTemplates,
+            Method::PromptsList => Action::ListPrompts,
+            Method::PromptsGet => Action::GetPrompt,
+            Method::Complete => Action::Complete,
+            _ => return None,
+        };
+        matches!(self.door.endpoint, Endpoint::One(_)).then_some(action)
+    }
+
+    fn unknown_method(&self) -> Reply {
+        let error = ErrorObject::new(code::METHOD_NOT_FOUND, "this method is not offered here");
+        rpc_error(&self.incoming, error)
+    }
+
+    fn initialize(&self) -> Reply {
+        let capabilities = describe::capabilities(&self.door);
+        let body = results::initialize(
+            capabilities,
+            Some(describe::INSTRUCTIONS),
+            &describe::server(),
+        );
+        let reply = result(&self.incoming, Method::Initialize, body, 0);
+        match self
+            .site
+            .sessions
+            .mint(&self.site.app.books, &self.session_of())
+        {
+            Some(id) => reply.with_header(mcp_header::SESSION_ID, &id),
+            // Without a session everything still works, but for cancelling by request id.
+            None => reply,
+        }
+    }
+
+    fn discover(&self) -> Reply {
+        let capabilities = describe::capabilities(&self.door);
+        let body = results::discover(
+            capabilities,
+            Some(describe::INSTRUCTIONS),
+            &describe::server(),
+            DISCOVER_TTL_MS,
+        );
+        result(&self.incoming, Method::Discover, body, DISCOVER_TTL_MS)
+    }
+
+    fn notified(&self, notification: &Notification) -> Reply {
+        let known = Method::sent_by(
+            self.incoming.revision,
+            Sender::Client,
+            MethodKind::Notification,
+            &notification.method,
+        );
+        match known {
+            None => {
+                let error = ErrorObject::new(
+                    code::METHOD_NOT_FOUND,
+                    "this notification is not known here",
+                );
+                rpc_error(&self.incoming, error).with_status(StatusCode::BAD_REQUEST)
+            }
+            Some(Method::Cancelled) => {
+                let id = notification
+                    .params
+                    .as_ref()
+                    .and_then(|p| p.get("requestId"))
+                    .and_then(remit_mcp::Id::read);
+                if let (Some(session), Some(id)) = (self.incoming.session(), id) {
+                    self.site.sessions.cancel(session, &id);
+                }
+                Reply::accepted()
+            }
+            Some(_) => Reply::accepted(),
+        }
+    }
+}
+
+/// No stream outside of an answer (2025-11-25 permits 405 here, 2026-07-28 demands it).
+async fn no_stream() -> Response {
+    let problem = Problem::invalid("this endpoint is called with POST")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED);
+    (
+        [(header::ALLOW, HeaderValue::from_static("POST, DELETE"))],
+        problem,
+    )
+        .into_response()
+}
+
+/// Ends a 2025-11-25 session.
+async fn end(State(site): State<Site>, door: Door, request: Request) -> Response {
+    let headers = request.headers();
+    let Some(bearer) = bearer::of(headers) else {
+        return door.challenge(headers.contains_key(header::AUTHORIZATION));
+    };
+    let caller = match site
+        .app
+        .gateway
+        .caller(door.place.org(), bearer.expose_secret(), &door.resource)
+        .await
+    {
+        Ok(caller) => caller,
+        Err(refusal) => {
+            return door
+                .refused(&refusal)
+                .unwrap_or_else(|| Problem::from(refusal).into_response());
+        }
+    };
+    let stateless = headers
+        .get(mcp_header::PROTOCOL_VERSION)
+        .is_some_and(|v| v == "2026-07-28");
+    let id = headers
+        .get(mcp_header::SESSION_ID)
+        .and_then(|v| v.to_str().ok())
+        .filter(|_| !stateless);
+    let bound = session::Bound::new(door.place.org(), &caller, &door.resource);
+    match id {
+        None => no_stream().await,
+        Some(id) if site.sessions.end(&site.app.books, id, &bound) => {
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Some(_) => Problem::not_found("this session is not known").into_response(),
+    }
+}
+
+/// A JSON object, as the methods of this room pass it on.
+type Object = serde_json::Map<String, Value>;

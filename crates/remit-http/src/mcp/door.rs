@@ -1,0 +1,94 @@
+//! Which endpoint a message came to, and how it sends callers away to get a token.
+//!
+//! Source: RFC 9728 §5.1, RFC 6750 §3; MCP 2026-07-28 basic/authorization.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use remit_domain::upstream::UpstreamName;
+use remit_domain::{Refusal, RefusalCode};
+use remit_gateway::Endpoint;
+use remit_token::challenge::{BearerError, Challenge};
+use remit_token::metadata::{WELL_KNOWN_PROTECTED_RESOURCE, well_known_url};
+
+use crate::problem::Problem;
+use crate::refusals::{McpShape, row_of};
+use crate::site::{Place, Site};
+
+/// An MCP endpoint of an organization.
+pub(crate) struct Door {
+    pub(crate) place: Place,
+    pub(crate) endpoint: Endpoint,
+    /// Its address: what a token's `aud` must cover.
+    pub(crate) resource: String,
+}
+
+impl FromRequestParts<Site> for Door {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
+        let place = Place::from_request_parts(parts, site).await?;
+        let params = RawPathParams::from_request_parts(parts, site).await;
+        let params = params.map_err(|_| Problem::not_found("there is nothing at this address"))?;
+        // Whether an upstream of a well-formed name exists is for those to know who have tools of it.
+        let endpoint = match params.iter().find(|(key, _)| *key == "upstream") {
+            None => Endpoint::All,
+            Some((_, name)) => match name.parse::<UpstreamName>() {
+                Ok(name) => Endpoint::One(name),
+                Err(_) => {
+                    return Err(Problem::not_found(
+                        "an upstream is named by 1 to 20 of a-z, 0-9 and `-`",
+                    ));
+                }
+            },
+        };
+        let resource = match &endpoint {
+            Endpoint::All => format!("{}/mcp", place.base),
+            Endpoint::One(name) => format!("{}/mcp/{name}", place.base),
+        };
+        Ok(Self {
+            place,
+            endpoint,
+            resource,
+        })
+    }
+}
+
+impl Door {
+    /// 401 for a caller without a usable credential; `tried` when there was something in the header.
+    pub(crate) fn challenge(&self, tried: bool) -> Response {
+        let error = tried.then_some(BearerError::InvalidToken);
+        let text = "this endpoint needs `Authorization: Bearer` with an access token for it; the challenge says where to get one";
+        self.send_away(error, Problem::new(RefusalCode::Unauthenticated, text))
+    }
+
+    /// The challenge that a refusal of the caller's credential is answered with; none for other refusals.
+    pub(crate) fn refused(&self, refusal: &Refusal) -> Option<Response> {
+        let error = match row_of(refusal.code).mcp {
+            McpShape::Challenge => BearerError::InvalidToken,
+            McpShape::OtherToken => BearerError::InsufficientScope,
+            McpShape::Result | McpShape::Protocol(_) => return None,
+        };
+        Some(self.send_away(Some(error), Problem::from(refusal.clone())))
+    }
+
+    fn send_away(&self, error: Option<BearerError>, problem: Problem) -> Response {
+        let metadata = well_known_url(&self.resource, WELL_KNOWN_PROTECTED_RESOURCE).ok();
+        let challenge = Challenge {
+            resource_metadata: metadata.as_deref(),
+            error,
+            ..Challenge::default()
+        };
+        let value = challenge
+            .header_value()
+            .ok()
+            .and_then(|text| HeaderValue::from_str(&text).ok());
+        let mut response = problem.into_response();
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            value.unwrap_or(HeaderValue::from_static("Bearer")),
+        );
+        response
+    }
+}

@@ -1,0 +1,165 @@
+//! Approvals: asked, watched, decided.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use remit_control::{AgentApprovalView, ApprovalFilter, ApprovalView, Listing, Watch};
+use remit_domain::ApprovalId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::table::{PERSON, PERSON_AGENT};
+use super::{Ask, Nothing, Reply, Route, route};
+use crate::limits::WAIT_S_MAX;
+use crate::problem::Problem;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        route(Method::GET, "/approvals", PERSON, "Approvals", approvals),
+        route(
+            Method::GET,
+            "/approvals/watch",
+            PERSON,
+            "Wait for new approvals",
+            watch,
+        ),
+        route(
+            Method::GET,
+            "/approvals/{id}",
+            PERSON_AGENT,
+            "One approval; an agent sees its own",
+            approval,
+        ),
+        route(
+            Method::GET,
+            "/approvals/{id}/wait",
+            PERSON_AGENT,
+            "Wait until an approval is settled",
+            wait,
+        ),
+        route(
+            Method::POST,
+            "/approvals/{id}/approve",
+            PERSON,
+            "Approve exactly this call, once",
+            approve,
+        ),
+        route(
+            Method::POST,
+            "/approvals/{id}/deny",
+            PERSON,
+            "Deny it",
+            deny,
+        ),
+    ]
+}
+
+async fn approvals(
+    ask: Ask<Nothing, ApprovalFilter>,
+) -> Result<Reply<Listing<ApprovalView>>, Problem> {
+    Ok(ask
+        .site
+        .app
+        .control
+        .approvals(&ask.caller()?, &ask.query)
+        .await?
+        .into())
+}
+
+/// An approval, as whoever asks may see it.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Seen {
+    Person(Box<ApprovalView>),
+    Agent(Box<AgentApprovalView>),
+}
+
+/// How long to wait.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct WaitQuery {
+    /// Seconds, at most 60; 30 where absent.
+    timeout_s: Option<u64>,
+}
+
+fn patience(timeout_s: Option<u64>) -> Duration {
+    Duration::from_secs(timeout_s.unwrap_or(30).min(WAIT_S_MAX))
+}
+
+async fn seen<Q>(ask: &Ask<Nothing, Q>, id: &ApprovalId) -> Result<Seen, Problem> {
+    let control = &ask.site.app.control;
+    Ok(match ask.agent() {
+        Some(own) => Seen::Agent(Box::new(
+            control
+                .approval_of_agent(ask.place.org(), &own.agent, id)
+                .await?,
+        )),
+        None => Seen::Person(Box::new(control.approval(&ask.caller()?, id).await?)),
+    })
+}
+
+async fn approval(ask: Ask) -> Result<Reply<Seen>, Problem> {
+    Ok(seen(&ask, &ask.named("id")?).await?.into())
+}
+
+async fn wait(ask: Ask<Nothing, WaitQuery>) -> Result<Reply<Seen>, Problem> {
+    let id = ask.named("id")?;
+    // Whose it is comes first: nobody waits for what is not theirs to see.
+    seen(&ask, &id).await?;
+    ask.site
+        .app
+        .control
+        .wait_settled(ask.place.org(), &id, patience(ask.query.timeout_s))
+        .await?;
+    Ok(seen(&ask, &id).await?.into())
+}
+
+/// Where to go on, and how long to wait.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct WatchQuery {
+    /// The `next` of the answer before.
+    after: Option<ApprovalId>,
+    /// Seconds, at most 60; 30 where absent.
+    timeout_s: Option<u64>,
+}
+
+async fn watch(ask: Ask<Nothing, WatchQuery>) -> Result<Reply<Watch>, Problem> {
+    let WatchQuery { after, timeout_s } = &ask.query;
+    Ok(ask
+        .site
+        .app
+        .control
+        .watch_approvals(&ask.caller()?, after.clone(), patience(*timeout_s))
+        .await?
+        .into())
+}
+
+/// Why, where the person says so.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Verdict {
+    reason: Option<String>,
+}
+
+async fn approve(ask: Ask<Verdict>) -> Result<Reply<ApprovalView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    Ok(ask
+        .site
+        .app
+        .control
+        .approve(&caller, &id, ask.body.reason)
+        .await?
+        .into())
+}
+
+async fn deny(ask: Ask<Verdict>) -> Result<Reply<ApprovalView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    Ok(ask
+        .site
+        .app
+        .control
+        .deny(&caller, &id, ask.body.reason)
+        .await?
+        .into())
+}

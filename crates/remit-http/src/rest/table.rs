@@ -1,0 +1,44 @@
+//! Every route there is.
+
+use remit_domain::Role;
+
+use super::route::{Route, Who};
+use super::{
+    agent, approval, containment, delegation, document, evidence, organization, person, policy,
+    run, tool, upstream,
+};
+
+/// Any person, agent or operator: whoever has proved who they are.
+pub(super) const ANYBODY: &[Who] = &[Who::Person, Who::Agent, Who::Operator];
+/// Any person. Where it stands on a change, control decides by what the person is to the record.
+pub(super) const PERSON: &[Who] = &[Who::Person];
+pub(super) const ADMIN: &[Who] = &[Who::Role(Role::Admin)];
+pub(super) const AUDITOR: &[Who] = &[Who::Role(Role::Auditor)];
+pub(super) const ADMIN_AUDITOR: &[Who] = &[Who::Role(Role::Admin), Who::Role(Role::Auditor)];
+pub(super) const RESPONDER_ADMIN: &[Who] = &[Who::Role(Role::Responder), Who::Role(Role::Admin)];
+pub(super) const ADMIN_DEVELOPER: &[Who] = &[Who::Role(Role::Admin), Who::Role(Role::Developer)];
+pub(super) const PERSON_AGENT: &[Who] = &[Who::Person, Who::Agent];
+pub(super) const AGENT: &[Who] = &[Who::Agent];
+pub(super) const OPERATOR: &[Who] = &[Who::Operator];
+pub(super) const EVERYBODY: &[Who] = &[Who::Everybody];
+
+/// The table.
+pub(crate) fn all() -> Vec<Route> {
+    [
+        organization::routes(),
+        person::routes(),
+        agent::routes(),
+        upstream::routes(),
+        tool::routes(),
+        policy::routes(),
+        document::routes(),
+        delegation::routes(),
+        run::routes(),
+        approval::routes(),
+        containment::routes(),
+        evidence::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
