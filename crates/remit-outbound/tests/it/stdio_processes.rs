@@ -241,7 +241,7 @@ async fn what_a_dead_leader_leaves_behind_is_ended() {
 #[tokio::test]
 async fn idle_processes_are_ended() {
     let stdio = StdioLimits {
-        idle: Duration::from_millis(20),
+        idle: Duration::from_millis(400),
         ..StdioLimits::default()
     };
     let outbound = outbound_of(server(&[]), stdio);
