@@ -52,9 +52,11 @@ mod run;
 mod run_end;
 mod scope;
 mod spawn;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod token;
+mod verified;
 mod verify;
 
 use std::collections::HashMap;
@@ -77,7 +79,7 @@ pub use refusal::oauth_error;
 pub use run::{Caller, RunRequest};
 pub use run_end::RunEndRequest;
 pub use spawn::{SpawnRequest, Spawned};
-pub use verify::{AccessRefused, Verified};
+pub use verified::{AccessRefused, Verified};
 
 /// The issuer. One for each process, cheap to clone.
 #[derive(Clone)]

@@ -12,64 +12,13 @@ use remit_domain::containment::Target;
 use remit_domain::credential::Token;
 use remit_domain::run::RunState;
 use remit_domain::standing::Standing;
-use remit_domain::{
-    AgentId, CredentialId, OrgId, PersonId, Refusal, RefusalCode, Run, RunId, Timestamp, WorkflowId,
-};
+use remit_domain::{AgentId, OrgId, Refusal, RefusalCode, Run, RunId, Timestamp};
 use remit_token::limits::TOKEN_BYTES_MAX;
-use remit_token::{AccessTokenClaims, Expect, TokenError, access_token, opaque_secret};
+use remit_token::{Expect, TokenError, access_token, opaque_secret};
 
 use crate::limits::NODE_LEEWAY_SECS;
 use crate::refusal::{from_books, no};
-use crate::{Issuer, Resource};
-
-/// An access token that was issued here and read.
-#[derive(Debug, Clone)]
-pub struct Verified {
-    /// Everything it says.
-    pub claims: AccessTokenClaims,
-    /// The organization.
-    pub org: OrgId,
-    /// The agent that acts.
-    pub agent: AgentId,
-    /// The workflow whose grants apply.
-    pub workflow: WorkflowId,
-    /// The run it belongs to.
-    pub run: RunId,
-    /// The person it acts for.
-    pub person: Option<PersonId>,
-    /// Its id.
-    pub token: CredentialId,
-    /// Thumbprint of the key that asked for it.
-    pub thumbprint: String,
-    /// Where it is good.
-    pub resource: Resource,
-    /// When it ends by itself.
-    pub expires: Timestamp,
-}
-
-/// A token that is not good here and now.
-#[derive(Debug, Clone)]
-pub struct AccessRefused {
-    /// Why.
-    pub refusal: Refusal,
-    /// What it is, where its signature is ours: for records and findings, never as a permission.
-    pub verified: Option<Arc<Verified>>,
-}
-
-impl From<Refusal> for AccessRefused {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            verified: None,
-        }
-    }
-}
-
-impl From<AccessRefused> for Refusal {
-    fn from(refused: AccessRefused) -> Self {
-        refused.refusal
-    }
-}
+use crate::{AccessRefused, Issuer, Resource, Verified};
 
 /// A token that was checked, and until when that counts.
 pub(crate) struct Seen {
@@ -358,36 +307,6 @@ impl Seen {
         Err(AccessRefused {
             refusal,
             verified: Some(Arc::clone(&self.verified)),
-        })
-    }
-}
-
-impl Verified {
-    fn read(org: &OrgId, claims: AccessTokenClaims, resource: Resource) -> Option<Self> {
-        if claims.org != org.as_str() || claims.client_id != claims.agent {
-            return None;
-        }
-        let agent: AgentId = claims.agent.parse().ok()?;
-        let person = if claims.sub == claims.agent {
-            None
-        } else {
-            Some(claims.sub.parse().ok()?)
-        };
-        let actor = claims.act.as_ref().map(|act| act.sub.as_str());
-        if person.is_some() != actor.is_some() || actor.is_some_and(|actor| actor != claims.agent) {
-            return None;
-        }
-        Some(Self {
-            org: org.clone(),
-            agent,
-            workflow: claims.workflow.parse().ok()?,
-            run: claims.run.parse().ok()?,
-            person,
-            token: claims.jti.parse().ok()?,
-            thumbprint: String::new(),
-            resource,
-            expires: Timestamp::from_secs(claims.exp),
-            claims,
         })
     }
 }
