@@ -1,0 +1,347 @@
+//! The commit that contains: it records the containment, takes every right away and raises the epoch, at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use remit_books::in_flight::Flight;
+use remit_books::{BooksError, Change, Ending, Versioned};
+use remit_domain::agent::{Agent, AgentState};
+use remit_domain::approval::{Approval, ApprovalState};
+use remit_domain::containment::{Containment, Level, Target};
+use remit_domain::credential::{AgentKey, Token};
+use remit_domain::delegation::{Delegation, DelegationState};
+use remit_domain::event::{Event, EventKind};
+use remit_domain::run::{Run, RunEnd, RunState};
+use remit_domain::{AgentId, ApprovalId, ContainmentId, DelegationId, OrgId, Registry, RunId, Timestamp};
+use remit_ports::store::Filter;
+use serde::{Deserialize, Serialize};
+
+use super::PreviewItem;
+use super::scope::Scope;
+use crate::delegation::{plan_end_all, topmost};
+use crate::{Control, ControlError, approval, names};
+
+/// How often what slipped in beside the first commit is stopped too.
+const PASSES: u32 = 3;
+
+/// What the registry does not keep, of one scope.
+pub(super) struct Derived {
+    pub(super) tokens: Vec<Versioned<Token>>,
+    pub(super) approvals: Vec<Versioned<Approval>>,
+}
+
+/// Everything derived from a target when it was contained; kept sealed in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stopped {
+    pub(super) target: Target,
+    pub(super) agent: AgentId,
+    pub(super) runs: BTreeSet<RunId>,
+    /// Tokens that had not expired, with their run and end.
+    pub(super) tokens: BTreeMap<String, (RunId, Timestamp)>,
+    pub(super) keys: BTreeSet<String>,
+    pub(super) delegations: BTreeSet<DelegationId>,
+    pub(super) approvals: BTreeSet<ApprovalId>,
+    /// Upstream processes and sessions that ended, by run.
+    #[serde(skip)]
+    pub(super) processes: Vec<(RunId, String)>,
+}
+
+impl Stopped {
+    fn of(scope: &Scope, derived: &Derived) -> Self {
+        let token = |t: &Versioned<Token>| (t.noun.id.to_string(), (t.noun.run.clone(), t.noun.expires));
+        Self {
+            target: scope.target.clone(),
+            agent: scope.agent.clone(),
+            runs: scope.runs.clone(),
+            tokens: derived.tokens.iter().map(token).collect(),
+            keys: scope.keys.clone(),
+            delegations: scope.delegations.clone(),
+            approvals: derived.approvals.iter().map(|a| a.noun.id.clone()).collect(),
+            processes: Vec::new(),
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.runs.extend(other.runs);
+        self.tokens.extend(other.tokens);
+        self.keys.extend(other.keys);
+        self.delegations.extend(other.delegations);
+        self.approvals.extend(other.approvals);
+        self.processes.extend(other.processes);
+    }
+
+    /// Whether a call in flight is contained with the target.
+    pub(super) fn holds(&self, flight: &Flight) -> bool {
+        let target = match &self.target {
+            Target::Agent(id) => flight.agent == *id,
+            Target::Workflow(id) => flight.workflow == *id,
+            Target::Run(id) => flight.run == *id,
+            Target::Credential(id) => flight.credential == *id,
+        };
+        target || self.runs.contains(&flight.run) || self.tokens.contains_key(&flight.credential)
+    }
+}
+
+impl Control {
+    /// Tokens that have not ended and approvals that wait or were not used, of a scope.
+    pub(super) async fn derived(&self, org: &OrgId, scope: &Scope) -> Result<Derived, BooksError> {
+        let now = self.books.now();
+        let of_agent = |registry: &Registry| -> BTreeSet<RunId> {
+            registry.runs.values().filter(|r| r.agent == scope.agent).map(|r| r.id.clone()).collect()
+        };
+        // A credential's tokens may be in any run of its agent.
+        let runs = match (scope.credential(), self.books.org(org)) {
+            (Some(_), Some(book)) => of_agent(&book.registry()),
+            _ => scope.runs.clone(),
+        };
+        let mut derived = Derived { tokens: Vec::new(), approvals: Vec::new() };
+        for run in &runs {
+            let of_run = |state: &str| Filter {
+                parent: Some(run.to_string()),
+                state: Some(state.to_owned()),
+                limit: 1_000,
+                // Newest first: what can still be used is there.
+                descending: true,
+                ..Filter::default()
+            };
+            let (tokens, _) = self.books.list::<Token>(org, &of_run("active")).await?;
+            derived.tokens.extend(tokens.into_iter().filter(|t| t.noun.expires > now && scope.holds_token(&t.noun)));
+            if !scope.runs.contains(run) {
+                continue;
+            }
+            for state in [ApprovalState::Pending, ApprovalState::Approved] {
+                derived.approvals.extend(self.books.list::<Approval>(org, &of_run(state.as_str())).await?.0);
+            }
+        }
+        Ok(derived)
+    }
+
+    /// Stops everything derived in one commit, then whatever was made beside it before the epoch rose.
+    pub(super) async fn stop_all(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        agent: &AgentId,
+    ) -> Result<Stopped, ControlError> {
+        let mut stopped = self.books.retrying(org, || self.plan_stop(org, containment, agent, true)).await?;
+        stopped.processes = self.end_run_processes(org, &stopped.runs).await;
+        for _ in 1..PASSES {
+            let late = self.books.retrying(org, || self.plan_stop(org, containment, agent, false)).await?;
+            if late.runs.is_subset(&stopped.runs) && late.tokens.is_empty() && late.approvals.is_empty() {
+                break;
+            }
+            let processes = self.end_run_processes(org, &late.runs).await;
+            stopped.merge(late);
+            stopped.processes.extend(processes);
+        }
+        Ok(stopped)
+    }
+
+    pub(super) async fn end_run_processes(&self, org: &OrgId, runs: &BTreeSet<RunId>) -> Vec<(RunId, String)> {
+        let mut ended = Vec::new();
+        for run in runs {
+            ended.extend(self.upstreams.end_run(org, run).await.into_iter().map(|label| (run.clone(), label)));
+        }
+        ended
+    }
+
+    async fn plan_stop(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        agent: &AgentId,
+        first: bool,
+    ) -> Result<(Stopped, Option<Change>), BooksError> {
+        let book = self.books.org(org).ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
+        let scope = Scope::of(&book.registry(), &containment.target, agent);
+        let derived = self.derived(org, &scope).await?;
+        let stopped = Stopped::of(&scope, &derived);
+        let rights = if containment.level == Level::Kill {
+            self.plan_kill(org, containment, &scope, derived).await?
+        } else {
+            self.plan_suspend(org, containment, &scope, derived).await?
+        };
+        let Some(rights) = rights.or_else(|| first.then(Change::new)) else { return Ok((stopped, None)) };
+        let mut change = Change::new().restrict().event(told(containment, &stopped, self.books.now(), first));
+        if first {
+            change = change.create(containment);
+            if matches!(containment.target, Target::Agent(_)) {
+                change = change.and(self.plan_agent(org, containment, agent).await?);
+            }
+        }
+        Ok((stopped, Some(change.and(rights))))
+    }
+
+    /// The agent's own change of state; nothing where its state needs none.
+    async fn plan_agent(&self, org: &OrgId, containment: &Containment, agent: &AgentId) -> Result<Change, BooksError> {
+        let Some(found) = self.books.get::<Agent>(org, agent.as_str()).await? else { return Ok(Change::new()) };
+        let Some(next) = contained_agent(&found.noun, containment) else { return Ok(Change::new()) };
+        let kind = match next.state {
+            AgentState::Quarantined => EventKind::AgentQuarantined,
+            _ => EventKind::AgentSuspended,
+        };
+        let event = Event::new(kind, self.books.now(), containment.by.clone())
+            .about(agent)
+            .agent(agent)
+            .fact("containment", &containment.id)
+            .fact("from", found.noun.state)
+            .content("reason", &containment.reason);
+        Ok(Change::new().update(&next, found.revision).event(event))
+    }
+
+    /// Suspend and quarantine: runs stand still, tokens and approvals are void, delegations wait.
+    async fn plan_suspend(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        scope: &Scope,
+        derived: Derived,
+    ) -> Result<Option<Change>, BooksError> {
+        let mut change = Change::new();
+        let mut changes = 0u32;
+        for id in &scope.runs {
+            let Some(Versioned { noun, revision }) = self.books.get::<Run>(org, id.as_str()).await? else { continue };
+            if noun.state == RunState::Active {
+                change = change.update(&Run { state: RunState::Suspended, ..noun }, revision);
+                changes += 1;
+            }
+        }
+        for Versioned { noun, revision } in derived.approvals {
+            let next = Approval { state: ApprovalState::Cancelled, ..noun };
+            let event = approval::settled(&next, containment.by.clone(), self.books.now());
+            change = change.update(&next, revision).event(event);
+            changes += 1;
+        }
+        let (tokens, revoked) = self.revoked(derived.tokens);
+        Ok((changes + revoked > 0).then(|| change.and(tokens)))
+    }
+
+    /// Kill: runs end with everything in them, delegations are revoked, keys removed.
+    async fn plan_kill(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        scope: &Scope,
+        derived: Derived,
+    ) -> Result<Option<Change>, BooksError> {
+        let now = self.books.now();
+        let by = &containment.by;
+        let top = match self.books.org(org) {
+            Some(book) => topmost(&book.registry(), |run| scope.runs.contains(&run.id)),
+            None => Vec::new(),
+        };
+        let ending = Ending::because(by.clone(), RunEnd::Contained);
+        let (ended, mut change) = plan_end_all(&self.books, org, &top, &ending).await?;
+        let mut changes = u32::from(!ended.runs.is_empty());
+        for id in scope.delegations.iter().filter(|id| !ended.delegations.contains(id)) {
+            let Some(Versioned { noun, revision }) = self.books.get::<Delegation>(org, id.as_str()).await? else { continue };
+            if noun.state != DelegationState::Active {
+                continue;
+            }
+            let event = Event::new(EventKind::DelegationRevoked, now, by.clone())
+                .about(id)
+                .agent(&noun.to)
+                .fact("containment", &containment.id)
+                .content("reason", &containment.reason);
+            let state = DelegationState::Revoked { at: now, by: by.clone(), reason: containment.reason.clone() };
+            change = change.update(&Delegation { state, ..noun }, revision).event(event);
+            changes += 1;
+        }
+        for thumbprint in &scope.keys {
+            let Some(Versioned { noun, revision }) = self.books.get::<AgentKey>(org, thumbprint).await? else { continue };
+            if noun.removed.is_some() {
+                continue;
+            }
+            let event = Event::new(EventKind::AgentKeyRemoved, now, by.clone())
+                .about(thumbprint)
+                .agent(&noun.agent)
+                .fact("containment", &containment.id);
+            change = change.update(&AgentKey { removed: Some(now), ..noun }, revision).event(event);
+            changes += 1;
+        }
+        let settled: BTreeSet<_> = ended.tokens.iter().map(|t| t.id.clone()).collect();
+        let rest = derived.tokens.into_iter().filter(|t| !settled.contains(&t.noun.id)).collect();
+        let (tokens, revoked) = self.revoked(rest);
+        Ok((changes + revoked > 0).then(|| change.and(tokens)))
+    }
+
+    /// The change that revokes these tokens, and how many they are.
+    pub(super) fn revoked(&self, tokens: Vec<Versioned<Token>>) -> (Change, u32) {
+        let mut change = Change::new();
+        let mut count = 0;
+        for Versioned { noun, revision } in tokens {
+            change = change.update(&Token { revoked: Some(self.books.now()), ..noun }, revision);
+            count += 1;
+        }
+        (change, count)
+    }
+}
+
+fn told(containment: &Containment, stopped: &Stopped, now: Timestamp, first: bool) -> Event {
+    Event::new(EventKind::Contained, now, containment.by.clone())
+        .about(&containment.id)
+        .agent(&stopped.agent)
+        .fact("target", &containment.target)
+        .fact("level", containment.level)
+        .fact("again", !first)
+        .fact("runs", stopped.runs.len())
+        .fact("tokens", stopped.tokens.len())
+        .fact("keys", stopped.keys.len())
+        .fact("delegations", stopped.delegations.len())
+        .fact("approvals", stopped.approvals.len())
+        .content("reason", &containment.reason)
+        .content("stopped", stopped)
+}
+
+/// The agent after a containment; none where its state stays. Its `state_reason` begins with the containment's id exactly
+/// when lifting that containment makes it active again.
+pub(super) fn contained_agent(agent: &Agent, containment: &Containment) -> Option<Agent> {
+    use AgentState as S;
+    let to = match (agent.state, containment.level) {
+        (S::Draft | S::Retired, _) | (S::Suspended | S::Quarantined, Level::Suspend) => return None,
+        (S::Quarantined, Level::Quarantine) => return None,
+        (_, Level::Quarantine) => S::Quarantined,
+        (_, Level::Suspend | Level::Kill) => S::Suspended,
+    };
+    let (id, why) = (&containment.id, &containment.reason);
+    let first = agent.state_reason.as_deref().and_then(|r| r.split(':').next());
+    let by_containment = first.is_some_and(|id| id.parse::<ContainmentId>().is_ok());
+    let reason = match containment.level {
+        Level::Kill => format!("killed by {id}: {why}"),
+        _ if agent.state == S::Active || by_containment => format!("{id}: {why}"),
+        _ => format!("{} before, contained by {id}: {why}", agent.state.as_str()),
+    };
+    if agent.state == to {
+        return Some(Agent { state_reason: Some(reason), ..agent.clone() });
+    }
+    agent.transition(to, Some(reason)).ok()
+}
+
+/// What would become of each thing derived.
+pub(super) fn preview(registry: &Registry, scope: &Scope, derived: &Derived, level: Level) -> Vec<PreviewItem> {
+    let kill = level == Level::Kill;
+    let item = |kind, id: String, label: String, becomes| PreviewItem { kind, id, label, becomes };
+    let mut items = Vec::new();
+    for id in &scope.runs {
+        let label = registry.runs.get(id).map(|r| names::workflow(registry, &r.workflow)).unwrap_or_default();
+        items.push(item("run", id.to_string(), label, if kill { "ended" } else { "suspended" }));
+    }
+    for t in &derived.tokens {
+        let label = format!("{}, until {}", names::workflow(registry, &t.noun.workflow), t.noun.expires);
+        items.push(item("token", t.noun.id.to_string(), label, "revoked"));
+    }
+    for key in &scope.keys {
+        let becomes = if kill { "removed" } else { "refused while contained" };
+        items.push(item("key", key.clone(), names::agent(registry, &scope.agent), becomes));
+    }
+    for id in &scope.delegations {
+        let label = registry.delegations.get(id).map(|d| {
+            format!("{} to {}", names::principal(registry, &d.from), names::agent(registry, &d.to))
+        });
+        let becomes = if kill { "revoked" } else { "refused while contained" };
+        items.push(item("delegation", id.to_string(), label.unwrap_or_default(), becomes));
+    }
+    for a in &derived.approvals {
+        items.push(item("approval", a.noun.id.to_string(), a.noun.tool.to_string(), "cancelled"));
+    }
+    items
+}

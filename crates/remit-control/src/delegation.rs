@@ -1,0 +1,447 @@
+//! Delegations: a person lets an agent act for them, and takes it back.
+//!
+//! What is granted is only ever narrowed on the way down; that is checked at each call, link by link, never here
+//! (invariant 4). What is taken back ends at once, with everything below it, in one commit.
+
+mod narrowing;
+mod tree;
+
+use remit_books::{Books, BooksError, Change, Ended, Ending, Versioned};
+use remit_domain::authority::Authority;
+use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
+use remit_domain::event::{Event, EventKind};
+use remit_domain::limits::{CHAIN_DEPTH_MAX, DELEGATION_SECS_MAX};
+use remit_domain::name::Name;
+use remit_domain::run::RunEnd;
+use remit_domain::{AgentId, DelegationId, OrgId, PersonId, Principal, RefusalCode, Registry, Role, RunId, Timestamp};
+use remit_ports::store::Filter;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::not_found;
+use crate::{Caller, Control, ControlError, check, names, refuse};
+
+pub(crate) use narrowing::lines as narrowing_lines;
+pub use tree::{Hop, PersonTree, TreeFilter};
+
+/// Hops that may follow a delegation where nobody says: one sub-agent, no further.
+const DEPTH_DEFAULT: u8 = 1;
+
+/// What a person delegates.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDelegation {
+    /// To which agent, by name.
+    pub agent: Name,
+    /// In which of its workflows, by name.
+    pub workflow: Name,
+    /// `interactive` or `standing`.
+    pub kind: DelegationUse,
+    /// For how long, in seconds; 1 to [`DELEGATION_SECS_MAX`].
+    pub for_secs: i64,
+    /// The ticket it is for.
+    #[serde(default)]
+    pub ticket: Option<String>,
+    /// What it narrows to; nothing where absent.
+    #[serde(default)]
+    pub authority: Authority,
+    /// How many hops may follow it; 1 where absent.
+    #[serde(default)]
+    pub depth: Option<u8>,
+}
+
+/// Which delegations to list.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DelegationFilter {
+    /// Only the caller's own.
+    pub mine: bool,
+    /// Only to or from this agent, by name.
+    pub agent: Option<Name>,
+    /// `active`, `expired` or `revoked`.
+    pub state: Option<String>,
+}
+
+/// A delegation, as people see it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DelegationView {
+    /// Its id.
+    pub id: DelegationId,
+    /// `active`, `expired` or `revoked`.
+    pub state: &'static str,
+    /// Its revision, which is also its ETag.
+    pub revision: u64,
+    /// Address of the person at the root of the chain.
+    pub person: String,
+    /// Who delegates: an address or an agent's name.
+    pub from: String,
+    /// Which agent may act, by name.
+    pub agent: String,
+    /// In which workflow, as `agent/workflow`.
+    pub workflow: String,
+    /// What for.
+    pub kind: DelegationUse,
+    /// What it narrows to.
+    pub authority: Authority,
+    /// The same, one line each, for people.
+    pub narrows: Vec<String>,
+    /// The ticket it is for.
+    pub ticket: Option<String>,
+    /// How many hops may follow it.
+    pub depth_left: u8,
+    /// The delegation it is cut from.
+    pub parent: Option<DelegationId>,
+    /// The run it was made in.
+    pub run: Option<RunId>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// How it was ended before its time: who, when and why.
+    pub revoked: Option<Revocation>,
+    /// Runs that act under it now.
+    pub runs: Vec<RunId>,
+}
+
+/// How a delegation was ended before its time.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Revocation {
+    /// When.
+    pub at: Timestamp,
+    /// By whom, by name.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What ended with a delegation.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct Revoked {
+    /// Delegations: the one that was named, and those below it.
+    pub delegations: Vec<DelegationId>,
+    /// Runs.
+    pub runs: Vec<RunId>,
+    /// How many access tokens.
+    pub tokens: usize,
+    /// How many approvals that waited or were not used.
+    pub approvals: usize,
+    /// Upstream processes and sessions.
+    pub processes: Vec<String>,
+}
+
+impl Control {
+    /// Delegates: the caller lets an agent act for them in one workflow, for a time.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but a person, and for a standing delegation by anyone but the agent's sponsor;
+    /// `invalid-request` for times, depths and narrowings that cannot be; whatever the agent or workflow refuses with.
+    pub async fn grant_delegation(&self, caller: &Caller, new: NewDelegation) -> Result<DelegationView, ControlError> {
+        let person = caller.person()?;
+        let book = self.book(&caller.org)?;
+        let now = self.books.now();
+        check_extent(&new)?;
+        let delegation = {
+            let registry = book.registry();
+            let agent = registry.agent_named(new.agent.as_str()).ok_or_else(|| not_found("agent", new.agent.as_str()))?;
+            let agent = registry.standing_agent(&agent.id)?;
+            let workflow = registry
+                .workflow_named(&agent.id, new.workflow.as_str())
+                .ok_or_else(|| not_found("workflow", new.workflow.as_str()))?;
+            let workflow = registry.standing_workflow(&agent.id, &workflow.id)?;
+            if new.kind == DelegationUse::Standing && agent.profile.sponsor != person.id {
+                let text = "only the agent's sponsor makes a standing delegation; ask them, or delegate interactively";
+                return Err(refuse(RefusalCode::Forbidden, text));
+            }
+            narrowing::check(&registry, &workflow, &new.authority, now)?;
+            Delegation {
+                id: self.books.id(DelegationId::from_uuid),
+                person: person.id.clone(),
+                from: Principal::Person(person.id.clone()),
+                to: agent.id.clone(),
+                workflow: workflow.id.clone(),
+                kind: new.kind,
+                authority: new.authority,
+                ticket: new.ticket,
+                depth_left: new.depth.unwrap_or(DEPTH_DEFAULT),
+                parent: None,
+                run: None,
+                created: now,
+                expires: now.plus_secs(new.for_secs),
+                state: DelegationState::Active,
+            }
+        };
+        let change = Change::new().create(&delegation).event(granted(&delegation, caller.principal.clone(), now));
+        let committed = self.books.commit(&caller.org, change).await?;
+        let revision = committed.revisions.first().copied().unwrap_or(1);
+        Ok(view(&book.registry(), &Versioned { noun: delegation, revision }, now))
+    }
+
+    /// Delegations, newest first.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but people of the organization; when the store cannot be read.
+    pub async fn delegations(&self, caller: &Caller, wanted: &DelegationFilter) -> Result<Vec<DelegationView>, ControlError> {
+        let person = caller.person()?;
+        let parent = wanted.mine.then(|| person.id.to_string());
+        let all = all_delegations(&self.books, &caller.org, parent).await?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let agent = match &wanted.agent {
+            None => None,
+            Some(name) => {
+                let found = registry.agent_named(name.as_str()).ok_or_else(|| not_found("agent", name.as_str()))?;
+                Some(found.id.clone())
+            }
+        };
+        let concerns = |d: &Delegation| agent.as_ref().is_none_or(|a| d.to == *a || d.from.agent() == Some(a));
+        let now = self.books.now();
+        Ok(all
+            .iter()
+            .filter(|d| concerns(&d.noun))
+            .map(|d| view(&registry, d, now))
+            .filter(|v| wanted.state.as_deref().is_none_or(|s| s == v.state))
+            .collect())
+    }
+
+    /// One delegation.
+    ///
+    /// # Errors
+    /// `not-found`; `forbidden` for anyone but people of the organization.
+    pub async fn delegation(&self, caller: &Caller, id: &DelegationId) -> Result<DelegationView, ControlError> {
+        caller.person()?;
+        let found = self.books.get::<Delegation>(&caller.org, id.as_str()).await?;
+        let found = found.ok_or_else(|| not_found("delegation", id.as_str()))?;
+        Ok(view(&self.book(&caller.org)?.registry(), &found, self.books.now()))
+    }
+
+    /// Takes a delegation back, with every delegation below it and every run that acts under any of them, at once.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but the delegating person, the agent's sponsor or owner, an administrator or a responder;
+    /// `conflict` when it was taken back before; `not-found`.
+    pub async fn revoke_delegation(&self, caller: &Caller, id: &DelegationId, reason: &str) -> Result<Revoked, ControlError> {
+        let person = caller.person()?;
+        check::said("reason", reason)?;
+        let found = self.books.get::<Delegation>(&caller.org, id.as_str()).await?;
+        let found = found.ok_or_else(|| not_found("delegation", id.as_str()))?.noun;
+        let book = self.book(&caller.org)?;
+        if !may_revoke(&book.registry(), &person.id, caller, &found) {
+            let text = "only the delegating person, the agent's sponsor or owner, an administrator or a responder takes it back";
+            return Err(refuse(RefusalCode::Forbidden, text));
+        }
+        if let DelegationState::Revoked { at, .. } = found.state {
+            return Err(refuse(RefusalCode::Conflict, format!("the delegation was taken back at {at} already")));
+        }
+        let by = caller.principal.clone();
+        let (delegations, ended) = self
+            .books
+            .retrying(&caller.org, || async {
+                let ids = with_below(&book.registry(), id);
+                let (gone, ended, change) = plan_revoke(&self.books, &caller.org, &ids, &by, reason).await?;
+                Ok(((gone, ended), Some(change)))
+            })
+            .await?;
+        let processes = self.end_processes(&caller.org, &ended.runs).await;
+        Ok(Revoked {
+            delegations,
+            runs: ended.runs,
+            tokens: ended.tokens.len(),
+            approvals: ended.approvals.len(),
+            processes,
+        })
+    }
+
+    /// Ends the upstream processes and sessions of runs; returns the labels of those that ended.
+    pub(crate) async fn end_processes(&self, org: &OrgId, runs: &[RunId]) -> Vec<String> {
+        let mut labels = Vec::new();
+        for run in runs {
+            labels.extend(self.upstreams.end_run(org, run).await);
+        }
+        labels
+    }
+}
+
+fn check_extent(new: &NewDelegation) -> Result<(), ControlError> {
+    let wrong = |text: String| Err(refuse(RefusalCode::InvalidRequest, text));
+    if new.kind == DelegationUse::SubAgent {
+        return wrong("a person delegates as `interactive` or `standing`; an agent's token exchange makes `sub_agent`".to_owned());
+    }
+    if !(1..=DELEGATION_SECS_MAX).contains(&new.for_secs) {
+        return wrong(format!("for_secs `{}` is not within 1 to {DELEGATION_SECS_MAX} (90 days)", new.for_secs));
+    }
+    // The delegation itself is one link of the chain.
+    let deepest = CHAIN_DEPTH_MAX.saturating_sub(1);
+    if new.depth.is_some_and(|d| usize::from(d) > deepest) {
+        return wrong(format!("depth is more than {deepest}; a chain has at most {CHAIN_DEPTH_MAX} links"));
+    }
+    new.ticket.as_deref().map_or(Ok(()), |ticket| check::said("ticket", ticket))
+}
+
+fn granted(delegation: &Delegation, actor: Principal, now: Timestamp) -> Event {
+    Event::new(EventKind::DelegationGranted, now, actor)
+        .about(&delegation.id)
+        .agent(&delegation.to)
+        .fact("person", &delegation.person)
+        .fact("to", &delegation.to)
+        .fact("workflow", &delegation.workflow)
+        .fact("kind", delegation.kind)
+        .fact("depth_left", delegation.depth_left)
+        .fact("expires", delegation.expires)
+        .content("authority", &delegation.authority)
+        .content("ticket", &delegation.ticket)
+}
+
+fn may_revoke(registry: &Registry, person: &PersonId, caller: &Caller, delegation: &Delegation) -> bool {
+    let answers = |agent: &AgentId| {
+        registry.agents.get(agent).is_some_and(|a| a.profile.sponsor == *person || a.profile.owner == *person)
+    };
+    delegation.person == *person
+        || answers(&delegation.to)
+        || delegation.from.agent().is_some_and(answers)
+        || caller.require(&[Role::Admin, Role::Responder]).is_ok()
+}
+
+/// A delegation and every one cut from it, that one first.
+pub(crate) fn with_below(registry: &Registry, id: &DelegationId) -> Vec<DelegationId> {
+    let mut family = vec![id.clone()];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).cloned() {
+        let below = registry.delegations.values().filter(|d| d.parent.as_ref() == Some(&parent));
+        family.extend(below.map(|d| d.id.clone()));
+        at += 1;
+    }
+    family
+}
+
+/// Runs that `wanted` picks and that have no picked run above them, so that their families do not overlap.
+pub(crate) fn topmost(registry: &Registry, wanted: impl Fn(&remit_domain::Run) -> bool) -> Vec<RunId> {
+    let covered = |run: &remit_domain::Run| {
+        let mut above = run.parent.as_ref();
+        let mut steps = 0;
+        while let Some(parent) = above.and_then(|id| registry.runs.get(id)) {
+            if wanted(parent) || steps > CHAIN_DEPTH_MAX {
+                return true;
+            }
+            steps += 1;
+            above = parent.parent.as_ref();
+        }
+        false
+    };
+    let mut runs: Vec<RunId> =
+        registry.runs.values().filter(|r| wanted(r) && !covered(r)).map(|r| r.id.clone()).collect();
+    runs.sort();
+    runs
+}
+
+/// The change that takes back `ids` and ends what acts under them. Runs end first: they take back what was made in them.
+pub(crate) async fn plan_revoke(
+    books: &Books,
+    org: &OrgId,
+    ids: &[DelegationId],
+    by: &Principal,
+    reason: &str,
+) -> Result<(Vec<DelegationId>, Ended, Change), BooksError> {
+    let runs = match books.org(org) {
+        Some(book) => topmost(&book.registry(), |run| run.chain.iter().any(|link| ids.contains(link))),
+        None => Vec::new(),
+    };
+    let (ended, mut change) = plan_end_all(books, org, &runs, &Ending::because(by.clone(), RunEnd::DelegationEnded)).await?;
+    let mut gone = ended.delegations.clone();
+    for id in ids.iter().filter(|id| !ended.delegations.contains(id)) {
+        let Some(Versioned { noun, revision }) = books.get::<Delegation>(org, id.as_str()).await? else { continue };
+        if noun.state != DelegationState::Active {
+            continue;
+        }
+        let event = Event::new(EventKind::DelegationRevoked, books.now(), by.clone())
+            .about(id)
+            .agent(&noun.to)
+            .fact("person", &noun.person)
+            .content("reason", reason);
+        let state = DelegationState::Revoked { at: books.now(), by: by.clone(), reason: reason.to_owned() };
+        change = change.update(&Delegation { state, ..noun }, revision).event(event);
+        gone.push(id.clone());
+    }
+    gone.sort();
+    Ok((gone, ended, change))
+}
+
+/// The change that ends several runs that have no run in common.
+pub(crate) async fn plan_end_all(
+    books: &Books,
+    org: &OrgId,
+    runs: &[RunId],
+    ending: &Ending,
+) -> Result<(Ended, Change), BooksError> {
+    let mut all = Ended::default();
+    let mut change = Change::new().restrict();
+    for run in runs {
+        let (ended, next) = books.plan_end(org, run, ending).await?;
+        change = change.and(next);
+        all.runs.extend(ended.runs);
+        all.tokens.extend(ended.tokens);
+        all.approvals.extend(ended.approvals);
+        all.delegations.extend(ended.delegations);
+    }
+    Ok((all, change))
+}
+
+/// Every delegation of an organization, or of one person, newest first.
+pub(crate) async fn all_delegations(
+    books: &Books,
+    org: &OrgId,
+    parent: Option<String>,
+) -> Result<Vec<Versioned<Delegation>>, BooksError> {
+    let mut filter = Filter { parent, limit: 1_000, descending: true, ..Filter::default() };
+    let mut all = Vec::new();
+    loop {
+        let (page, next) = books.list::<Delegation>(org, &filter).await?;
+        all.extend(page);
+        match next {
+            Some(next) => filter.after = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+pub(crate) fn view(registry: &Registry, delegation: &Versioned<Delegation>, now: Timestamp) -> DelegationView {
+    let d = &delegation.noun;
+    let (state, revoked) = match &d.state {
+        DelegationState::Revoked { at, by, reason } => {
+            let by = names::principal(registry, by);
+            ("revoked", Some(Revocation { at: *at, by, reason: reason.clone() }))
+        }
+        DelegationState::Active if now >= d.expires => ("expired", None),
+        DelegationState::Active => ("active", None),
+    };
+    DelegationView {
+        id: d.id.clone(),
+        state,
+        revision: delegation.revision,
+        person: names::person(registry, &d.person),
+        from: names::principal(registry, &d.from),
+        agent: names::agent(registry, &d.to),
+        workflow: names::workflow(registry, &d.workflow),
+        kind: d.kind,
+        authority: d.authority.clone(),
+        narrows: narrowing::lines(&d.authority),
+        ticket: d.ticket.clone(),
+        depth_left: d.depth_left,
+        parent: d.parent.clone(),
+        run: d.run.clone(),
+        created: d.created,
+        expires: d.expires,
+        revoked,
+        runs: runs_under(registry, &d.id, now),
+    }
+}
+
+/// Live runs whose chain ends with this delegation.
+pub(crate) fn runs_under(registry: &Registry, id: &DelegationId, now: Timestamp) -> Vec<RunId> {
+    let mut runs: Vec<RunId> =
+        registry.runs.values().filter(|r| r.chain.last() == Some(id) && r.is_live(now)).map(|r| r.id.clone()).collect();
+    runs.sort();
+    runs
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Entries as people read them: one line each, with names in the place of ids.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use remit_books::OpenedEntry;
+use remit_domain::event::EventKind;
+use remit_domain::{AgentId, DecisionId, Registry, RunId, SystemId, Timestamp, WorkflowId};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::names;
+
+/// How much of what was sealed a reader is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Everything that still opens.
+    Whole,
+    /// Reasons, and summaries as far as the tool allows.
+    Outline,
+    /// Nothing that was sealed.
+    Leaf,
+}
+
+/// Something that happened, as people read it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct EventView {
+    /// Index of its entry.
+    pub index: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What sort.
+    pub kind: EventKind,
+    /// Who did it, by name.
+    pub who: String,
+    /// What happened, in one line.
+    pub text: String,
+    /// The record it happened to.
+    pub subject: Option<String>,
+    /// Which agent, by name.
+    pub agent: Option<String>,
+    /// In which run.
+    pub run: Option<RunId>,
+    /// Which decision.
+    pub decision: Option<DecisionId>,
+    /// Ids, hashes, codes and numbers, as the leaf has them.
+    pub facts: BTreeMap<String, Value>,
+    /// What was sealed, as far as this reader is told.
+    pub content: BTreeMap<String, Value>,
+    /// Whether what was sealed was destroyed.
+    pub shredded: bool,
+}
+
+/// An entry, as this reader is told of it.
+pub(crate) fn told(registry: &Registry, entry: &OpenedEntry, reader: Reader) -> EventView {
+    let leaf = &entry.leaf;
+    let sealed = entry.body.as_ref().map(|b| &b.content);
+    let content = match (reader, sealed) {
+        (Reader::Whole, Some(all)) => all.clone(),
+        (Reader::Outline, Some(all)) => outline(all),
+        _ => BTreeMap::new(),
+    };
+    EventView {
+        index: entry.stored.index,
+        at: leaf.at,
+        kind: leaf.kind,
+        who: names::principal(registry, &leaf.actor),
+        text: line(registry, leaf.kind, &leaf.facts, &content),
+        subject: leaf.subject.clone(),
+        agent: leaf.agent.as_ref().map(|a| names::agent(registry, a)),
+        run: leaf.run.clone(),
+        decision: leaf.decision.clone(),
+        facts: leaf.facts.clone(),
+        content,
+        shredded: entry.shredded,
+    }
+}
+
+/// What may be told without being close to the run: the reasons of a decision, which quote no argument, and the summary,
+/// which holds values only where the tool allows them.
+fn outline(all: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let mut out = BTreeMap::new();
+    if let Some(summary) = all.get("summary") {
+        out.insert("summary".to_owned(), summary.clone());
+    }
+    if let Some(reasons) = all.get("decision").and_then(|d| d.get("reasons")) {
+        out.insert("reasons".to_owned(), reasons.clone());
+    }
+    out
+}
+
+fn word<'a>(facts: &'a BTreeMap<String, Value>, name: &str) -> &'a str {
+    facts.get(name).and_then(Value::as_str).unwrap_or("unknown")
+}
+
+fn line(registry: &Registry, kind: EventKind, facts: &BTreeMap<String, Value>, content: &BTreeMap<String, Value>) -> String {
+    let text = |name: &str| content.get(name).and_then(Value::as_str);
+    let agent = |name: &str| {
+        word(facts, name).parse::<AgentId>().map_or_else(|_| word(facts, name).to_owned(), |id| names::agent(registry, &id))
+    };
+    let workflow = || {
+        let id = word(facts, "workflow");
+        id.parse::<WorkflowId>().map_or_else(|_| id.to_owned(), |id| names::workflow(registry, &id))
+    };
+    match kind {
+        EventKind::RunStarted => {
+            let purpose = content.get("intent").and_then(|i| i.get("purpose")).and_then(Value::as_str).unwrap_or_default();
+            let purpose = if purpose.is_empty() { String::new() } else { format!(": {purpose}") };
+            format!("run of {} started, {}{purpose}", workflow(), word(facts, "mode"))
+        }
+        EventKind::RunEnded => format!("run ended: {}{}", word(facts, "cause"), suffix(facts, "outcome")),
+        EventKind::CallDecided => decided(registry, facts, content),
+        EventKind::CallRefused => format!("refused: {}", text("text").unwrap_or_else(|| word(facts, "code"))),
+        EventKind::CallCompleted => {
+            let reference = text("reference").filter(|r| *r != "unknown").map(|r| format!(", reference {r}"));
+            format!("outcome: {}{}", word(facts, "status"), reference.unwrap_or_default())
+        }
+        EventKind::CallGap => "no outcome is known: an effect is possible".to_owned(),
+        EventKind::ApprovalRequested => "people were asked".to_owned(),
+        EventKind::ApprovalDecided => {
+            let yes = facts.get("approve").and_then(Value::as_bool) == Some(true);
+            let reason = text("reason").map(|r| format!(": {r}")).unwrap_or_default();
+            format!("{}{reason} (approval is {})", if yes { "approved" } else { "denied" }, word(facts, "state"))
+        }
+        EventKind::ApprovalSettled => format!("approval {}", word(facts, "state")),
+        EventKind::DelegationGranted => format!("delegated to {} in {}", agent("to"), workflow()),
+        EventKind::DelegationRevoked => format!("delegation taken back{}", colon(text("reason"))),
+        EventKind::TokenIssued => format!("token issued for {}", workflow()),
+        EventKind::TokenExchanged => "token exchanged".to_owned(),
+        EventKind::TokenRevoked => "token revoked".to_owned(),
+        EventKind::Contained => format!("contained ({}){}", word(facts, "level"), colon(text("reason"))),
+        EventKind::ContainmentCertified => {
+            format!("certificate: residual {}", facts.get("residual").map(ToString::to_string).unwrap_or_default())
+        }
+        EventKind::ContainmentLifted => format!("containment lifted{}", colon(text("reason"))),
+        other => other.as_str().to_owned(),
+    }
+}
+
+fn colon(text: Option<&str>) -> String {
+    text.map(|t| format!(": {t}")).unwrap_or_default()
+}
+
+fn suffix(facts: &BTreeMap<String, Value>, name: &str) -> String {
+    facts.get(name).and_then(Value::as_str).map(|v| format!(", {v}")).unwrap_or_default()
+}
+
+fn decided(registry: &Registry, facts: &BTreeMap<String, Value>, content: &BTreeMap<String, Value>) -> String {
+    let reasons = content.get("reasons").or_else(|| content.get("decision").and_then(|d| d.get("reasons")));
+    let why: Vec<&str> = reasons
+        .and_then(Value::as_array)
+        .map(|all| all.iter().filter_map(|r| r.get("text").and_then(Value::as_str)).take(3).collect())
+        .unwrap_or_default();
+    let system = word(facts, "system");
+    let system = system
+        .parse::<SystemId>()
+        .ok()
+        .and_then(|id| registry.systems.get(&id))
+        .map_or_else(|| system.to_owned(), |s| s.name.to_string());
+    let outcome = match (word(facts, "outcome"), word(facts, "consent")) {
+        ("ask", "given") => "allowed by approval",
+        (outcome, _) => outcome,
+    };
+    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
+    format!("{outcome} {} ({}) on {system}{why}", word(facts, "tool"), word(facts, "effect"))
+}
+
+/// Whether a decision lets its call go on, so that an outcome has to follow it.
+pub(crate) fn goes_on(facts: &BTreeMap<String, Value>) -> bool {
+    matches!((word(facts, "outcome"), word(facts, "consent")), ("allow", "not_needed" | "given" | "unknown") | ("ask", "given"))
+}
+
+/// Calls that were decided to go on and whose outcome is not among these entries.
+pub(crate) fn without_outcome(entries: &[OpenedEntry]) -> Vec<DecisionId> {
+    let ended: BTreeSet<&DecisionId> = entries
+        .iter()
+        .filter(|e| matches!(e.leaf.kind, EventKind::CallCompleted | EventKind::CallGap))
+        .filter_map(|e| e.leaf.decision.as_ref())
+        .collect();
+    entries
+        .iter()
+        .filter(|e| e.leaf.kind == EventKind::CallDecided && goes_on(&e.leaf.facts))
+        .filter_map(|e| e.leaf.decision.clone())
+        .filter(|id| !ended.contains(id))
+        .collect()
+}
