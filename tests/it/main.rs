@@ -1,0 +1,19 @@
+//! End to end: the real binary, real MCP servers, the official clients, both databases.
+//!
+//! What is needed beside the binary is installed by `scripts/setup.sh test`, which writes where it is to the environment.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod bad_input;
+mod clients;
+mod command_line;
+mod crash;
+mod furnish;
+mod real_servers;
+mod server;
