@@ -1,5 +1,14 @@
-//! The demo: real MCP servers to govern, and the use-cases that are run against them.
+//! The demo: real MCP servers to govern, data for them to be governed by, and the use-cases that are run against both.
 //!
-//! [`upstreams`] knows MCP and its own small worlds; it knows nothing of agents, tokens, policies or the gateway.
+//! It talks to a running server as a stranger would, over REST, OAuth and MCP, and to the operator's own command line:
+//! it links nothing that serves. [`upstreams`] knows MCP and its own small worlds; it knows nothing of agents, tokens,
+//! policies or the gateway. [`seed()`] knows REST only. The driver knows what must happen, and asks both sides whether it did.
 
+mod client;
+mod driver;
+mod seed;
 pub mod upstreams;
+
+pub use driver::{DemoContext, Expectation, Report, run};
+pub use seed::{Ready, ReadyAgent, ReadyPerson, Target, seed};
+pub use upstreams::{DemoKind, serve_http, serve_stdio};
