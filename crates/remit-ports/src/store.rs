@@ -35,6 +35,9 @@ pub struct Changed {
 /// - `commit` and `admit` are atomic and durable; on any error nothing has changed.
 /// - Ledger indexes of an organization are 0, 1, 2 … without gaps, in commit order.
 /// - Not found is `Ok(None)`.
+/// - Keys are ordered by their bytes.
+/// - `Unavailable` from a write that was sent over a network can mean that only its answer was lost. Whoever gets it acts as
+///   if nothing was written, which is safe: a decision without an effect is found again as an open call.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Every organization's own record, the operator's included.
@@ -53,18 +56,25 @@ pub trait Store: Send + Sync + 'static {
     /// One change of state with its ledger entries.
     ///
     /// # Errors
-    /// `Conflict` when an expected revision has moved, `NameTaken`, `Replayed` when a single-use key was used,
-    /// `Unavailable` when it cannot be made durable. Nothing has changed then.
+    /// `Conflict` when an expected revision has moved, `NameTaken` (by any record that ever had the name), `Replayed` when a
+    /// single-use key was used, `Unavailable` when it cannot be made durable. Nothing has changed then.
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
 
     /// The one point of effect: checks the containment epoch and the label version, consumes the approval, reserves
     /// limits, registers the call as in flight, and appends the decision. Many share one group commit.
+    ///
+    /// Checks in this order: epoch, labels, limits, records, and that the decision is not in flight already (`Replayed`).
+    /// Amounts below 0 count as 0.
     ///
     /// # Errors
     /// [`AdmitError`]; nothing has changed then.
     async fn admit(&self, admit: Admit) -> Result<Admitted, AdmitError>;
 
     /// Queues an outcome: it rides with the next commit or goes within 50 ms, and is not awaited. Closes the open call.
+    ///
+    /// Its entries are appended whatever has changed meanwhile, even when the call was closed before. Amounts are given back
+    /// (never below 0) only if this closes the call, so that a second report gives back nothing. A record that has moved on
+    /// is left as it is. Outcomes that find the database unavailable are kept and tried again.
     ///
     /// # Errors
     /// `Unavailable` when the queue is full or closed: the call stays open and is reported as a gap.
@@ -115,7 +125,11 @@ pub trait Store: Send + Sync + 'static {
     /// `Conflict` when another node has appended meanwhile.
     async fn append_tree(&self, org: &OrgId, append: TreeAppend) -> Result<(), StoreError>;
 
-    /// Overwrites a shred key's record body with null, in the same transaction as `entry`: what it sealed is gone.
+    /// Overwrites the body of `scope`'s shred key with null (its state becomes `shredded`), in the same transaction as
+    /// `commit`: what it sealed is gone. `commit` is of the same organization.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]; `Conflict` when there is no such key.
     async fn shred(
         &self,
         org: &OrgId,
@@ -123,7 +137,8 @@ pub trait Store: Send + Sync + 'static {
         commit: Commit,
     ) -> Result<Committed, StoreError>;
 
-    /// Changes, as they commit, from here and from other nodes.
+    /// Changes, as they commit, from here and from other nodes; told after they are durable. A receiver that has lagged
+    /// behind (`RecvError::Lagged`) reads everything again.
     fn changes(&self) -> broadcast::Receiver<Changed>;
 
     /// Whether changes of other nodes arrive. `false` makes every decision refuse with `snapshot-stale`.

@@ -9,7 +9,7 @@ use remit_ports::store::Changed;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgListener;
 use sqlx::{PgPool, Row};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::number::{nat, now};
 
@@ -37,6 +37,8 @@ pub(crate) struct Freshness {
     listening: AtomicBool,
     /// When the newest answered heartbeat was sent, in milliseconds since `base`.
     heard: AtomicU64,
+    /// Whoever waits for the first answer.
+    first: Notify,
 }
 
 impl Freshness {
@@ -45,6 +47,7 @@ impl Freshness {
             base: now(),
             listening: AtomicBool::new(false),
             heard: AtomicU64::new(0),
+            first: Notify::new(),
         }
     }
 
@@ -54,6 +57,19 @@ impl Freshness {
         self.heard
             .store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Release);
         self.listening.store(true, Ordering::Release);
+        self.first.notify_one();
+    }
+
+    /// Waits until changes arrive for the first time, but not for long: a node that cannot listen says so from then on.
+    pub(crate) async fn begun(&self) {
+        if tokio::time::timeout(STALE, self.first.notified())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "changes of other nodes do not arrive; decisions are refused until they do"
+            );
+        }
     }
 
     pub(crate) fn lost(&self) {

@@ -66,6 +66,7 @@ impl PostgresStore {
             fresh: Arc::clone(&fresh),
         };
         let feed = tokio::spawn(feed.run()).abort_handle();
+        fresh.begun().await;
         let (requests, received) = mpsc::channel(QUEUE);
         let writer = Writer::new(
             node,
