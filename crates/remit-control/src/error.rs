@@ -1,0 +1,83 @@
+//! Why control did not do it.
+
+use remit_books::BooksError;
+use remit_domain::{Refusal, RefusalCode};
+use remit_policy::PolicyError;
+use remit_ports::store::StoreError;
+
+use crate::documents::DocumentProblem;
+
+/// Why control did not do it. Nothing has changed then, unless the method says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The answer is no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Documents cannot be read, or name what is not there; each with its place.
+    #[error("{}", list(.0))]
+    Documents(Vec<DocumentProblem>),
+    /// Policies do not compile; each problem with its place.
+    #[error(transparent)]
+    Policy(PolicyError),
+    /// The books could not.
+    #[error(transparent)]
+    Books(BooksError),
+}
+
+impl ControlError {
+    /// The refusal's code; none when control could not, rather than would not.
+    pub fn code(&self) -> Option<RefusalCode> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.code),
+            Self::Documents(_) | Self::Policy(_) => Some(RefusalCode::InvalidRequest),
+            Self::Books(_) => None,
+        }
+    }
+}
+
+impl From<BooksError> for ControlError {
+    fn from(error: BooksError) -> Self {
+        match error {
+            BooksError::Store(
+                e @ (StoreError::Conflict { .. }
+                | StoreError::NameTaken { .. }
+                | StoreError::Replayed { .. }),
+            ) => refuse(RefusalCode::Conflict, e.to_string()),
+            BooksError::Policy(e) => Self::Policy(e),
+            BooksError::NoOrganization(_) => {
+                refuse(RefusalCode::NotFound, "no such organization is here")
+            }
+            other => Self::Books(other),
+        }
+    }
+}
+
+impl From<StoreError> for ControlError {
+    fn from(error: StoreError) -> Self {
+        BooksError::from(error).into()
+    }
+}
+
+fn list(problems: &[DocumentProblem]) -> String {
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// A refusal as an error.
+pub fn refuse(code: RefusalCode, text: impl Into<String>) -> ControlError {
+    ControlError::Refused(Refusal::new(code, text))
+}
+
+/// A field that is not as it must be.
+pub(crate) fn invalid(field: &str, why: impl std::fmt::Display) -> ControlError {
+    refuse(RefusalCode::InvalidRequest, format!("`{field}`: {why}"))
+}
+
+/// Something that is not here.
+pub(crate) fn not_found(what: &str, name: impl std::fmt::Display) -> ControlError {
+    let name: String = name.to_string().chars().take(160).collect();
+    refuse(RefusalCode::NotFound, format!("no {what} `{name}` is here"))
+}

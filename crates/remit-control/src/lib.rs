@@ -1,0 +1,104 @@
+//! Control: who decides. People register, change, grant, approve and contain here, and read what there is.
+//!
+//! Every method is the same walk: load what is there, decide (pure), commit the change with its events, return a view.
+//! Agents are refused on every one of them (invariant 5); the operator may only do what concerns the whole instance.
+//!
+//! Knows the books, the nouns and the ports; no HTTP, no adapter, no other service.
+//!
+//! | to | go to |
+//! | --- | --- |
+//! | say who asks, and what they may | [`Caller`] |
+//! | know a document's fields | [`spec`] |
+//! | change the registry | [`Control::put_agent`] and its siblings, one file a noun |
+//! | change it from files | [`Control::plan`], [`Control::apply`] |
+
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "tests"
+    )
+)]
+
+mod access;
+mod agent;
+mod apply;
+pub mod approval;
+mod audit;
+mod caller;
+mod check;
+mod completeness;
+mod containment;
+mod control;
+mod credentials;
+mod decision;
+mod delegation;
+mod doctor;
+mod documents;
+mod error;
+mod finding;
+#[cfg(test)]
+mod fixture;
+mod gap;
+mod key;
+mod leave;
+mod lifecycle;
+mod list;
+mod names;
+mod newest;
+mod organization;
+mod person;
+mod plan;
+mod policy_set;
+mod resolve;
+mod run;
+pub mod spec;
+mod stop;
+mod sweep;
+mod sync;
+mod system;
+mod team;
+#[cfg(test)]
+mod tests;
+mod tool;
+mod upstream;
+mod workflow;
+
+pub use agent::AgentView;
+pub use apply::{Applied, AppliedChange, Failure};
+pub use caller::Caller;
+pub use completeness::Completeness;
+pub use control::{Control, Saved};
+pub use documents::{DOCUMENTS_BYTES_MAX, DOCUMENTS_MAX, DocumentProblem};
+pub use error::{ControlError, refuse};
+pub use finding::{FindingView, finding_change, settle_finding};
+pub use key::{KeyView, NewKey};
+pub use leave::Departure;
+pub use lifecycle::Transfer;
+pub use list::{ListQuery, Listing};
+pub use organization::OrganizationView;
+pub use person::PersonView;
+pub use plan::{Action, FieldChange, Plan, PlannedChange};
+pub use policy_set::{PolicySetView, PolicyProblem, Validation};
+pub use spec::{DocumentKind, schema};
+pub use stop::{StopReport, Stopping, plan_stop};
+pub use sync::{RefusedToolView, SyncReport};
+pub use system::SystemView;
+pub use team::TeamView;
+pub use tool::ToolView;
+pub use upstream::UpstreamView;
+pub use workflow::WorkflowView;
+pub use access::{AccessRow, Explained, Hypothetical};
+pub use approval::{AgentApprovalView, ApprovalFilter, ApprovalView, AskView, VerdictView, WAIT_SECS_MAX, Watch};
+pub use audit::{EntryQuery, Gap, GapState, Mismatch, Verification};
+pub use containment::{CertificateView, ContainmentView, Preview, PreviewItem, Restored, TargetKind, TargetName};
+pub use credentials::{Credentials, KeyAge, StandingAccess, TokenAge};
+pub use decision::{DecisionView, Replay, Why};
+pub use delegation::{DelegationFilter, DelegationView, Hop, NewDelegation, PersonTree, Revocation, Revoked, TreeFilter};
+pub use doctor::Check;
+pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView};
+pub use sweep::Swept;

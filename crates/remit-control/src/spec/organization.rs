@@ -1,0 +1,28 @@
+//! Organizations and teams.
+
+use remit_domain::{Organization, Separation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationSpec {
+    /// Whether an owner may activate their own agent.
+    #[serde(default)]
+    pub separation: Separation,
+}
+
+impl OrganizationSpec {
+    /// As it is now.
+    pub fn of(organization: &Organization) -> Self {
+        Self {
+            separation: organization.separation,
+        }
+    }
+}
+
+/// A team has nothing but its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TeamSpec {}

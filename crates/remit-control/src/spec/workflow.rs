@@ -1,0 +1,165 @@
+//! Workflows and their grants.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use remit_domain::bounds::{Bounds, Cumulative};
+use remit_domain::name::Name;
+use remit_domain::tool::{DataClass, ToolRef};
+use remit_domain::workflow::Grant;
+use remit_domain::{Registry, Timestamp, Workflow};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::any::{Reference, References};
+
+/// A workflow of an agent, written `agent/workflow`.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct WorkflowRef {
+    /// The agent's name.
+    pub agent: Name,
+    /// The workflow's name.
+    pub workflow: Name,
+}
+
+impl FromStr for WorkflowRef {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once('/').and_then(|(a, w)| {
+            Some(Self {
+                agent: a.parse().ok()?,
+                workflow: w.parse().ok()?,
+            })
+        });
+        parsed.ok_or_else(|| {
+            let text: String = text.chars().take(160).collect();
+            format!("`{text}` names no workflow: write agent/workflow")
+        })
+    }
+}
+
+impl TryFrom<String> for WorkflowRef {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<WorkflowRef> for String {
+    fn from(name: WorkflowRef) -> String {
+        name.to_string()
+    }
+}
+
+impl fmt::Display for WorkflowRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.agent, self.workflow)
+    }
+}
+
+/// Permission to call one tool within bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantSpec {
+    /// Which tool, as `upstream/tool`.
+    pub tool: ToolRef,
+    /// Bounds on its arguments.
+    #[serde(default)]
+    pub bounds: Bounds,
+    /// Cumulative limits.
+    #[serde(default)]
+    pub limits: Vec<Cumulative>,
+    /// When it ends; without an end it is standing access, which is a finding.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+}
+
+impl GrantSpec {
+    /// As it is now.
+    pub fn of(grant: &Grant) -> Self {
+        Self {
+            tool: grant.tool.clone(),
+            bounds: grant.bounds.clone(),
+            limits: grant.limits.clone(),
+            expires: grant.expires,
+        }
+    }
+}
+
+/// A declared process of an agent, with its own access profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkflowSpec {
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: String,
+    /// Tools it may call.
+    #[serde(default)]
+    pub grants: Vec<GrantSpec>,
+    /// Data classes it may touch.
+    #[serde(default)]
+    pub data_classes: BTreeSet<DataClass>,
+    /// Longest run, in seconds; 1 to 30 days.
+    #[serde(default = "hour")]
+    pub run_secs_max: i64,
+    /// Longest idle time of a run, in seconds; 1 to 7 days.
+    #[serde(default = "half_hour")]
+    pub run_idle_secs_max: i64,
+    /// Workflows a run may spawn, as `agent/workflow`.
+    #[serde(default)]
+    pub spawnable: BTreeSet<WorkflowRef>,
+    /// Whether it is in use.
+    #[serde(default = "super::yes")]
+    pub enabled: bool,
+}
+
+fn hour() -> i64 {
+    3_600
+}
+
+fn half_hour() -> i64 {
+    1_800
+}
+
+impl WorkflowSpec {
+    /// As it is now.
+    pub fn of(registry: &Registry, workflow: &Workflow) -> Self {
+        let name = |id| {
+            let w = registry.workflows.get(id)?;
+            Some(WorkflowRef {
+                agent: registry.agents.get(&w.agent)?.name.clone(),
+                workflow: w.name.clone(),
+            })
+        };
+        Self {
+            purpose: workflow.purpose.clone(),
+            grants: workflow.grants.iter().map(GrantSpec::of).collect(),
+            data_classes: workflow.data_classes.clone(),
+            run_secs_max: workflow.run_secs_max,
+            run_idle_secs_max: workflow.run_idle_secs_max,
+            spawnable: workflow.spawnable.iter().filter_map(name).collect(),
+            enabled: workflow.enabled,
+        }
+    }
+}
+
+impl References for WorkflowSpec {
+    fn references(&self) -> Vec<Reference> {
+        let tools = self
+            .grants
+            .iter()
+            .map(|g| Reference::tool("grants", &g.tool));
+        tools
+            .chain(
+                self.spawnable
+                    .iter()
+                    .map(|w| Reference::workflow("spawnable", w)),
+            )
+            .collect()
+    }
+}
