@@ -1,0 +1,391 @@
+//! Agents: registering them as drafts, and changing what is declared of them.
+//!
+//! Once an agent is past its draft, whatever gives it more takes someone other than its owner (in `dual`).
+
+use std::sync::Arc;
+
+use remit_books::Change;
+use remit_domain::agent::{AgentProfile, AgentState};
+use remit_domain::event::{Event, EventKind};
+use remit_domain::name::Name;
+use remit_domain::{Agent, AgentId, Kind, Noun, Person, RefusalCode, Registry, Role, Separation};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::control::Before;
+use crate::error::{invalid, not_found};
+use crate::spec::AgentSpec;
+use crate::{
+    Action, Caller, Control, ControlError, ListQuery, Listing, Saved, check, names, refuse, resolve,
+};
+
+/// Longest cadence of reviews, in days.
+const CADENCE_DAYS_MAX: u16 = 366;
+
+/// An agent, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AgentView {
+    /// Its id, which is also its OAuth client id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: Name,
+    /// Where it is in its life.
+    pub state: AgentState,
+    /// Why it is there.
+    pub state_reason: Option<String>,
+    /// What is declared of it.
+    #[serde(flatten)]
+    pub spec: Option<AgentSpec>,
+    /// Address of who registered it.
+    pub registered_by: String,
+    /// Names of its workflows.
+    pub workflows: Vec<Name>,
+    /// How many keys it holds.
+    pub keys: usize,
+    /// Its revision, which is also its ETag.
+    pub revision: u64,
+}
+
+impl Control {
+    /// Agents, by name.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but people of the organization.
+    pub fn agents(
+        &self,
+        caller: &Caller,
+        query: &ListQuery,
+    ) -> Result<Listing<AgentView>, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let all = registry
+            .agents
+            .values()
+            .map(|a| (a.name.to_string(), a.state.as_str(), a));
+        Ok(query.page(all, |a| view(&registry, a)))
+    }
+
+    /// One agent.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub fn agent(&self, caller: &Caller, name: &Name) -> Result<AgentView, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        Ok(view(
+            &registry,
+            registry
+                .agent_named(name.as_str())
+                .ok_or_else(|| not_found("agent", name))?,
+        ))
+    }
+
+    /// Registers an agent as a draft, or changes what is declared of one.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator, or a developer who is and stays its owner; for the owner of an agent past its
+    /// draft who gives it more (in `dual`). `conflict` for a retired agent and when it has changed since `seen`.
+    /// `invalid-request`, naming the field.
+    pub async fn put_agent(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        spec: AgentSpec,
+        seen: Option<u64>,
+    ) -> Result<Saved<AgentView>, ControlError> {
+        let person = caller.require(&[Role::Admin, Role::Developer])?;
+        check_spec(&spec)?;
+        let book = self.book(&caller.org)?;
+        let (agent, before, there) = {
+            let registry = book.registry();
+            let there = registry.agent_named(name.as_str()).cloned();
+            let revision = there
+                .as_ref()
+                .and_then(|a| registry.revision(Kind::Agent, &a.key()));
+            let before = Before::of(revision, seen)?;
+            let now = there.as_ref().and_then(|a| AgentSpec::of(&registry, a));
+            let profile = profile(&registry, spec.settled(now.as_ref()), there.as_deref())?;
+            permitted(&registry, person, there.as_deref(), &profile)?;
+            let agent = match &there {
+                Some(a) => Agent {
+                    profile,
+                    ..Agent::clone(a)
+                },
+                None => Agent {
+                    id: self.books.id(AgentId::from_uuid),
+                    name: name.clone(),
+                    profile,
+                    registered_by: person.id.clone(),
+                    state: AgentState::Draft,
+                    state_reason: None,
+                },
+            };
+            (agent, before, there)
+        };
+        let Some(there) = there else {
+            let event = agent_event(self.event(caller, EventKind::AgentRegistered), &agent);
+            self.books
+                .commit(&caller.org, before.put(&agent).event(event))
+                .await?;
+            return Ok(Saved {
+                action: Action::Create,
+                view: self.agent(caller, name)?,
+            });
+        };
+        if *there == agent {
+            return Ok(Saved {
+                action: Action::None,
+                view: self.agent(caller, name)?,
+            });
+        }
+        let event = agent_event(self.event(caller, EventKind::AgentChanged), &agent)
+            .content("before", &*there);
+        let change = before
+            .put(&agent)
+            .event(event)
+            .restrict()
+            .and(self.handed_over(caller, &there, &agent).await?);
+        self.books.commit(&caller.org, change).await?;
+        Ok(Saved {
+            action: Action::Update,
+            view: self.agent(caller, name)?,
+        })
+    }
+
+    /// What follows when accountability moves: the event that tells of it, and the end of what a former sponsor let start.
+    pub(crate) async fn handed_over(
+        &self,
+        caller: &Caller,
+        from: &Agent,
+        to: &Agent,
+    ) -> Result<Change, ControlError> {
+        let (old, new) = (&from.profile, &to.profile);
+        if (&old.owner, &old.sponsor, &old.deputy) == (&new.owner, &new.sponsor, &new.deputy) {
+            return Ok(Change::new());
+        }
+        let event = transferred(self.event(caller, EventKind::AgentTransferred), from, to);
+        let mut change = Change::new().event(event);
+        if old.sponsor != new.sponsor {
+            let stopping = crate::Stopping {
+                by: caller.principal.clone(),
+                cause: remit_domain::run::RunEnd::DelegationEnded,
+                reason: "the agent has another sponsor".to_owned(),
+                remove_keys: false,
+                end_delegations: true,
+            };
+            let (_, stop) = crate::stop::plan_stop_standing(
+                &self.books,
+                &caller.org,
+                &to.id,
+                &old.sponsor,
+                &stopping,
+            )
+            .await?;
+            change = change.and(stop);
+        }
+        Ok(change)
+    }
+}
+
+/// The agent that a path names.
+pub(crate) fn named(registry: &Registry, name: &Name) -> Result<Arc<Agent>, ControlError> {
+    registry
+        .agent_named(name.as_str())
+        .cloned()
+        .ok_or_else(|| not_found("agent", name))
+}
+
+/// The agent that a path names, where it is not retired.
+pub(crate) fn living(registry: &Registry, name: &Name) -> Result<Arc<Agent>, ControlError> {
+    let agent = named(registry, name)?;
+    if agent.state == AgentState::Retired {
+        let text = format!("agent `{name}` is retired; register another one under another name");
+        return Err(refuse(RefusalCode::Conflict, text));
+    }
+    Ok(agent)
+}
+
+/// Whether `person` may give an agent more: not its owner in `dual`, once it is past its draft.
+pub(crate) fn may_widen(
+    registry: &Registry,
+    person: &Person,
+    agent: &Agent,
+) -> Result<(), ControlError> {
+    let dual = registry
+        .organization
+        .as_ref()
+        .is_none_or(|o| o.separation == Separation::Dual);
+    if dual && agent.state != AgentState::Draft && agent.profile.owner == person.id {
+        let text = format!(
+            "you own agent `{}`; someone else has to give it more than it has",
+            agent.name
+        );
+        return Err(refuse(RefusalCode::Forbidden, text));
+    }
+    Ok(())
+}
+
+/// The event of a transfer, with who was and who is.
+pub(crate) fn transferred(event: Event, from: &Agent, to: &Agent) -> Event {
+    let (old, new) = (&from.profile, &to.profile);
+    event
+        .about(&to.id)
+        .agent(&to.id)
+        .fact("owner", &new.owner)
+        .fact("owner_before", &old.owner)
+        .fact("sponsor", &new.sponsor)
+        .fact("sponsor_before", &old.sponsor)
+        .fact("deputy", &new.deputy)
+        .fact("deputy_before", &old.deputy)
+}
+
+/// An event about an agent: who answers for it and how far it may go, in clear; the rest sealed.
+pub(crate) fn agent_event(event: Event, agent: &Agent) -> Event {
+    event
+        .about(&agent.id)
+        .agent(&agent.id)
+        .fact("owner", &agent.profile.owner)
+        .fact("sponsor", &agent.profile.sponsor)
+        .fact("tier", agent.profile.tier)
+        .fact("environment", agent.profile.environment)
+        .fact("enforcement", agent.profile.enforcement)
+        .fact("state", agent.state)
+        .content("agent", agent)
+}
+
+pub(crate) fn check_spec(spec: &AgentSpec) -> Result<(), ControlError> {
+    let texts = [
+        ("purpose", &spec.purpose),
+        ("business_process", &spec.business_process),
+        ("model", &spec.model),
+        ("provider", &spec.provider),
+        ("runtime", &spec.runtime),
+    ];
+    for (field, text) in texts {
+        check::text(field, text)?;
+    }
+    check::list("systems", spec.systems.len())?;
+    check::list("data_classes", spec.data_classes.len())?;
+    if (1..=CADENCE_DAYS_MAX).contains(&spec.review_cadence_days) {
+        Ok(())
+    } else {
+        Err(invalid(
+            "review_cadence_days",
+            format!(
+                "`{}` is not within 1 to {CADENCE_DAYS_MAX}",
+                spec.review_cadence_days
+            ),
+        ))
+    }
+}
+
+fn profile(
+    registry: &Registry,
+    spec: AgentSpec,
+    there: Option<&Agent>,
+) -> Result<AgentProfile, ControlError> {
+    // Someone who has left stays named until somebody else is: changing a purpose does not take a new owner.
+    let kept = |field, email, id: Option<&remit_domain::PersonId>| match resolve::person(
+        registry, field, email,
+    ) {
+        Err(error) => id
+            .filter(|id| registry.people.get(id).is_some_and(|p| p.email == *email))
+            .cloned()
+            .ok_or(error),
+        found => found,
+    };
+    let now = there.map(|a| &a.profile);
+    Ok(AgentProfile {
+        owner: kept("owner", &spec.owner, now.map(|p| &p.owner))?,
+        sponsor: kept("sponsor", &spec.sponsor, now.map(|p| &p.sponsor))?,
+        deputy: resolve::maybe_person(registry, "deputy", spec.deputy.as_ref())?,
+        responsible_team: resolve::maybe_team(
+            registry,
+            "responsible_team",
+            spec.responsible_team.as_ref(),
+        )?,
+        platform_team: resolve::maybe_team(registry, "platform_team", spec.platform_team.as_ref())?,
+        purpose: spec.purpose,
+        business_process: spec.business_process,
+        model: spec.model,
+        provider: spec.provider,
+        runtime: spec.runtime,
+        environment: spec.environment,
+        data_classes: spec.data_classes,
+        systems: resolve::systems(registry, "systems", &spec.systems)?,
+        expected_actions: spec.expected_actions,
+        tier: spec.tier,
+        review_cadence_days: spec.review_cadence_days,
+        next_review: spec.next_review,
+        enforcement: spec.enforcement,
+    })
+}
+
+fn permitted(
+    registry: &Registry,
+    person: &Person,
+    there: Option<&Agent>,
+    new: &AgentProfile,
+) -> Result<(), ControlError> {
+    let owns = new.owner == person.id && there.is_none_or(|a| a.profile.owner == person.id);
+    if !person.holds(Role::Admin) && !owns {
+        let text = "a developer registers and changes agents they own; an administrator has to do the rest";
+        return Err(refuse(RefusalCode::Forbidden, text));
+    }
+    let Some(there) = there else { return Ok(()) };
+    if there.state == AgentState::Retired {
+        return Err(refuse(
+            RefusalCode::Conflict,
+            format!(
+                "agent `{}` is retired; its name and id are never used again",
+                there.name
+            ),
+        ));
+    }
+    if there.state == AgentState::Draft || !widens(&there.profile, new) {
+        return Ok(());
+    }
+    if !person.holds(Role::Admin) {
+        let text = "the agent is past its draft; an administrator has to give it more or move it to others";
+        return Err(refuse(RefusalCode::Forbidden, text));
+    }
+    may_widen(registry, person, there)
+}
+
+/// Whether a profile gives an agent more than it has, puts less between it and its tools, makes others answerable, or puts
+/// off its review.
+fn widens(old: &AgentProfile, new: &AgentProfile) -> bool {
+    let people = (&old.owner, &old.sponsor, &old.deputy) != (&new.owner, &new.sponsor, &new.deputy);
+    people
+        || new.tier > old.tier
+        || new.environment > old.environment
+        || new.enforcement != old.enforcement
+        || !new.systems.is_subset(&old.systems)
+        || !new.data_classes.is_subset(&old.data_classes)
+        || new.review_cadence_days > old.review_cadence_days
+        || new.next_review > old.next_review
+}
+
+pub(crate) fn view(registry: &Registry, agent: &Agent) -> AgentView {
+    AgentView {
+        id: agent.id.clone(),
+        name: agent.name.clone(),
+        state: agent.state,
+        state_reason: agent.state_reason.clone(),
+        spec: AgentSpec::of(registry, agent),
+        registered_by: names::person(registry, &agent.registered_by),
+        workflows: registry
+            .workflows_of(&agent.id)
+            .into_iter()
+            .map(|w| w.name.clone())
+            .collect(),
+        keys: registry
+            .keys
+            .values()
+            .filter(|k| k.agent == agent.id && k.removed.is_none())
+            .count(),
+        revision: registry.revision(Kind::Agent, &agent.key()).unwrap_or(0),
+    }
+}

@@ -1,0 +1,307 @@
+//! The public keys agents prove themselves with. One key belongs to one agent, and to nobody after it was removed.
+
+use std::sync::Arc;
+
+use remit_books::{Change, Ending, Versioned};
+use remit_domain::credential::{AgentKey, Token};
+use remit_domain::event::EventKind;
+use remit_domain::finding::FindingKind;
+use remit_domain::limits::AGENT_KEYS_MAX;
+use remit_domain::name::Name;
+use remit_domain::run::RunEnd;
+use remit_domain::{Agent, Kind, Noun, Person, RefusalCode, Registry, Role, RunId, Timestamp};
+use remit_ports::store::Filter;
+use remit_token::PublicJwk;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::agent::{living, named};
+use crate::error::{invalid, not_found};
+use crate::{Caller, Control, ControlError, finding_change, refuse};
+
+/// A public key to add: exactly one of the two forms.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewKey {
+    /// As a JWK (RFC 7517), P-256 or Ed25519.
+    pub jwk: Option<Value>,
+    /// As a PEM `PUBLIC KEY`.
+    pub pem: Option<String>,
+}
+
+/// A key, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct KeyView {
+    /// RFC 7638 thumbprint, base64url.
+    pub thumbprint: String,
+    /// Whose it is.
+    pub agent: String,
+    /// `active` or `removed`.
+    pub state: &'static str,
+    /// The public JWK.
+    pub jwk: Value,
+    /// When it was added.
+    pub created: Timestamp,
+    /// When it was removed.
+    pub removed: Option<Timestamp>,
+    /// Its revision, which is also its ETag.
+    pub revision: u64,
+}
+
+impl Control {
+    /// The keys of an agent, newest first, removed ones included.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but people of the organization; `not-found`.
+    pub fn keys(&self, caller: &Caller, agent: &Name) -> Result<Vec<KeyView>, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let agent = named(&registry, agent)?;
+        let mut keys: Vec<_> = registry
+            .keys
+            .values()
+            .filter(|k| k.agent == agent.id)
+            .map(|k| view(&registry, k))
+            .collect();
+        keys.sort_by(|a, b| {
+            b.created
+                .cmp(&a.created)
+                .then_with(|| a.thumbprint.cmp(&b.thumbprint))
+        });
+        Ok(keys)
+    }
+
+    /// Adds a public key.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator or the owner; `conflict` for a key that any agent here holds or ever held (which
+    /// is a finding), for one key too many, and for a retired agent; `invalid-request` for what is no public key.
+    pub async fn add_key(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        key: &NewKey,
+    ) -> Result<KeyView, ControlError> {
+        let person = Arc::clone(caller.person()?);
+        let jwk = parse(key)?;
+        let thumbprint = jwk.thumbprint().to_string();
+        let book = self.book(&caller.org)?;
+        let (agent, holder) = {
+            let registry = book.registry();
+            let agent = living(&registry, name)?;
+            keeper(&person, &agent)?;
+            let holder = registry.keys.get(&thumbprint).cloned();
+            let held = registry
+                .keys
+                .values()
+                .filter(|k| k.agent == agent.id && k.removed.is_none())
+                .count();
+            if holder.is_none() && held >= AGENT_KEYS_MAX {
+                let text = format!(
+                    "agent `{name}` holds {held} keys, and {AGENT_KEYS_MAX} are permitted; remove one first"
+                );
+                return Err(refuse(RefusalCode::Conflict, text));
+            }
+            (agent, holder)
+        };
+        if let Some(holder) = holder {
+            return Err(self.refuse_shared(caller, &agent, &holder).await?);
+        }
+        let key = AgentKey {
+            thumbprint: thumbprint.clone(),
+            agent: agent.id.clone(),
+            jwk: serde_json::to_value(jwk).map_err(|_| invalid("jwk", "cannot be written"))?,
+            created: self.books.now(),
+            removed: None,
+        };
+        let event = self
+            .event(caller, EventKind::AgentKeyAdded)
+            .about(&thumbprint)
+            .agent(&agent.id);
+        self.books
+            .commit(&caller.org, Change::new().create(&key).event(event))
+            .await?;
+        Ok(view(&book.registry(), &key))
+    }
+
+    /// Says no to a key that an agent holds or held; a key that goes from one agent to another is a finding.
+    async fn refuse_shared(
+        &self,
+        caller: &Caller,
+        agent: &Agent,
+        holder: &AgentKey,
+    ) -> Result<ControlError, ControlError> {
+        if holder.agent == agent.id {
+            let word = if holder.removed.is_some() {
+                "was removed from it, and no key returns"
+            } else {
+                "is its own already"
+            };
+            return Ok(refuse(
+                RefusalCode::Conflict,
+                format!("this key {word}; make a new one"),
+            ));
+        }
+        let text = format!(
+            "agent {} was to get a key that another agent holds or held",
+            agent.name
+        );
+        let change = finding_change(
+            &self.books,
+            &caller.org,
+            FindingKind::SharedKey,
+            &holder.thumbprint,
+            text,
+        )
+        .await?;
+        self.books.commit(&caller.org, change).await?;
+        let text = "another agent holds or held this key; every agent has its own: make a new one, and replace this one as it was shared";
+        Ok(refuse(RefusalCode::Conflict, text))
+    }
+
+    /// Removes a key: tokens that were issued to it end at once, and so do its implicit runs.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator or the owner; `not-found`; `conflict` when it was removed.
+    pub async fn remove_key(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        thumbprint: &str,
+    ) -> Result<KeyView, ControlError> {
+        let person = Arc::clone(caller.person()?);
+        let book = self.book(&caller.org)?;
+        let ((), _) = self
+            .settle(&caller.org, || async {
+                let (agent, runs) = {
+                    let registry = book.registry();
+                    let agent = named(&registry, name)?;
+                    keeper(&person, &agent)?;
+                    let runs: Vec<_> = registry
+                        .runs
+                        .values()
+                        .filter(|r| r.agent == agent.id)
+                        .cloned()
+                        .collect();
+                    (agent, runs)
+                };
+                let found = self
+                    .books
+                    .get::<AgentKey>(&caller.org, thumbprint)
+                    .await?
+                    .filter(|k| k.noun.agent == agent.id);
+                let Versioned { noun, revision } =
+                    found.ok_or_else(|| not_found("key", thumbprint))?;
+                if let Some(at) = noun.removed {
+                    return Err(refuse(
+                        RefusalCode::Conflict,
+                        format!("the key was removed at {at} already"),
+                    ));
+                }
+                let removed = AgentKey {
+                    removed: Some(self.books.now()),
+                    ..noun
+                };
+                let event = self
+                    .event(caller, EventKind::AgentKeyRemoved)
+                    .about(thumbprint)
+                    .agent(&agent.id);
+                let mut change = Change::new()
+                    .update(&removed, revision)
+                    .event(event)
+                    .restrict();
+                let mut over: Vec<RunId> = Vec::new();
+                let ending = Ending::because(caller.principal.clone(), RunEnd::Person);
+                for run in runs
+                    .iter()
+                    .filter(|r| r.implicit_key.as_deref() == Some(thumbprint))
+                {
+                    if over.contains(&run.id) {
+                        continue;
+                    }
+                    let (ended, end) = self.books.plan_end(&caller.org, &run.id, &ending).await?;
+                    over.extend(ended.runs);
+                    change = change.and(end);
+                }
+                for run in runs.iter().filter(|r| !over.contains(&r.id)) {
+                    change = change.and(self.revoke_tokens(caller, &run.id, thumbprint).await?);
+                }
+                Ok(((), change))
+            })
+            .await?;
+        let registry = book.registry();
+        registry
+            .keys
+            .get(thumbprint)
+            .map(|k| view(&registry, k))
+            .ok_or_else(|| not_found("key", thumbprint))
+    }
+
+    async fn revoke_tokens(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+        thumbprint: &str,
+    ) -> Result<Change, ControlError> {
+        let filter = Filter {
+            parent: Some(run.to_string()),
+            state: Some("active".to_owned()),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let (tokens, _) = self.books.list::<Token>(&caller.org, &filter).await?;
+        let mut change = Change::new();
+        for Versioned { noun, revision } in tokens
+            .into_iter()
+            .filter(|t| t.noun.thumbprint == thumbprint)
+        {
+            let revoked = Token {
+                revoked: Some(self.books.now()),
+                ..noun
+            };
+            let event = self
+                .event(caller, EventKind::TokenRevoked)
+                .about(&revoked.id)
+                .agent(&revoked.agent)
+                .run(run)
+                .fact("key", thumbprint);
+            change = change.update(&revoked, revision).event(event);
+        }
+        Ok(change)
+    }
+}
+
+fn keeper(person: &Person, agent: &Agent) -> Result<(), ControlError> {
+    if person.holds(Role::Admin) || agent.profile.owner == person.id {
+        return Ok(());
+    }
+    let text = format!(
+        "only an administrator or its owner changes the keys of agent `{}`",
+        agent.name
+    );
+    Err(refuse(RefusalCode::Forbidden, text))
+}
+
+fn parse(key: &NewKey) -> Result<PublicJwk, ControlError> {
+    match (&key.jwk, &key.pem) {
+        (Some(jwk), None) => PublicJwk::from_json(&jwk.to_string()).map_err(|e| invalid("jwk", e)),
+        (None, Some(pem)) => PublicJwk::from_pem(pem).map_err(|e| invalid("pem", e)),
+        _ => Err(invalid("jwk", "give exactly one of `jwk` and `pem`")),
+    }
+}
+
+fn view(registry: &Registry, key: &AgentKey) -> KeyView {
+    KeyView {
+        thumbprint: key.thumbprint.clone(),
+        agent: crate::names::agent(registry, &key.agent),
+        state: key.state(),
+        jwk: key.jwk.clone(),
+        created: key.created,
+        removed: key.removed,
+        revision: registry
+            .revision(Kind::AgentKey, &key.thumbprint)
+            .unwrap_or(0),
+    }
+}

@@ -1,0 +1,527 @@
+//! The life of an agent: activated by someone other than its owner, suspended, resumed, handed over, retired.
+
+use std::sync::Arc;
+
+use remit_books::{Change, Versioned};
+use remit_domain::agent::AgentState;
+use remit_domain::containment::{Containment, Level, Target};
+use remit_domain::event::EventKind;
+use remit_domain::finding::FindingKind;
+use remit_domain::name::{Email, Name};
+use remit_domain::run::RunEnd;
+use remit_domain::{Agent, Kind, Noun, OrgId, Person, RefusalCode, Registry, Role};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::agent::{agent_event, living, transferred};
+use crate::completeness::Completeness;
+use crate::error::{invalid, not_found};
+use crate::{
+    AgentView, Caller, Control, ControlError, StopReport, Stopping, check, finding_change,
+    plan_stop, refuse, resolve, settle_finding,
+};
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+/// Who is to answer for an agent from now on; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Transfer {
+    /// Address of the owner.
+    pub owner: Option<Email>,
+    /// Address of the sponsor.
+    pub sponsor: Option<Email>,
+    /// Address of the deputy.
+    pub deputy: Option<Email>,
+}
+
+impl Control {
+    /// Activates a draft, or an agent whose keys were removed, after automatic checks.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator or its sponsor (in `single` also its owner), and for its owner in `dual`;
+    /// `conflict` saying what is missing, or that it is contained or in another state.
+    pub async fn activate_agent(
+        &self,
+        caller: &Caller,
+        name: &Name,
+    ) -> Result<AgentView, ControlError> {
+        let person = Arc::clone(caller.person()?);
+        let dual = self.is_dual(&caller.org)?;
+        self.settle(&caller.org, || {
+            self.plan_activation(caller, &person, name, dual)
+        })
+        .await?;
+        self.agent(caller, name)
+    }
+
+    async fn plan_activation(
+        &self,
+        caller: &Caller,
+        person: &Person,
+        name: &Name,
+        dual: bool,
+    ) -> Result<((), Change), ControlError> {
+        let now = self.books.now();
+        let book = self.book(&caller.org)?;
+        let (mut agent, revision, own, killed) = {
+            let registry = book.registry();
+            let agent = living(&registry, name)?;
+            let own = agent.profile.owner == person.id;
+            may_activate(person, &agent, own, dual)?;
+            if !matches!(agent.state, AgentState::Draft | AgentState::Suspended) {
+                return Err(conflict(format!(
+                    "agent `{name}` is {}; only a draft or suspended agent is activated",
+                    agent.state.as_str()
+                )));
+            }
+            complete(&registry, &agent, now)?;
+            let killed = uncontained(&registry, &agent)?;
+            let next = agent
+                .transition(AgentState::Active, None)
+                .map_err(|e| conflict(e.to_string()))?;
+            (
+                next,
+                registry.revision(Kind::Agent, &agent.key()).unwrap_or(0),
+                own,
+                killed,
+            )
+        };
+        let review =
+            now.plus_secs(DAY.saturating_mul(i64::from(agent.profile.review_cadence_days)));
+        agent.profile.next_review = agent
+            .profile
+            .next_review
+            .filter(|at| *at > now)
+            .or(Some(review));
+        let event = agent_event(self.event(caller, EventKind::AgentActivated), &agent)
+            .fact("self_activated", own);
+        let mut change = Change::new().update(&agent, revision).event(event);
+        if own {
+            let text = format!("agent {} was activated by its own owner", agent.name);
+            change = change.and(
+                finding_change(
+                    &self.books,
+                    &caller.org,
+                    FindingKind::SelfActivated,
+                    agent.id.as_str(),
+                    text,
+                )
+                .await?,
+            );
+        } else {
+            let why = "activated by someone other than the owner";
+            change = change.and(
+                settle_finding(
+                    &self.books,
+                    &caller.org,
+                    FindingKind::SelfActivated,
+                    agent.id.as_str(),
+                    &caller.principal,
+                    why,
+                )
+                .await?,
+            );
+        }
+        let why = "activated with a living owner and sponsor";
+        change = change.and(
+            settle_finding(
+                &self.books,
+                &caller.org,
+                FindingKind::Orphan,
+                agent.id.as_str(),
+                &caller.principal,
+                why,
+            )
+            .await?,
+        );
+        for id in killed {
+            let Some(Versioned { noun, revision }) =
+                self.books.get::<Containment>(&caller.org, &id).await?
+            else {
+                continue;
+            };
+            let event = self
+                .event(caller, EventKind::ContainmentLifted)
+                .about(&noun.id)
+                .agent(&agent.id)
+                .fact("by", "activation");
+            let lifted = Containment {
+                lifted: Some((now, caller.principal.clone())),
+                ..noun
+            };
+            change = change.update(&lifted, revision).event(event);
+        }
+        Ok(((), change))
+    }
+
+    /// Suspends an agent: its runs end, its tokens with them; keys and delegations stay.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator, its sponsor or its owner; `conflict` in another state.
+    pub async fn suspend_agent(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        reason: &str,
+    ) -> Result<AgentView, ControlError> {
+        self.stop_agent(caller, name, reason, AgentState::Suspended)
+            .await?;
+        self.agent(caller, name)
+    }
+
+    /// Retires an agent for ever: its runs, delegations and approvals end, its keys are removed.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator, its sponsor or its owner; `conflict` when it is retired.
+    pub async fn retire_agent(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        reason: &str,
+    ) -> Result<AgentView, ControlError> {
+        self.stop_agent(caller, name, reason, AgentState::Retired)
+            .await?;
+        self.agent(caller, name)
+    }
+
+    async fn stop_agent(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        reason: &str,
+        to: AgentState,
+    ) -> Result<StopReport, ControlError> {
+        let person = Arc::clone(caller.person()?);
+        check::said("reason", reason)?;
+        let for_good = to == AgentState::Retired;
+        let stopping = Stopping {
+            by: caller.principal.clone(),
+            cause: RunEnd::Person,
+            reason: reason.to_owned(),
+            remove_keys: for_good,
+            end_delegations: for_good,
+        };
+        let book = self.book(&caller.org)?;
+        let (report, _) = self
+            .settle(&caller.org, || async {
+                let (agent, revision) = {
+                    let registry = book.registry();
+                    let agent = living(&registry, name)?;
+                    answerable(&person, &agent, true)?;
+                    let next = agent
+                        .transition(to, Some(reason.to_owned()))
+                        .map_err(|e| conflict(e.to_string()))?;
+                    (
+                        next,
+                        registry.revision(Kind::Agent, &agent.key()).unwrap_or(0),
+                    )
+                };
+                let kind = if for_good {
+                    EventKind::AgentRetired
+                } else {
+                    EventKind::AgentSuspended
+                };
+                let event = agent_event(self.event(caller, kind), &agent).content("reason", reason);
+                let (report, stop) =
+                    plan_stop(&self.books, &caller.org, &agent.id, &stopping).await?;
+                Ok((
+                    report,
+                    Change::new()
+                        .update(&agent, revision)
+                        .event(event)
+                        .and(stop),
+                ))
+            })
+            .await?;
+        self.end_upstream_runs(&caller.org, &report).await;
+        Ok(report)
+    }
+
+    /// Resumes a suspended agent that still holds a key, after the same checks as activation.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator or its sponsor, and for its owner in `dual`; `conflict` saying what is
+    /// missing, or that it is contained or in another state.
+    pub async fn resume_agent(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        reason: &str,
+    ) -> Result<AgentView, ControlError> {
+        let person = Arc::clone(caller.person()?);
+        check::said("reason", reason)?;
+        let dual = self.is_dual(&caller.org)?;
+        let book = self.book(&caller.org)?;
+        self.settle(&caller.org, || async {
+            let (agent, revision) = {
+                let registry = book.registry();
+                let agent = living(&registry, name)?;
+                answerable(&person, &agent, false)?;
+                may_activate(&person, &agent, agent.profile.owner == person.id, dual)?;
+                if agent.state != AgentState::Suspended {
+                    return Err(conflict(format!(
+                        "agent `{name}` is {}, not suspended",
+                        agent.state.as_str()
+                    )));
+                }
+                if !uncontained(&registry, &agent)?.is_empty() {
+                    return Err(conflict(format!(
+                        "agent `{name}` was killed; add new keys and activate it"
+                    )));
+                }
+                complete(&registry, &agent, self.books.now())?;
+                let next = agent
+                    .transition(AgentState::Active, None)
+                    .map_err(|e| conflict(e.to_string()))?;
+                (
+                    next,
+                    registry.revision(Kind::Agent, &agent.key()).unwrap_or(0),
+                )
+            };
+            let event = agent_event(self.event(caller, EventKind::AgentActivated), &agent)
+                .fact("resumed", true)
+                .content("reason", reason);
+            let why = "resumed with a living owner and sponsor";
+            let settled = settle_finding(
+                &self.books,
+                &caller.org,
+                FindingKind::Orphan,
+                agent.id.as_str(),
+                &caller.principal,
+                why,
+            )
+            .await?;
+            Ok((
+                (),
+                Change::new()
+                    .update(&agent, revision)
+                    .event(event)
+                    .and(settled),
+            ))
+        })
+        .await?;
+        self.agent(caller, name)
+    }
+
+    /// Makes others answer for an agent.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator, and for its owner in `dual` past its draft; `invalid-request` for people
+    /// who are not here, and when nothing is to change.
+    pub async fn transfer_agent(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        transfer: Transfer,
+    ) -> Result<AgentView, ControlError> {
+        let person = Arc::clone(caller.require(&[Role::Admin])?);
+        let book = self.book(&caller.org)?;
+        self.settle(&caller.org, || async {
+            let (from, to, revision) = {
+                let registry = book.registry();
+                let from = living(&registry, name)?;
+                crate::agent::may_widen(&registry, &person, &from)?;
+                let to = moved(&registry, &from, &transfer)?;
+                let revision = registry.revision(Kind::Agent, &from.key()).unwrap_or(0);
+                (from, to, revision)
+            };
+            if *from == to {
+                return Err(invalid(
+                    "owner",
+                    "name an owner, sponsor or deputy other than those it has",
+                ));
+            }
+            let change = Change::new().update(&to, revision).restrict();
+            Ok(((), change.and(self.handed_over(caller, &from, &to).await?)))
+        })
+        .await?;
+        self.agent(caller, name)
+    }
+
+    /// Ends the upstream processes of runs that were ended.
+    pub(crate) async fn end_upstream_runs(&self, org: &OrgId, report: &StopReport) {
+        for run in &report.ended.runs {
+            self.upstreams.end_run(org, run).await;
+        }
+    }
+
+    /// The change that hands an agent to its deputy, or suspends it where nobody was named, because `gone` has left.
+    pub(crate) async fn plan_bereavement(
+        &self,
+        caller: &Caller,
+        agent: &Agent,
+        gone: &Person,
+    ) -> Result<(Bereaved, Change), ControlError> {
+        let (revision, deputy) = {
+            let book = self.book(&caller.org)?;
+            let registry = book.registry();
+            let deputy = agent.profile.deputy.clone();
+            let deputy = deputy
+                .filter(|d| *d != gone.id && registry.people.get(d).is_some_and(|p| p.is_active()));
+            (
+                registry
+                    .revision(Kind::Agent, &agent.key())
+                    .ok_or_else(|| not_found("agent", &agent.name))?,
+                deputy,
+            )
+        };
+        let mut next = agent.clone();
+        let p = &mut next.profile;
+        if p.owner != gone.id && p.sponsor != gone.id {
+            p.deputy = None;
+            let event = agent_event(self.event(caller, EventKind::AgentChanged), &next)
+                .fact("deputy_left", &gone.id);
+            return Ok((
+                Bereaved::Deputy,
+                Change::new().update(&next, revision).event(event),
+            ));
+        }
+        if let Some(deputy) = deputy {
+            for role in [&mut p.owner, &mut p.sponsor] {
+                if *role == gone.id {
+                    *role = deputy.clone();
+                }
+            }
+            p.deputy = None;
+            let event = transferred(
+                self.event(caller, EventKind::AgentTransferred),
+                agent,
+                &next,
+            )
+            .fact("because_left", &gone.id);
+            return Ok((
+                Bereaved::Transferred,
+                Change::new().update(&next, revision).event(event),
+            ));
+        }
+        let text = format!(
+            "agent {} has nobody: {} left, and no deputy was named",
+            agent.name, gone.display_name
+        );
+        let finding = finding_change(
+            &self.books,
+            &caller.org,
+            FindingKind::Orphan,
+            agent.id.as_str(),
+            text,
+        )
+        .await?;
+        if agent.state != AgentState::Active {
+            return Ok((Bereaved::Orphaned, finding));
+        }
+        let reason = "owner or sponsor left, and no deputy was named".to_owned();
+        let next = agent
+            .transition(AgentState::Suspended, Some(reason.clone()))
+            .map_err(|e| conflict(e.to_string()))?;
+        let event = agent_event(self.event(caller, EventKind::AgentSuspended), &next)
+            .content("reason", reason);
+        Ok((
+            Bereaved::Suspended,
+            Change::new()
+                .update(&next, revision)
+                .event(event)
+                .and(finding),
+        ))
+    }
+}
+
+/// What became of an agent whose owner, sponsor or deputy left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bereaved {
+    /// It went to the deputy.
+    Transferred,
+    /// It was suspended.
+    Suspended,
+    /// It was not active, and nobody answers for it.
+    Orphaned,
+    /// It lost its deputy only.
+    Deputy,
+}
+
+fn conflict(text: impl Into<String>) -> ControlError {
+    refuse(RefusalCode::Conflict, text)
+}
+
+/// Whether `person` is an administrator or the agent's sponsor, or, where it counts, its owner.
+fn answerable(person: &Person, agent: &Agent, owner_too: bool) -> Result<(), ControlError> {
+    let p = &agent.profile;
+    if person.holds(Role::Admin) || p.sponsor == person.id || (owner_too && p.owner == person.id) {
+        return Ok(());
+    }
+    let who = if owner_too {
+        "an administrator, its sponsor or its owner"
+    } else {
+        "an administrator or its sponsor"
+    };
+    Err(refuse(
+        RefusalCode::Forbidden,
+        format!("only {who} may do this to agent `{}`", agent.name),
+    ))
+}
+
+fn may_activate(person: &Person, agent: &Agent, own: bool, dual: bool) -> Result<(), ControlError> {
+    if own && dual {
+        let text = format!(
+            "you own agent `{}`; someone else has to activate it (its sponsor or an administrator)",
+            agent.name
+        );
+        return Err(refuse(RefusalCode::Forbidden, text));
+    }
+    answerable(person, agent, !dual)
+}
+
+fn complete(
+    registry: &Registry,
+    agent: &Agent,
+    now: remit_domain::Timestamp,
+) -> Result<(), ControlError> {
+    let completeness = Completeness::of(registry, agent, now);
+    if completeness.complete {
+        return Ok(());
+    }
+    Err(conflict(format!(
+        "agent `{}` is not complete: {}",
+        agent.name,
+        completeness.missing.join("; ")
+    )))
+}
+
+/// Ids of the kills an activation ends.
+///
+/// # Errors
+/// `contained` while a suspension or quarantine holds the agent: that is lifted, not activated over.
+fn uncontained(registry: &Registry, agent: &Agent) -> Result<Vec<String>, ControlError> {
+    let target = Target::Agent(agent.id.clone());
+    let (killed, held): (Vec<_>, Vec<_>) = registry
+        .containments
+        .values()
+        .filter(|c| c.target == target)
+        .partition(|c| c.level == Level::Kill);
+    if let Some(c) = held.first() {
+        let text = format!(
+            "agent `{}` is contained ({}): {}; lift {} first",
+            agent.name,
+            c.level.as_str(),
+            c.reason,
+            c.id
+        );
+        return Err(refuse(RefusalCode::Contained, text));
+    }
+    Ok(killed.into_iter().map(|c| c.key()).collect())
+}
+
+fn moved(registry: &Registry, from: &Agent, transfer: &Transfer) -> Result<Agent, ControlError> {
+    let mut to = from.clone();
+    if let Some(email) = &transfer.owner {
+        to.profile.owner = resolve::person(registry, "owner", email)?;
+    }
+    if let Some(email) = &transfer.sponsor {
+        to.profile.sponsor = resolve::person(registry, "sponsor", email)?;
+    }
+    if let Some(email) = &transfer.deputy {
+        to.profile.deputy = Some(resolve::person(registry, "deputy", email)?);
+    }
+    Ok(to)
+}

@@ -1,0 +1,259 @@
+//! People: who they are, and what they may. A change of roles is an event of its own.
+
+use remit_domain::event::{Event, EventKind};
+use remit_domain::name::Email;
+use remit_domain::person::PersonState;
+use remit_domain::{Kind, Noun, OrgId, Person, PersonId, RefusalCode, Registry, Role, Separation};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::control::Before;
+use crate::error::{invalid, not_found};
+use crate::spec::PersonSpec;
+use crate::{
+    Action, Caller, Control, ControlError, ListQuery, Listing, Saved, check, refuse, resolve,
+};
+
+/// A person, as people see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PersonView {
+    /// Opaque id.
+    pub id: PersonId,
+    /// Address.
+    pub email: Email,
+    /// `active` or `left`.
+    pub state: &'static str,
+    /// Who they are and what they may.
+    #[serde(flatten)]
+    pub spec: PersonSpec,
+    /// Address of who created them.
+    pub created_by: Option<String>,
+    /// Their revision, which is also their ETag.
+    pub revision: u64,
+}
+
+impl Control {
+    /// People, by address.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but people of the organization.
+    pub fn people(
+        &self,
+        caller: &Caller,
+        query: &ListQuery,
+    ) -> Result<Listing<PersonView>, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let all = registry
+            .people
+            .values()
+            .map(|p| (p.email.to_string(), p.state(), p));
+        Ok(query.page(all, |p| view(&registry, p)))
+    }
+
+    /// One person, present or departed.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub fn person(&self, caller: &Caller, email: &Email) -> Result<PersonView, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        Ok(view(
+            &registry,
+            registry
+                .person_named(email.as_str())
+                .ok_or_else(|| not_found("person", email))?,
+        ))
+    }
+
+    /// Creates or changes a person. What is taken from them counts at once.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator, and in `dual` for one who gives themselves a role or entitlement;
+    /// `conflict` for a person who has left, for the last administrator's role, and when it has changed since `seen`;
+    /// `invalid-request` for unknown teams or managers.
+    pub async fn put_person(
+        &self,
+        caller: &Caller,
+        email: &Email,
+        spec: PersonSpec,
+        seen: Option<u64>,
+    ) -> Result<Saved<PersonView>, ControlError> {
+        let admin = caller.require(&[Role::Admin])?;
+        check::said("display_name", &spec.display_name)?;
+        check::list("teams", spec.teams.len())?;
+        check::list("entitlements", spec.entitlements.len())?;
+        let book = self.book(&caller.org)?;
+        let (person, before, there) = {
+            let registry = book.registry();
+            let there = registry.person_named(email.as_str()).cloned();
+            let revision = there
+                .as_ref()
+                .and_then(|p| registry.revision(Kind::Person, &p.key()));
+            let before = Before::of(revision, seen)?;
+            let new = Person {
+                id: there
+                    .as_ref()
+                    .map_or_else(|| self.books.id(PersonId::from_uuid), |p| p.id.clone()),
+                email: email.clone(),
+                display_name: spec.display_name,
+                teams: resolve::teams(&registry, "teams", &spec.teams)?,
+                roles: spec.roles,
+                entitlements: spec.entitlements,
+                manager: resolve::maybe_person(&registry, "manager", spec.manager.as_ref())?,
+                created_by: there
+                    .as_ref()
+                    .map_or_else(|| Some(admin.id.clone()), |p| p.created_by.clone()),
+                state: PersonState::Active,
+            };
+            permitted(&registry, admin, there.as_deref(), &new)?;
+            (new, before, there)
+        };
+        if there.as_deref() == Some(&person) {
+            return Ok(Saved {
+                action: Action::None,
+                view: self.person(caller, email)?,
+            });
+        }
+        let event = person_event(
+            self.event(caller, kind_of(there.as_deref())),
+            there.as_deref(),
+            &person,
+        );
+        let change = before.put(&person).event(event);
+        let change = if takes_away(there.as_deref(), &person) {
+            change.restrict()
+        } else {
+            change
+        };
+        self.books.commit(&caller.org, change).await?;
+        let action = if there.is_some() {
+            Action::Update
+        } else {
+            Action::Create
+        };
+        Ok(Saved {
+            action,
+            view: self.person(caller, email)?,
+        })
+    }
+
+    /// Whether anyone else here is an administrator.
+    pub(crate) fn has_other_admin(
+        &self,
+        org: &OrgId,
+        person: &PersonId,
+    ) -> Result<bool, ControlError> {
+        Ok(other_admin(&self.book(org)?.registry(), person))
+    }
+}
+
+fn other_admin(registry: &Registry, person: &PersonId) -> bool {
+    registry
+        .people
+        .values()
+        .any(|p| p.id != *person && p.holds(Role::Admin))
+}
+
+fn permitted(
+    registry: &Registry,
+    admin: &Person,
+    there: Option<&Person>,
+    new: &Person,
+) -> Result<(), ControlError> {
+    if there.is_some_and(|p| !p.is_active()) {
+        let text = format!(
+            "`{}` has left; people do not come back under the same address",
+            new.email
+        );
+        return Err(refuse(RefusalCode::Conflict, text));
+    }
+    let mut above = new.manager.clone();
+    for _ in 0..=registry.people.len() {
+        let Some(manager) = above else { break };
+        if manager == new.id {
+            return Err(invalid(
+                "manager",
+                "nobody is their own manager, not even through others",
+            ));
+        }
+        above = registry
+            .people
+            .get(&manager)
+            .and_then(|m| m.manager.clone());
+    }
+    let Some(there) = there else { return Ok(()) };
+    let dual = registry
+        .organization
+        .as_ref()
+        .is_none_or(|o| o.separation == Separation::Dual);
+    let gains =
+        !new.roles.is_subset(&there.roles) || !new.entitlements.is_subset(&there.entitlements);
+    if dual && gains && admin.id == new.id {
+        let text =
+            "nobody gives themselves a role or an entitlement here; another administrator has to";
+        return Err(refuse(RefusalCode::Forbidden, text));
+    }
+    if there.holds(Role::Admin) && !new.holds(Role::Admin) && !other_admin(registry, &new.id) {
+        return Err(refuse(
+            RefusalCode::Conflict,
+            "this is the last administrator; make someone else one first",
+        ));
+    }
+    Ok(())
+}
+
+fn kind_of(there: Option<&Person>) -> EventKind {
+    if there.is_some() {
+        EventKind::PersonChanged
+    } else {
+        EventKind::PersonCreated
+    }
+}
+
+/// Whether a change leaves a person with less: calls that wait on what they had are decided again.
+fn takes_away(there: Option<&Person>, new: &Person) -> bool {
+    there.is_some_and(|p| {
+        !p.roles.is_subset(&new.roles)
+            || !p.entitlements.is_subset(&new.entitlements)
+            || !p.teams.is_subset(&new.teams)
+    })
+}
+
+/// Roles, entitlements and teams are codes, names and ids; the rest of a person is sealed under their own key.
+fn person_event(event: Event, there: Option<&Person>, new: &Person) -> Event {
+    let mut event = event
+        .about(&new.id)
+        .fact("roles", &new.roles)
+        .content("person", new);
+    if let Some(there) = there {
+        let added: Vec<_> = new.roles.difference(&there.roles).collect();
+        let removed: Vec<_> = there.roles.difference(&new.roles).collect();
+        event = event
+            .fact("roles_added", added)
+            .fact("roles_removed", removed)
+            .fact(
+                "entitlements_changed",
+                new.entitlements != there.entitlements,
+            )
+            .content("before", there);
+    }
+    event.shred_scope = new.id.to_string();
+    event
+}
+
+fn view(registry: &Registry, person: &Person) -> PersonView {
+    PersonView {
+        id: person.id.clone(),
+        email: person.email.clone(),
+        state: person.state(),
+        spec: PersonSpec::of(registry, person),
+        created_by: person
+            .created_by
+            .as_ref()
+            .map(|id| crate::names::person(registry, id)),
+        revision: registry.revision(Kind::Person, &person.key()).unwrap_or(0),
+    }
+}

@@ -1,0 +1,122 @@
+//! Teams.
+
+use remit_domain::event::EventKind;
+use remit_domain::name::Name;
+use remit_domain::organization::Team;
+use remit_domain::{Kind, Noun, Registry, Role, TeamId};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::control::Before;
+use crate::error::not_found;
+use crate::spec::TeamSpec;
+use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved};
+
+/// A team, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TeamView {
+    /// Its id.
+    pub id: TeamId,
+    /// Its name.
+    pub name: Name,
+    /// Its people's addresses.
+    pub people: Vec<String>,
+    /// Its revision, which is also its ETag.
+    pub revision: u64,
+}
+
+impl Control {
+    /// Teams, by name.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but people of the organization.
+    pub fn teams(
+        &self,
+        caller: &Caller,
+        query: &ListQuery,
+    ) -> Result<Listing<TeamView>, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let all = registry
+            .teams
+            .values()
+            .map(|t| (t.name.to_string(), "active", t));
+        Ok(query.page(all, |t| view(&registry, t)))
+    }
+
+    /// One team.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub fn team(&self, caller: &Caller, name: &Name) -> Result<TeamView, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        Ok(view(
+            &registry,
+            registry
+                .team_named(name.as_str())
+                .ok_or_else(|| not_found("team", name))?,
+        ))
+    }
+
+    /// Creates a team; one that is there stays as it is.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator; `conflict` when it has changed since `seen`.
+    pub async fn put_team(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        spec: TeamSpec,
+        seen: Option<u64>,
+    ) -> Result<Saved<TeamView>, ControlError> {
+        caller.require(&[Role::Admin])?;
+        let TeamSpec {} = spec;
+        let book = self.book(&caller.org)?;
+        let there = {
+            let registry = book.registry();
+            registry
+                .team_named(name.as_str())
+                .map(|t| view(&registry, t))
+        };
+        let before = Before::of(there.as_ref().map(|t| t.revision), seen)?;
+        if let Some(view) = there {
+            return Ok(Saved {
+                action: Action::None,
+                view,
+            });
+        }
+        let team = Team {
+            id: self.books.id(TeamId::from_uuid),
+            name: name.clone(),
+        };
+        let event = self
+            .event(caller, EventKind::TeamCreated)
+            .about(&team.id)
+            .content("team", &team);
+        self.books
+            .commit(&caller.org, before.put(&team).event(event))
+            .await?;
+        Ok(Saved {
+            action: Action::Create,
+            view: self.team(caller, name)?,
+        })
+    }
+}
+
+fn view(registry: &Registry, team: &Team) -> TeamView {
+    let members = registry
+        .people
+        .values()
+        .filter(|p| p.is_active() && p.teams.contains(&team.id));
+    let mut people: Vec<_> = members.map(|p| p.email.to_string()).collect();
+    people.sort();
+    TeamView {
+        id: team.id.clone(),
+        name: team.name.clone(),
+        people,
+        revision: registry.revision(Kind::Team, &team.key()).unwrap_or(0),
+    }
+}

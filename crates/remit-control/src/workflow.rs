@@ -1,0 +1,425 @@
+//! Workflows, and the grants in them: privileges, so that each one added or revoked is an event of its own.
+
+use std::sync::Arc;
+
+use remit_books::Change;
+use remit_domain::bounds::{Bound, Cumulative};
+use remit_domain::event::EventKind;
+use remit_domain::finding::FindingKind;
+use remit_domain::limits::{LIST_MAX, RUN_IDLE_SECS_MAX, RUN_SECS_MAX};
+use remit_domain::name::Name;
+use remit_domain::workflow::Grant;
+use remit_domain::{
+    Agent, GrantId, Kind, Noun, Person, Registry, Role, Timestamp, Workflow, WorkflowId,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::agent::{living, may_widen, named};
+use crate::control::Before;
+use crate::error::{invalid, not_found};
+use crate::spec::{GrantSpec, WorkflowRef, WorkflowSpec};
+use crate::{
+    Action, Caller, Control, ControlError, ListQuery, Listing, Saved, check, finding_change,
+    resolve, settle_finding,
+};
+
+/// Most bounds on one argument, and most cumulative limits of one grant: each is checked at every call.
+const BOUNDS_MAX: usize = 16;
+
+/// A workflow, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct WorkflowView {
+    /// Its id.
+    pub id: WorkflowId,
+    /// Its agent's name.
+    pub agent: String,
+    /// Its name.
+    pub name: Name,
+    /// `active` or `disabled`.
+    pub state: &'static str,
+    /// What is declared of it.
+    #[serde(flatten)]
+    pub spec: WorkflowSpec,
+    /// Ids of its grants, in the order of `grants`.
+    pub grant_ids: Vec<GrantId>,
+    /// Its revision, which is also its ETag.
+    pub revision: u64,
+}
+
+/// How the grants of a workflow change.
+struct Diff {
+    grants: Vec<Grant>,
+    added: Vec<Grant>,
+    revoked: Vec<Grant>,
+}
+
+impl Control {
+    /// The workflows of an agent, by name.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but people of the organization; `not-found`.
+    pub fn workflows(
+        &self,
+        caller: &Caller,
+        agent: &Name,
+        query: &ListQuery,
+    ) -> Result<Listing<WorkflowView>, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let agent = named(&registry, agent)?;
+        let all = registry
+            .workflows_of(&agent.id)
+            .into_iter()
+            .map(|w| (w.name.to_string(), w.state(), w));
+        Ok(query.page(all, |w| view(&registry, w)))
+    }
+
+    /// One workflow.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub fn workflow(
+        &self,
+        caller: &Caller,
+        name: &WorkflowRef,
+    ) -> Result<WorkflowView, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let agent = named(&registry, &name.agent)?;
+        let workflow = registry.workflow_named(&agent.id, name.workflow.as_str());
+        Ok(view(
+            &registry,
+            workflow.ok_or_else(|| not_found("workflow", name))?,
+        ))
+    }
+
+    /// Creates or changes a workflow with its grants. What is taken away counts at once, for calls in flight too.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator, and for the agent's owner who gives it more past its draft (in `dual`);
+    /// `conflict` for a retired agent and when it has changed since `seen`; `invalid-request`, naming the field.
+    pub async fn put_workflow(
+        &self,
+        caller: &Caller,
+        name: &WorkflowRef,
+        spec: WorkflowSpec,
+        seen: Option<u64>,
+    ) -> Result<Saved<WorkflowView>, ControlError> {
+        let person = Arc::clone(caller.require(&[Role::Admin])?);
+        let now = self.books.now();
+        check_spec(&spec)?;
+        let book = self.book(&caller.org)?;
+        let (agent, workflow, diff, before, there) = {
+            let registry = book.registry();
+            let agent = living(&registry, &name.agent)?;
+            let there = registry
+                .workflow_named(&agent.id, name.workflow.as_str())
+                .cloned();
+            let revision = there
+                .as_ref()
+                .and_then(|w| registry.revision(Kind::Workflow, &w.key()));
+            let before = Before::of(revision, seen)?;
+            let diff = self.diff(&person, there.as_deref(), &spec.grants, now)?;
+            for grant in &diff.added {
+                if !registry.tools.contains_key(&grant.tool) {
+                    return Err(invalid(
+                        "grants",
+                        format!(
+                            "no tool `{}` is here; sync its upstream first, or correct the name",
+                            grant.tool
+                        ),
+                    ));
+                }
+            }
+            let workflow = Workflow {
+                id: there
+                    .as_ref()
+                    .map_or_else(|| self.books.id(WorkflowId::from_uuid), |w| w.id.clone()),
+                agent: agent.id.clone(),
+                name: name.workflow.clone(),
+                purpose: spec.purpose,
+                grants: diff.grants.clone(),
+                data_classes: spec.data_classes,
+                run_secs_max: spec.run_secs_max,
+                run_idle_secs_max: spec.run_idle_secs_max,
+                spawnable: spec
+                    .spawnable
+                    .iter()
+                    .map(|w| spawnable(&registry, name, there.as_deref(), w))
+                    .collect::<Result<_, _>>()?,
+                enabled: spec.enabled,
+            };
+            permitted(
+                &registry,
+                &person,
+                &agent,
+                there.as_deref(),
+                &workflow,
+                &diff,
+            )?;
+            (agent, workflow, diff, before, there)
+        };
+        if there.as_deref() == Some(&workflow) {
+            return Ok(Saved {
+                action: Action::None,
+                view: self.workflow(caller, name)?,
+            });
+        }
+        let (kind, action) = match there {
+            None => (EventKind::WorkflowCreated, Action::Create),
+            Some(_) => (EventKind::WorkflowChanged, Action::Update),
+        };
+        let event = self
+            .event(caller, kind)
+            .about(&workflow.id)
+            .agent(&agent.id)
+            .fact("grants", workflow.grants.len())
+            .fact("enabled", workflow.enabled)
+            .content("workflow", &workflow);
+        let change = before
+            .put(&workflow)
+            .event(event)
+            .and(self.grant_changes(caller, &agent, &workflow, &diff).await?);
+        let change = if action == Action::Update {
+            change.restrict()
+        } else {
+            change
+        };
+        self.books.commit(&caller.org, change).await?;
+        Ok(Saved {
+            action,
+            view: self.workflow(caller, name)?,
+        })
+    }
+
+    fn diff(
+        &self,
+        person: &Person,
+        there: Option<&Workflow>,
+        specs: &[GrantSpec],
+        now: Timestamp,
+    ) -> Result<Diff, ControlError> {
+        let mut left: Vec<Grant> = there.map(|w| w.grants.clone()).unwrap_or_default();
+        let mut diff = Diff {
+            grants: Vec::new(),
+            added: Vec::new(),
+            revoked: Vec::new(),
+        };
+        for spec in specs {
+            if let Some(at) = left.iter().position(|g| GrantSpec::of(g) == *spec) {
+                diff.grants.push(left.remove(at));
+                continue;
+            }
+            if spec.expires.is_some_and(|end| end <= now) {
+                return Err(invalid(
+                    "grants",
+                    format!("the grant of `{}` has expired already", spec.tool),
+                ));
+            }
+            let grant = Grant {
+                id: self.books.id(GrantId::from_uuid),
+                tool: spec.tool.clone(),
+                bounds: spec.bounds.clone(),
+                limits: spec.limits.clone(),
+                expires: spec.expires,
+                granted_by: person.id.clone(),
+                granted_at: now,
+            };
+            diff.grants.push(grant.clone());
+            diff.added.push(grant);
+        }
+        diff.revoked = left;
+        Ok(diff)
+    }
+
+    async fn grant_changes(
+        &self,
+        caller: &Caller,
+        agent: &Agent,
+        workflow: &Workflow,
+        diff: &Diff,
+    ) -> Result<Change, ControlError> {
+        let mut change = Change::new();
+        let event = |kind, grant: &Grant| {
+            self.event(caller, kind)
+                .about(&grant.id)
+                .agent(&agent.id)
+                .fact("workflow", &workflow.id)
+                .fact("tool", &grant.tool)
+                .fact("expires", grant.expires)
+                .content("grant", grant)
+        };
+        for grant in &diff.revoked {
+            change = change.event(event(EventKind::GrantRevoked, grant));
+            if grant.expires.is_none() {
+                let why = "the grant was revoked";
+                let settled = settle_finding(
+                    &self.books,
+                    &caller.org,
+                    FindingKind::StandingAccess,
+                    grant.id.as_str(),
+                    &caller.principal,
+                    why,
+                );
+                change = change.and(settled.await?);
+            }
+        }
+        for grant in &diff.added {
+            change = change.event(event(EventKind::GrantAdded, grant));
+            if grant.expires.is_none() {
+                let text = format!(
+                    "{}/{} may call {} without an end; give the grant an expiry",
+                    agent.name, workflow.name, grant.tool
+                );
+                let opened = finding_change(
+                    &self.books,
+                    &caller.org,
+                    FindingKind::StandingAccess,
+                    grant.id.as_str(),
+                    text,
+                );
+                change = change.and(opened.await?);
+            }
+        }
+        Ok(change)
+    }
+}
+
+fn spawnable(
+    registry: &Registry,
+    own: &WorkflowRef,
+    there: Option<&Workflow>,
+    name: &WorkflowRef,
+) -> Result<WorkflowId, ControlError> {
+    // A workflow may spawn itself; while it is new it has no id yet to be found by.
+    match there {
+        None if own == name => Err(invalid(
+            "spawnable",
+            format!("`{name}` is not here yet; create it, then let it spawn itself"),
+        )),
+        _ => resolve::workflow(registry, "spawnable", name),
+    }
+}
+
+fn permitted(
+    registry: &Registry,
+    person: &Person,
+    agent: &Agent,
+    there: Option<&Workflow>,
+    new: &Workflow,
+    diff: &Diff,
+) -> Result<(), ControlError> {
+    let grows = there.is_none_or(|old| {
+        new.run_secs_max > old.run_secs_max
+            || new.run_idle_secs_max > old.run_idle_secs_max
+            || !new.data_classes.is_subset(&old.data_classes)
+            || !new.spawnable.is_subset(&old.spawnable)
+            || (new.enabled && !old.enabled)
+    });
+    if grows || !diff.added.is_empty() {
+        may_widen(registry, person, agent)
+    } else {
+        Ok(())
+    }
+}
+
+pub(crate) fn check_spec(spec: &WorkflowSpec) -> Result<(), ControlError> {
+    check::text("purpose", &spec.purpose)?;
+    check::list("grants", spec.grants.len())?;
+    check::list("data_classes", spec.data_classes.len())?;
+    check::list("spawnable", spec.spawnable.len())?;
+    for (field, secs, max) in [
+        ("run_secs_max", spec.run_secs_max, RUN_SECS_MAX),
+        (
+            "run_idle_secs_max",
+            spec.run_idle_secs_max,
+            RUN_IDLE_SECS_MAX,
+        ),
+    ] {
+        if !(1..=max).contains(&secs) {
+            return Err(invalid(field, format!("`{secs}` is not within 1 to {max}")));
+        }
+    }
+    spec.grants.iter().try_for_each(check_grant)
+}
+
+fn check_grant(grant: &GrantSpec) -> Result<(), ControlError> {
+    let wrong = |why: String| {
+        Err(invalid(
+            "grants",
+            format!("grant of `{}`: {why}", grant.tool),
+        ))
+    };
+    if grant.bounds.0.len() > LIST_MAX || grant.limits.len() > BOUNDS_MAX {
+        return wrong(format!(
+            "at most {LIST_MAX} bounded arguments and {BOUNDS_MAX} limits are permitted"
+        ));
+    }
+    for (path, bounds) in &grant.bounds.0 {
+        if bounds.is_empty() || bounds.len() > BOUNDS_MAX {
+            return wrong(format!("argument {path}: give 1 to {BOUNDS_MAX} bounds"));
+        }
+        if let Some(why) = bounds.iter().find_map(unsound) {
+            return wrong(format!("argument {path}: {why}"));
+        }
+    }
+    let negative = |l: &Cumulative| matches!(l, Cumulative::Sum { max, .. } if max.units() < 0);
+    if grant.limits.iter().any(negative) {
+        return wrong("a sum has a greatest value of at least 0".to_owned());
+    }
+    Ok(())
+}
+
+/// Why no value could keep a bound, or why it bounds nothing.
+fn unsound(bound: &Bound) -> Option<&'static str> {
+    match bound {
+        Bound::OneOf(members) if members.is_empty() => Some("`one_of` lists nothing"),
+        Bound::OneOf(members) if members.len() > LIST_MAX => {
+            Some("`one_of` lists more than 256 values")
+        }
+        Bound::OneOf(members)
+            if members
+                .iter()
+                .any(|m| m.is_object() || m.is_array() || m.is_null()) =>
+        {
+            Some("`one_of` lists strings, numbers and booleans only")
+        }
+        Bound::Integer {
+            min: None,
+            max: None,
+        }
+        | Bound::Decimal {
+            min: None,
+            max: None,
+        } => Some("a range has a `min` or a `max`"),
+        Bound::Integer {
+            min: Some(min),
+            max: Some(max),
+        } if min > max => Some("`min` is greater than `max`"),
+        Bound::Decimal {
+            min: Some(min),
+            max: Some(max),
+        } if min > max => Some("`min` is greater than `max`"),
+        Bound::Prefix { prefix, .. } if prefix.is_empty() => {
+            Some("`prefix` is empty and holds everything")
+        }
+        _ => None,
+    }
+}
+
+fn view(registry: &Registry, workflow: &Workflow) -> WorkflowView {
+    WorkflowView {
+        id: workflow.id.clone(),
+        agent: crate::names::agent(registry, &workflow.agent),
+        name: workflow.name.clone(),
+        state: workflow.state(),
+        spec: WorkflowSpec::of(registry, workflow),
+        grant_ids: workflow.grants.iter().map(|g| g.id.clone()).collect(),
+        revision: registry
+            .revision(Kind::Workflow, &workflow.key())
+            .unwrap_or(0),
+    }
+}
