@@ -48,8 +48,14 @@ struct Walk<'a> {
 impl ArgType {
     /// The type of a tool's arguments; an empty record when the schema says nothing that Cedar can.
     pub(crate) fn of(schema: &Value) -> Self {
-        let mut walk = Walk { root: schema, nodes: 0 };
-        let members = schema.as_object().map(|object| walk.members(object, 0)).unwrap_or_default();
+        let mut walk = Walk {
+            root: schema,
+            nodes: 0,
+        };
+        let members = schema
+            .as_object()
+            .map(|object| walk.members(object, 0))
+            .unwrap_or_default();
         Self::Record(members)
     }
 
@@ -80,22 +86,41 @@ impl ArgType {
     /// # Errors
     /// One line with the path of the argument that is not of its type. Holds no value.
     pub(crate) fn encode(&self, value: &Value) -> Result<RestrictedExpression, String> {
-        self.encode_at(value, &mut Vec::new()).map_err(|(path, what)| format!("argument {path} is {what}"))
+        self.encode_at(value, &mut Vec::new())
+            .map_err(|(path, what)| format!("argument {path} is {what}"))
     }
 
-    fn encode_at<'a>(&'a self, value: &Value, path: &mut Vec<&'a str>) -> Result<RestrictedExpression, (String, &'static str)> {
-        let wrong = |path: &[&str], what| (if path.is_empty() { "list".to_owned() } else { path.join(".") }, what);
+    fn encode_at<'a>(
+        &'a self,
+        value: &Value,
+        path: &mut Vec<&'a str>,
+    ) -> Result<RestrictedExpression, (String, &'static str)> {
+        let wrong = |path: &[&str], what| {
+            (
+                if path.is_empty() {
+                    "list".to_owned()
+                } else {
+                    path.join(".")
+                },
+                what,
+            )
+        };
         match (self, value) {
             (Self::Bool, Value::Bool(b)) => Ok(RestrictedExpression::new_bool(*b)),
             (Self::Bool, _) => Err(wrong(path, "no boolean")),
-            (Self::Long, _) => integer(value).map(RestrictedExpression::new_long).ok_or_else(|| wrong(path, "no integer")),
+            (Self::Long, _) => integer(value)
+                .map(RestrictedExpression::new_long)
+                .ok_or_else(|| wrong(path, "no integer")),
             (Self::Decimal, _) => Decimal::from_json(value)
                 .map(|d| RestrictedExpression::new_decimal(cedar_decimal(d)))
                 .map_err(|_| wrong(path, "no decimal of at most four fraction digits")),
             (Self::String, Value::String(s)) => Ok(RestrictedExpression::new_string(s.clone())),
             (Self::String, _) => Err(wrong(path, "no string")),
             (Self::Set(element), Value::Array(values)) => {
-                let values = values.iter().map(|v| element.encode_at(v, path)).collect::<Result<Vec<_>, _>>()?;
+                let values = values
+                    .iter()
+                    .map(|v| element.encode_at(v, path))
+                    .collect::<Result<Vec<_>, _>>()?;
                 Ok(RestrictedExpression::new_set(values))
             }
             (Self::Set(_), _) => Err(wrong(path, "no array")),
@@ -107,7 +132,9 @@ impl ArgType {
                         None if member.required => return Err(wrong(path, "missing")),
                         None => {}
                         Some(Value::Null) if member.nullable => {}
-                        Some(value) => fields.push((name.clone(), member.ty.encode_at(value, path)?)),
+                        Some(value) => {
+                            fields.push((name.clone(), member.ty.encode_at(value, path)?))
+                        }
                     }
                     path.pop();
                 }
@@ -130,18 +157,30 @@ fn integer(value: &Value) -> Option<i64> {
 fn cedar_decimal(decimal: Decimal) -> String {
     let units = decimal.units();
     let sign = if units < 0 { "-" } else { "" };
-    format!("{sign}{}.{:04}", units.unsigned_abs() / 10_000, units.unsigned_abs() % 10_000)
+    format!(
+        "{sign}{}.{:04}",
+        units.unsigned_abs() / 10_000,
+        units.unsigned_abs() % 10_000
+    )
 }
 
 impl Walk<'_> {
     fn members(&mut self, object: &Map<String, Value>, depth: usize) -> BTreeMap<String, Member> {
         let required = object.get("required").and_then(Value::as_array);
-        let required = |name: &str| required.is_some_and(|list| list.iter().any(|r| r.as_str() == Some(name)));
+        let required =
+            |name: &str| required.is_some_and(|list| list.iter().any(|r| r.as_str() == Some(name)));
         let properties = object.get("properties").and_then(Value::as_object);
         let mut out = BTreeMap::new();
         for (name, schema) in properties.into_iter().flatten().take(ARG_MEMBERS_MAX) {
             if let Some((ty, nullable)) = self.map(schema, depth + 1) {
-                out.insert(name.clone(), Member { ty, required: required(name) && !nullable, nullable });
+                out.insert(
+                    name.clone(),
+                    Member {
+                        ty,
+                        required: required(name) && !nullable,
+                        nullable,
+                    },
+                );
             }
         }
         out
@@ -161,21 +200,41 @@ impl Walk<'_> {
         if let Some(kinds) = object.get("type") {
             return self.typed(kinds, object, depth);
         }
-        if let Some(choices) = ["anyOf", "oneOf", "allOf"].iter().find_map(|k| object.get(*k)?.as_array()) {
+        if let Some(choices) = ["anyOf", "oneOf", "allOf"]
+            .iter()
+            .find_map(|k| object.get(*k)?.as_array())
+        {
             let is_null = |s: &&Value| s.get("type").and_then(Value::as_str) == Some("null");
-            let [choice] = choices.iter().filter(|s| !is_null(s)).collect::<Vec<_>>()[..] else { return None };
+            let [choice] = choices.iter().filter(|s| !is_null(s)).collect::<Vec<_>>()[..] else {
+                return None;
+            };
             let (ty, nullable) = self.map(choice, depth + 1)?;
             return Some((ty, nullable || choices.len() > 1));
         }
         let constant = object.get("const").map(std::slice::from_ref);
-        literals(object.get("enum").and_then(Value::as_array).map(Vec::as_slice).or(constant)?)
+        literals(
+            object
+                .get("enum")
+                .and_then(Value::as_array)
+                .map(Vec::as_slice)
+                .or(constant)?,
+        )
     }
 
-    fn typed(&mut self, kinds: &Value, object: &Map<String, Value>, depth: usize) -> Option<(ArgType, bool)> {
+    fn typed(
+        &mut self,
+        kinds: &Value,
+        object: &Map<String, Value>,
+        depth: usize,
+    ) -> Option<(ArgType, bool)> {
         let (kind, nullable) = match kinds {
             Value::String(kind) => (kind.as_str(), false),
             Value::Array(kinds) => {
-                let named: Vec<_> = kinds.iter().filter_map(Value::as_str).filter(|k| *k != "null").collect();
+                let named: Vec<_> = kinds
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .filter(|k| *k != "null")
+                    .collect();
                 let [kind] = named[..] else { return None };
                 (kind, kinds.len() > 1)
             }
@@ -186,11 +245,15 @@ impl Walk<'_> {
             "integer" => ArgType::Long,
             "number" => ArgType::Decimal,
             "string" => ArgType::String,
-            "array" if !object.contains_key("prefixItems") => match self.map(object.get("items")?, depth + 1)? {
-                (element, false) => ArgType::Set(Box::new(element)),
-                (_, true) => return None,
-            },
-            "object" if object.contains_key("properties") => ArgType::Record(self.members(object, depth)),
+            "array" if !object.contains_key("prefixItems") => {
+                match self.map(object.get("items")?, depth + 1)? {
+                    (element, false) => ArgType::Set(Box::new(element)),
+                    (_, true) => return None,
+                }
+            }
+            "object" if object.contains_key("properties") => {
+                ArgType::Record(self.members(object, depth))
+            }
             _ => return None,
         };
         Some((ty, nullable))
@@ -245,11 +308,22 @@ mod tests {
             "properties": { "amount": { "type": "number" }, "n": { "type": "integer" }, "ids": { "type": "array", "items": { "type": "string" } } },
             "required": ["amount"]
         }));
-        assert!(ty.encode(&json!({ "amount": 49.99, "n": 2.0, "ids": ["a"], "unknown": {} })).is_ok());
+        assert!(
+            ty.encode(&json!({ "amount": 49.99, "n": 2.0, "ids": ["a"], "unknown": {} }))
+                .is_ok()
+        );
         let bad = [
-            json!({ "amount": "49" }), json!({}), json!({ "amount": null }), json!({ "amount": 0.00001 }), json!({ "amount": 1e300 }),
-            json!({ "amount": 1, "n": 1.5 }), json!({ "amount": 1, "n": null }), json!({ "amount": 1, "ids": "a" }),
-            json!({ "amount": 1, "ids": [1] }), json!([]), json!(null),
+            json!({ "amount": "49" }),
+            json!({}),
+            json!({ "amount": null }),
+            json!({ "amount": 0.00001 }),
+            json!({ "amount": 1e300 }),
+            json!({ "amount": 1, "n": 1.5 }),
+            json!({ "amount": 1, "n": null }),
+            json!({ "amount": 1, "ids": "a" }),
+            json!({ "amount": 1, "ids": [1] }),
+            json!([]),
+            json!(null),
         ];
         for args in bad {
             assert!(ty.encode(&args).is_err(), "{args}");
@@ -258,7 +332,9 @@ mod tests {
 
     #[test]
     fn a_schema_that_refers_to_itself_ends() {
-        let ty = ty(json!({ "properties": { "a": { "$ref": "#" }, "b": { "$ref": "#/properties/b" } }, "type": "object" }));
+        let ty = ty(
+            json!({ "properties": { "a": { "$ref": "#" }, "b": { "$ref": "#/properties/b" } }, "type": "object" }),
+        );
         assert!(matches!(ty, ArgType::Record(_)));
     }
 }

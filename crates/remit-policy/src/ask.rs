@@ -31,7 +31,8 @@ impl Terms {
     /// The ask of `policy` for a tool so classified. Four eyes are waived only where nothing is changed and nothing
     /// leaves (invariant 5).
     pub(crate) fn ask(&self, policy: &str, classification: &Classification) -> Ask {
-        let harmless = matches!(classification.effect, Effect::Read | Effect::Draft) && !is_external(classification);
+        let harmless = matches!(classification.effect, Effect::Read | Effect::Draft)
+            && !is_external(classification);
         Ask {
             policy: policy.to_owned(),
             approvers: self.approvers.clone(),
@@ -46,18 +47,28 @@ impl Terms {
 ///
 /// # Errors
 /// One line: `context.approved` is used in another way, or the annotations do not fit.
-pub(crate) fn terms<'a>(json: &Value, annotation: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Terms>, String> {
+pub(crate) fn terms<'a>(
+    json: &Value,
+    annotation: impl Fn(&str) -> Option<&'a str>,
+) -> Result<Option<Terms>, String> {
     let none = Vec::new();
-    let conditions = json.get("conditions").and_then(Value::as_array).unwrap_or(&none);
+    let conditions = json
+        .get("conditions")
+        .and_then(Value::as_array)
+        .unwrap_or(&none);
     let (asks, others): (Vec<_>, Vec<_>) = conditions.iter().partition(|c| is_ask(c));
     for condition in others {
         check(condition.get("body").unwrap_or(&Value::Null))?;
     }
     let approvers = annotation("approvers");
     if asks.is_empty() {
-        let idle = ["approvers", "quorum", "standing", "waive_four_eyes"].into_iter().find(|a| annotation(a).is_some());
+        let idle = ["approvers", "quorum", "standing", "waive_four_eyes"]
+            .into_iter()
+            .find(|a| annotation(a).is_some());
         return match idle {
-            Some(idle) => Err(format!("`@{idle}` means nothing without `unless {{ context.approved }}`: add the clause or remove it")),
+            Some(idle) => Err(format!(
+                "`@{idle}` means nothing without `unless {{ context.approved }}`: add the clause or remove it"
+            )),
             None => Ok(None),
         };
     }
@@ -65,20 +76,35 @@ pub(crate) fn terms<'a>(json: &Value, annotation: impl Fn(&str) -> Option<&'a st
         return Err("`unless { context.approved }` stands here twice: write it once".to_owned());
     }
     if json.get("effect").and_then(Value::as_str) != Some("forbid") {
-        return Err("only a forbid may ask: a permit that waits for approval permits nothing more".to_owned());
+        return Err(
+            "only a forbid may ask: a permit that waits for approval permits nothing more"
+                .to_owned(),
+        );
     }
-    let approvers = approvers.ok_or("`unless { context.approved }` needs `@approvers(\"…\")` to say who may approve")?;
+    let approvers = approvers
+        .ok_or("`unless { context.approved }` needs `@approvers(\"…\")` to say who may approve")?;
     let approvers = parse_approvers(approvers)?;
     let quorum = parse_quorum(annotation("quorum"), &approvers)?;
     let standing = parse_flag("standing", annotation("standing"))?;
     let waives_four_eyes = parse_flag("waive_four_eyes", annotation("waive_four_eyes"))?;
-    Ok(Some(Terms { approvers, quorum, standing, waives_four_eyes }))
+    Ok(Some(Terms {
+        approvers,
+        quorum,
+        standing,
+        waives_four_eyes,
+    }))
 }
 
 fn parse_approvers(text: &str) -> Result<BTreeSet<Approvers>, String> {
-    let approvers = text.split(',').map(|a| a.trim().parse()).collect::<Result<BTreeSet<Approvers>, String>>()?;
+    let approvers = text
+        .split(',')
+        .map(|a| a.trim().parse())
+        .collect::<Result<BTreeSet<Approvers>, String>>()?;
     if approvers.len() > APPROVERS_MAX {
-        return Err(format!("{} approvers are named, at most {APPROVERS_MAX} may be: use a team or a role", approvers.len()));
+        return Err(format!(
+            "{} approvers are named, at most {APPROVERS_MAX} may be: use a team or a role",
+            approvers.len()
+        ));
     }
     Ok(approvers)
 }
@@ -86,10 +112,16 @@ fn parse_approvers(text: &str) -> Result<BTreeSet<Approvers>, String> {
 fn parse_quorum(text: Option<&str>, approvers: &BTreeSet<Approvers>) -> Result<u8, String> {
     let Some(text) = text else { return Ok(1) };
     let quorum = text.parse().ok().filter(|q| (1..=QUORUM_MAX).contains(q));
-    let quorum = quorum.ok_or_else(|| format!("`@quorum(\"{text}\")` is not a number from 1 to {QUORUM_MAX}"))?;
-    let many = approvers.iter().any(|a| matches!(a, Approvers::Role(_) | Approvers::Team(_)));
+    let quorum = quorum
+        .ok_or_else(|| format!("`@quorum(\"{text}\")` is not a number from 1 to {QUORUM_MAX}"))?;
+    let many = approvers
+        .iter()
+        .any(|a| matches!(a, Approvers::Role(_) | Approvers::Team(_)));
     if !many && usize::from(quorum) > approvers.len() {
-        return Err(format!("`@quorum(\"{quorum}\")` can never be met: only {} may approve", approvers.len()));
+        return Err(format!(
+            "`@quorum(\"{quorum}\")` can never be met: only {} may approve",
+            approvers.len()
+        ));
     }
     Ok(quorum)
 }
@@ -98,14 +130,17 @@ fn parse_flag(name: &str, value: Option<&str>) -> Result<bool, String> {
     match value {
         None => Ok(false),
         Some("") => Ok(true),
-        Some(_) => Err(format!("`@{name}` takes no value: write it alone, or remove it")),
+        Some(_) => Err(format!(
+            "`@{name}` takes no value: write it alone, or remove it"
+        )),
     }
 }
 
 /// Whether a condition is exactly `unless { context.approved }`.
-fn is_ask(condition: &Value) -> bool {
+pub(crate) fn is_ask(condition: &Value) -> bool {
     let body = serde_json::json!({ ".": { "left": { "Var": "context" }, "attr": "approved" } });
-    condition.get("kind").and_then(Value::as_str) == Some("unless") && condition.get("body") == Some(&body)
+    condition.get("kind").and_then(Value::as_str) == Some("unless")
+        && condition.get("body") == Some(&body)
 }
 
 /// Refuses an expression that can see `context.approved`: it may reach members of the context only by name.

@@ -64,11 +64,17 @@ pub(crate) fn find(facts: Facts<'_>, classification: &Classification, args: Args
         now: facts.dynamic.now,
     };
     for text in breaches(&facts.fixed.run.intent.authority, attempt, args) {
-        out.add(INTENT_BOUNDS, format!("the run's intent does not cover it: {text}"));
+        out.add(
+            INTENT_BOUNDS,
+            format!("the run's intent does not cover it: {text}"),
+        );
     }
     for link in &facts.fixed.chain {
         for text in breaches(&link.authority, attempt, args) {
-            out.add(DELEGATION_BOUNDS, format!("delegation {} does not cover it: {text}", link.delegation));
+            out.add(
+                DELEGATION_BOUNDS,
+                format!("delegation {} does not cover it: {text}", link.delegation),
+            );
         }
     }
     out
@@ -79,8 +85,17 @@ fn breaches(authority: &Authority, attempt: Attempt<'_>, args: Args) -> Vec<Stri
         Args::Known => authority.breaches(attempt),
         Args::Unknown => {
             let tools = authority.tools.as_ref();
-            let tools = tools.map(|t| t.keys().map(|tool| (tool.clone(), Bounds::default())).collect());
-            Authority { tools, targets: None, ..authority.clone() }.breaches(attempt)
+            let tools = tools.map(|t| {
+                t.keys()
+                    .map(|tool| (tool.clone(), Bounds::default()))
+                    .collect()
+            });
+            Authority {
+                tools,
+                targets: None,
+                ..authority.clone()
+            }
+            .breaches(attempt)
         }
     }
 }
@@ -91,7 +106,8 @@ fn grants(facts: Facts<'_>, args: Args, out: &mut Findings) {
     if fixed.workflow.agent != fixed.agent.id {
         return;
     }
-    let live = |g: &&Grant| g.tool == fixed.tool.tool && g.expires.is_none_or(|end| dynamic.now < end);
+    let live =
+        |g: &&Grant| g.tool == fixed.tool.tool && g.expires.is_none_or(|end| dynamic.now < end);
     let mut live: Vec<&Grant> = fixed.workflow.grants.iter().filter(live).collect();
     live.sort_by(|a, b| a.id.cmp(&b.id));
     let mut nearest: Option<(&Grant, Vec<(&'static str, String)>)> = None;
@@ -105,7 +121,10 @@ fn grants(facts: Facts<'_>, args: Args, out: &mut Findings) {
             out.reserve = reserve;
             return;
         }
-        if nearest.as_ref().is_none_or(|(_, best)| wrong.len() < best.len()) {
+        if nearest
+            .as_ref()
+            .is_none_or(|(_, best)| wrong.len() < best.len())
+        {
             nearest = Some((grant, wrong));
         }
     }
@@ -118,15 +137,27 @@ fn grants(facts: Facts<'_>, args: Args, out: &mut Findings) {
 
 fn check(facts: Facts<'_>, grant: &Grant) -> (Vec<(&'static str, String)>, Vec<Reservation>) {
     let broken = grant.bounds.breaches(&facts.dynamic.args);
-    let mut wrong: Vec<_> = broken.iter().map(|b| (GRANT_BOUNDS, format!("{b} (grant {})", grant.id))).collect();
+    let mut wrong: Vec<_> = broken
+        .iter()
+        .map(|b| (GRANT_BOUNDS, format!("{b} (grant {})", grant.id)))
+        .collect();
     let mut reserve = Vec::with_capacity(grant.limits.len());
     for limit in &grant.limits {
         match reservation(facts, limit) {
             Err(text) => wrong.push((GRANT_BOUNDS, text)),
             Ok(taken) => {
                 let used = facts.dynamic.counters.get(&taken.key).copied().unwrap_or(0);
-                if used.checked_add(taken.amount).is_none_or(|sum| sum > taken.max) {
-                    wrong.push((LIMIT_EXCEEDED, format!("{used} of {} used, this call takes {}", taken.max, taken.amount)));
+                if used
+                    .checked_add(taken.amount)
+                    .is_none_or(|sum| sum > taken.max)
+                {
+                    wrong.push((
+                        LIMIT_EXCEEDED,
+                        format!(
+                            "{used} of {} used, this call takes {}",
+                            taken.max, taken.amount
+                        ),
+                    ));
                 }
                 reserve.push(taken);
             }
@@ -139,16 +170,37 @@ fn check(facts: Facts<'_>, grant: &Grant) -> (Vec<(&'static str, String)>, Vec<R
 /// has expired.
 fn chain(facts: Facts<'_>, out: &mut Findings) {
     let Facts { fixed, dynamic } = facts;
-    let person = fixed.person.as_ref().map(|p| Principal::Person(p.id.clone()));
+    let person = fixed
+        .person
+        .as_ref()
+        .map(|p| Principal::Person(p.id.clone()));
     match (fixed.chain.first(), &person) {
         (None, None) => return,
-        (None, Some(_)) => out.add(CHAIN_BROKEN, "there is a person and no delegation of theirs".to_owned()),
+        (None, Some(_)) => out.add(
+            CHAIN_BROKEN,
+            "there is a person and no delegation of theirs".to_owned(),
+        ),
         (Some(first), Some(person)) if first.from == *person => {}
-        (Some(Link { from: Principal::Agent(_), .. }), None) => {}
-        (Some(first), _) => out.add(CHAIN_BROKEN, format!("delegation {} is not the person's", first.delegation)),
+        (
+            Some(Link {
+                from: Principal::Agent(_),
+                ..
+            }),
+            None,
+        ) => {}
+        (Some(first), _) => out.add(
+            CHAIN_BROKEN,
+            format!("delegation {} is not the person's", first.delegation),
+        ),
     }
     if fixed.chain.len() > CHAIN_DEPTH_MAX {
-        out.add(CHAIN_TOO_DEEP, format!("the chain has {} links, at most {CHAIN_DEPTH_MAX} are permitted", fixed.chain.len()));
+        out.add(
+            CHAIN_TOO_DEEP,
+            format!(
+                "the chain has {} links, at most {CHAIN_DEPTH_MAX} are permitted",
+                fixed.chain.len()
+            ),
+        );
     }
     for (at, link) in fixed.chain.iter().enumerate() {
         let next = fixed.chain.get(at + 1);
@@ -157,15 +209,27 @@ fn chain(facts: Facts<'_>, out: &mut Findings) {
             None => link.to == fixed.agent.id,
         };
         if !follows {
-            out.add(CHAIN_BROKEN, format!("delegation {} does not lead on to the next actor", link.delegation));
+            out.add(
+                CHAIN_BROKEN,
+                format!(
+                    "delegation {} does not lead on to the next actor",
+                    link.delegation
+                ),
+            );
         }
         let after = fixed.chain.len() - at - 1;
         if after > usize::from(link.depth_left) {
-            let text = format!("{after} links follow delegation {}, at most {} may", link.delegation, link.depth_left);
+            let text = format!(
+                "{after} links follow delegation {}, at most {} may",
+                link.delegation, link.depth_left
+            );
             out.add(CHAIN_TOO_DEEP, text);
         }
         if dynamic.now >= link.expires {
-            out.add(DELEGATION_EXPIRED, format!("delegation {} expired at {}", link.delegation, link.expires));
+            out.add(
+                DELEGATION_EXPIRED,
+                format!("delegation {} expired at {}", link.delegation, link.expires),
+            );
         }
     }
 }

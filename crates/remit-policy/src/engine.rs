@@ -1,5 +1,6 @@
 //! The engine: policies and tools compiled once, decisions taken many times.
 
+mod answer;
 mod compile;
 mod evaluate;
 #[cfg(test)]
@@ -80,7 +81,11 @@ pub(crate) struct Refused {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (policies, tools) = (self.policies.len(), self.tools.len());
-        write!(f, "Engine({policies} policies, {tools} tools, {})", self.version)
+        write!(
+            f,
+            "Engine({policies} policies, {tools} tools, {})",
+            self.version
+        )
     }
 }
 
@@ -106,14 +111,21 @@ impl Engine {
     /// # Errors
     /// [`ArgsError`], holding no value of an argument.
     pub fn validate_args(&self, tool: &ToolRef, args: &Value) -> Result<(), ArgsError> {
-        let entry = self.tools.get(tool).ok_or_else(|| ArgsError::UnknownTool(tool.to_string()))?;
+        let entry = self
+            .tools
+            .get(tool)
+            .ok_or_else(|| ArgsError::UnknownTool(tool.to_string()))?;
         validate::validate(&entry.validator, args)
     }
 
     /// Makes a registry slice ready for many calls.
     pub fn prepare(&self, fixed: Arc<Fixed>) -> Prepared {
         let ready = self.ready(&fixed);
-        Prepared { fixed, version: Arc::clone(&self.version), ready }
+        Prepared {
+            fixed,
+            version: Arc::clone(&self.version),
+            ready,
+        }
     }
 
     /// Decides one call. Never fails: whatever goes wrong is a deny.
@@ -143,12 +155,23 @@ impl Engine {
     }
 
     fn answer_prepared(&self, prepared: &Prepared, dynamic: &Dynamic, args: Args) -> Decision {
-        let facts = Facts { fixed: &prepared.fixed, dynamic };
+        let facts = Facts {
+            fixed: &prepared.fixed,
+            dynamic,
+        };
         if prepared.version == self.version {
             self.answer(&prepared.ready, facts, args)
         } else {
             let text = "the policies changed since this was looked up: try again".to_owned();
-            self.answer(&Err(Refused { policy: "guardrail/snapshot", code: "snapshot-stale", text }), facts, args)
+            self.answer(
+                &Err(Refused {
+                    policy: "guardrail/snapshot",
+                    code: "snapshot-stale",
+                    text,
+                }),
+                facts,
+                args,
+            )
         }
     }
 

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expr};
+use cedar_policy::{
+    Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expr,
+};
 use remit_domain::system::{Criticality, Environment};
 use remit_domain::tool::{Classification, ToolRef, ToolState};
 
@@ -32,7 +34,10 @@ pub(crate) struct Types {
 
 impl Types {
     pub(crate) fn new() -> Result<Self, PolicyError> {
-        let name = |name: &str| name.parse().map_err(|e| PolicyError::Schema(format!("{e}")));
+        let name = |name: &str| {
+            name.parse()
+                .map_err(|e| PolicyError::Schema(format!("{e}")))
+        };
         Ok(Self {
             action: name("Action")?,
             agent: name("Agent")?,
@@ -89,48 +94,80 @@ pub(crate) struct Cast {
 /// # Errors
 /// One line, when Cedar refuses an entity; the caller denies.
 pub(crate) fn cast(types: &Types, fixed: &Fixed, changed: bool) -> Result<Cast, String> {
-    let Fixed { agent, workflow, tool, system, person, run, .. } = fixed;
+    let Fixed {
+        agent,
+        workflow,
+        tool,
+        system,
+        person,
+        ..
+    } = fixed;
     let names = Cast {
         entities: Entities::empty(),
         principal: types.agent(agent.name.as_str()),
         action: types.action(&tool.tool.to_string()),
         resource: types.tool(&tool.tool),
         run: uid(&types.run, "current"),
-        person: uid(&types.person, person.as_ref().map_or("none", |p| p.id.as_str())),
+        person: uid(
+            &types.person,
+            person.as_ref().map_or("none", |p| p.id.as_str()),
+        ),
         workflow: types.workflow(agent.name.as_str(), workflow.name.as_str()),
     };
-    let place = uid(&types.system, system.as_ref().map_or("", |s| s.name.as_str()));
+    let place = uid(
+        &types.system,
+        system.as_ref().map_or("", |s| s.name.as_str()),
+    );
     let upstream = types.upstream(&tool.tool);
     let mut all = vec![
         agent_entity(fixed, &names)?,
-        entity(
-            names.workflow.clone(),
-            vec![
-                ("id", string(workflow.id.as_str())),
-                ("name", string(workflow.name.as_str())),
-                ("enabled", Expr::new_bool(workflow.enabled)),
-                ("data_classes", strings(&workflow.data_classes)),
-            ],
-            [],
-        )?,
+        workflow_entity(fixed, names.workflow.clone())?,
         tool_entity(fixed, &names, changed, place.clone(), upstream.clone())?,
-        entity(upstream, vec![("name", string(tool.tool.upstream().as_str()))], [place.clone()])?,
-        system_entity(fixed, place)?,
         entity(
-            names.run.clone(),
-            [("purpose", string(&run.intent.purpose)), ("mode", string(run.mode.as_str()))]
-                .into_iter()
-                .chain(run.intent.ticket.as_ref().map(|t| ("ticket", string(t))))
-                .collect(),
-            [],
+            upstream,
+            vec![("name", string(tool.tool.upstream().as_str()))],
+            [place.clone()],
         )?,
+        system_entity(fixed, place)?,
+        run_entity(fixed, names.run.clone())?,
         person_entity(person.as_ref(), names.person.clone())?,
     ];
-    let parents: Vec<_> = groups(tool.classification.as_ref()).iter().map(|id| types.action(id)).collect();
-    all.extend(parents.iter().map(|id| Entity::new_no_attrs(id.clone(), HashSet::new())));
-    all.push(Entity::new_no_attrs(names.action.clone(), parents.into_iter().collect()));
+    let parents: Vec<_> = groups(tool.classification.as_ref())
+        .iter()
+        .map(|id| types.action(id))
+        .collect();
+    all.extend(
+        parents
+            .iter()
+            .map(|id| Entity::new_no_attrs(id.clone(), HashSet::new())),
+    );
+    all.push(Entity::new_no_attrs(
+        names.action.clone(),
+        parents.into_iter().collect(),
+    ));
     let entities = Entities::from_entities(all, None).map_err(|e| e.to_string())?;
     Ok(Cast { entities, ..names })
+}
+
+fn workflow_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
+    let workflow = &fixed.workflow;
+    let attrs = vec![
+        ("id", string(workflow.id.as_str())),
+        ("name", string(workflow.name.as_str())),
+        ("enabled", Expr::new_bool(workflow.enabled)),
+        ("data_classes", strings(&workflow.data_classes)),
+    ];
+    entity(uid, attrs, [])
+}
+
+fn run_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
+    let run = &fixed.run;
+    let mut attrs = vec![
+        ("purpose", string(&run.intent.purpose)),
+        ("mode", string(run.mode.as_str())),
+    ];
+    attrs.extend(run.intent.ticket.as_ref().map(|t| ("ticket", string(t))));
+    entity(uid, attrs, [])
 }
 
 fn agent_entity(fixed: &Fixed, names: &Cast) -> Result<Entity, String> {
@@ -141,7 +178,10 @@ fn agent_entity(fixed: &Fixed, names: &Cast) -> Result<Entity, String> {
         ("state", string(agent.state.as_str())),
         ("tier", Expr::new_long(u8::from(agent.tier).into())),
         ("environment", string(agent.environment.as_str())),
-        ("environment_rank", Expr::new_long(environment_rank(agent.environment))),
+        (
+            "environment_rank",
+            Expr::new_long(environment_rank(agent.environment)),
+        ),
         ("data_classes", strings(&agent.data_classes)),
         ("systems", strings(&agent.systems)),
         ("enforcement", string(enforcement(agent.enforcement))),
@@ -152,21 +192,48 @@ fn agent_entity(fixed: &Fixed, names: &Cast) -> Result<Entity, String> {
     entity(names.principal.clone(), attrs, [names.workflow.clone()])
 }
 
-fn tool_entity(fixed: &Fixed, names: &Cast, changed: bool, system: EntityUid, upstream: EntityUid) -> Result<Entity, String> {
+fn tool_entity(
+    fixed: &Fixed,
+    names: &Cast,
+    changed: bool,
+    system: EntityUid,
+    upstream: EntityUid,
+) -> Result<Entity, String> {
     let tool = &fixed.tool;
     let class = tool.classification.as_ref();
     let none = BTreeSet::new();
     let attrs = vec![
         ("name", string(tool.tool.tool())),
         ("upstream", string(tool.tool.upstream().as_str())),
-        ("effect", string(class.map_or("unclassified", |c| c.effect.as_str()))),
+        (
+            "effect",
+            string(class.map_or("unclassified", |c| c.effect.as_str())),
+        ),
         ("external", Expr::new_bool(class.is_none_or(is_external))),
         ("classified", Expr::new_bool(class.is_some())),
-        ("usable", Expr::new_bool(matches!(tool.state, ToolState::Enabled | ToolState::Changed) && tool.upstream_enabled)),
-        ("changed", Expr::new_bool(changed || tool.state == ToolState::Changed)),
-        ("data_classes", strings(class.map_or(&none, |c: &Classification| &c.data_classes))),
-        ("untrusted_content", Expr::new_bool(class.is_none_or(|c| c.untrusted_content))),
-        ("entitlements", strings(class.map_or(&none, |c| &c.entitlements))),
+        (
+            "usable",
+            Expr::new_bool(
+                matches!(tool.state, ToolState::Enabled | ToolState::Changed)
+                    && tool.upstream_enabled,
+            ),
+        ),
+        (
+            "changed",
+            Expr::new_bool(changed || tool.state == ToolState::Changed),
+        ),
+        (
+            "data_classes",
+            strings(class.map_or(&none, |c: &Classification| &c.data_classes)),
+        ),
+        (
+            "untrusted_content",
+            Expr::new_bool(class.is_none_or(|c| c.untrusted_content)),
+        ),
+        (
+            "entitlements",
+            strings(class.map_or(&none, |c| &c.entitlements)),
+        ),
         ("system", Expr::new_entity_uid(system)),
     ];
     entity(names.resource.clone(), attrs, [upstream])
@@ -177,10 +244,22 @@ fn system_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
     let attrs = vec![
         ("id", string(system.map_or("", |s| s.id.as_str()))),
         ("name", string(system.map_or("", |s| s.name.as_str()))),
-        ("environment", string(system.map_or("unknown", |s| s.environment.as_str()))),
-        ("environment_rank", Expr::new_long(system.map_or(NOWHERE, |s| environment_rank(s.environment)))),
-        ("criticality", string(system.map_or("unknown", |s| s.criticality.as_str()))),
-        ("criticality_rank", Expr::new_long(system.map_or(NOWHERE, |s| criticality_rank(s.criticality)))),
+        (
+            "environment",
+            string(system.map_or("unknown", |s| s.environment.as_str())),
+        ),
+        (
+            "environment_rank",
+            Expr::new_long(system.map_or(NOWHERE, |s| environment_rank(s.environment))),
+        ),
+        (
+            "criticality",
+            string(system.map_or("unknown", |s| s.criticality.as_str())),
+        ),
+        (
+            "criticality_rank",
+            Expr::new_long(system.map_or(NOWHERE, |s| criticality_rank(s.criticality))),
+        ),
     ];
     entity(uid, attrs, [])
 }
@@ -191,15 +270,33 @@ fn person_entity(person: Option<&PersonFacts>, uid: EntityUid) -> Result<Entity,
         ("id", string(person.map_or("", |p| p.id.as_str()))),
         ("present", Expr::new_bool(person.is_some())),
         ("active", Expr::new_bool(person.is_some_and(|p| p.active))),
-        ("entitlements", words(person.map_or(Vec::new(), |p| p.entitlements.iter().map(|e| e.as_str()).collect()))),
-        ("roles", words(person.map_or(Vec::new(), |p| p.roles.iter().map(|r| r.as_str()).collect()))),
-        ("teams", words(person.map_or(Vec::new(), |p| p.teams.iter().map(|t| t.as_str()).collect()))),
+        (
+            "entitlements",
+            words(person.map_or(Vec::new(), |p| {
+                p.entitlements.iter().map(|e| e.as_str()).collect()
+            })),
+        ),
+        (
+            "roles",
+            words(person.map_or(Vec::new(), |p| p.roles.iter().map(|r| r.as_str()).collect())),
+        ),
+        (
+            "teams",
+            words(person.map_or(Vec::new(), |p| p.teams.iter().map(|t| t.as_str()).collect())),
+        ),
     ];
     entity(uid, attrs, [])
 }
 
-fn entity<const N: usize>(uid: EntityUid, attrs: Vec<(&str, Expr)>, parents: [EntityUid; N]) -> Result<Entity, String> {
-    let attrs = attrs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+fn entity<const N: usize>(
+    uid: EntityUid,
+    attrs: Vec<(&str, Expr)>,
+    parents: [EntityUid; N],
+) -> Result<Entity, String> {
+    let attrs = attrs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     Entity::new(uid, attrs, HashSet::from(parents)).map_err(|e| e.to_string())
 }
 

@@ -67,22 +67,43 @@ impl Engine {
 
     /// The policies behind a decision that this version took.
     pub fn explain_decision(&self, decision: Decision) -> Explanation {
-        let policies = decision.policies.iter().filter_map(|id| self.policy(id)).map(note).collect();
+        let policies = decision
+            .policies
+            .iter()
+            .filter_map(|id| self.policy(id))
+            .map(note)
+            .collect();
         Explanation { decision, policies }
     }
 
     /// What the agent can reach at `now` in a fresh run, and under which conditions on arguments.
     pub fn access(&self, fixed: &Fixed, now: Timestamp) -> Access {
         let dynamic = Dynamic::at(now);
-        let facts = Facts { fixed, dynamic: &dynamic };
+        let facts = Facts {
+            fixed,
+            dynamic: &dynamic,
+        };
         let decision = self.decide_without_args(facts);
         let mut conditions = Vec::new();
         if decision.outcome != Outcome::Deny {
             bounds(fixed, now, &mut conditions);
             let looking = self.policies_on_args(facts).into_iter();
-            conditions.extend(looking.map(|l| format!("{}: {}", if l.terms.is_some() { "may ask" } else { "may deny" }, l.text)));
+            conditions.extend(looking.map(|l| {
+                format!(
+                    "{}: {}",
+                    if l.terms.is_some() {
+                        "may ask"
+                    } else {
+                        "may deny"
+                    },
+                    l.text
+                )
+            }));
         }
-        Access { decision, conditions }
+        Access {
+            decision,
+            conditions,
+        }
     }
 }
 
@@ -100,16 +121,32 @@ fn note(loaded: &Loaded) -> PolicyNote {
 
 fn bounds(fixed: &Fixed, now: Timestamp, out: &mut Vec<String>) {
     let tool = &fixed.tool.tool;
-    let live = fixed.workflow.grants.iter().filter(|g| g.tool == *tool && g.expires.is_none_or(|end| now < end));
+    let live = fixed
+        .workflow
+        .grants
+        .iter()
+        .filter(|g| g.tool == *tool && g.expires.is_none_or(|end| now < end));
     let live: Vec<_> = live.collect();
-    let either = if live.len() > 1 { "one of several grants, " } else { "" };
+    let either = if live.len() > 1 {
+        "one of several grants, "
+    } else {
+        ""
+    };
     for grant in live {
         let whose = format!("{either}grant {}", grant.id);
         lines(&grant.bounds.0, &whose, out);
-        out.extend(grant.limits.iter().map(|limit| format!("{whose}: limit {}", json(limit))));
+        out.extend(
+            grant
+                .limits
+                .iter()
+                .map(|limit| format!("{whose}: limit {}", json(limit))),
+        );
     }
     let intent = std::iter::once(("the run's intent".to_owned(), &fixed.run.intent.authority));
-    let links = fixed.chain.iter().map(|l| (format!("delegation {}", l.delegation), &l.authority));
+    let links = fixed
+        .chain
+        .iter()
+        .map(|l| (format!("delegation {}", l.delegation), &l.authority));
     for (whose, authority) in intent.chain(links) {
         if let Some(bounds) = authority.tools.as_ref().and_then(|tools| tools.get(tool)) {
             lines(&bounds.0, &whose, out);
@@ -122,12 +159,21 @@ fn bounds(fixed: &Fixed, now: Timestamp, out: &mut Vec<String>) {
 }
 
 fn lines<'a>(
-    bounds: impl IntoIterator<Item = (&'a remit_domain::bounds::ArgPath, &'a Vec<remit_domain::bounds::Bound>)>,
+    bounds: impl IntoIterator<
+        Item = (
+            &'a remit_domain::bounds::ArgPath,
+            &'a Vec<remit_domain::bounds::Bound>,
+        ),
+    >,
     whose: &str,
     out: &mut Vec<String>,
 ) {
     for (path, bounds) in bounds {
-        out.extend(bounds.iter().map(|bound| format!("{whose}: argument {path} {}", json(bound))));
+        out.extend(
+            bounds
+                .iter()
+                .map(|bound| format!("{whose}: argument {path} {}", json(bound))),
+        );
     }
 }
 

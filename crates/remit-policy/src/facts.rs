@@ -13,7 +13,9 @@ use remit_domain::run::{Intent, Mode};
 use remit_domain::system::{Criticality, Environment};
 use remit_domain::tool::{Classification, DataClass, ToolRef, ToolState};
 use remit_domain::workflow::Grant;
-use remit_domain::{AgentId, DelegationId, PersonId, Principal, Role, RunId, SystemId, Timestamp, WorkflowId};
+use remit_domain::{
+    AgentId, DelegationId, PersonId, Principal, Role, RunId, SystemId, Timestamp, WorkflowId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -14,7 +14,13 @@ pub const UNTRUSTED: &str = "untrusted";
 /// its results carry such content. Findings in a result come on top before the result is released.
 pub fn raised(classification: &Classification) -> BTreeSet<String> {
     let classes = classification.data_classes.iter().map(ToString::to_string);
-    classes.chain(classification.untrusted_content.then(|| UNTRUSTED.to_owned())).collect()
+    classes
+        .chain(
+            classification
+                .untrusted_content
+                .then(|| UNTRUSTED.to_owned()),
+        )
+        .collect()
 }
 
 #[cfg(test)]
@@ -25,6 +31,9 @@ mod tests {
     fn a_call_raises_its_data_classes_and_untrusted_content() {
         let json = serde_json::json!({ "effect": "read", "data_classes": ["customer-pii"], "untrusted_content": true });
         let raised = raised(&serde_json::from_value(json).unwrap());
-        assert_eq!(raised.into_iter().collect::<Vec<_>>(), ["customer-pii", "untrusted"]);
+        assert_eq!(
+            raised.into_iter().collect::<Vec<_>>(),
+            ["customer-pii", "untrusted"]
+        );
     }
 }

@@ -31,6 +31,7 @@ pub mod facts;
 pub mod labels;
 pub mod limits;
 mod load;
+mod quick;
 pub mod reserve;
 mod schema;
 mod slice;

@@ -11,14 +11,25 @@ use serde_json::Value;
 
 use crate::ask::{self, Terms};
 use crate::error::Problem;
+use crate::quick;
 
 /// The set of the guardrails.
 pub(crate) const GUARDRAIL: &str = "guardrail";
 
 /// Annotations with a meaning here, and three for people. Another one is more likely a slip than a note, and a slip in
 /// `@quorum` would be one approver too few.
-const ANNOTATIONS: [&str; 10] =
-    ["id", "code", "text", "approvers", "quorum", "standing", "waive_four_eyes", "doc", "owner", "ticket"];
+const ANNOTATIONS: [&str; 10] = [
+    "id",
+    "code",
+    "text",
+    "approvers",
+    "quorum",
+    "standing",
+    "waive_four_eyes",
+    "doc",
+    "owner",
+    "ticket",
+];
 
 /// One named set of policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +52,8 @@ pub(crate) struct Loaded {
     pub(crate) terms: Option<Terms>,
     /// Whether it looks at the arguments, so that it says nothing while they are unknown.
     pub(crate) mentions_args: bool,
-    /// The same policy, asking whatever the approval: how ask policies are evaluated.
+    /// When it holds, apart from its action scope and from approval; see [`crate::quick`].
+    pub(crate) condition: Option<Value>,
     pub(crate) policy: Policy,
 }
 
@@ -57,48 +69,85 @@ impl Loaded {
 
 /// The policies of one set, in their order.
 pub(crate) fn load(source: PolicySource<'_>) -> Result<Vec<Loaded>, Vec<Problem>> {
-    let place = Place { set: source.name, text: source.text };
+    let place = Place {
+        set: source.name,
+        text: source.text,
+    };
     if source.text.len() > POLICY_BYTES_MAX {
-        return Err(vec![place.whole(format!("the set is larger than {POLICY_BYTES_MAX} bytes: split it"))]);
+        return Err(vec![place.whole(format!(
+            "the set is larger than {POLICY_BYTES_MAX} bytes: split it"
+        ))]);
     }
-    let set = PolicySet::from_str(source.text)
-        .map_err(|errors| errors.iter().map(|e| place.diagnostic(e, None, 0)).collect::<Vec<_>>())?;
+    let set = PolicySet::from_str(source.text).map_err(|errors| {
+        errors
+            .iter()
+            .map(|e| place.diagnostic(e, None, 0))
+            .collect::<Vec<_>>()
+    })?;
     if set.num_of_templates() > 0 {
-        return Err(vec![place.whole("templates (`?principal`, `?resource`) are not used here: write the entity".to_owned())]);
+        return Err(vec![place.whole(
+            "templates (`?principal`, `?resource`) are not used here: write the entity".to_owned(),
+        )]);
     }
     let mut policies: Vec<&Policy> = set.policies().collect();
     policies.sort_by_key(|p| number(p.id()));
     let (mut out, mut problems, mut seen, mut from) = (Vec::new(), Vec::new(), BTreeSet::new(), 0);
     for policy in policies {
         let text = policy.to_cedar().unwrap_or_default();
-        let start = source.text.get(from..).and_then(|rest| rest.find(&text)).map_or(from, |at| from + at);
+        let start = source
+            .text
+            .get(from..)
+            .and_then(|rest| rest.find(&text))
+            .map_or(from, |at| from + at);
         from = start + text.len();
         match one(&place, policy, text, start) {
             Ok(loaded) if !seen.insert(loaded.id.clone()) => {
-                problems.push(place.at(start, Some(&loaded.id), "another policy of this set has the same `@id`".to_owned()));
+                problems.push(place.at(
+                    start,
+                    Some(&loaded.id),
+                    "another policy of this set has the same `@id`".to_owned(),
+                ));
             }
             Ok(loaded) => out.push(loaded),
             Err(message) => problems.push(place.at(start, None, message)),
         }
     }
-    if problems.is_empty() { Ok(out) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(out)
+    } else {
+        Err(problems)
+    }
 }
 
 fn number(id: &PolicyId) -> usize {
     let id: &str = id.as_ref();
-    id.strip_prefix("policy").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX)
+    id.strip_prefix("policy")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(usize::MAX)
 }
 
 fn one(place: &Place<'_>, policy: &Policy, source: String, start: usize) -> Result<Loaded, String> {
-    if let Some((unknown, _)) = policy.annotations().find(|(key, _)| !ANNOTATIONS.contains(key)) {
-        return Err(format!("`@{unknown}` is not an annotation here: use one of @{}", ANNOTATIONS.join(", @")));
+    if let Some((unknown, _)) = policy
+        .annotations()
+        .find(|(key, _)| !ANNOTATIONS.contains(key))
+    {
+        return Err(format!(
+            "`@{unknown}` is not an annotation here: use one of @{}",
+            ANNOTATIONS.join(", @")
+        ));
     }
     let name = match policy.annotation("id") {
-        Some(id) => id.parse::<Name>().map_err(|e| format!("`@id`: {e}"))?.to_string(),
+        Some(id) => id
+            .parse::<Name>()
+            .map_err(|e| format!("`@id`: {e}"))?
+            .to_string(),
         None => policy.id().to_string(),
     };
     let code = match policy.annotation("code") {
-        Some(code) => code.parse::<Name>().map_err(|e| format!("`@code`: {e}"))?.to_string(),
+        Some(code) => code
+            .parse::<Name>()
+            .map_err(|e| format!("`@code`: {e}"))?
+            .to_string(),
         None => "policy".to_owned(),
     };
     let json = policy.to_json().map_err(|e| e.to_string())?;
@@ -116,6 +165,7 @@ fn one(place: &Place<'_>, policy: &Policy, source: String, start: usize) -> Resu
         set: place.set.to_owned(),
         line: place.position(start).0,
         mentions_args: ask::mentions(json.get("conditions").unwrap_or(&Value::Null), "args"),
+        condition: quick::condition(&json),
         id,
         code,
         text,
@@ -160,17 +210,41 @@ impl Place<'_> {
 
     pub(crate) fn at(&self, offset: usize, policy: Option<&str>, message: String) -> Problem {
         let (line, column) = self.position(offset);
-        Problem { set: self.set.to_owned(), line, column, policy: policy.map(ToOwned::to_owned), message }
+        Problem {
+            set: self.set.to_owned(),
+            line,
+            column,
+            policy: policy.map(ToOwned::to_owned),
+            message,
+        }
     }
 
     pub(crate) fn whole(&self, message: String) -> Problem {
-        Problem { set: self.set.to_owned(), line: 0, column: 0, policy: None, message }
+        Problem {
+            set: self.set.to_owned(),
+            line: 0,
+            column: 0,
+            policy: None,
+            message,
+        }
     }
 
     /// A message of Cedar's, with its place, or `otherwise` where it names none.
-    pub(crate) fn diagnostic(&self, diagnostic: &dyn Diagnostic, policy: Option<&str>, otherwise: usize) -> Problem {
+    pub(crate) fn diagnostic(
+        &self,
+        diagnostic: &dyn Diagnostic,
+        policy: Option<&str>,
+        otherwise: usize,
+    ) -> Problem {
         let label = diagnostic.labels().and_then(|mut labels| labels.next());
-        let help = diagnostic.help().map(|h| format!(" ({h})")).unwrap_or_default();
-        self.at(label.map_or(otherwise, |l| l.offset()), policy, format!("{diagnostic}{help}"))
+        let help = diagnostic
+            .help()
+            .map(|h| format!(" ({h})"))
+            .unwrap_or_default();
+        self.at(
+            label.map_or(otherwise, |l| l.offset()),
+            policy,
+            format!("{diagnostic}{help}"),
+        )
     }
 }

@@ -35,31 +35,55 @@ pub(crate) fn reservation(facts: Facts<'_>, limit: &Cumulative) -> Result<Reserv
         Cumulative::Count { per, .. } | Cumulative::Sum { per, .. } => *per,
     };
     let (over, until) = match span {
-        Span::Run => (format!("run:{}", fixed.run.root), dynamic.now.plus_secs(RUN_SECS_MAX)),
+        Span::Run => (
+            format!("run:{}", fixed.run.root),
+            dynamic.now.plus_secs(RUN_SECS_MAX),
+        ),
         Span::Day => {
             let day = dynamic.now.day_start();
-            (format!("sponsor:{}|day:{}", fixed.agent.sponsor, day.as_secs().div_euclid(86_400)), day.plus_secs(86_400))
+            (
+                format!(
+                    "sponsor:{}|day:{}",
+                    fixed.agent.sponsor,
+                    day.as_secs().div_euclid(86_400)
+                ),
+                day.plus_secs(86_400),
+            )
         }
     };
     let tool = &fixed.tool.tool;
     match limit {
-        Cumulative::Count { max, .. } => {
-            Ok(Reservation { key: format!("{over}|{tool}|count"), amount: 1, max: i64::from(*max), until })
-        }
+        Cumulative::Count { max, .. } => Ok(Reservation {
+            key: format!("{over}|{tool}|count"),
+            amount: 1,
+            max: i64::from(*max),
+            until,
+        }),
         Cumulative::Sum { arg, max, by, .. } => {
-            let value = arg.find(&dynamic.args).ok_or_else(|| format!("argument {arg}, which is counted, is missing"))?;
-            let amount = Decimal::from_json(value).map_err(|e| format!("argument {arg} cannot be counted: {e}"))?.units();
+            let value = arg
+                .find(&dynamic.args)
+                .ok_or_else(|| format!("argument {arg}, which is counted, is missing"))?;
+            let amount = Decimal::from_json(value)
+                .map_err(|e| format!("argument {arg} cannot be counted: {e}"))?
+                .units();
             if amount < 0 {
                 return Err(format!("argument {arg} is counted and must be at least 0"));
             }
             let by = match by {
                 None => String::new(),
                 Some(path) => {
-                    let value = path.find(&dynamic.args).ok_or_else(|| format!("argument {path}, counted by, is missing"))?;
+                    let value = path
+                        .find(&dynamic.args)
+                        .ok_or_else(|| format!("argument {path}, counted by, is missing"))?;
                     format!("|by:{path}={}", address(value)?)
                 }
             };
-            Ok(Reservation { key: format!("{over}|{tool}|sum:{arg}{by}"), amount, max: max.units(), until })
+            Ok(Reservation {
+                key: format!("{over}|{tool}|sum:{arg}{by}"),
+                amount,
+                max: max.units(),
+                until,
+            })
         }
     }
 }

@@ -58,9 +58,15 @@ pub(crate) struct Action<'a> {
 }
 
 /// The schema of these tools, and its text for people.
-pub(crate) fn build<'a>(tools: impl Iterator<Item = Action<'a>>) -> Result<(Schema, String), PolicyError> {
+pub(crate) fn build<'a>(
+    tools: impl Iterator<Item = Action<'a>>,
+) -> Result<(Schema, String), PolicyError> {
     let mut actions = Map::new();
-    for group in EFFECTS.map(effect_group).into_iter().chain([CALL.to_owned(), EXTERNAL.to_owned()]) {
+    for group in EFFECTS
+        .map(effect_group)
+        .into_iter()
+        .chain([CALL.to_owned(), EXTERNAL.to_owned()])
+    {
         actions.insert(group, json!({}));
     }
     for Action { id, groups, args } in tools {

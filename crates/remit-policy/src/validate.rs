@@ -4,7 +4,9 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
 use crate::error::{ArgProblem, ArgsError};
-use crate::limits::{ARG_ERROR_CHARS_MAX, ARG_ERRORS_MAX, PATTERN_BYTES_MAX, TOOL_SCHEMA_BYTES_MAX};
+use crate::limits::{
+    ARG_ERROR_CHARS_MAX, ARG_ERRORS_MAX, PATTERN_BYTES_MAX, TOOL_SCHEMA_BYTES_MAX,
+};
 
 /// A compiled input schema, or why there is none.
 pub(crate) type Compiled = Result<Validator, String>;
@@ -16,21 +18,32 @@ pub(crate) fn compile(schema: &Value) -> Compiled {
     if size > TOOL_SCHEMA_BYTES_MAX {
         return Err(format!("it is larger than {TOOL_SCHEMA_BYTES_MAX} bytes"));
     }
-    let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
-    let mut options = jsonschema::options().offline().with_pattern_options(patterns);
+    let patterns = PatternOptions::regex()
+        .size_limit(PATTERN_BYTES_MAX)
+        .dfa_size_limit(PATTERN_BYTES_MAX);
+    let mut options = jsonschema::options()
+        .offline()
+        .with_pattern_options(patterns);
     if schema.get("$schema").is_none() {
         options = options.with_draft(Draft::Draft202012);
     }
-    options.build(schema).map_err(|e| cut(&e.masked().to_string()))
+    options
+        .build(schema)
+        .map_err(|e| cut(&e.masked().to_string()))
 }
 
 /// # Errors
 /// [`ArgsError`] with the first few arguments that do not fit; values are masked.
 pub(crate) fn validate(compiled: &Compiled, args: &Value) -> Result<(), ArgsError> {
-    let validator = compiled.as_ref().map_err(|why| ArgsError::Schema(why.clone()))?;
+    let validator = compiled
+        .as_ref()
+        .map_err(|why| ArgsError::Schema(why.clone()))?;
     if !args.is_object() {
         let reason = "the arguments are not an object".to_owned();
-        return Err(ArgsError::Arguments(vec![ArgProblem { path: String::new(), reason }]));
+        return Err(ArgsError::Arguments(vec![ArgProblem {
+            path: String::new(),
+            reason,
+        }]));
     }
     if validator.is_valid(args) {
         return Ok(());
@@ -39,7 +52,13 @@ pub(crate) fn validate(compiled: &Compiled, args: &Value) -> Result<(), ArgsErro
         path: cut(e.instance_path().as_str()),
         reason: cut(&e.masked().to_string()),
     };
-    Err(ArgsError::Arguments(validator.iter_errors(args).take(ARG_ERRORS_MAX).map(problem).collect()))
+    Err(ArgsError::Arguments(
+        validator
+            .iter_errors(args)
+            .take(ARG_ERRORS_MAX)
+            .map(problem)
+            .collect(),
+    ))
 }
 
 fn cut(text: &str) -> String {
@@ -53,10 +72,17 @@ mod tests {
 
     #[test]
     fn an_argument_that_does_not_fit_is_named_and_its_value_is_not() {
-        let schema = compile(&json!({ "type": "object", "properties": { "pin": { "type": "integer" } }, "required": ["pin"] }));
+        let schema = compile(
+            &json!({ "type": "object", "properties": { "pin": { "type": "integer" } }, "required": ["pin"] }),
+        );
         assert!(validate(&schema, &json!({ "pin": 1 })).is_ok());
-        let error = validate(&schema, &json!({ "pin": "s3cret" })).unwrap_err().to_string();
-        assert!(error.contains("/pin") && !error.contains("s3cret"), "{error}");
+        let error = validate(&schema, &json!({ "pin": "s3cret" }))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/pin") && !error.contains("s3cret"),
+            "{error}"
+        );
         assert!(validate(&schema, &json!([])).is_err());
     }
 
@@ -69,7 +95,10 @@ mod tests {
             json!({ "type": 7 }),
         ] {
             let schema = compile(&bad);
-            assert!(matches!(validate(&schema, &json!({})), Err(ArgsError::Schema(_))), "{bad}");
+            assert!(
+                matches!(validate(&schema, &json!({})), Err(ArgsError::Schema(_))),
+                "{bad}"
+            );
         }
     }
 }

@@ -19,7 +19,10 @@ use crate::schema::{self, Action, CALL};
 use crate::slice::Slicer;
 use crate::validate;
 
-const GUARDRAILS: PolicySource<'static> = PolicySource { name: GUARDRAIL, text: include_str!("../guardrails.cedar") };
+const GUARDRAILS: PolicySource<'static> = PolicySource {
+    name: GUARDRAIL,
+    text: include_str!("../guardrails.cedar"),
+};
 
 impl Engine {
     /// Compiles the guardrails and an organization's policy sets for its tools. The order of sets and tools is
@@ -30,12 +33,16 @@ impl Engine {
     pub fn compile(tools: &[&Tool], sets: &[PolicySource<'_>]) -> Result<Self, PolicyError> {
         let mut sets = sets.to_vec();
         sets.sort_by_key(|set| set.name);
-        let args: Vec<ArgType> = tools.iter().map(|tool| ArgType::of(tool.input_schema())).collect();
-        let (schema, schema_text) = schema::build(tools.iter().zip(&args).map(|(tool, args)| Action {
-            id: tool.tool.to_string(),
-            groups: schema::groups(tool.classification.as_ref()),
-            args,
-        }))?;
+        let args: Vec<ArgType> = tools
+            .iter()
+            .map(|tool| ArgType::of(tool.input_schema()))
+            .collect();
+        let (schema, schema_text) =
+            schema::build(tools.iter().zip(&args).map(|(tool, args)| Action {
+                id: tool.tool.to_string(),
+                groups: schema::groups(tool.classification.as_ref()),
+                args,
+            }))?;
         let (policies, warnings) = policies(&sets, schema)?;
         let types = Types::new()?;
         let mut slicer = Slicer::new(&policies, &types);
@@ -49,7 +56,10 @@ impl Engine {
                 slice: slicer.tool(&tool.tool, tool.classification.as_ref())?,
             };
             if entries.insert(tool.tool.clone(), entry).is_some() {
-                return Err(PolicyError::Schema(format!("tool `{}` is given twice", tool.tool)));
+                return Err(PolicyError::Schema(format!(
+                    "tool `{}` is given twice",
+                    tool.tool
+                )));
             }
         }
         Ok(Self {
@@ -58,7 +68,11 @@ impl Engine {
             warnings,
             types,
             authorizer: Authorizer::new(),
-            by_id: policies.iter().enumerate().map(|(at, l)| (l.id.clone(), at)).collect(),
+            by_id: policies
+                .iter()
+                .enumerate()
+                .map(|(at, l)| (l.id.clone(), at))
+                .collect(),
             #[cfg(test)]
             whole: set_of(policies.iter())?,
             policies,
@@ -67,20 +81,40 @@ impl Engine {
     }
 }
 
-fn version(tools: &[&Tool], sets: &[PolicySource<'_>], schema: &str) -> Result<String, PolicyError> {
-    let mut tools: Vec<_> = tools.iter().map(|t| (&t.tool, &t.definition.hash, &t.classification)).collect();
+fn version(
+    tools: &[&Tool],
+    sets: &[PolicySource<'_>],
+    schema: &str,
+) -> Result<String, PolicyError> {
+    let mut tools: Vec<_> = tools
+        .iter()
+        .map(|t| (&t.tool, &t.definition.hash, &t.classification))
+        .collect();
     tools.sort_by(|a, b| a.0.cmp(b.0));
     let sets: Vec<_> = sets.iter().map(|set| (set.name, set.text)).collect();
-    let all = (env!("CARGO_PKG_VERSION"), GUARDRAILS.text, schema, sets, tools);
+    let all = (
+        env!("CARGO_PKG_VERSION"),
+        GUARDRAILS.text,
+        schema,
+        sets,
+        tools,
+    );
     digest::canonical(&all).map_err(|e| PolicyError::Schema(e.to_string()))
 }
 
 /// Every policy, guardrails first, and what Cedar finds odd about the others.
-fn policies(sets: &[PolicySource<'_>], schema: Schema) -> Result<(Vec<Loaded>, Vec<Problem>), PolicyError> {
+fn policies(
+    sets: &[PolicySource<'_>],
+    schema: Schema,
+) -> Result<(Vec<Loaded>, Vec<Problem>), PolicyError> {
     let guardrails = load(GUARDRAILS).map_err(PolicyError::of)?;
     // Guardrails look at no arguments: they are the same for every tool, and are checked once.
     let any = ArgType::of(&serde_json::Value::Bool(true));
-    let one = schema::build(std::iter::once(Action { id: "any/tool".to_owned(), groups: vec![CALL.to_owned()], args: &any }))?;
+    let one = schema::build(std::iter::once(Action {
+        id: "any/tool".to_owned(),
+        groups: vec![CALL.to_owned()],
+        args: &any,
+    }))?;
     check(&[GUARDRAILS], &guardrails, one.0)?;
     let mut problems = names(sets);
     let mut own = Vec::new();
@@ -91,8 +125,14 @@ fn policies(sets: &[PolicySource<'_>], schema: Schema) -> Result<(Vec<Loaded>, V
         }
     }
     if let Some(set) = sets.first().filter(|_| own.len() > POLICIES_MAX) {
-        let place = Place { set: set.name, text: set.text };
-        problems.push(place.whole(format!("there are {} policies in all sets, at most {POLICIES_MAX} may be", own.len())));
+        let place = Place {
+            set: set.name,
+            text: set.text,
+        };
+        problems.push(place.whole(format!(
+            "there are {} policies in all sets, at most {POLICIES_MAX} may be",
+            own.len()
+        )));
     }
     if !problems.is_empty() {
         return Err(PolicyError::of(problems));
@@ -110,35 +150,58 @@ fn names(sets: &[PolicySource<'_>]) -> Vec<Problem> {
         let wrong = if at >= SETS_MAX {
             Some(format!("there are more than {SETS_MAX} policy sets"))
         } else if set.name == GUARDRAIL {
-            Some("the name `guardrail` is taken by what nobody can remove: choose another".to_owned())
+            Some(
+                "the name `guardrail` is taken by what nobody can remove: choose another"
+                    .to_owned(),
+            )
         } else if !seen.insert(set.name) {
             Some("another set has the same name".to_owned())
         } else {
             set.name.parse::<Name>().err().map(|e| e.to_string())
         };
-        problems.extend(wrong.map(|message| Place { set: set.name, text: set.text }.whole(message)));
+        problems.extend(wrong.map(|message| {
+            Place {
+                set: set.name,
+                text: set.text,
+            }
+            .whole(message)
+        }));
     }
     problems
 }
 
 /// Type-checks policies against a schema, strictly; gives the warnings.
-fn check(sets: &[PolicySource<'_>], policies: &[Loaded], schema: Schema) -> Result<Vec<Problem>, PolicyError> {
+fn check(
+    sets: &[PolicySource<'_>],
+    policies: &[Loaded],
+    schema: Schema,
+) -> Result<Vec<Problem>, PolicyError> {
     let set = set_of(policies.iter())?;
     let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
     let problem = |id: &str, diagnostic: &dyn Diagnostic| {
         let loaded = policies.iter().find(|l| l.id == id);
         let source = loaded.and_then(|l| sets.iter().find(|s| s.name == l.set));
-        let place = source.map_or(Place { set: "", text: "" }, |s| Place { set: s.name, text: s.text });
+        let place = source.map_or(Place { set: "", text: "" }, |s| Place {
+            set: s.name,
+            text: s.text,
+        });
         let start = loaded.map_or(0, |l| place.text.find(&l.source).unwrap_or(0));
         place.diagnostic(diagnostic, Some(id), start)
     };
-    let errors: Vec<_> = result.validation_errors().map(|e| problem(e.policy_id().as_ref(), e)).collect();
+    let errors: Vec<_> = result
+        .validation_errors()
+        .map(|e| problem(e.policy_id().as_ref(), e))
+        .collect();
     if !errors.is_empty() {
         return Err(PolicyError::of(errors));
     }
-    Ok(result.validation_warnings().map(|w| problem(w.policy_id().as_ref(), w)).collect())
+    Ok(result
+        .validation_warnings()
+        .map(|w| problem(w.policy_id().as_ref(), w))
+        .collect())
 }
 
 fn set_of<'a>(policies: impl Iterator<Item = &'a Loaded>) -> Result<PolicySet, PolicyError> {
-    PolicySet::from_policies(policies.map(|l| l.policy.clone())).map_err(|e| PolicyError::Schema(e.to_string()))
+    PolicySet::from_policies(policies.map(|l| l.policy.clone()))
+        .map_err(|e| PolicyError::Schema(e.to_string()))
 }

@@ -1,0 +1,121 @@
+//! One question instead of many: does any forbid hold?
+//!
+//! Most calls are allowed, and Cedar pays for each policy it looks at. So the forbids of a slice are also joined into
+//! one, the disjunction of their conditions, with the clause about approval left out of those that ask. It is asked
+//! where nothing was found in breach, so that conditions on single breaches are left out too. Where Cedar
+//! allows under that one, without an error, each condition was evaluated and none held: the answer is allow, with the
+//! same permits. In every other case the slice itself is evaluated, for its reasons.
+
+use cedar_policy::{Policy, PolicyId, PolicySet};
+use serde_json::{Value, json};
+
+use crate::ask::is_ask;
+use crate::load::Loaded;
+
+/// The id of the joined forbid.
+pub(crate) const ANY_FORBID: &str = "guardrail/any-forbid";
+
+/// The condition of a policy apart from its action scope and from approval, as an expression of Cedar's JSON format.
+/// None where the policy has a shape that is not known here.
+pub(crate) fn condition(policy: &Value) -> Option<Value> {
+    let mut parts = Vec::new();
+    for variable in ["principal", "resource"] {
+        parts.extend(scope(variable, policy.get(variable)?)?);
+    }
+    for clause in policy
+        .get("conditions")?
+        .as_array()?
+        .iter()
+        .filter(|c| !is_ask(c))
+    {
+        let body = clause.get("body")?.clone();
+        parts.push(match clause.get("kind")?.as_str()? {
+            "when" => body,
+            "unless" => json!({ "!": { "arg": body } }),
+            _ => return None,
+        });
+    }
+    let all = |left: Value, right: Value| json!({ "&&": { "left": left, "right": right } });
+    Some(
+        parts
+            .into_iter()
+            .reduce(all)
+            .unwrap_or_else(|| json!({ "Value": true })),
+    )
+}
+
+/// A scope constraint as an expression; nothing where it constrains nothing.
+fn scope(variable: &str, constraint: &Value) -> Option<Option<Value>> {
+    let var = json!({ "Var": variable });
+    let entity =
+        |constraint: &Value| Some(json!({ "Value": { "__entity": constraint.get("entity")? } }));
+    let expr = match constraint.get("op")?.as_str()? {
+        "All" => return Some(None),
+        op @ ("==" | "in") => {
+            let mut expr = serde_json::Map::new();
+            expr.insert(
+                op.to_owned(),
+                json!({ "left": var, "right": entity(constraint)? }),
+            );
+            Value::Object(expr)
+        }
+        "is" => {
+            let mut is = json!({ "left": var, "entity_type": constraint.get("entity_type")? });
+            if let (Some(within), Some(is)) = (constraint.get("in"), is.as_object_mut()) {
+                is.insert("in".to_owned(), entity(within)?);
+            }
+            json!({ "is": is })
+        }
+        _ => return None,
+    };
+    Some(Some(expr))
+}
+
+/// Whether a condition is `context.breaches.contains("…")` and nothing else: false while there are no breaches, which
+/// is when the joined forbid is asked.
+fn is_breach(condition: &Value) -> bool {
+    let left = json!({ ".": { "left": { "Var": "context" }, "attr": "breaches" } });
+    let contains = condition.get("contains");
+    contains.is_some_and(|c| {
+        c.get("left") == Some(&left)
+            && c.get("right")
+                .and_then(|r| r.get("Value"))
+                .is_some_and(Value::is_string)
+    })
+}
+
+/// The permits as they are and the forbids as one, good for calls without breaches; none where a forbid cannot be
+/// joined.
+pub(crate) fn join<'a>(policies: impl Iterator<Item = &'a Loaded>) -> Option<PolicySet> {
+    let (forbids, permits): (Vec<_>, Vec<_>) = policies.partition(|l| l.is_forbid());
+    let mut conditions = forbids
+        .iter()
+        .map(|l| l.condition.clone())
+        .collect::<Option<Vec<_>>>()?;
+    conditions.retain(|c| !is_breach(c));
+    // A balanced tree, so that Cedar's limit on depth is far away however many policies there are.
+    while conditions.len() > 1 {
+        let mut pairs = conditions.into_iter();
+        let mut joined = Vec::new();
+        while let Some(left) = pairs.next() {
+            joined.push(match pairs.next() {
+                Some(right) => json!({ "||": { "left": left, "right": right } }),
+                None => left,
+            });
+        }
+        conditions = joined;
+    }
+    let any = json!({ "op": "All" });
+    let policy = json!({
+        "effect": "forbid", "principal": any, "action": any, "resource": any,
+        "conditions": [{ "kind": "when", "body": conditions.pop()? }],
+    });
+    let joined = Policy::from_json(Some(PolicyId::new(ANY_FORBID)), policy).ok()?;
+    PolicySet::from_policies(
+        permits
+            .into_iter()
+            .map(|l| l.policy.clone())
+            .chain([joined]),
+    )
+    .ok()
+}
