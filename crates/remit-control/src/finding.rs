@@ -126,6 +126,36 @@ async fn open_one(
 }
 
 impl Control {
+    /// The change that opens a finding here, or counts it again.
+    pub(crate) async fn opening(
+        &self,
+        caller: &Caller,
+        kind: FindingKind,
+        subject: &str,
+        text: String,
+    ) -> Result<Change, ControlError> {
+        Ok(finding_change(&self.books, &caller.org, kind, subject, text).await?)
+    }
+
+    /// The change that closes a finding here, because of what the caller does.
+    pub(crate) async fn settling(
+        &self,
+        caller: &Caller,
+        kind: FindingKind,
+        subject: &str,
+        why: &str,
+    ) -> Result<Change, ControlError> {
+        Ok(settle_finding(
+            &self.books,
+            &caller.org,
+            kind,
+            subject,
+            &caller.principal,
+            why,
+        )
+        .await?)
+    }
+
     /// Findings, newest first.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::agent::{living, named};
 use crate::error::{invalid, not_found};
-use crate::{Caller, Control, ControlError, finding_change, refuse};
+use crate::{Caller, Control, ControlError, refuse};
 
 /// A public key to add: exactly one of the two forms.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -148,14 +148,9 @@ impl Control {
             "agent {} was to get a key that another agent holds or held",
             agent.name
         );
-        let change = finding_change(
-            &self.books,
-            &caller.org,
-            FindingKind::SharedKey,
-            &holder.thumbprint,
-            text,
-        )
-        .await?;
+        let change = self
+            .opening(caller, FindingKind::SharedKey, &holder.thumbprint, text)
+            .await?;
         self.books.commit(&caller.org, change).await?;
         let text = "another agent holds or held this key; every agent has its own: make a new one, and replace this one as it was shared";
         Ok(refuse(RefusalCode::Conflict, text))

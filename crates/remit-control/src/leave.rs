@@ -16,9 +16,9 @@ use remit_ports::store::Filter;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::lifecycle::Bereaved;
+use crate::bereavement::Bereaved;
 use crate::stop::plan_stop_person;
-use crate::{Caller, Control, ControlError, StopReport, Stopping, finding_change, refuse, resolve};
+use crate::{Caller, Control, ControlError, StopReport, Stopping, refuse, resolve};
 
 /// What a departure did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -231,14 +231,8 @@ impl Control {
         for (id, name) in systems {
             let text = format!("the owner of system {name} left; name another");
             change = change.and(
-                finding_change(
-                    &self.books,
-                    &caller.org,
-                    FindingKind::Orphan,
-                    id.as_str(),
-                    text,
-                )
-                .await?,
+                self.opening(caller, FindingKind::Orphan, id.as_str(), text)
+                    .await?,
             );
         }
         Ok(change)

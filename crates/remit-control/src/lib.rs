@@ -29,6 +29,7 @@ mod agent;
 mod apply;
 pub mod approval;
 mod audit;
+mod bereavement;
 mod caller;
 mod check;
 mod completeness;

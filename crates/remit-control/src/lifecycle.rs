@@ -13,12 +13,12 @@ use remit_domain::{Agent, Kind, Noun, OrgId, Person, RefusalCode, Registry, Role
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::agent::{agent_event, living, transferred};
+use crate::agent::{agent_event, living};
 use crate::completeness::Completeness;
-use crate::error::{invalid, not_found};
+use crate::error::invalid;
 use crate::{
-    AgentView, Caller, Control, ControlError, StopReport, Stopping, check, finding_change,
-    plan_stop, refuse, resolve, settle_finding,
+    AgentView, Caller, Control, ControlError, StopReport, Stopping, check, plan_stop, refuse,
+    resolve,
 };
 
 /// Seconds of a day.
@@ -101,41 +101,33 @@ impl Control {
         if own {
             let text = format!("agent {} was activated by its own owner", agent.name);
             change = change.and(
-                finding_change(
-                    &self.books,
-                    &caller.org,
-                    FindingKind::SelfActivated,
-                    agent.id.as_str(),
-                    text,
-                )
-                .await?,
+                self.opening(caller, FindingKind::SelfActivated, agent.id.as_str(), text)
+                    .await?,
             );
         } else {
             let why = "activated by someone other than the owner";
             change = change.and(
-                settle_finding(
-                    &self.books,
-                    &caller.org,
-                    FindingKind::SelfActivated,
-                    agent.id.as_str(),
-                    &caller.principal,
-                    why,
-                )
-                .await?,
+                self.settling(caller, FindingKind::SelfActivated, agent.id.as_str(), why)
+                    .await?,
             );
         }
         let why = "activated with a living owner and sponsor";
         change = change.and(
-            settle_finding(
-                &self.books,
-                &caller.org,
-                FindingKind::Orphan,
-                agent.id.as_str(),
-                &caller.principal,
-                why,
-            )
-            .await?,
+            self.settling(caller, FindingKind::Orphan, agent.id.as_str(), why)
+                .await?,
         );
+        change = change.and(self.ending_kills(caller, &agent, killed).await?);
+        Ok(((), change))
+    }
+
+    /// The change that ends the kills of an agent: it is active again, with other keys.
+    async fn ending_kills(
+        &self,
+        caller: &Caller,
+        agent: &Agent,
+        killed: Vec<String>,
+    ) -> Result<Change, ControlError> {
+        let mut change = Change::new();
         for id in killed {
             let Some(Versioned { noun, revision }) =
                 self.books.get::<Containment>(&caller.org, &id).await?
@@ -148,12 +140,12 @@ impl Control {
                 .agent(&agent.id)
                 .fact("by", "activation");
             let lifted = Containment {
-                lifted: Some((now, caller.principal.clone())),
+                lifted: Some((self.books.now(), caller.principal.clone())),
                 ..noun
             };
             change = change.update(&lifted, revision).event(event);
         }
-        Ok(((), change))
+        Ok(change)
     }
 
     /// Suspends an agent: its runs end, its tokens with them; keys and delegations stay.
@@ -284,15 +276,9 @@ impl Control {
                 .fact("resumed", true)
                 .content("reason", reason);
             let why = "resumed with a living owner and sponsor";
-            let settled = settle_finding(
-                &self.books,
-                &caller.org,
-                FindingKind::Orphan,
-                agent.id.as_str(),
-                &caller.principal,
-                why,
-            )
-            .await?;
+            let settled = self
+                .settling(caller, FindingKind::Orphan, agent.id.as_str(), why)
+                .await?;
             Ok((
                 (),
                 Change::new()
@@ -346,98 +332,6 @@ impl Control {
             self.upstreams.end_run(org, run).await;
         }
     }
-
-    /// The change that hands an agent to its deputy, or suspends it where nobody was named, because `gone` has left.
-    pub(crate) async fn plan_bereavement(
-        &self,
-        caller: &Caller,
-        agent: &Agent,
-        gone: &Person,
-    ) -> Result<(Bereaved, Change), ControlError> {
-        let (revision, deputy) = {
-            let book = self.book(&caller.org)?;
-            let registry = book.registry();
-            let deputy = agent.profile.deputy.clone();
-            let deputy = deputy
-                .filter(|d| *d != gone.id && registry.people.get(d).is_some_and(|p| p.is_active()));
-            (
-                registry
-                    .revision(Kind::Agent, &agent.key())
-                    .ok_or_else(|| not_found("agent", &agent.name))?,
-                deputy,
-            )
-        };
-        let mut next = agent.clone();
-        let p = &mut next.profile;
-        if p.owner != gone.id && p.sponsor != gone.id {
-            p.deputy = None;
-            let event = agent_event(self.event(caller, EventKind::AgentChanged), &next)
-                .fact("deputy_left", &gone.id);
-            return Ok((
-                Bereaved::Deputy,
-                Change::new().update(&next, revision).event(event),
-            ));
-        }
-        if let Some(deputy) = deputy {
-            for role in [&mut p.owner, &mut p.sponsor] {
-                if *role == gone.id {
-                    *role = deputy.clone();
-                }
-            }
-            p.deputy = None;
-            let event = transferred(
-                self.event(caller, EventKind::AgentTransferred),
-                agent,
-                &next,
-            )
-            .fact("because_left", &gone.id);
-            return Ok((
-                Bereaved::Transferred,
-                Change::new().update(&next, revision).event(event),
-            ));
-        }
-        let text = format!(
-            "agent {} has nobody: {} left, and no deputy was named",
-            agent.name, gone.display_name
-        );
-        let finding = finding_change(
-            &self.books,
-            &caller.org,
-            FindingKind::Orphan,
-            agent.id.as_str(),
-            text,
-        )
-        .await?;
-        if agent.state != AgentState::Active {
-            return Ok((Bereaved::Orphaned, finding));
-        }
-        let reason = "owner or sponsor left, and no deputy was named".to_owned();
-        let next = agent
-            .transition(AgentState::Suspended, Some(reason.clone()))
-            .map_err(|e| conflict(e.to_string()))?;
-        let event = agent_event(self.event(caller, EventKind::AgentSuspended), &next)
-            .content("reason", reason);
-        Ok((
-            Bereaved::Suspended,
-            Change::new()
-                .update(&next, revision)
-                .event(event)
-                .and(finding),
-        ))
-    }
-}
-
-/// What became of an agent whose owner, sponsor or deputy left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bereaved {
-    /// It went to the deputy.
-    Transferred,
-    /// It was suspended.
-    Suspended,
-    /// It was not active, and nobody answers for it.
-    Orphaned,
-    /// It lost its deputy only.
-    Deputy,
 }
 
 fn conflict(text: impl Into<String>) -> ControlError {

@@ -19,10 +19,7 @@ use crate::agent::{living, may_widen, named};
 use crate::control::Before;
 use crate::error::{invalid, not_found};
 use crate::spec::{GrantSpec, WorkflowRef, WorkflowSpec};
-use crate::{
-    Action, Caller, Control, ControlError, ListQuery, Listing, Saved, check, finding_change,
-    resolve, settle_finding,
-};
+use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, check, resolve};
 
 /// Most bounds on one argument, and most cumulative limits of one grant: each is checked at every call.
 const BOUNDS_MAX: usize = 16;
@@ -123,35 +120,7 @@ impl Control {
                 .and_then(|w| registry.revision(Kind::Workflow, &w.key()));
             let before = Before::of(revision, seen)?;
             let diff = self.diff(&person, there.as_deref(), &spec.grants, now)?;
-            for grant in &diff.added {
-                if !registry.tools.contains_key(&grant.tool) {
-                    return Err(invalid(
-                        "grants",
-                        format!(
-                            "no tool `{}` is here; sync its upstream first, or correct the name",
-                            grant.tool
-                        ),
-                    ));
-                }
-            }
-            let workflow = Workflow {
-                id: there
-                    .as_ref()
-                    .map_or_else(|| self.books.id(WorkflowId::from_uuid), |w| w.id.clone()),
-                agent: agent.id.clone(),
-                name: name.workflow.clone(),
-                purpose: spec.purpose,
-                grants: diff.grants.clone(),
-                data_classes: spec.data_classes,
-                run_secs_max: spec.run_secs_max,
-                run_idle_secs_max: spec.run_idle_secs_max,
-                spawnable: spec
-                    .spawnable
-                    .iter()
-                    .map(|w| spawnable(&registry, name, there.as_deref(), w))
-                    .collect::<Result<_, _>>()?,
-                enabled: spec.enabled,
-            };
+            let workflow = self.built(&registry, name, &agent, there.as_deref(), spec, &diff)?;
             permitted(
                 &registry,
                 &person,
@@ -192,6 +161,46 @@ impl Control {
         Ok(Saved {
             action,
             view: self.workflow(caller, name)?,
+        })
+    }
+
+    fn built(
+        &self,
+        registry: &Registry,
+        name: &WorkflowRef,
+        agent: &Agent,
+        there: Option<&Workflow>,
+        spec: WorkflowSpec,
+        diff: &Diff,
+    ) -> Result<Workflow, ControlError> {
+        for grant in &diff.added {
+            if !registry.tools.contains_key(&grant.tool) {
+                return Err(invalid(
+                    "grants",
+                    format!(
+                        "no tool `{}` is here; sync its upstream first, or correct the name",
+                        grant.tool
+                    ),
+                ));
+            }
+        }
+        Ok(Workflow {
+            id: there
+                .as_ref()
+                .map_or_else(|| self.books.id(WorkflowId::from_uuid), |w| w.id.clone()),
+            agent: agent.id.clone(),
+            name: name.workflow.clone(),
+            purpose: spec.purpose,
+            grants: diff.grants.clone(),
+            data_classes: spec.data_classes,
+            run_secs_max: spec.run_secs_max,
+            run_idle_secs_max: spec.run_idle_secs_max,
+            spawnable: spec
+                .spawnable
+                .iter()
+                .map(|w| spawnable(registry, name, there, w))
+                .collect::<Result<_, _>>()?,
+            enabled: spec.enabled,
         })
     }
 
@@ -256,14 +265,8 @@ impl Control {
             change = change.event(event(EventKind::GrantRevoked, grant));
             if grant.expires.is_none() {
                 let why = "the grant was revoked";
-                let settled = settle_finding(
-                    &self.books,
-                    &caller.org,
-                    FindingKind::StandingAccess,
-                    grant.id.as_str(),
-                    &caller.principal,
-                    why,
-                );
+                let settled =
+                    self.settling(caller, FindingKind::StandingAccess, grant.id.as_str(), why);
                 change = change.and(settled.await?);
             }
         }
@@ -274,13 +277,8 @@ impl Control {
                     "{}/{} may call {} without an end; give the grant an expiry",
                     agent.name, workflow.name, grant.tool
                 );
-                let opened = finding_change(
-                    &self.books,
-                    &caller.org,
-                    FindingKind::StandingAccess,
-                    grant.id.as_str(),
-                    text,
-                );
+                let opened =
+                    self.opening(caller, FindingKind::StandingAccess, grant.id.as_str(), text);
                 change = change.and(opened.await?);
             }
         }

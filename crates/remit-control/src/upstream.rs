@@ -1,0 +1,280 @@
+//! Upstreams: the governed servers, of a system, with their secret by reference.
+
+use std::collections::BTreeMap;
+
+use remit_domain::event::EventKind;
+use remit_domain::upstream::{Injection, SecretRef, Transport, UpstreamName};
+use remit_domain::{Kind, Noun, Registry, Role, Upstream};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::control::Before;
+use crate::error::{invalid, not_found};
+use crate::spec::UpstreamSpec;
+use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, resolve};
+
+/// Longest URL, in bytes.
+const URL_BYTES_MAX: usize = 2_048;
+/// What every environment variable that holds a secret begins with.
+const SECRET_ENV_PREFIX: &str = "REMIT_SECRET_";
+/// Headers Remit writes itself, or that would change what is said to whom.
+const HEADERS_REFUSED: [&str; 12] = [
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+    "accept",
+    "cookie",
+    "origin",
+];
+
+/// An upstream, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UpstreamView {
+    /// Its name, which is also its path `/mcp/{name}`.
+    pub name: UpstreamName,
+    /// `active` or `disabled`.
+    pub state: &'static str,
+    /// What is declared of it; null when its system is not known any more.
+    #[serde(flatten)]
+    pub spec: Option<UpstreamSpec>,
+    /// How many tools it has in each state.
+    pub tools: BTreeMap<&'static str, usize>,
+    /// Its revision, which is also its ETag.
+    pub revision: u64,
+}
+
+impl Control {
+    /// Upstreams, by name.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but people of the organization.
+    pub fn upstreams(
+        &self,
+        caller: &Caller,
+        query: &ListQuery,
+    ) -> Result<Listing<UpstreamView>, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let all = registry
+            .upstreams
+            .values()
+            .map(|u| (u.name.to_string(), u.state(), u));
+        Ok(query.page(all, |u| view(&registry, u)))
+    }
+
+    /// One upstream.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub fn upstream(
+        &self,
+        caller: &Caller,
+        name: &UpstreamName,
+    ) -> Result<UpstreamView, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        Ok(view(
+            &registry,
+            registry
+                .upstreams
+                .get(name)
+                .ok_or_else(|| not_found("upstream", name))?,
+        ))
+    }
+
+    /// Creates or changes an upstream. Nothing of it may be called before its tools are synced and classified.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator; `invalid-request`, naming the field; `conflict` when it has changed since `seen`.
+    pub async fn put_upstream(
+        &self,
+        caller: &Caller,
+        name: &UpstreamName,
+        spec: UpstreamSpec,
+        seen: Option<u64>,
+    ) -> Result<Saved<UpstreamView>, ControlError> {
+        caller.require(&[Role::Admin])?;
+        check_spec(&spec)?;
+        let book = self.book(&caller.org)?;
+        let (upstream, before, there) = {
+            let registry = book.registry();
+            let there = registry.upstreams.get(name).cloned();
+            let revision = there
+                .as_ref()
+                .and_then(|u| registry.revision(Kind::Upstream, &u.key()));
+            let upstream = Upstream {
+                name: name.clone(),
+                system: resolve::system(&registry, "system", &spec.system)?
+                    .id
+                    .clone(),
+                transport: spec.transport,
+                secret: spec.secret,
+                stateless: spec.stateless,
+                enabled: spec.enabled,
+            };
+            (upstream, Before::of(revision, seen)?, there)
+        };
+        if there.as_deref() == Some(&upstream) {
+            return Ok(Saved {
+                action: Action::None,
+                view: self.upstream(caller, name)?,
+            });
+        }
+        let (kind, action) = match there {
+            None => (EventKind::UpstreamCreated, Action::Create),
+            Some(_) => (EventKind::UpstreamChanged, Action::Update),
+        };
+        let event = self
+            .event(caller, kind)
+            .about(name)
+            .fact("system", &upstream.system)
+            .fact("enabled", upstream.enabled)
+            .fact("stateless", upstream.stateless)
+            .content("upstream", &upstream);
+        let change = before.put(&upstream).event(event);
+        let change = if action == Action::Update {
+            change.restrict()
+        } else {
+            change
+        };
+        self.books.commit(&caller.org, change).await?;
+        Ok(Saved {
+            action,
+            view: self.upstream(caller, name)?,
+        })
+    }
+}
+
+/// What stands against a spec by itself.
+pub(crate) fn check_spec(spec: &UpstreamSpec) -> Result<(), ControlError> {
+    check_transport(&spec.transport)?;
+    spec.secret
+        .as_ref()
+        .map_or(Ok(()), |secret| check_secret(&spec.transport, secret))
+}
+
+fn check_transport(transport: &Transport) -> Result<(), ControlError> {
+    let Transport::Http { url } = transport else {
+        return Ok(());
+    };
+    let wrong = |why: &str| Err(invalid("transport", why));
+    if url.len() > URL_BYTES_MAX {
+        return wrong("the URL is longer than 2048 bytes");
+    }
+    let Ok(parsed) = url::Url::parse(url) else {
+        return wrong("`url` is not a URL such as https://host/mcp");
+    };
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return wrong("the URL holds a user name or password; name a `secret` instead");
+    }
+    if parsed.fragment().is_some() {
+        return wrong("the URL holds a fragment, which is never sent");
+    }
+    let loopback = match parsed.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => return wrong("the URL has no host"),
+    };
+    match parsed.scheme() {
+        "https" => Ok(()),
+        "http" if loopback => Ok(()),
+        "http" => wrong("plain http is for loopback only; use https"),
+        _ => wrong("the URL must be https, or http on loopback"),
+    }
+}
+
+fn check_secret(transport: &Transport, secret: &Injection) -> Result<(), ControlError> {
+    let wrong = |why: String| Err(invalid("secret", why));
+    match (transport, secret) {
+        (Transport::Http { .. }, Injection::Bearer(reference)) => check_reference(reference),
+        (Transport::Http { .. }, Injection::Header { name, secret }) => {
+            let is_token = !name.is_empty()
+                && name.len() <= 64
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+            let lower = name.to_ascii_lowercase();
+            if !is_token || HEADERS_REFUSED.contains(&lower.as_str()) || lower.starts_with("mcp-") {
+                let name: String = name.chars().take(80).collect();
+                return wrong(format!("`{name}` cannot be the header of a secret"));
+            }
+            check_reference(secret)
+        }
+        (Transport::Stdio { .. }, Injection::Environment(variables)) => {
+            for (name, reference) in variables {
+                let ok = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+                    && name.len() <= 128
+                    && name
+                        .bytes()
+                        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+                // These make a process load or run something else.
+                let loads = name.starts_with("LD_")
+                    || ["PATH", "NODE_OPTIONS", "PYTHONPATH", "BASH_ENV", "ENV"]
+                        .contains(&name.as_str());
+                if !ok || loads {
+                    let name: String = name.chars().take(80).collect();
+                    return wrong(format!(
+                        "`{name}` cannot be the environment variable of a secret"
+                    ));
+                }
+                check_reference(reference)?;
+            }
+            Ok(())
+        }
+        (Transport::Http { .. }, Injection::Environment(_)) => {
+            wrong("an HTTP server takes `bearer` or `header`".to_owned())
+        }
+        (Transport::Stdio { .. }, _) => wrong("a process takes `environment`".to_owned()),
+    }
+}
+
+fn check_reference(reference: &SecretRef) -> Result<(), ControlError> {
+    match reference {
+        SecretRef::File(path) if !path.is_absolute() => {
+            Err(invalid("secret", "the file's path must be absolute"))
+        }
+        SecretRef::File(path)
+            if path
+                .components()
+                .any(|c| c == std::path::Component::ParentDir) =>
+        {
+            Err(invalid("secret", "the file's path must not hold `..`"))
+        }
+        SecretRef::Env(name) if !name.starts_with(SECRET_ENV_PREFIX) || name.len() > 128 => {
+            Err(invalid(
+                "secret",
+                format!("the variable's name must begin with {SECRET_ENV_PREFIX}"),
+            ))
+        }
+        SecretRef::File(_) | SecretRef::Env(_) => Ok(()),
+    }
+}
+
+fn view(registry: &Registry, upstream: &Upstream) -> UpstreamView {
+    let mut tools = BTreeMap::new();
+    for tool in registry
+        .tools
+        .values()
+        .filter(|t| *t.tool.upstream() == upstream.name)
+    {
+        *tools.entry(tool.state.as_str()).or_insert(0) += 1;
+    }
+    UpstreamView {
+        name: upstream.name.clone(),
+        state: upstream.state(),
+        spec: UpstreamSpec::of(registry, upstream),
+        tools,
+        revision: registry
+            .revision(Kind::Upstream, &upstream.key())
+            .unwrap_or(0),
+    }
+}
