@@ -1,0 +1,10 @@
+//! Rules of the registry, each attacked.
+
+mod agents;
+mod applying;
+mod caller;
+mod departure;
+mod grants;
+mod house;
+mod stopping;
+mod tools;
