@@ -54,6 +54,7 @@ impl Books {
                 shredded: false,
             });
         }
+        let mut shredded = false;
         for scope in scopes(&leaf) {
             match self.opened(org, &scope).await {
                 Ok(Some(key)) => {
@@ -67,16 +68,19 @@ impl Books {
                     }
                 }
                 Ok(None) => {}
-                Err(BooksError::Shredded) => {
-                    return Ok(OpenedEntry {
-                        stored,
-                        leaf,
-                        body: None,
-                        shredded: true,
-                    });
-                }
+                // Which scope it was sealed under is not written down: the entry that tells of a shredding is about the
+                // scope that is gone, and sealed under the organization's.
+                Err(BooksError::Shredded) => shredded = true,
                 Err(error) => return Err(error),
             }
+        }
+        if shredded {
+            return Ok(OpenedEntry {
+                stored,
+                leaf,
+                body: None,
+                shredded,
+            });
         }
         Err(remit_ledger::SealError::Cipher.into())
     }

@@ -257,10 +257,15 @@ impl Books {
             parent: Some(run.to_string()),
             state: Some(state.to_owned()),
             limit: 1_000,
+            // Newest first: a long run has many tokens, and those that can still be used are the last.
+            descending: true,
             ..Filter::default()
         };
         let (tokens, _) = self.list::<Token>(org, &of_run("active")).await?;
         for Versioned { noun, revision } in tokens {
+            if noun.expires <= self.now() {
+                continue;
+            }
             let next = Token {
                 revoked: Some(self.now()),
                 ..noun

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::agent::AgentState;
-use crate::containment::{Containment, Level, Target};
+use crate::containment::{Containment, Target};
 use crate::credential::AgentKey;
 use crate::delegation::{Delegation, DelegationState};
 use crate::organization::Team;
@@ -269,20 +268,7 @@ impl Registry {
         }
         self.containments
             .values()
-            .find(|c| targets.contains(&c.target) && !self.is_history(c))
-    }
-
-    /// Whether a kill has done its work: the agent returned with new keys and a new activation. A kill suspends the agent in
-    /// its own commit, so that an active one was activated after it.
-    fn is_history(&self, c: &Containment) -> bool {
-        let Target::Agent(agent) = &c.target else {
-            return false;
-        };
-        c.level == Level::Kill
-            && self
-                .agents
-                .get(agent)
-                .is_some_and(|a| a.state == AgentState::Active)
+            .find(|c| targets.contains(&c.target))
     }
 }
 
