@@ -36,7 +36,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::{Issuer, PersonIdentity, Resource, Verified};
-use build::{OpenVault, agent, key, organization, person, put, workflow};
+use build::{OpenVault, agent, contain, key, organization, person, put, workflow};
 
 const URL: &str = "https://remit.example";
 
@@ -52,6 +52,7 @@ pub(super) struct Actor {
 pub(super) struct World {
     pub(super) store: Arc<FakeStore>,
     pub(super) clock: Arc<SimClock>,
+    vault: Arc<OpenVault>,
     pub(super) books: Books,
     pub(super) issuer: Issuer,
     pub(super) acme: OrgId,
@@ -72,11 +73,12 @@ impl World {
     pub(super) async fn new() -> Self {
         let store = Arc::new(FakeStore::new());
         let clock = Arc::new(SimClock::at("2026-11-22T08:00:00Z"));
+        let vault = Arc::new(OpenVault::default());
         let books = Books::open(Parts {
             store: store.clone(),
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(7)),
-            vault: Arc::new(OpenVault),
+            vault: vault.clone(),
             origin: "remit.example/log".to_owned(),
             node: "test".to_owned(),
         })
@@ -109,6 +111,7 @@ impl World {
         Self {
             store,
             clock,
+            vault,
             books,
             issuer,
             acme,
@@ -273,15 +276,18 @@ impl World {
     }
 
     pub(super) async fn contain(&self, target: Value) {
-        let held = serde_json::from_value::<remit_domain::containment::Containment>(json!({
-            "id": self.books.id(remit_domain::ContainmentId::from_uuid), "target": target, "level": "quarantine",
-            "reason": "odd", "by": { "type": "remit" }, "at": self.books.now(), "lifted": null, "certificates": []
-        }))
-        .unwrap();
-        self.books
-            .commit(&self.acme, Change::new().create(&held).restrict())
-            .await
-            .unwrap();
+        contain(&self.books, &self.acme, target).await;
+    }
+
+    /// Contains `target` while the next run is being committed.
+    pub(super) fn contain_meanwhile(&self, target: Value) {
+        let (books, org) = (self.books.clone(), self.acme.clone());
+        *self.vault.meanwhile.lock().unwrap() = Some(Box::new(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(contain(&books, &org, target));
+        }));
     }
 
     pub(super) fn advance(&self, secs: u64) {

@@ -304,3 +304,17 @@ async fn a_wide_token_is_good_at_a_narrow_resource_and_never_the_reverse() {
         assert!(world.good_at(&wide, narrower).await, "{narrower:?}");
     }
 }
+
+#[tokio::test]
+async fn what_is_contained_while_a_token_is_made_gets_none() {
+    let world = World::new().await;
+    world.contain_meanwhile(json!({ "type": "agent", "id": world.indexer.id }));
+    let answer = world.credentials(&world.indexer, "").await;
+    assert_refused(answer, OAuthErrorCode::UnauthorizedClient, "contained");
+    assert_eq!(
+        world.entries(EventKind::TokenIssued).await.0,
+        1,
+        "it was recorded before it was taken back"
+    );
+    assert_eq!(world.entries(EventKind::TokenRevoked).await.0, 1);
+}

@@ -337,3 +337,24 @@ async fn what_a_caller_says_has_limits() {
         "too-large"
     );
 }
+
+#[tokio::test]
+async fn what_is_contained_while_a_run_opens_has_no_run() {
+    let world = World::new().await;
+    let token = world
+        .verify(&world.token(&world.triage, "workflow:answer").await)
+        .await
+        .unwrap();
+    world.contain_meanwhile(json!({ "type": "agent", "id": world.triage.id }));
+    let opened = world
+        .issuer
+        .open_run(
+            &world.acme,
+            Caller::Agent(&token),
+            request(&world, Mode::Api),
+        )
+        .await;
+    assert_eq!(code(opened), "contained");
+    let (_, facts) = world.entries(EventKind::RunEnded).await;
+    assert_eq!(facts["cause"], "contained");
+}

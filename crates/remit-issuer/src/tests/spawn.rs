@@ -305,3 +305,27 @@ async fn a_child_does_not_outlive_its_parent() {
     assert!(spawned.delegation.expires <= above.deadline);
     assert_eq!(spawned.run.root, above.root);
 }
+
+#[tokio::test]
+async fn a_parent_contained_meanwhile_leaves_no_child() {
+    let world = World::new().await;
+    let token = world.acting(&world.triage, "answer", 1).await;
+    let run = world.verify(&token).await.unwrap().run.clone();
+    world.contain_meanwhile(json!({ "type": "run", "id": run }));
+    assert_eq!(
+        spawn(&world, &token, request(&world))
+            .await
+            .unwrap_err()
+            .code
+            .as_str(),
+        "contained"
+    );
+    let book = world.books.org(&world.acme).unwrap();
+    assert!(
+        !book
+            .registry()
+            .runs
+            .values()
+            .any(|below| below.parent.as_ref() == Some(&run))
+    );
+}
