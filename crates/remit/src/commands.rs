@@ -118,12 +118,23 @@ pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
 
 pub(crate) async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Serve { flags, check_migrations } => serve(&flags, check_migrations).await,
-        Command::Init { flags, org, admin, separation } => init(&flags, &org, &admin, &separation).await,
+        Command::Serve {
+            flags,
+            check_migrations,
+        } => serve(&flags, check_migrations).await,
+        Command::Init {
+            flags,
+            org,
+            admin,
+            separation,
+        } => init(&flags, &org, &admin, &separation).await,
         Command::Dev(args) => crate::dev::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Config(Config::Show { flags, origin }) => show(&flags, origin),
         Command::Demo(args) => demo(*args).await,
-        Command::Docs { out } => crate::docs::write(&out, &<Cli as clap::CommandFactory>::command()).map(|()| ExitCode::SUCCESS),
+        Command::Docs { out } => {
+            crate::docs::write(&out, &<Cli as clap::CommandFactory>::command())
+                .map(|()| ExitCode::SUCCESS)
+        }
         Command::Client(command) => return remit_cli::run(command).await,
     };
     done.unwrap_or_else(|error| failed(&error))

@@ -138,13 +138,18 @@ fn figment(flags: &Flags) -> anyhow::Result<Figment> {
     let mut figment = Figment::from(Serialized::defaults(Settings::default()));
     if let Some(file) = &flags.config {
         if !file.is_file() {
-            bail!("configuration file `{}` is not there; leave --config away to use none", file.display());
+            bail!(
+                "configuration file `{}` is not there; leave --config away to use none",
+                file.display()
+            );
         }
         figment = figment.merge(Toml::file_exact(file));
     }
     let env = Env::prefixed("REMIT_").filter(|key| {
         let key = key.as_str().to_ascii_lowercase();
-        !NOT_SETTINGS.contains(&key.as_str()) && !key.starts_with("secret_") && !key.starts_with("test_")
+        !NOT_SETTINGS.contains(&key.as_str())
+            && !key.starts_with("secret_")
+            && !key.starts_with("test_")
     });
     Ok(figment.merge(env).merge(Serialized::from(flags, "default")))
 }
@@ -152,7 +157,9 @@ fn figment(flags: &Flags) -> anyhow::Result<Figment> {
 impl Settings {
     /// The settings in force, checked.
     pub(crate) fn load(flags: &Flags) -> anyhow::Result<Self> {
-        let settings: Self = figment(flags)?.extract().context("the configuration cannot be used")?;
+        let settings: Self = figment(flags)?
+            .extract()
+            .context("the configuration cannot be used")?;
         settings.check()?;
         Ok(settings)
     }
@@ -170,32 +177,61 @@ impl Settings {
             );
         }
         if !self.listen.ip().is_loopback() && self.public_url.is_none() {
-            bail!("set public_url to the address by which everybody reaches this server; it is never taken from a request");
+            bail!(
+                "set public_url to the address by which everybody reaches this server; it is never taken from a request"
+            );
         }
         Ok(())
     }
 
     /// The URL by which everybody reaches this server, given the address it came to listen on.
     pub(crate) fn url(&self, listening: SocketAddr) -> String {
-        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
-        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{listening}")).trim_end_matches('/').to_owned()
+        let scheme = if self.tls_cert.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("{scheme}://{listening}"))
+            .trim_end_matches('/')
+            .to_owned()
     }
 }
 
 /// The settings as text, one a line, secrets left out.
 pub(crate) fn shown(flags: &Flags, origin: bool) -> anyhow::Result<String> {
     let figment = figment(flags)?;
-    let settings: Settings = figment.extract().context("the configuration cannot be used")?;
-    let serde_json::Value::Object(values) = serde_json::to_value(&settings)? else { bail!("settings are not a table") };
+    let settings: Settings = figment
+        .extract()
+        .context("the configuration cannot be used")?;
+    let serde_json::Value::Object(values) = serde_json::to_value(&settings)? else {
+        bail!("settings are not a table")
+    };
     let mut lines = Vec::new();
     for (name, value) in values {
-        let value = if name == "database_url" && !value.is_null() { "(set; not shown)".to_owned() } else { value.to_string() };
-        let from = figment.find_metadata(&name).map_or_else(|| "default".to_owned(), |m| match &m.source {
-            Some(source) => format!("{} ({source})", m.name),
-            None => m.name.to_string(),
+        let value = if name == "database_url" && !value.is_null() {
+            "(set; not shown)".to_owned()
+        } else {
+            value.to_string()
+        };
+        let from = figment.find_metadata(&name).map_or_else(
+            || "default".to_owned(),
+            |m| match &m.source {
+                Some(source) => format!("{} ({source})", m.name),
+                None => m.name.to_string(),
+            },
+        );
+        let from = if from.contains("Settings") {
+            "default".to_owned()
+        } else {
+            from
+        };
+        lines.push(if origin {
+            format!("{name} = {value}   # {from}")
+        } else {
+            format!("{name} = {value}")
         });
-        let from = if from.contains("Settings") { "default".to_owned() } else { from };
-        lines.push(if origin { format!("{name} = {value}   # {from}") } else { format!("{name} = {value}") });
     }
     Ok(lines.join("\n"))
 }
@@ -214,17 +250,21 @@ mod tests {
     fn plain_http_off_loopback_is_refused() {
         let off = SocketAddr::from(([0, 0, 0, 0], 7600));
         assert!(settings(|s| s.listen = off).is_err());
-        assert!(settings(|s| {
-            s.listen = off;
-            s.behind_tls_proxy = true;
-        })
-        .is_err());
-        assert!(settings(|s| {
-            s.listen = off;
-            s.behind_tls_proxy = true;
-            s.public_url = Some("https://remit.acme.example".to_owned());
-        })
-        .is_ok());
+        assert!(
+            settings(|s| {
+                s.listen = off;
+                s.behind_tls_proxy = true;
+            })
+            .is_err()
+        );
+        assert!(
+            settings(|s| {
+                s.listen = off;
+                s.behind_tls_proxy = true;
+                s.public_url = Some("https://remit.acme.example".to_owned());
+            })
+            .is_ok()
+        );
     }
 
     #[test]

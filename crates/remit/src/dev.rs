@@ -36,26 +36,53 @@ impl DevServer {
             bail!("remit dev listens on loopback only; `remit serve` is for everything else");
         }
         let dir = tempfile::Builder::new().prefix("remit-dev-").tempdir()?;
-        let settings = Settings { data: dir.path().join("data"), listen, dev: true, ..Settings::default() };
+        let settings = Settings {
+            data: dir.path().join("data"),
+            listen,
+            dev: true,
+            ..Settings::default()
+        };
         let running = serve::start(settings).await?;
         let first = crate::init::first(&running.house, "default", ADMIN, Separation::Dual).await?;
-        let redeemed = running.house.issuer.redeem_enrolment(&first.org, first.code.expose_secret(), "remit dev", Some(1)).await?;
+        let redeemed = running
+            .house
+            .issuer
+            .redeem_enrolment(&first.org, first.code.expose_secret(), "remit dev", Some(1))
+            .await?;
         let admin_token = redeemed.token.expose_secret().to_owned();
         let upstreams = CancellationToken::new();
-        let target = Target { base_url: running.url.clone(), admin_token: admin_token.clone() };
+        let target = Target {
+            base_url: running.url.clone(),
+            admin_token: admin_token.clone(),
+        };
         let ready = if empty {
-            Ready { base_url: running.url.clone(), admin_token, people: BTreeMap::new(), agents: BTreeMap::new() }
+            Ready {
+                base_url: running.url.clone(),
+                admin_token,
+                people: BTreeMap::new(),
+                agents: BTreeMap::new(),
+            }
         } else {
             let urls = serve_upstreams(&upstreams).await?;
-            remit_demo::seed(&target, urls, &dir.path().join("keys")).await.context("the demo data could not be loaded")?
+            remit_demo::seed(&target, urls, &dir.path().join("keys"))
+                .await
+                .context("the demo data could not be loaded")?
         };
-        Ok(Self { running, upstreams, ready, org: first.org, dir })
+        Ok(Self {
+            running,
+            upstreams,
+            ready,
+            org: first.org,
+            dir,
+        })
     }
 
     async fn stop(self) -> anyhow::Result<()> {
         self.running.stop().await?;
         self.upstreams.cancel();
-        self.dir.close().context("the scratch directory could not be removed")
+        self.dir
+            .close()
+            .context("the scratch directory could not be removed")
     }
 }
 
@@ -79,7 +106,12 @@ async fn serve_upstreams(stop: &CancellationToken) -> anyhow::Result<BTreeMap<De
 pub(crate) async fn run(args: Dev) -> anyhow::Result<()> {
     crate::telemetry::init(LogFormat::Text);
     let server = DevServer::start(args.listen, args.empty).await?;
-    let login = crate::init::login_link(&server.running.house, &server.org, &server.ready.admin_token).await?;
+    let login = crate::init::login_link(
+        &server.running.house,
+        &server.org,
+        &server.ready.admin_token,
+    )
+    .await?;
     remit_cli::print(&banner(&server.ready, &login));
     if let Some(file) = &args.ready_file {
         write_ready(file, &server.ready)?;
@@ -99,7 +131,12 @@ fn banner(ready: &Ready, login: &str) -> String {
     if ready.agents.is_empty() {
         text.push_str("\nIt is empty. Begin with:  remit apply -f DIR\n");
     } else {
-        let agents = ready.agents.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let agents = ready
+            .agents
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         text.push_str(&format!(
             "\nDemo agents: {agents}\n\nTry:\n  remit agent ls\n  remit access show support-triage\n  remit delegation tree\n  remit audit verify\n  remit demo          (in a server of its own: five use-cases, each with an attack)\n"
         ));
@@ -119,14 +156,23 @@ fn write_ready(file: &Path, ready: &Ready) -> anyhow::Result<()> {
         .with_context(|| format!("ready file `{}` cannot be written", file.display()))?;
     serde_json::to_writer_pretty(&mut out, ready)?;
     out.write_all(b"\n")?;
-    std::fs::rename(&scratch, file).with_context(|| format!("ready file `{}` cannot be written", file.display()))
+    std::fs::rename(&scratch, file)
+        .with_context(|| format!("ready file `{}` cannot be written", file.display()))
 }
 
 /// `remit demo`: a server of its own, the five use-cases, and the proof. Exit code 1 when any expectation failed.
 pub(crate) async fn demo(json: bool) -> anyhow::Result<ExitCode> {
     let server = DevServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), false).await?;
-    let context = DemoContext { ready: server.ready.clone(), remit: std::env::current_exe()?, json };
+    let context = DemoContext {
+        ready: server.ready.clone(),
+        remit: std::env::current_exe()?,
+        json,
+    };
     let report = remit_demo::run(context).await;
     server.stop().await?;
-    Ok(if report?.ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if report?.ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }

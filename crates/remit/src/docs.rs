@@ -22,38 +22,59 @@ pub(crate) fn write(out: &Path, command: &clap::Command) -> anyhow::Result<()> {
     put(reference.join("refusals.md"), refusals()?)?;
     put(reference.join("events.md"), events()?)?;
     put(reference.join("configuration.md"), configuration()?)?;
-    put(api.join("openapi.json"), serde_json::to_string_pretty(&remit_http::openapi())? + "\n")?;
+    put(
+        api.join("openapi.json"),
+        serde_json::to_string_pretty(&remit_http::openapi())? + "\n",
+    )?;
     for kind in remit_control::DocumentKind::ALL {
         let name = format!("{}.schema.json", kind.as_str().to_ascii_lowercase());
-        put(api.join(name), serde_json::to_string_pretty(&remit_control::schema(kind))? + "\n")?;
+        put(
+            api.join(name),
+            serde_json::to_string_pretty(&remit_control::schema(kind))? + "\n",
+        )?;
     }
     Ok(())
 }
 
 fn cli(command: &clap::Command) -> anyhow::Result<String> {
-    let mut text = format!("{MARK}\n# Commands\n\nExit codes: 0 ok, 1 error, 2 changes present, 3 denied, 4 waiting for approval, 5 verification failed, 64 usage.\n");
+    let mut text = format!(
+        "{MARK}\n# Commands\n\nExit codes: 0 ok, 1 error, 2 changes present, 3 denied, 4 waiting for approval, 5 verification failed, 64 usage.\n"
+    );
     describe(&mut text, command, &mut Vec::new())?;
     Ok(text)
 }
 
-fn describe(text: &mut String, command: &clap::Command, path: &mut Vec<String>) -> anyhow::Result<()> {
+fn describe(
+    text: &mut String,
+    command: &clap::Command,
+    path: &mut Vec<String>,
+) -> anyhow::Result<()> {
     path.push(command.get_name().to_owned());
     if path.len() > 1 {
         writeln!(text, "\n## `{}`\n", path.join(" "))?;
         if let Some(about) = command.get_about() {
             writeln!(text, "{about}.\n")?;
         }
-        for argument in command.get_arguments().filter(|a| !a.is_hide_set() && a.get_id() != "help" && a.get_id() != "version") {
+        for argument in command
+            .get_arguments()
+            .filter(|a| !a.is_hide_set() && a.get_id() != "help" && a.get_id() != "version")
+        {
             let name = match (argument.get_long(), argument.get_short()) {
                 (Some(long), _) => format!("--{long}"),
                 (None, Some(short)) => format!("-{short}"),
                 (None, None) => argument.get_id().as_str().to_ascii_uppercase(),
             };
-            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            let help = argument
+                .get_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             writeln!(text, "- `{name}` {help}")?;
         }
     }
-    for sub in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
+    for sub in command
+        .get_subcommands()
+        .filter(|c| !c.is_hide_set() && c.get_name() != "help")
+    {
         describe(text, sub, path)?;
     }
     path.pop();
@@ -61,16 +82,26 @@ fn describe(text: &mut String, command: &clap::Command, path: &mut Vec<String>) 
 }
 
 fn refusals() -> anyhow::Result<String> {
-    let mut text = format!("{MARK}\n# Refusal codes\n\nEvery way Remit says no, and how each surface says it.\n\n| code | HTTP | OAuth | MCP |\n|---|---|---|---|\n");
+    let mut text = format!(
+        "{MARK}\n# Refusal codes\n\nEvery way Remit says no, and how each surface says it.\n\n| code | HTTP | OAuth | MCP |\n|---|---|---|---|\n"
+    );
     for code in RefusalCode::ALL {
         let row = remit_http::refusals::row_of(code);
-        writeln!(text, "| `{code}` | {} | `{}` | {} |", row.status.as_u16(), row.oauth.as_str(), mcp(row.mcp))?;
+        writeln!(
+            text,
+            "| `{code}` | {} | `{}` | {} |",
+            row.status.as_u16(),
+            row.oauth.as_str(),
+            mcp(row.mcp)
+        )?;
     }
     Ok(text)
 }
 
 fn events() -> anyhow::Result<String> {
-    let mut text = format!("{MARK}\n# Ledger events\n\nThe kinds of entry, in the past tense. A kind is a wire word and is never renamed.\n\n");
+    let mut text = format!(
+        "{MARK}\n# Ledger events\n\nThe kinds of entry, in the past tense. A kind is a wire word and is never renamed.\n\n"
+    );
     for kind in EventKind::ALL {
         writeln!(text, "- `{}`", kind.as_str())?;
     }
@@ -81,7 +112,9 @@ fn configuration() -> anyhow::Result<String> {
     let mut text = format!(
         "{MARK}\n# Configuration\n\nA TOML file (`--config`), then `REMIT_<NAME>` in the environment, then flags. `remit config show --origin` says where each setting comes from.\n\n| setting | default |\n|---|---|\n"
     );
-    if let serde_json::Value::Object(defaults) = serde_json::to_value(crate::config::Settings::default())? {
+    if let serde_json::Value::Object(defaults) =
+        serde_json::to_value(crate::config::Settings::default())?
+    {
         for (name, value) in defaults {
             writeln!(text, "| `{name}` | `{value}` |")?;
         }

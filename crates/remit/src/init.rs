@@ -22,7 +22,12 @@ pub(crate) struct First {
 }
 
 /// Creates what is missing: the operator, the organization, its administrator.
-pub(crate) async fn first(house: &House, org: &str, admin: &str, separation: Separation) -> anyhow::Result<First> {
+pub(crate) async fn first(
+    house: &House,
+    org: &str,
+    admin: &str,
+    separation: Separation,
+) -> anyhow::Result<First> {
     let name: Name = org.parse()?;
     let admin: Email = admin.parse()?;
     let operator = house.issuer.init_operator().await?;
@@ -30,16 +35,33 @@ pub(crate) async fn first(house: &House, org: &str, admin: &str, separation: Sep
         Some(book) => book.id.clone(),
         None => {
             let id = house.books.id(OrgId::from_uuid);
-            let organization = Organization { id: id.clone(), name, separation };
-            house.books.create_organization(&organization, Principal::Operator).await?;
+            let organization = Organization {
+                id: id.clone(),
+                name,
+                separation,
+            };
+            house
+                .books
+                .create_organization(&organization, Principal::Operator)
+                .await?;
             id
         }
     };
     let enrolled = house.issuer.create_first_admin(&id, &admin).await?;
-    Ok(First { org: id, operator, link: enrolled.link.expose_secret().to_owned(), code: enrolled.code })
+    Ok(First {
+        org: id,
+        operator,
+        link: enrolled.link.expose_secret().to_owned(),
+        code: enrolled.code,
+    })
 }
 
-pub(crate) async fn run(settings: Settings, org: &str, admin: &str, separation: &str) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    settings: Settings,
+    org: &str,
+    admin: &str,
+    separation: &str,
+) -> anyhow::Result<()> {
     let separation = match separation {
         "dual" => Separation::Dual,
         "single" => Separation::Single,
@@ -49,7 +71,9 @@ pub(crate) async fn run(settings: Settings, org: &str, admin: &str, separation: 
     let house = House::build(&settings, &url).await?;
     let made = first(&house, org, admin, separation).await;
     house.books.store().close().await;
-    let made = made.map_err(|e| anyhow!(e)).context("nothing was created")?;
+    let made = made
+        .map_err(|e| anyhow!(e))
+        .context("nothing was created")?;
     let mut text = format!(
         "Organization {org} is ready.\n\n{admin} makes their own token with this link, once, within its time:\n  {}\nor, once the server runs:\n  remit login --code {}\n",
         made.link,
@@ -70,6 +94,9 @@ pub(crate) async fn run(settings: Settings, org: &str, admin: &str, separation: 
 /// A single-use link by which the bearer of `token` makes another token of theirs.
 pub(crate) async fn login_link(house: &House, org: &OrgId, token: &str) -> anyhow::Result<String> {
     let identity = house.issuer.authenticate_person(org, token).await?;
-    let enrolled = house.issuer.create_enrolment(org, &identity, &identity.person.id).await?;
+    let enrolled = house
+        .issuer
+        .create_enrolment(org, &identity, &identity.person.id)
+        .await?;
     Ok(enrolled.link.expose_secret().to_owned())
 }

@@ -28,17 +28,30 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
 
 /// Starts serving; returns once connections are accepted.
 pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; is another remit running? choose another with --listen", settings.listen))?;
+    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; is another remit running? choose another with --listen",
+            settings.listen
+        )
+    })?;
     let url = settings.url(listener.local_addr()?);
     let house = House::build(&settings, &url).await?;
     let stop = CancellationToken::new();
     let tasks = crate::tasks::start(&house, &settings, &stop);
     let router = remit_http::router(house.app(&settings, &url));
-    let files = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(|(cert, key)| Files { cert, key });
+    let files = settings
+        .tls_cert
+        .clone()
+        .zip(settings.tls_key.clone())
+        .map(|(cert, key)| Files { cert, key });
     let serving = tokio::spawn(tls::serve(listener, router, files, stop.clone()));
-    Ok(Running { house, url, stop, serving, tasks })
+    Ok(Running {
+        house,
+        url,
+        stop,
+        serving,
+        tasks,
+    })
 }
 
 impl Running {

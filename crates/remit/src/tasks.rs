@@ -26,15 +26,28 @@ pub(crate) fn start(house: &House, settings: &Settings, stop: &CancellationToken
             () = stopped.cancelled() => {}
         }
     });
-    tasks.spawn(sweep(house.books.clone(), house.control.clone(), house.gateway.clone(), stop.clone()));
+    tasks.spawn(sweep(
+        house.books.clone(),
+        house.control.clone(),
+        house.gateway.clone(),
+        stop.clone(),
+    ));
     let dirs = checkpoint_dirs(settings);
     tasks.spawn(checkpoints(house.books.clone(), dirs, stop.clone()));
     tasks.close();
     tasks
 }
 
-async fn sweep(books: remit_books::Books, control: remit_control::Control, gateway: remit_gateway::Gateway, stop: CancellationToken) {
-    while tokio::time::timeout(SWEEP_EVERY, stop.cancelled()).await.is_err() {
+async fn sweep(
+    books: remit_books::Books,
+    control: remit_control::Control,
+    gateway: remit_gateway::Gateway,
+    stop: CancellationToken,
+) {
+    while tokio::time::timeout(SWEEP_EVERY, stop.cancelled())
+        .await
+        .is_err()
+    {
         for book in books.orgs() {
             if let Err(error) = control.tick(&book.id).await {
                 tracing::error!(%error, org = %book.id, "what has run out could not be ended; trying again");
@@ -52,7 +65,10 @@ async fn sweep(books: remit_books::Books, control: remit_control::Control, gatew
 /// Where checkpoints are written: beside the data, and outside of it, so that a truncated or forked ledger is noticed.
 fn checkpoint_dirs(settings: &Settings) -> Vec<PathBuf> {
     let outside = settings.checkpoints.clone().unwrap_or_else(|| {
-        let name = settings.data.file_name().map_or_else(|| "remit".to_owned(), |n| n.to_string_lossy().into_owned());
+        let name = settings
+            .data
+            .file_name()
+            .map_or_else(|| "remit".to_owned(), |n| n.to_string_lossy().into_owned());
         settings.data.with_file_name(format!("{name}-checkpoints"))
     });
     vec![settings.data.join("checkpoints"), outside]
@@ -61,20 +77,28 @@ fn checkpoint_dirs(settings: &Settings) -> Vec<PathBuf> {
 async fn checkpoints(books: remit_books::Books, dirs: Vec<PathBuf>, stop: CancellationToken) {
     let mut written = std::collections::HashMap::new();
     loop {
-        let stopping = tokio::time::timeout(CHECKPOINT_EVERY, stop.cancelled()).await.is_ok();
+        let stopping = tokio::time::timeout(CHECKPOINT_EVERY, stop.cancelled())
+            .await
+            .is_ok();
         for book in books.orgs() {
             match books.checkpoint(&book.id).await {
                 Ok((size, note)) if written.get(&book.id) != Some(&size) => {
-                    let result = dirs.iter().try_for_each(|dir| write_checkpoint(dir, &book.id, size, &note));
+                    let result = dirs
+                        .iter()
+                        .try_for_each(|dir| write_checkpoint(dir, &book.id, size, &note));
                     match result {
                         Ok(()) => {
                             written.insert(book.id.clone(), size);
                         }
-                        Err(error) => tracing::error!(%error, "a checkpoint could not be written; trying again"),
+                        Err(error) => {
+                            tracing::error!(%error, "a checkpoint could not be written; trying again")
+                        }
                     }
                 }
                 Ok(_) => {}
-                Err(error) => tracing::error!(%error, org = %book.id, "no checkpoint could be signed; trying again"),
+                Err(error) => {
+                    tracing::error!(%error, org = %book.id, "no checkpoint could be signed; trying again")
+                }
             }
         }
         if stopping {
@@ -91,6 +115,9 @@ fn write_checkpoint(dir: &Path, org: &OrgId, size: u64, note: &str) -> std::io::
     let scratch = dir.join(format!("{org}.checkpoint.new"));
     std::fs::write(&scratch, note)?;
     std::fs::rename(&scratch, &newest)?;
-    let mut history = std::fs::OpenOptions::new().create(true).append(true).open(dir.join(format!("{org}.history")))?;
+    let mut history = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(dir.join(format!("{org}.history")))?;
     writeln!(history, "{size}\n{note}")
 }

@@ -55,7 +55,12 @@ impl Files {
 }
 
 /// Serves `router` until `stop` fires, then lets what goes on end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, files: Option<Files>, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    files: Option<Files>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let tls = match files {
         Some(files) => Some(watched(files, stop.clone())?),
         None => None,
@@ -75,12 +80,25 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, files: Option<F
             },
         };
         let _ = stream.set_nodelay(true);
-        let router = router.clone().layer(axum::Extension(axum::extract::ConnectInfo(peer)));
-        connections.spawn(connection(stream, router, tls.as_ref().map(|t| t.load_full()), stop.clone()));
+        let router = router
+            .clone()
+            .layer(axum::Extension(axum::extract::ConnectInfo(peer)));
+        connections.spawn(connection(
+            stream,
+            router,
+            tls.as_ref().map(|t| t.load_full()),
+            stop.clone(),
+        ));
     }
     connections.close();
-    if tokio::time::timeout(SHUTDOWN_GRACE, connections.wait()).await.is_err() {
-        tracing::warn!(open = connections.len(), "connections were cut off at shutdown");
+    if tokio::time::timeout(SHUTDOWN_GRACE, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            open = connections.len(),
+            "connections were cut off at shutdown"
+        );
     }
     Ok(())
 }
@@ -90,7 +108,10 @@ fn watched(files: Files, stop: CancellationToken) -> anyhow::Result<Arc<ArcSwap<
     let watched = Arc::clone(&config);
     tokio::spawn(async move {
         let mut seen = files.changed();
-        while tokio::time::timeout(RELOAD_EVERY, stop.cancelled()).await.is_err() {
+        while tokio::time::timeout(RELOAD_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
             let now = files.changed();
             if now == seen {
                 continue;
@@ -101,21 +122,33 @@ fn watched(files: Files, stop: CancellationToken) -> anyhow::Result<Arc<ArcSwap<
                     seen = now;
                     tracing::info!(certificate = %files.cert.display(), "certificate and key were read again");
                 }
-                Err(error) => tracing::error!(error = format!("{error:#}"), "the new certificate cannot be used; the old one stays"),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the new certificate cannot be used; the old one stays"
+                ),
             }
         }
     });
     Ok(config)
 }
 
-async fn connection(stream: TcpStream, router: Router, tls: Option<Arc<ServerConfig>>, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    tls: Option<Arc<ServerConfig>>,
+    stop: CancellationToken,
+) {
     match tls {
         None => http(TokioIo::new(stream), router, stop).await,
-        Some(config) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await {
-            Ok(Ok(stream)) => http(TokioIo::new(stream), router, stop).await,
-            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-            Err(_) => tracing::debug!("TLS handshake took too long"),
-        },
+        Some(config) => {
+            match tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream))
+                .await
+            {
+                Ok(Ok(stream)) => http(TokioIo::new(stream), router, stop).await,
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake took too long"),
+            }
+        }
     }
 }
 
@@ -123,10 +156,18 @@ async fn http<I>(io: I, router: Router, stop: CancellationToken)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| router.clone().call(request));
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        router.clone().call(request)
+    });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT);
-    builder.http2().timer(hyper_util::rt::TokioTimer::new()).max_concurrent_streams(256);
+    builder
+        .http1()
+        .timer(hyper_util::rt::TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_TIMEOUT);
+    builder
+        .http2()
+        .timer(hyper_util::rt::TokioTimer::new())
+        .max_concurrent_streams(256);
     let mut served = std::pin::pin!(builder.serve_connection(io, service));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

@@ -10,7 +10,9 @@ use remit_control::Control;
 use remit_gateway::Gateway;
 use remit_http::{App, TokenAuthenticator};
 use remit_issuer::Issuer;
-use remit_outbound::{Allowlist, FileVault, Outbound, OutboundConfig, SystemClock, SystemEntropy, SystemSecrets};
+use remit_outbound::{
+    Allowlist, FileVault, Outbound, OutboundConfig, SystemClock, SystemEntropy, SystemSecrets,
+};
 use remit_ports::{Clock, Entropy, Secrets, Store, Upstreams, Vault};
 use remit_store_postgres::PostgresStore;
 use remit_store_sqlite::SqliteStore;
@@ -36,7 +38,10 @@ pub(crate) async fn check_migrations(settings: &Settings) -> anyhow::Result<Exit
         remit_cli::print("No migration is pending.");
         return Ok(ExitCode::SUCCESS);
     }
-    remit_cli::print(&format!("Pending, applied at the next start:\n  {}", pending.join("\n  ")));
+    remit_cli::print(&format!(
+        "Pending, applied at the next start:\n  {}",
+        pending.join("\n  ")
+    ));
     Ok(ExitCode::from(2))
 }
 
@@ -48,26 +53,62 @@ impl House {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let node = format!("node-{}", entropy.uuid(clock.now()).simple());
         let store: Arc<dyn Store> = match &settings.database_url {
-            Some(url) => Arc::new(PostgresStore::open(url, &node).await.context("the database cannot be opened")?),
-            None => Arc::new(SqliteStore::open(&settings.data, Arc::clone(&clock)).context("the embedded database cannot be opened")?),
+            Some(url) => Arc::new(
+                PostgresStore::open(url, &node)
+                    .await
+                    .context("the database cannot be opened")?,
+            ),
+            None => Arc::new(
+                SqliteStore::open(&settings.data, Arc::clone(&clock))
+                    .context("the embedded database cannot be opened")?,
+            ),
         };
-        let key = settings.master_key.clone().unwrap_or_else(|| settings.data.join("master.key"));
-        let vault: Arc<dyn Vault> = Arc::new(FileVault::open(&key, true).context("the master key cannot be used")?);
-        let parts = Parts { store, clock, entropy, vault, origin: origin(settings, public_url), node };
-        let books = Books::open(parts).await.context("the books cannot be opened")?;
+        let key = settings
+            .master_key
+            .clone()
+            .unwrap_or_else(|| settings.data.join("master.key"));
+        let vault: Arc<dyn Vault> =
+            Arc::new(FileVault::open(&key, true).context("the master key cannot be used")?);
+        let parts = Parts {
+            store,
+            clock,
+            entropy,
+            vault,
+            origin: origin(settings, public_url),
+            node,
+        };
+        let books = Books::open(parts)
+            .await
+            .context("the books cannot be opened")?;
         let outbound = Arc::new(Outbound::new(OutboundConfig {
             allowlist: Allowlist::new(settings.commands.clone())?,
             loopback: settings.loopback_upstreams,
             ..OutboundConfig::default()
         }));
         let upstreams: Arc<dyn Upstreams> = outbound.clone();
-        let secrets: Arc<dyn Secrets> = Arc::new(SystemSecrets::within(settings.secret_dirs.clone()));
-        let default_org = settings.default_org.parse().map_err(|e| anyhow!("default_org: {e}"))?;
-        let issuer = Issuer::new(books.clone(), public_url, default_org).context("public_url cannot be used")?;
+        let secrets: Arc<dyn Secrets> =
+            Arc::new(SystemSecrets::within(settings.secret_dirs.clone()));
+        let default_org = settings
+            .default_org
+            .parse()
+            .map_err(|e| anyhow!("default_org: {e}"))?;
+        let issuer = Issuer::new(books.clone(), public_url, default_org)
+            .context("public_url cannot be used")?;
         let authenticator = Arc::new(TokenAuthenticator::new(issuer.clone()));
-        let gateway = Gateway::new(books.clone(), authenticator, Arc::clone(&upstreams), secrets);
-        let control = Control::new(books.clone(), upstreams);
-        Ok(Self { books, issuer, control, gateway, outbound })
+        let gateway = Gateway::new(
+            books.clone(),
+            authenticator,
+            Arc::clone(&upstreams),
+            Arc::clone(&secrets),
+        );
+        let control = Control::new(books.clone(), upstreams, secrets);
+        Ok(Self {
+            books,
+            issuer,
+            control,
+            gateway,
+            outbound,
+        })
     }
 
     /// What the surfaces serve.
@@ -89,8 +130,14 @@ impl House {
 
 /// Origin of the ledgers: host and path of the public URL, without scheme.
 fn origin(settings: &Settings, public_url: &str) -> String {
-    let host = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
-    if settings.dev { format!("dev.{host}/log") } else { format!("{host}/log") }
+    let host = public_url
+        .split_once("://")
+        .map_or(public_url, |(_, rest)| rest);
+    if settings.dev {
+        format!("dev.{host}/log")
+    } else {
+        format!("{host}/log")
+    }
 }
 
 fn create_private(dir: &Path) -> anyhow::Result<()> {
