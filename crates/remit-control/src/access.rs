@@ -8,7 +8,9 @@ use remit_domain::limits::DELEGATION_SECS_MAX;
 use remit_domain::name::{Email, Name};
 use remit_domain::run::{Intent, Mode};
 use remit_domain::tool::ToolRef;
-use remit_domain::{Agent, DelegationId, Person, Principal, RefusalCode, Registry, RunId, Timestamp, Workflow};
+use remit_domain::{
+    Agent, DelegationId, Person, Principal, RefusalCode, Registry, RunId, Timestamp, Workflow,
+};
 use remit_policy::facts::{Link, PersonFacts};
 use remit_policy::{Dynamic, Engine, Explanation, Facts, Fixed, Outcome};
 use schemars::JsonSchema;
@@ -108,16 +110,24 @@ impl Control {
     ///
     /// # Errors
     /// `forbidden` for anyone but people of the organization; `not-found`; `denied` while the policies do not compile.
-    pub fn access(&self, caller: &Caller, agent: &Name, asks: bool) -> Result<Vec<AccessRow>, ControlError> {
+    pub fn access(
+        &self,
+        caller: &Caller,
+        agent: &Name,
+        asks: bool,
+    ) -> Result<Vec<AccessRow>, ControlError> {
         caller.person()?;
         let book = self.book(&caller.org)?;
         let engine = book.engine().ok_or_else(no_engine)?;
         let registry = book.registry();
-        let agent = registry.agent_named(agent.as_str()).ok_or_else(|| not_found("agent", agent))?;
+        let agent = registry
+            .agent_named(agent.as_str())
+            .ok_or_else(|| not_found("agent", agent))?;
         let now = self.books.now();
         let mut rows = Vec::new();
         for workflow in registry.workflows_of(&agent.id) {
-            let tools: std::collections::BTreeSet<&ToolRef> = workflow.grants.iter().map(|g| &g.tool).collect();
+            let tools: std::collections::BTreeSet<&ToolRef> =
+                workflow.grants.iter().map(|g| &g.tool).collect();
             for tool in tools {
                 let row = row(&registry, &engine, agent, workflow, tool, now);
                 rows.extend(row.filter(|r| !asks || r.may_ask()));
@@ -134,43 +144,45 @@ impl Control {
     pub fn explain(&self, caller: &Caller, call: Hypothetical) -> Result<Explained, ControlError> {
         caller.person()?;
         if call.labels.len() > LABELS_MAX {
-            return Err(invalid("labels", format!("has {} members; at most {LABELS_MAX} are permitted", call.labels.len())));
+            return Err(invalid(
+                "labels",
+                format!(
+                    "has {} members; at most {LABELS_MAX} are permitted",
+                    call.labels.len()
+                ),
+            ));
         }
-        let args = match call.args {
+        let args = match &call.args {
             Value::Null => Value::Object(serde_json::Map::new()),
-            Value::Object(_) => call.args,
+            Value::Object(_) => call.args.clone(),
             _ => return Err(invalid("args", "is not an object")),
         };
         let book = self.book(&caller.org)?;
         let engine = book.engine().ok_or_else(no_engine)?;
         let registry = book.registry();
         let now = self.books.now();
-        let agent = registry.agent_named(call.agent.as_str()).ok_or_else(|| not_found("agent", &call.agent))?;
-        let workflow = registry.workflow_named(&agent.id, call.workflow.as_str());
-        let workflow = workflow.ok_or_else(|| not_found("workflow", &call.workflow))?;
-        let person = match &call.person {
-            None => None,
-            Some(email) => {
-                Some(registry.person_named(email.as_str()).ok_or_else(|| not_found("person", email))?)
-            }
+        let (fixed, standing) = hypothetical(&registry, &call, now)?;
+        let dynamic = Dynamic {
+            args,
+            labels: call.labels.clone(),
+            ..Dynamic::at(now)
         };
-        let who = who(agent, workflow, person, call.intent.unwrap_or_default(), now);
-        let mut fixed = fixed_facts(&registry, &who, &call.tool).ok_or_else(|| not_found("tool", &call.tool))?;
-        if let Some(person) = person {
-            fixed.chain = vec![link(person, agent, call.authority.unwrap_or_default(), now)];
-        }
-        let dynamic = Dynamic { args, labels: call.labels, ..Dynamic::at(now) };
-        let argument_problems = engine.validate_args(&call.tool, &dynamic.args).err().map(|e| e.to_string());
-        let explanation = engine.explain(Facts { fixed: &fixed, dynamic: &dynamic });
-        let standing = registry
-            .standing_agent(&agent.id)
-            .and_then(|_| registry.standing_workflow(&agent.id, &workflow.id).map(|_| ()))
+        let argument_problems = engine
+            .validate_args(&call.tool, &dynamic.args)
             .err()
-            .map(|r| r.to_string());
+            .map(|e| e.to_string());
+        let explanation = engine.explain(Facts {
+            fixed: &fixed,
+            dynamic: &dynamic,
+        });
         let decision = &explanation.decision;
         Ok(Explained {
             outcome: decision.outcome.as_str(),
-            reasons: decision.reasons.iter().map(|r| format!("({}) {}", r.policy, r.text)).collect(),
+            reasons: decision
+                .reasons
+                .iter()
+                .map(|r| format!("({}) {}", r.policy, r.text))
+                .collect(),
             argument_problems: argument_problems.into_iter().collect(),
             approvers: approvers(&decision.outcome),
             would_change: for_decision(decision),
@@ -187,12 +199,48 @@ impl AccessRow {
     }
 }
 
+/// The facts of a hypothetical call, and what would refuse a real one before it is decided.
+fn hypothetical(
+    registry: &Registry,
+    call: &Hypothetical,
+    now: Timestamp,
+) -> Result<(Fixed, Option<String>), ControlError> {
+    let agent = registry
+        .agent_named(call.agent.as_str())
+        .ok_or_else(|| not_found("agent", &call.agent))?;
+    let workflow = registry
+        .workflow_named(&agent.id, call.workflow.as_str())
+        .ok_or_else(|| not_found("workflow", &call.workflow))?;
+    let named = |email: &Email| {
+        let found = registry.person_named(email.as_str());
+        found.ok_or_else(|| not_found("person", email))
+    };
+    let person = call.person.as_ref().map(named).transpose()?;
+    let intent = call.intent.clone().unwrap_or_default();
+    let who = who(agent, workflow, person, intent, now);
+    let mut fixed =
+        fixed_facts(registry, &who, &call.tool).ok_or_else(|| not_found("tool", &call.tool))?;
+    if let Some(person) = person {
+        let authority = call.authority.clone().unwrap_or_default();
+        fixed.chain = vec![link(person, agent, authority, now)];
+    }
+    let stands = registry.standing_agent(&agent.id);
+    let stands = stands.and_then(|_| registry.standing_workflow(&agent.id, &workflow.id));
+    Ok((fixed, stands.err().map(|r| r.to_string())))
+}
+
 fn no_engine() -> ControlError {
     let text = "the organization's policies do not compile, so everything is denied; an administrator has to mend them";
     refuse(RefusalCode::Denied, text)
 }
 
-fn who(agent: &Arc<Agent>, workflow: &Arc<Workflow>, person: Option<&Arc<Person>>, intent: Intent, now: Timestamp) -> Who {
+fn who(
+    agent: &Arc<Agent>,
+    workflow: &Arc<Workflow>,
+    person: Option<&Arc<Person>>,
+    intent: Intent,
+    now: Timestamp,
+) -> Who {
     Who {
         agent: Arc::clone(agent),
         workflow: Arc::clone(workflow),
@@ -200,7 +248,11 @@ fn who(agent: &Arc<Agent>, workflow: &Arc<Workflow>, person: Option<&Arc<Person>
         chain: Vec::new(),
         root: RunId::from_uuid(Default::default()),
         intent,
-        mode: if person.is_some() { Mode::Interactive } else { Mode::Api },
+        mode: if person.is_some() {
+            Mode::Interactive
+        } else {
+            Mode::Api
+        },
         deadline: now.plus_secs(workflow.run_secs_max.max(1)),
     }
 }
@@ -226,15 +278,28 @@ fn row(
     now: Timestamp,
 ) -> Option<AccessRow> {
     let who = who(agent, workflow, None, Intent::default(), now);
-    let Some(mut fixed) = fixed_facts(registry, &who, tool) else { return Some(unknown(workflow, tool)) };
+    let Some(mut fixed) = fixed_facts(registry, &who, tool) else {
+        return Some(unknown(workflow, tool));
+    };
     let mut conditions = entitled(registry, agent, &mut fixed, now);
     let access = engine.access(&fixed, now);
     conditions.extend(access.conditions);
     let grants = || workflow.grants.iter().filter(|g| g.tool == *tool);
     let endless = grants().any(|g| g.expires.is_none());
     let classification = fixed.tool.classification.as_ref();
-    let (decision, reasons) = match registry.standing_agent(&agent.id).and_then(|_| registry.standing_workflow(&agent.id, &workflow.id)) {
-        Ok(_) => (access.decision.outcome.as_str(), access.decision.reasons.iter().map(|r| r.text.clone()).collect()),
+    let (decision, reasons) = match registry
+        .standing_agent(&agent.id)
+        .and_then(|_| registry.standing_workflow(&agent.id, &workflow.id))
+    {
+        Ok(_) => (
+            access.decision.outcome.as_str(),
+            access
+                .decision
+                .reasons
+                .iter()
+                .map(|r| r.text.clone())
+                .collect(),
+        ),
         // What does not stand reaches nothing, whatever its policies say.
         Err(refusal) => ("deny", vec![refusal.to_string()]),
     };
@@ -243,7 +308,9 @@ fn row(
         tool: tool.to_string(),
         effect: classification.map(|c| c.effect.as_str()),
         external: classification.is_some_and(|c| c.external),
-        data_classes: classification.map(|c| c.data_classes.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        data_classes: classification
+            .map(|c| c.data_classes.iter().map(ToString::to_string).collect())
+            .unwrap_or_default(),
         system: fixed.system.as_ref().map(|s| s.name.to_string()),
         environment: fixed.system.as_ref().map(|s| s.environment.as_str()),
         decision,
@@ -251,14 +318,26 @@ fn row(
         reasons,
         approvers: approvers(&access.decision.outcome),
         policies: access.decision.policies.clone(),
-        expires: grants().filter_map(|g| g.expires).max().filter(|_| !endless),
+        expires: grants()
+            .filter_map(|g| g.expires)
+            .max()
+            .filter(|_| !endless),
     })
 }
 
 /// Where a tool requires entitlements, a person who holds them: what they would have to be is the condition.
 fn entitled(registry: &Registry, agent: &Agent, fixed: &mut Fixed, now: Timestamp) -> Vec<String> {
-    let required = fixed.tool.classification.as_ref().map(|c| c.entitlements.clone()).unwrap_or_default();
-    let Some(sponsor) = registry.people.get(&agent.profile.sponsor).filter(|_| !required.is_empty()) else {
+    let required = fixed
+        .tool
+        .classification
+        .as_ref()
+        .map(|c| c.entitlements.clone())
+        .unwrap_or_default();
+    let Some(sponsor) = registry
+        .people
+        .get(&agent.profile.sponsor)
+        .filter(|_| !required.is_empty())
+    else {
         return Vec::new();
     };
     fixed.person = Some(PersonFacts {
@@ -271,7 +350,10 @@ fn entitled(registry: &Registry, agent: &Agent, fixed: &mut Fixed, now: Timestam
     fixed.chain = vec![link(sponsor, agent, Authority::default(), now)];
     fixed.run.mode = Mode::Interactive;
     let required: Vec<String> = required.iter().map(ToString::to_string).collect();
-    vec![format!("only for a person who holds {}", required.join(", "))]
+    vec![format!(
+        "only for a person who holds {}",
+        required.join(", ")
+    )]
 }
 
 /// A tool that is granted and not here.
@@ -294,9 +376,13 @@ fn unknown(workflow: &Workflow, tool: &ToolRef) -> AccessRow {
 }
 
 fn approvers(outcome: &Outcome) -> Vec<String> {
-    let Outcome::Ask(asks) = outcome else { return Vec::new() };
-    let all: std::collections::BTreeSet<String> =
-        asks.iter().flat_map(|a| a.approvers.iter().map(ToString::to_string)).collect();
+    let Outcome::Ask(asks) = outcome else {
+        return Vec::new();
+    };
+    let all: std::collections::BTreeSet<String> = asks
+        .iter()
+        .flat_map(|a| a.approvers.iter().map(ToString::to_string))
+        .collect();
     all.into_iter().collect()
 }
 

@@ -13,7 +13,9 @@ use remit_books::{BooksError, Change, Versioned};
 use remit_domain::approval::{Approval, ApprovalState};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::tool::ToolRef;
-use remit_domain::{AgentId, ApprovalId, DecisionId, OrgId, Principal, RefusalCode, Registry, RunId, Timestamp};
+use remit_domain::{
+    AgentId, ApprovalId, DecisionId, OrgId, Principal, RefusalCode, Registry, RunId, Timestamp,
+};
 use remit_ports::store::Filter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,7 +150,10 @@ impl Control {
         let person = caller.person()?;
         let filter = Filter {
             // What has expired may still be stored as waiting.
-            state: wanted.state.filter(|s| *s != ApprovalState::Expired).map(|s| s.as_str().to_owned()),
+            state: wanted
+                .state
+                .filter(|s| *s != ApprovalState::Expired)
+                .map(|s| s.as_str().to_owned()),
             after: wanted.after.as_ref().map(ToString::to_string),
             limit: wanted.limit.unwrap_or(100),
             descending: true,
@@ -160,7 +165,9 @@ impl Control {
         let now = self.books.now();
         let in_state = |a: &Approval| wanted.state.is_none_or(|s| s == state_at(a, now));
         let for_caller = |a: &Approval| {
-            !wanted.mine || (state_at(a, now) == ApprovalState::Pending && eligible::counts_for(&registry, a, person).is_ok())
+            !wanted.mine
+                || (state_at(a, now) == ApprovalState::Pending
+                    && eligible::counts_for(&registry, a, person).is_ok())
         };
         let items = page
             .iter()
@@ -174,10 +181,19 @@ impl Control {
     ///
     /// # Errors
     /// `not-found`; `forbidden` for anyone but people of the organization.
-    pub async fn approval(&self, caller: &Caller, id: &ApprovalId) -> Result<ApprovalView, ControlError> {
+    pub async fn approval(
+        &self,
+        caller: &Caller,
+        id: &ApprovalId,
+    ) -> Result<ApprovalView, ControlError> {
         caller.person()?;
         let found = self.current(&caller.org, id).await?;
-        Ok(view(&self.book(&caller.org)?.registry(), &found, Some(caller), self.books.now()))
+        Ok(view(
+            &self.book(&caller.org)?.registry(),
+            &found,
+            Some(caller),
+            self.books.now(),
+        ))
     }
 
     /// One approval of an agent's own, for that agent.
@@ -198,28 +214,48 @@ impl Control {
     }
 
     /// The approval as stored, after expiry.
-    pub(crate) async fn current(&self, org: &OrgId, id: &ApprovalId) -> Result<Versioned<Approval>, ControlError> {
-        let found = self.books.get::<Approval>(org, id.as_str()).await?.ok_or_else(|| unknown(id))?;
+    pub(crate) async fn current(
+        &self,
+        org: &OrgId,
+        id: &ApprovalId,
+    ) -> Result<Versioned<Approval>, ControlError> {
+        let found = self
+            .books
+            .get::<Approval>(org, id.as_str())
+            .await?
+            .ok_or_else(|| unknown(id))?;
         if !is_overdue(&found.noun, self.books.now()) {
             return Ok(found);
         }
         self.expire(org, id).await?;
-        self.books.get::<Approval>(org, id.as_str()).await?.ok_or_else(|| unknown(id))
+        self.books
+            .get::<Approval>(org, id.as_str())
+            .await?
+            .ok_or_else(|| unknown(id))
     }
 
     /// Settles an approval whose time has run out. Does nothing when it has not, or was settled meanwhile.
     pub(crate) async fn expire(&self, org: &OrgId, id: &ApprovalId) -> Result<bool, BooksError> {
         self.books
             .retrying(org, || async {
-                let Some(Versioned { noun, revision }) = self.books.get::<Approval>(org, id.as_str()).await? else {
+                let Some(Versioned { noun, revision }) =
+                    self.books.get::<Approval>(org, id.as_str()).await?
+                else {
                     return Ok((false, None));
                 };
                 let now = self.books.now();
                 if !is_overdue(&noun, now) {
                     return Ok((false, None));
                 }
-                let next = Approval { state: ApprovalState::Expired, ..noun };
-                let change = Change::new().update(&next, revision).event(settled(&next, Principal::Remit, now));
+                let next = Approval {
+                    state: ApprovalState::Expired,
+                    ..noun
+                };
+                let change = Change::new().update(&next, revision).event(settled(
+                    &next,
+                    Principal::Remit,
+                    now,
+                ));
                 Ok((true, Some(change)))
             })
             .await
@@ -241,12 +277,19 @@ pub(crate) fn settled(approval: &Approval, by: Principal, now: Timestamp) -> Eve
 }
 
 fn is_overdue(approval: &Approval, now: Timestamp) -> bool {
-    matches!(approval.state, ApprovalState::Pending | ApprovalState::Approved) && now >= approval.expires
+    matches!(
+        approval.state,
+        ApprovalState::Pending | ApprovalState::Approved
+    ) && now >= approval.expires
 }
 
 /// Where an approval stands at `now`: what waits too long has expired, whether or not it was written down yet.
 pub(crate) fn state_at(approval: &Approval, now: Timestamp) -> ApprovalState {
-    if is_overdue(approval, now) { ApprovalState::Expired } else { approval.state }
+    if is_overdue(approval, now) {
+        ApprovalState::Expired
+    } else {
+        approval.state
+    }
 }
 
 /// What a yes lets happen, in one line.
@@ -263,13 +306,21 @@ fn opens(registry: &Registry, approval: &Approval) -> String {
 }
 
 fn ask_views(registry: &Registry, approval: &Approval) -> Vec<AskView> {
-    let yes = approval.verdicts.iter().filter(|v| v.approve).filter_map(|v| registry.people.get(&v.person));
+    let yes = approval
+        .verdicts
+        .iter()
+        .filter(|v| v.approve)
+        .filter_map(|v| registry.people.get(&v.person));
     let yes: Vec<_> = yes.collect();
     let view = |ask: &remit_domain::approval::Ask| {
         let counted = |p: &remit_domain::Person| {
             eligible::counts_for(registry, approval, p).is_ok_and(|asks| asks.contains(&ask))
         };
-        let approved_by: Vec<String> = yes.iter().filter(|p| counted(p)).map(|p| p.email.to_string()).collect();
+        let approved_by: Vec<String> = yes
+            .iter()
+            .filter(|p| counted(p))
+            .map(|p| p.email.to_string())
+            .collect();
         AskView {
             policy: ask.policy.clone(),
             approvers: ask.approvers.iter().map(ToString::to_string).collect(),
@@ -292,8 +343,14 @@ pub(crate) fn view(
     let waits = state == ApprovalState::Pending;
     let tool = registry.tools.get(&a.tool);
     let upstream = registry.upstreams.get(a.tool.upstream());
-    let system = upstream.and_then(|u| registry.systems.get(&u.system)).map(|s| s.name.to_string());
-    let may_approve = if waits { eligible::approvers(registry, a) } else { Vec::new() };
+    let system = upstream
+        .and_then(|u| registry.systems.get(&u.system))
+        .map(|s| s.name.to_string());
+    let may_approve = if waits {
+        eligible::approvers(registry, a)
+    } else {
+        Vec::new()
+    };
     let you = caller.and_then(|c| c.person.as_ref()).filter(|_| waits);
     let you_may_not = you.and_then(|p| eligible::counts_for(registry, a, p).err());
     let verdict = |v: &remit_domain::approval::Verdict| VerdictView {
@@ -315,14 +372,19 @@ pub(crate) fn view(
         person: a.person.as_ref().map(|p| names::person(registry, p)),
         intent: registry.runs.get(&a.run).map(|r| r.intent.clone()),
         tool: a.tool.clone(),
-        effect: tool.and_then(|t| t.classification.as_ref()).map(|c| c.effect.as_str()),
+        effect: tool
+            .and_then(|t| t.classification.as_ref())
+            .map(|c| c.effect.as_str()),
         system,
         definition_hash: a.definition_hash.clone(),
         args: a.args.clone(),
         reasons: a.reasons.clone(),
         asks: ask_views(registry, a),
         four_eyes: eligible::four_eyes_apply(registry, a),
-        may_approve: may_approve.iter().map(|p| (p.email.to_string(), p.display_name.clone())).collect(),
+        may_approve: may_approve
+            .iter()
+            .map(|p| (p.email.to_string(), p.display_name.clone()))
+            .collect(),
         you_may_not,
         requested: a.requested,
         expires: a.expires,
@@ -342,8 +404,11 @@ fn agent_view(approval: &Approval, now: Timestamp) -> AgentApprovalView {
         ApprovalState::Used => "the call was sent; an approval is good for one call",
         ApprovalState::Ambiguous => "the call was sent and no answer came; it is never sent again",
     };
-    let approvers: std::collections::BTreeSet<String> =
-        approval.asks.iter().flat_map(|a| a.approvers.iter().map(ToString::to_string)).collect();
+    let approvers: std::collections::BTreeSet<String> = approval
+        .asks
+        .iter()
+        .flat_map(|a| a.approvers.iter().map(ToString::to_string))
+        .collect();
     AgentApprovalView {
         id: approval.id.clone(),
         state,

@@ -45,14 +45,25 @@ impl Control {
     ///
     /// # Errors
     /// `forbidden` for anyone else; `not-found` for an agent that is not here; when an entry does not open.
-    pub async fn entries(&self, caller: &Caller, query: &EntryQuery) -> Result<Listing<EventView>, ControlError> {
+    pub async fn entries(
+        &self,
+        caller: &Caller,
+        query: &EntryQuery,
+    ) -> Result<Listing<EventView>, ControlError> {
         caller.require(&[Role::Auditor, Role::Admin])?;
-        let reader = if caller.holds(Role::Auditor) { Reader::Whole } else { Reader::Leaf };
+        let reader = if caller.holds(Role::Auditor) {
+            Reader::Whole
+        } else {
+            Reader::Leaf
+        };
         let book = self.book(&caller.org)?;
         let agent = match &query.agent {
             None => None,
             Some(name) => {
-                let found = book.registry().agent_named(name.as_str()).map(|a| a.id.clone());
+                let found = book
+                    .registry()
+                    .agent_named(name.as_str())
+                    .map(|a| a.id.clone());
                 Some(found.ok_or_else(|| not_found("agent", name))?)
             }
         };
@@ -72,9 +83,14 @@ impl Control {
         let next = entries.last().filter(|_| full).map(|e| e.stored.index);
         // Descending goes on below the last one, ascending after it.
         let next = next.map(|index| if query.newest { index } else { index + 1 });
-        let next = next.filter(|index| *index > 0).map(|index| index.to_string());
+        let next = next
+            .filter(|index| *index > 0)
+            .map(|index| index.to_string());
         let registry = book.registry();
-        Ok(Listing { items: entries.iter().map(|e| told(&registry, e, reader)).collect(), next })
+        Ok(Listing {
+            items: entries.iter().map(|e| told(&registry, e, reader)).collect(),
+            next,
+        })
     }
 
     /// Proof that an entry is in the ledger, with its leaf, as c2sp.org/tlog-proof text. The leaf is what is proved; it holds
@@ -98,9 +114,21 @@ impl Control {
     }
 
     async fn leaf(&self, org: &OrgId, index: u64) -> Result<Vec<u8>, ControlError> {
-        let filter = EntryFilter { from: index, limit: 1, ..EntryFilter::default() };
-        let found = self.books.store().entries(org, &filter).await?.into_iter().find(|e| e.index == index);
-        found.map(|e| e.leaf).ok_or_else(|| not_found("entry", index))
+        let filter = EntryFilter {
+            from: index,
+            limit: 1,
+            ..EntryFilter::default()
+        };
+        let found = self
+            .books
+            .store()
+            .entries(org, &filter)
+            .await?
+            .into_iter()
+            .find(|e| e.index == index);
+        found
+            .map(|e| e.leaf)
+            .ok_or_else(|| not_found("entry", index))
     }
 
     /// Verifies the organization's ledger: every leaf is read again from the store, hashed, and held against the signed
@@ -109,17 +137,28 @@ impl Control {
     /// # Errors
     /// `forbidden` for anyone but auditors; `invalid-request` for a kept checkpoint that is not one of this ledger. What is
     /// wrong with the ledger is no error: it is in the report.
-    pub async fn verify(&self, caller: &Caller, kept: Option<&str>) -> Result<Verification, ControlError> {
+    pub async fn verify(
+        &self,
+        caller: &Caller,
+        kept: Option<&str>,
+    ) -> Result<Verification, ControlError> {
         caller.require(&[Role::Auditor])?;
         self.verify_ledger(&caller.org, kept).await
     }
 
-    pub(crate) async fn verify_ledger(&self, org: &OrgId, kept: Option<&str>) -> Result<Verification, ControlError> {
+    pub(crate) async fn verify_ledger(
+        &self,
+        org: &OrgId,
+        kept: Option<&str>,
+    ) -> Result<Verification, ControlError> {
         let key = self.books.log_key(org).await?;
         let kept = match kept {
             None => None,
             Some(note) => Some(remit_tlog::verify_note(note, &key).map_err(|e| {
-                refuse(RefusalCode::InvalidRequest, format!("the kept checkpoint is not one of this ledger: {e}"))
+                refuse(
+                    RefusalCode::InvalidRequest,
+                    format!("the kept checkpoint is not one of this ledger: {e}"),
+                )
             })?),
         };
         verify::run(&self.books, org, &key, kept.as_ref()).await

@@ -8,6 +8,7 @@
 
 mod certify;
 mod lift;
+mod preview;
 mod scope;
 mod stop_all;
 
@@ -132,8 +133,13 @@ pub struct CertificateView {
 
 impl From<&Certificate> for CertificateView {
     fn from(certificate: &Certificate) -> Self {
-        let mut view =
-            Self { certificate: certificate.clone(), stopped: 0, bounded: 0, not_proved: 0, last_bound: None };
+        let mut view = Self {
+            certificate: certificate.clone(),
+            stopped: 0,
+            bounded: 0,
+            not_proved: 0,
+            last_bound: None,
+        };
         for item in &certificate.items {
             match &item.status {
                 ItemStatus::Stopped { .. } => view.stopped += 1,
@@ -166,7 +172,12 @@ impl Control {
         let derived = self.derived(&caller.org, &scope).await?;
         let registry = book.registry();
         let target = target_label(&registry, &target);
-        Ok(Preview { target, level, items: stop_all::preview(&registry, &scope, &derived, level), effect: effect(level) })
+        Ok(Preview {
+            target,
+            level,
+            items: preview::items(&registry, &scope, &derived, level),
+            effect: effect(level),
+        })
     }
 
     /// Contains: commits what takes every right away, then draws up the first certificate.
@@ -207,22 +218,36 @@ impl Control {
     ///
     /// # Errors
     /// `forbidden` for anyone but responders, administrators and auditors.
-    pub async fn containments(&self, caller: &Caller, query: &ListQuery) -> Result<Listing<ContainmentView>, ControlError> {
+    pub async fn containments(
+        &self,
+        caller: &Caller,
+        query: &ListQuery,
+    ) -> Result<Listing<ContainmentView>, ControlError> {
         caller.require(&[Role::Responder, Role::Admin, Role::Auditor])?;
         let filter = newest::first(query, None);
         let (page, next) = self.books.list::<Containment>(&caller.org, &filter).await?;
         let book = self.book(&caller.org)?;
         let registry = book.registry();
-        Ok(Listing { items: page.iter().map(|c| view(&registry, c)).collect(), next })
+        Ok(Listing {
+            items: page.iter().map(|c| view(&registry, c)).collect(),
+            next,
+        })
     }
 
     /// One containment with its newest certificate.
     ///
     /// # Errors
     /// `not-found`; `forbidden` for anyone but responders, administrators, auditors, and those who answer for the agent.
-    pub async fn containment(&self, caller: &Caller, id: &ContainmentId) -> Result<ContainmentView, ControlError> {
+    pub async fn containment(
+        &self,
+        caller: &Caller,
+        id: &ContainmentId,
+    ) -> Result<ContainmentView, ControlError> {
         let found = self.find_containment(&caller.org, id).await?.noun;
-        if caller.require(&[Role::Responder, Role::Admin, Role::Auditor]).is_err() {
+        if caller
+            .require(&[Role::Responder, Role::Admin, Role::Auditor])
+            .is_err()
+        {
             let agent = self.agent_of(&caller.org, &found.target).await?;
             let book = self.book(&caller.org)?;
             may_contain(&book.registry(), caller, &agent, Level::Suspend)?;
@@ -230,39 +255,82 @@ impl Control {
         self.containment_view(&caller.org, id).await
     }
 
-    async fn find_containment(&self, org: &OrgId, id: &ContainmentId) -> Result<Versioned<Containment>, ControlError> {
-        let unknown = || refuse(RefusalCode::NotFound, format!("no containment `{id}` is here"));
-        self.books.get::<Containment>(org, id.as_str()).await?.ok_or_else(unknown)
+    async fn find_containment(
+        &self,
+        org: &OrgId,
+        id: &ContainmentId,
+    ) -> Result<Versioned<Containment>, ControlError> {
+        let unknown = || {
+            refuse(
+                RefusalCode::NotFound,
+                format!("no containment `{id}` is here"),
+            )
+        };
+        self.books
+            .get::<Containment>(org, id.as_str())
+            .await?
+            .ok_or_else(unknown)
     }
 
-    async fn containment_view(&self, org: &OrgId, id: &ContainmentId) -> Result<ContainmentView, ControlError> {
+    async fn containment_view(
+        &self,
+        org: &OrgId,
+        id: &ContainmentId,
+    ) -> Result<ContainmentView, ControlError> {
         let found = self.find_containment(org, id).await?;
         Ok(view(&self.book(org)?.registry(), &found))
     }
 
     /// The target that was named, and the agent it belongs to.
-    async fn target(&self, org: &OrgId, named: &TargetName) -> Result<(Target, AgentId), ControlError> {
+    async fn target(
+        &self,
+        org: &OrgId,
+        named: &TargetName,
+    ) -> Result<(Target, AgentId), ControlError> {
         let text = match (&named.name, &named.id) {
             (Some(text), None) | (None, Some(text)) => text.as_str(),
-            _ => return Err(refuse(RefusalCode::InvalidRequest, "name the target by `name` or by `id`, one of them")),
+            _ => {
+                return Err(refuse(
+                    RefusalCode::InvalidRequest,
+                    "name the target by `name` or by `id`, one of them",
+                ));
+            }
         };
         let shown: String = text.chars().take(80).collect();
-        let unknown = |what: &str| refuse(RefusalCode::NotFound, format!("no {what} `{shown}` is here"));
+        let unknown = |what: &str| {
+            refuse(
+                RefusalCode::NotFound,
+                format!("no {what} `{shown}` is here"),
+            )
+        };
         let book = self.book(org)?;
         let target = match named.kind {
             TargetKind::Agent => {
                 let registry = book.registry();
-                let by_id = || text.parse::<AgentId>().ok().and_then(|id| registry.agents.get(&id));
-                let agent = registry.agent_named(text).or_else(by_id).ok_or_else(|| unknown("agent"))?;
+                let by_id = || {
+                    text.parse::<AgentId>()
+                        .ok()
+                        .and_then(|id| registry.agents.get(&id))
+                };
+                let agent = registry
+                    .agent_named(text)
+                    .or_else(by_id)
+                    .ok_or_else(|| unknown("agent"))?;
                 Target::Agent(agent.id.clone())
             }
             TargetKind::Workflow => {
                 let registry = book.registry();
                 let by_id = || text.parse().ok().and_then(|id| registry.workflows.get(&id));
-                let by_name = text
-                    .split_once('/')
-                    .and_then(|(agent, workflow)| registry.workflow_named(&registry.agent_named(agent)?.id, workflow));
-                Target::Workflow(by_name.or_else(by_id).ok_or_else(|| unknown("workflow"))?.id.clone())
+                let by_name = text.split_once('/').and_then(|(agent, workflow)| {
+                    registry.workflow_named(&registry.agent_named(agent)?.id, workflow)
+                });
+                Target::Workflow(
+                    by_name
+                        .or_else(by_id)
+                        .ok_or_else(|| unknown("workflow"))?
+                        .id
+                        .clone(),
+                )
             }
             TargetKind::Run => Target::Run(text.parse().map_err(|_| unknown("run"))?),
             TargetKind::Credential => Target::Credential(text.to_owned()),
@@ -272,21 +340,38 @@ impl Control {
     }
 
     /// The agent a target belongs to.
-    pub(crate) async fn agent_of(&self, org: &OrgId, target: &Target) -> Result<AgentId, ControlError> {
+    pub(crate) async fn agent_of(
+        &self,
+        org: &OrgId,
+        target: &Target,
+    ) -> Result<AgentId, ControlError> {
         let unknown = || refuse(RefusalCode::NotFound, format!("no {target} is here"));
         let book = self.book(org)?;
         match target {
             Target::Agent(id) => Ok(id.clone()),
-            Target::Workflow(id) => book.registry().workflows.get(id).map(|w| w.agent.clone()).ok_or_else(unknown),
+            Target::Workflow(id) => book
+                .registry()
+                .workflows
+                .get(id)
+                .map(|w| w.agent.clone())
+                .ok_or_else(unknown),
             Target::Run(id) => {
-                let run = self.books.get::<remit_domain::Run>(org, id.as_str()).await?;
+                let run = self
+                    .books
+                    .get::<remit_domain::Run>(org, id.as_str())
+                    .await?;
                 run.map(|r| r.noun.agent).ok_or_else(unknown)
             }
             Target::Credential(id) => {
                 let key = book.registry().keys.get(id).map(|k| k.agent.clone());
                 match key {
                     Some(agent) => Ok(agent),
-                    None => self.books.get::<Token>(org, id).await?.map(|t| t.noun.agent).ok_or_else(unknown),
+                    None => self
+                        .books
+                        .get::<Token>(org, id)
+                        .await?
+                        .map(|t| t.noun.agent)
+                        .ok_or_else(unknown),
                 }
             }
         }
@@ -294,13 +379,20 @@ impl Control {
 }
 
 /// Whether the caller may contain what belongs to `agent`, so far.
-fn may_contain(registry: &Registry, caller: &Caller, agent: &AgentId, level: Level) -> Result<(), ControlError> {
+fn may_contain(
+    registry: &Registry,
+    caller: &Caller,
+    agent: &AgentId,
+    level: Level,
+) -> Result<(), ControlError> {
     let person = caller.person()?;
     if caller.require(&[Role::Responder, Role::Admin]).is_ok() {
         return Ok(());
     }
-    let answers =
-        registry.agents.get(agent).is_some_and(|a| a.profile.owner == person.id || a.profile.sponsor == person.id);
+    let answers = registry
+        .agents
+        .get(agent)
+        .is_some_and(|a| a.profile.owner == person.id || a.profile.sponsor == person.id);
     match (answers, level) {
         (true, Level::Suspend) => Ok(()),
         (true, _) => {
@@ -315,11 +407,22 @@ fn may_contain(registry: &Registry, caller: &Caller, agent: &AgentId, level: Lev
 }
 
 /// Refuses what would change nothing.
-fn not_yet(registry: &Registry, target: &Target, agent: &AgentId, level: Level) -> Result<(), ControlError> {
+fn not_yet(
+    registry: &Registry,
+    target: &Target,
+    agent: &AgentId,
+    level: Level,
+) -> Result<(), ControlError> {
     if let Target::Agent(_) = target
-        && registry.agents.get(agent).is_some_and(|a| a.state == AgentState::Retired)
+        && registry
+            .agents
+            .get(agent)
+            .is_some_and(|a| a.state == AgentState::Retired)
     {
-        return Err(refuse(RefusalCode::Conflict, "the agent is retired: nothing of it is left to contain"));
+        return Err(refuse(
+            RefusalCode::Conflict,
+            "the agent is retired: nothing of it is left to contain",
+        ));
     }
     let as_far = registry
         .containments
@@ -327,7 +430,11 @@ fn not_yet(registry: &Registry, target: &Target, agent: &AgentId, level: Level) 
         .find(|c| c.target == *target && c.level >= level);
     match as_far {
         Some(c) => {
-            let text = format!("{target} is contained already ({}) by {}", c.level.as_str(), c.id);
+            let text = format!(
+                "{target} is contained already ({}) by {}",
+                c.level.as_str(),
+                c.id
+            );
             Err(refuse(RefusalCode::Conflict, text))
         }
         None => Ok(()),
@@ -336,7 +443,10 @@ fn not_yet(registry: &Registry, target: &Target, agent: &AgentId, level: Level) 
 
 fn effect(level: Level) -> Vec<String> {
     let lines: &[&str] = match level {
-        Level::Suspend => &["lifting restores the target and its runs", "tokens and pending approvals do not come back"],
+        Level::Suspend => &[
+            "lifting restores the target and its runs",
+            "tokens and pending approvals do not come back",
+        ],
         Level::Quarantine => &[
             "evidence is kept; only a responder or an administrator lifts",
             "tokens and pending approvals do not come back",
@@ -370,7 +480,10 @@ fn view(registry: &Registry, containment: &Versioned<Containment>) -> Containmen
         reason: c.reason.clone(),
         by: names::principal(registry, &c.by),
         at: c.at,
-        lifted: c.lifted.as_ref().map(|(at, by)| Lifted { at: *at, by: names::principal(registry, by) }),
+        lifted: c.lifted.as_ref().map(|(at, by)| Lifted {
+            at: *at,
+            by: names::principal(registry, by),
+        }),
         certificate: c.certificates.last().map(CertificateView::from),
         certificates: c.certificates.len(),
     }

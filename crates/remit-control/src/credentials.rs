@@ -89,18 +89,29 @@ impl Control {
     ///
     /// # Errors
     /// `forbidden` for anyone but people of the organization; `not-found` for an agent that is not here.
-    pub async fn credentials(&self, caller: &Caller, agent: Option<&Name>) -> Result<Credentials, ControlError> {
+    pub async fn credentials(
+        &self,
+        caller: &Caller,
+        agent: Option<&Name>,
+    ) -> Result<Credentials, ControlError> {
         caller.person()?;
         let book = self.book(&caller.org)?;
         let (only, runs) = {
             let registry = book.registry();
             let only = match agent {
                 None => None,
-                Some(name) => {
-                    Some(registry.agent_named(name.as_str()).ok_or_else(|| not_found("agent", name))?.id.clone())
-                }
+                Some(name) => Some(
+                    registry
+                        .agent_named(name.as_str())
+                        .ok_or_else(|| not_found("agent", name))?
+                        .id
+                        .clone(),
+                ),
             };
-            let wanted = registry.runs.values().filter(|r| only.as_ref().is_none_or(|a| r.agent == *a));
+            let wanted = registry
+                .runs
+                .values()
+                .filter(|r| only.as_ref().is_none_or(|a| r.agent == *a));
             let runs: Vec<RunId> = wanted.map(|r| r.id.clone()).collect();
             (only, runs)
         };
@@ -115,7 +126,12 @@ impl Control {
                 ..Filter::default()
             };
             let (tokens, _) = self.books.list::<Token>(&caller.org, &filter).await?;
-            live.extend(tokens.into_iter().map(|t| t.noun).filter(|t| t.expires > now));
+            live.extend(
+                tokens
+                    .into_iter()
+                    .map(|t| t.noun)
+                    .filter(|t| t.expires > now),
+            );
         }
         let registry = book.registry();
         let mut keys: Vec<KeyAge> = registry
@@ -127,12 +143,19 @@ impl Control {
         keys.sort_by(|a, b| (&a.agent, &a.thumbprint).cmp(&(&b.agent, &b.thumbprint)));
         let mut tokens: Vec<TokenAge> = live.iter().map(|t| token_age(&registry, t, now)).collect();
         tokens.sort_by(|a, b| (&a.agent, &a.id).cmp(&(&b.agent, &b.id)));
-        Ok(Credentials { keys, tokens, standing: standing(&registry, only.as_ref(), now) })
+        Ok(Credentials {
+            keys,
+            tokens,
+            standing: standing(&registry, only.as_ref(), now),
+        })
     }
 }
 
 fn key_age(registry: &Registry, key: &AgentKey, live: &[Token], now: Timestamp) -> KeyAge {
-    let live_tokens = live.iter().filter(|t| t.thumbprint == key.thumbprint).count();
+    let live_tokens = live
+        .iter()
+        .filter(|t| t.thumbprint == key.thumbprint)
+        .count();
     let age_days = now.secs_since(key.created) / DAY;
     let mut findings = Vec::new();
     if age_days > KEY_DAYS_MAX {
@@ -159,8 +182,10 @@ fn key_age(registry: &Registry, key: &AgentKey, live: &[Token], now: Timestamp) 
 
 /// Another agent with the same public key. Registration refuses that; what is found here came another way.
 fn same_key<'a>(registry: &'a Registry, key: &AgentKey) -> Option<&'a AgentId> {
-    let material: BTreeMap<&str, &serde_json::Value> =
-        ["kty", "crv", "x", "y", "n", "e"].iter().filter_map(|m| Some((*m, key.jwk.get(*m)?))).collect();
+    let material: BTreeMap<&str, &serde_json::Value> = ["kty", "crv", "x", "y", "n", "e"]
+        .iter()
+        .filter_map(|m| Some((*m, key.jwk.get(*m)?)))
+        .collect();
     let same = |other: &AgentKey| material.iter().all(|(m, v)| other.jwk.get(*m) == Some(v));
     registry
         .keys
@@ -184,10 +209,18 @@ fn token_age(registry: &Registry, token: &Token, now: Timestamp) -> TokenAge {
 }
 
 /// Grants without an end and standing delegations: access that waits for nobody.
-pub(crate) fn standing(registry: &Registry, only: Option<&AgentId>, now: Timestamp) -> Vec<StandingAccess> {
+pub(crate) fn standing(
+    registry: &Registry,
+    only: Option<&AgentId>,
+    now: Timestamp,
+) -> Vec<StandingAccess> {
     let mut out = Vec::new();
     let person = |id: &PersonId| names::person(registry, id);
-    for workflow in registry.workflows.values().filter(|w| w.enabled && only.is_none_or(|a| w.agent == *a)) {
+    for workflow in registry
+        .workflows
+        .values()
+        .filter(|w| w.enabled && only.is_none_or(|a| w.agent == *a))
+    {
         for grant in workflow.grants.iter().filter(|g| g.expires.is_none()) {
             out.push(StandingAccess {
                 kind: "grant",
@@ -199,7 +232,9 @@ pub(crate) fn standing(registry: &Registry, only: Option<&AgentId>, now: Timesta
         }
     }
     let of = |d: &&std::sync::Arc<remit_domain::delegation::Delegation>| {
-        d.kind == remit_domain::delegation::DelegationUse::Standing && d.is_live(now) && only.is_none_or(|a| d.to == *a)
+        d.kind == remit_domain::delegation::DelegationUse::Standing
+            && d.is_live(now)
+            && only.is_none_or(|a| d.to == *a)
     };
     for delegation in registry.delegations.values().filter(of) {
         out.push(StandingAccess {

@@ -95,11 +95,20 @@ impl Control {
     ///
     /// # Errors
     /// `not-found`; `forbidden` for anyone but people of the organization.
-    pub async fn decision(&self, caller: &Caller, id: &DecisionId) -> Result<DecisionView, ControlError> {
+    pub async fn decision(
+        &self,
+        caller: &Caller,
+        id: &DecisionId,
+    ) -> Result<DecisionView, ControlError> {
         caller.person()?;
         let recorded = self.recorded(&caller.org, id).await?;
         let result = self.result_of(&caller.org, id).await?;
-        Ok(view(&self.book(&caller.org)?.registry(), id, &recorded, result))
+        Ok(view(
+            &self.book(&caller.org)?.registry(),
+            id,
+            &recorded,
+            result,
+        ))
     }
 
     /// Why a decision was taken, and what would change it.
@@ -117,13 +126,27 @@ impl Control {
         let book = self.book(&caller.org)?;
         let registry = book.registry();
         let close = caller.holds(Role::Auditor)
-            || recorded.entry.leaf.agent.as_ref().and_then(|a| registry.agents.get(a)).is_some_and(|a| {
-                a.profile.owner == person.id || a.profile.sponsor == person.id
-            })
-            || recorded.fixed.as_ref().and_then(|f| f.person.as_ref()).is_some_and(|p| p.id == person.id);
+            || recorded
+                .entry
+                .leaf
+                .agent
+                .as_ref()
+                .and_then(|a| registry.agents.get(a))
+                .is_some_and(|a| a.profile.owner == person.id || a.profile.sponsor == person.id)
+            || recorded
+                .fixed
+                .as_ref()
+                .and_then(|f| f.person.as_ref())
+                .is_some_and(|p| p.id == person.id);
         let reasons = recorded.decision.iter().flat_map(|d| &d.reasons);
-        let reasons = reasons.map(|r| format!("({}) {}", r.policy, r.text)).collect();
-        let chain = recorded.fixed.as_ref().map(|f| chain(&registry, f)).unwrap_or_default();
+        let reasons = reasons
+            .map(|r| format!("({}) {}", r.policy, r.text))
+            .collect();
+        let chain = recorded
+            .fixed
+            .as_ref()
+            .map(|f| chain(&registry, f))
+            .unwrap_or_default();
         let would_change = hints::of(&recorded);
         Ok(Why {
             decision: view(&registry, id, &recorded, result),
@@ -137,16 +160,31 @@ impl Control {
     }
 
     /// A decision's entry, and its inputs as far as they are there.
-    pub(crate) async fn recorded(&self, org: &OrgId, id: &DecisionId) -> Result<Recorded, ControlError> {
+    pub(crate) async fn recorded(
+        &self,
+        org: &OrgId,
+        id: &DecisionId,
+    ) -> Result<Recorded, ControlError> {
         let filter = EntryFilter {
             kinds: vec![EventKind::CallDecided],
             decision: Some(id.clone()),
             limit: 1,
             ..EntryFilter::default()
         };
-        let entry = self.books.opened_entries(org, &filter).await?.into_iter().next();
+        let entry = self
+            .books
+            .opened_entries(org, &filter)
+            .await?
+            .into_iter()
+            .next();
         let entry = entry.ok_or_else(|| not_found("decision", id))?;
-        let sealed = |name: &str| entry.body.as_ref().and_then(|b| b.content.get(name)).cloned();
+        let sealed = |name: &str| {
+            entry
+                .body
+                .as_ref()
+                .and_then(|b| b.content.get(name))
+                .cloned()
+        };
         let decision = sealed("decision").and_then(|v| serde_json::from_value(v).ok());
         let dynamic = sealed("dynamic").and_then(|v| serde_json::from_value(v).ok());
         let fixed = match entry.leaf.facts.get("fixed").and_then(Value::as_str) {
@@ -154,17 +192,36 @@ impl Control {
             None => None,
         };
         let fixed = fixed.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(Recorded { entry, decision, dynamic, fixed })
+        Ok(Recorded {
+            entry,
+            decision,
+            dynamic,
+            fixed,
+        })
     }
 
     /// What came of the call, where it went on.
-    async fn result_of(&self, org: &OrgId, id: &DecisionId) -> Result<Option<String>, ControlError> {
+    async fn result_of(
+        &self,
+        org: &OrgId,
+        id: &DecisionId,
+    ) -> Result<Option<String>, ControlError> {
         let kinds = vec![EventKind::CallCompleted, EventKind::CallGap];
-        let filter = EntryFilter { kinds, decision: Some(id.clone()), ..EntryFilter::default() };
+        let filter = EntryFilter {
+            kinds,
+            decision: Some(id.clone()),
+            ..EntryFilter::default()
+        };
         let entries = self.books.opened_entries(org, &filter).await?;
         let word = |e: &OpenedEntry| match e.leaf.kind {
             EventKind::CallGap => "gap".to_owned(),
-            _ => e.leaf.facts.get("status").and_then(Value::as_str).unwrap_or("unknown").to_owned(),
+            _ => e
+                .leaf
+                .facts
+                .get("status")
+                .and_then(Value::as_str)
+                .unwrap_or("unknown")
+                .to_owned(),
         };
         Ok(entries.last().map(word))
     }
@@ -173,22 +230,50 @@ impl Control {
 fn chain(registry: &Registry, fixed: &Fixed) -> Vec<String> {
     let hop = |link: &remit_policy::facts::Link| {
         let narrows = delegation::narrowing_lines(&link.authority);
-        let narrows = if narrows.is_empty() { "narrows nothing".to_owned() } else { format!("only {}", narrows.join("; ")) };
-        let (from, to) = (names::principal(registry, &link.from), names::agent(registry, &link.to));
-        format!("{from} -> {to} ({}), {narrows}, until {}", link.delegation, link.expires)
+        let narrows = if narrows.is_empty() {
+            "narrows nothing".to_owned()
+        } else {
+            format!("only {}", narrows.join("; "))
+        };
+        let (from, to) = (
+            names::principal(registry, &link.from),
+            names::agent(registry, &link.to),
+        );
+        format!(
+            "{from} -> {to} ({}), {narrows}, until {}",
+            link.delegation, link.expires
+        )
     };
     fixed.chain.iter().map(hop).collect()
 }
 
-fn view(registry: &Registry, id: &DecisionId, recorded: &Recorded, result: Option<String>) -> DecisionView {
+fn view(
+    registry: &Registry,
+    id: &DecisionId,
+    recorded: &Recorded,
+    result: Option<String>,
+) -> DecisionView {
     let leaf = &recorded.entry.leaf;
-    let word = |name: &str| leaf.facts.get(name).and_then(Value::as_str).map(str::to_owned);
+    let word = |name: &str| {
+        leaf.facts
+            .get(name)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let person = |name: &str| {
         let id = word(name)?;
-        Some(id.parse().map_or_else(|_| id.clone(), |p| names::person(registry, &p)))
+        Some(
+            id.parse()
+                .map_or_else(|_| id.clone(), |p| names::person(registry, &p)),
+        )
     };
     let workflow = word("workflow").unwrap_or_default();
-    let summary = recorded.entry.body.as_ref().and_then(|b| b.content.get("summary")).cloned();
+    let summary = recorded
+        .entry
+        .body
+        .as_ref()
+        .and_then(|b| b.content.get("summary"))
+        .cloned();
     DecisionView {
         id: id.clone(),
         index: recorded.entry.stored.index,
@@ -196,7 +281,9 @@ fn view(registry: &Registry, id: &DecisionId, recorded: &Recorded, result: Optio
         outcome: word("outcome").unwrap_or_default(),
         consent: word("consent").unwrap_or_default(),
         agent: leaf.agent.as_ref().map(|a| names::agent(registry, a)),
-        workflow: workflow.parse().map_or_else(|_| workflow.clone(), |w| names::workflow(registry, &w)),
+        workflow: workflow
+            .parse()
+            .map_or_else(|_| workflow.clone(), |w| names::workflow(registry, &w)),
         run: leaf.run.clone(),
         person: person("person"),
         sponsor: person("sponsor"),

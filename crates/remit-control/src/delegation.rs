@@ -4,16 +4,16 @@
 //! (invariant 4). What is taken back ends at once, with everything below it, in one commit.
 
 mod narrowing;
+mod revoke;
 mod tree;
 
-use remit_books::{Books, BooksError, Change, Ended, Ending, Versioned};
+use remit_books::{Books, BooksError, Change, Versioned};
 use remit_domain::authority::Authority;
 use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::limits::{CHAIN_DEPTH_MAX, DELEGATION_SECS_MAX};
 use remit_domain::name::Name;
-use remit_domain::run::RunEnd;
-use remit_domain::{AgentId, DelegationId, OrgId, PersonId, Principal, RefusalCode, Registry, Role, RunId, Timestamp};
+use remit_domain::{DelegationId, OrgId, Principal, RefusalCode, Registry, RunId, Timestamp};
 use remit_ports::store::Filter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use crate::error::not_found;
 use crate::{Caller, Control, ControlError, check, names, refuse};
 
 pub(crate) use narrowing::lines as narrowing_lines;
+pub(crate) use revoke::{plan_end_all, topmost, with_below};
 pub use tree::{Hop, PersonTree, TreeFilter};
 
 /// Hops that may follow a delegation where nobody says: one sub-agent, no further.
@@ -135,14 +136,20 @@ impl Control {
     /// # Errors
     /// `forbidden` for anyone but a person, and for a standing delegation by anyone but the agent's sponsor;
     /// `invalid-request` for times, depths and narrowings that cannot be; whatever the agent or workflow refuses with.
-    pub async fn grant_delegation(&self, caller: &Caller, new: NewDelegation) -> Result<DelegationView, ControlError> {
+    pub async fn grant_delegation(
+        &self,
+        caller: &Caller,
+        new: NewDelegation,
+    ) -> Result<DelegationView, ControlError> {
         let person = caller.person()?;
         let book = self.book(&caller.org)?;
         let now = self.books.now();
         check_extent(&new)?;
         let delegation = {
             let registry = book.registry();
-            let agent = registry.agent_named(new.agent.as_str()).ok_or_else(|| not_found("agent", new.agent.as_str()))?;
+            let agent = registry
+                .agent_named(new.agent.as_str())
+                .ok_or_else(|| not_found("agent", new.agent.as_str()))?;
             let agent = registry.standing_agent(&agent.id)?;
             let workflow = registry
                 .workflow_named(&agent.id, new.workflow.as_str())
@@ -170,17 +177,32 @@ impl Control {
                 state: DelegationState::Active,
             }
         };
-        let change = Change::new().create(&delegation).event(granted(&delegation, caller.principal.clone(), now));
+        let change = Change::new().create(&delegation).event(granted(
+            &delegation,
+            caller.principal.clone(),
+            now,
+        ));
         let committed = self.books.commit(&caller.org, change).await?;
         let revision = committed.revisions.first().copied().unwrap_or(1);
-        Ok(view(&book.registry(), &Versioned { noun: delegation, revision }, now))
+        Ok(view(
+            &book.registry(),
+            &Versioned {
+                noun: delegation,
+                revision,
+            },
+            now,
+        ))
     }
 
     /// Delegations, newest first.
     ///
     /// # Errors
     /// `forbidden` for anyone but people of the organization; when the store cannot be read.
-    pub async fn delegations(&self, caller: &Caller, wanted: &DelegationFilter) -> Result<Vec<DelegationView>, ControlError> {
+    pub async fn delegations(
+        &self,
+        caller: &Caller,
+        wanted: &DelegationFilter,
+    ) -> Result<Vec<DelegationView>, ControlError> {
         let person = caller.person()?;
         let parent = wanted.mine.then(|| person.id.to_string());
         let all = all_delegations(&self.books, &caller.org, parent).await?;
@@ -189,11 +211,17 @@ impl Control {
         let agent = match &wanted.agent {
             None => None,
             Some(name) => {
-                let found = registry.agent_named(name.as_str()).ok_or_else(|| not_found("agent", name.as_str()))?;
+                let found = registry
+                    .agent_named(name.as_str())
+                    .ok_or_else(|| not_found("agent", name.as_str()))?;
                 Some(found.id.clone())
             }
         };
-        let concerns = |d: &Delegation| agent.as_ref().is_none_or(|a| d.to == *a || d.from.agent() == Some(a));
+        let concerns = |d: &Delegation| {
+            agent
+                .as_ref()
+                .is_none_or(|a| d.to == *a || d.from.agent() == Some(a))
+        };
         let now = self.books.now();
         Ok(all
             .iter()
@@ -207,57 +235,22 @@ impl Control {
     ///
     /// # Errors
     /// `not-found`; `forbidden` for anyone but people of the organization.
-    pub async fn delegation(&self, caller: &Caller, id: &DelegationId) -> Result<DelegationView, ControlError> {
+    pub async fn delegation(
+        &self,
+        caller: &Caller,
+        id: &DelegationId,
+    ) -> Result<DelegationView, ControlError> {
         caller.person()?;
-        let found = self.books.get::<Delegation>(&caller.org, id.as_str()).await?;
-        let found = found.ok_or_else(|| not_found("delegation", id.as_str()))?;
-        Ok(view(&self.book(&caller.org)?.registry(), &found, self.books.now()))
-    }
-
-    /// Takes a delegation back, with every delegation below it and every run that acts under any of them, at once.
-    ///
-    /// # Errors
-    /// `forbidden` for anyone but the delegating person, the agent's sponsor or owner, an administrator or a responder;
-    /// `conflict` when it was taken back before; `not-found`.
-    pub async fn revoke_delegation(&self, caller: &Caller, id: &DelegationId, reason: &str) -> Result<Revoked, ControlError> {
-        let person = caller.person()?;
-        check::said("reason", reason)?;
-        let found = self.books.get::<Delegation>(&caller.org, id.as_str()).await?;
-        let found = found.ok_or_else(|| not_found("delegation", id.as_str()))?.noun;
-        let book = self.book(&caller.org)?;
-        if !may_revoke(&book.registry(), &person.id, caller, &found) {
-            let text = "only the delegating person, the agent's sponsor or owner, an administrator or a responder takes it back";
-            return Err(refuse(RefusalCode::Forbidden, text));
-        }
-        if let DelegationState::Revoked { at, .. } = found.state {
-            return Err(refuse(RefusalCode::Conflict, format!("the delegation was taken back at {at} already")));
-        }
-        let by = caller.principal.clone();
-        let (delegations, ended) = self
+        let found = self
             .books
-            .retrying(&caller.org, || async {
-                let ids = with_below(&book.registry(), id);
-                let (gone, ended, change) = plan_revoke(&self.books, &caller.org, &ids, &by, reason).await?;
-                Ok(((gone, ended), Some(change)))
-            })
+            .get::<Delegation>(&caller.org, id.as_str())
             .await?;
-        let processes = self.end_processes(&caller.org, &ended.runs).await;
-        Ok(Revoked {
-            delegations,
-            runs: ended.runs,
-            tokens: ended.tokens.len(),
-            approvals: ended.approvals.len(),
-            processes,
-        })
-    }
-
-    /// Ends the upstream processes and sessions of runs; returns the labels of those that ended.
-    pub(crate) async fn end_processes(&self, org: &OrgId, runs: &[RunId]) -> Vec<String> {
-        let mut labels = Vec::new();
-        for run in runs {
-            labels.extend(self.upstreams.end_run(org, run).await);
-        }
-        labels
+        let found = found.ok_or_else(|| not_found("delegation", id.as_str()))?;
+        Ok(view(
+            &self.book(&caller.org)?.registry(),
+            &found,
+            self.books.now(),
+        ))
     }
 }
 
@@ -267,14 +260,21 @@ fn check_extent(new: &NewDelegation) -> Result<(), ControlError> {
         return wrong("a person delegates as `interactive` or `standing`; an agent's token exchange makes `sub_agent`".to_owned());
     }
     if !(1..=DELEGATION_SECS_MAX).contains(&new.for_secs) {
-        return wrong(format!("for_secs `{}` is not within 1 to {DELEGATION_SECS_MAX} (90 days)", new.for_secs));
+        return wrong(format!(
+            "for_secs `{}` is not within 1 to {DELEGATION_SECS_MAX} (90 days)",
+            new.for_secs
+        ));
     }
     // The delegation itself is one link of the chain.
     let deepest = CHAIN_DEPTH_MAX.saturating_sub(1);
     if new.depth.is_some_and(|d| usize::from(d) > deepest) {
-        return wrong(format!("depth is more than {deepest}; a chain has at most {CHAIN_DEPTH_MAX} links"));
+        return wrong(format!(
+            "depth is more than {deepest}; a chain has at most {CHAIN_DEPTH_MAX} links"
+        ));
     }
-    new.ticket.as_deref().map_or(Ok(()), |ticket| check::said("ticket", ticket))
+    new.ticket
+        .as_deref()
+        .map_or(Ok(()), |ticket| check::said("ticket", ticket))
 }
 
 fn granted(delegation: &Delegation, actor: Principal, now: Timestamp) -> Event {
@@ -291,107 +291,18 @@ fn granted(delegation: &Delegation, actor: Principal, now: Timestamp) -> Event {
         .content("ticket", &delegation.ticket)
 }
 
-fn may_revoke(registry: &Registry, person: &PersonId, caller: &Caller, delegation: &Delegation) -> bool {
-    let answers = |agent: &AgentId| {
-        registry.agents.get(agent).is_some_and(|a| a.profile.sponsor == *person || a.profile.owner == *person)
-    };
-    delegation.person == *person
-        || answers(&delegation.to)
-        || delegation.from.agent().is_some_and(answers)
-        || caller.require(&[Role::Admin, Role::Responder]).is_ok()
-}
-
-/// A delegation and every one cut from it, that one first.
-pub(crate) fn with_below(registry: &Registry, id: &DelegationId) -> Vec<DelegationId> {
-    let mut family = vec![id.clone()];
-    let mut at = 0;
-    while let Some(parent) = family.get(at).cloned() {
-        let below = registry.delegations.values().filter(|d| d.parent.as_ref() == Some(&parent));
-        family.extend(below.map(|d| d.id.clone()));
-        at += 1;
-    }
-    family
-}
-
-/// Runs that `wanted` picks and that have no picked run above them, so that their families do not overlap.
-pub(crate) fn topmost(registry: &Registry, wanted: impl Fn(&remit_domain::Run) -> bool) -> Vec<RunId> {
-    let covered = |run: &remit_domain::Run| {
-        let mut above = run.parent.as_ref();
-        let mut steps = 0;
-        while let Some(parent) = above.and_then(|id| registry.runs.get(id)) {
-            if wanted(parent) || steps > CHAIN_DEPTH_MAX {
-                return true;
-            }
-            steps += 1;
-            above = parent.parent.as_ref();
-        }
-        false
-    };
-    let mut runs: Vec<RunId> =
-        registry.runs.values().filter(|r| wanted(r) && !covered(r)).map(|r| r.id.clone()).collect();
-    runs.sort();
-    runs
-}
-
-/// The change that takes back `ids` and ends what acts under them. Runs end first: they take back what was made in them.
-pub(crate) async fn plan_revoke(
-    books: &Books,
-    org: &OrgId,
-    ids: &[DelegationId],
-    by: &Principal,
-    reason: &str,
-) -> Result<(Vec<DelegationId>, Ended, Change), BooksError> {
-    let runs = match books.org(org) {
-        Some(book) => topmost(&book.registry(), |run| run.chain.iter().any(|link| ids.contains(link))),
-        None => Vec::new(),
-    };
-    let (ended, mut change) = plan_end_all(books, org, &runs, &Ending::because(by.clone(), RunEnd::DelegationEnded)).await?;
-    let mut gone = ended.delegations.clone();
-    for id in ids.iter().filter(|id| !ended.delegations.contains(id)) {
-        let Some(Versioned { noun, revision }) = books.get::<Delegation>(org, id.as_str()).await? else { continue };
-        if noun.state != DelegationState::Active {
-            continue;
-        }
-        let event = Event::new(EventKind::DelegationRevoked, books.now(), by.clone())
-            .about(id)
-            .agent(&noun.to)
-            .fact("person", &noun.person)
-            .content("reason", reason);
-        let state = DelegationState::Revoked { at: books.now(), by: by.clone(), reason: reason.to_owned() };
-        change = change.update(&Delegation { state, ..noun }, revision).event(event);
-        gone.push(id.clone());
-    }
-    gone.sort();
-    Ok((gone, ended, change))
-}
-
-/// The change that ends several runs that have no run in common.
-pub(crate) async fn plan_end_all(
-    books: &Books,
-    org: &OrgId,
-    runs: &[RunId],
-    ending: &Ending,
-) -> Result<(Ended, Change), BooksError> {
-    let mut all = Ended::default();
-    let mut change = Change::new().restrict();
-    for run in runs {
-        let (ended, next) = books.plan_end(org, run, ending).await?;
-        change = change.and(next);
-        all.runs.extend(ended.runs);
-        all.tokens.extend(ended.tokens);
-        all.approvals.extend(ended.approvals);
-        all.delegations.extend(ended.delegations);
-    }
-    Ok((all, change))
-}
-
 /// Every delegation of an organization, or of one person, newest first.
 pub(crate) async fn all_delegations(
     books: &Books,
     org: &OrgId,
     parent: Option<String>,
 ) -> Result<Vec<Versioned<Delegation>>, BooksError> {
-    let mut filter = Filter { parent, limit: 1_000, descending: true, ..Filter::default() };
+    let mut filter = Filter {
+        parent,
+        limit: 1_000,
+        descending: true,
+        ..Filter::default()
+    };
     let mut all = Vec::new();
     loop {
         let (page, next) = books.list::<Delegation>(org, &filter).await?;
@@ -403,12 +314,23 @@ pub(crate) async fn all_delegations(
     }
 }
 
-pub(crate) fn view(registry: &Registry, delegation: &Versioned<Delegation>, now: Timestamp) -> DelegationView {
+pub(crate) fn view(
+    registry: &Registry,
+    delegation: &Versioned<Delegation>,
+    now: Timestamp,
+) -> DelegationView {
     let d = &delegation.noun;
     let (state, revoked) = match &d.state {
         DelegationState::Revoked { at, by, reason } => {
             let by = names::principal(registry, by);
-            ("revoked", Some(Revocation { at: *at, by, reason: reason.clone() }))
+            (
+                "revoked",
+                Some(Revocation {
+                    at: *at,
+                    by,
+                    reason: reason.clone(),
+                }),
+            )
         }
         DelegationState::Active if now >= d.expires => ("expired", None),
         DelegationState::Active => ("active", None),
@@ -437,8 +359,12 @@ pub(crate) fn view(registry: &Registry, delegation: &Versioned<Delegation>, now:
 
 /// Live runs whose chain ends with this delegation.
 pub(crate) fn runs_under(registry: &Registry, id: &DelegationId, now: Timestamp) -> Vec<RunId> {
-    let mut runs: Vec<RunId> =
-        registry.runs.values().filter(|r| r.chain.last() == Some(id) && r.is_live(now)).map(|r| r.id.clone()).collect();
+    let mut runs: Vec<RunId> = registry
+        .runs
+        .values()
+        .filter(|r| r.chain.last() == Some(id) && r.is_live(now))
+        .map(|r| r.id.clone())
+        .collect();
     runs.sort();
     runs
 }

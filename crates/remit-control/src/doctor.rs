@@ -45,7 +45,12 @@ pub struct Check {
 impl Check {
     fn new(name: &str, ok: bool, detail: impl Into<String>, fix: &str) -> Self {
         let fix = if ok { String::new() } else { fix.to_owned() };
-        Self { name: name.to_owned(), ok, detail: detail.into(), fix }
+        Self {
+            name: name.to_owned(),
+            ok,
+            detail: detail.into(),
+            fix,
+        }
     }
 }
 
@@ -60,7 +65,11 @@ impl Control {
             caller.require(&[Role::Admin, Role::Auditor])?;
         }
         let org = &caller.org;
-        let mut checks = vec![self.check_store().await, self.check_clock(org).await, self.check_ledger(org).await];
+        let mut checks = vec![
+            self.check_store().await,
+            self.check_clock(org).await,
+            self.check_ledger(org).await,
+        ];
         if operator {
             return Ok(checks);
         }
@@ -78,33 +87,63 @@ impl Control {
         let fix = "look at the database and the disk it is on; nothing is decided until the store answers";
         match self.books.store().ping().await {
             Err(error) => Check::new("store", false, error.to_string(), fix),
-            Ok(()) if !self.books.store().is_fresh() => {
-                Check::new("store", false, "it answers, but changes of other nodes do not arrive", fix)
-            }
-            Ok(()) => Check::new("store", true, "it answers, and its migrations were applied when it was opened", fix),
+            Ok(()) if !self.books.store().is_fresh() => Check::new(
+                "store",
+                false,
+                "it answers, but changes of other nodes do not arrive",
+                fix,
+            ),
+            Ok(()) => Check::new(
+                "store",
+                true,
+                "it answers, and its migrations were applied when it was opened",
+                fix,
+            ),
         }
     }
 
     async fn check_clock(&self, org: &OrgId) -> Check {
         let fix = "set this machine's clock by NTP; tokens and approvals depend on it";
-        let filter = EntryFilter { limit: 1, descending: true, ..EntryFilter::default() };
-        let newest = self.books.store().entries(org, &filter).await.unwrap_or_default().into_iter().next();
+        let filter = EntryFilter {
+            limit: 1,
+            descending: true,
+            ..EntryFilter::default()
+        };
+        let newest = self
+            .books
+            .store()
+            .entries(org, &filter)
+            .await
+            .unwrap_or_default()
+            .into_iter()
+            .next();
         let now = self.books.now();
         match newest {
             Some(entry) if entry.at > now.plus_secs(CLOCK_SKEW_SECS) => {
-                let detail = format!("the newest entry is of {}, and this clock says {now}", entry.at);
+                let detail = format!(
+                    "the newest entry is of {}, and this clock says {now}",
+                    entry.at
+                );
                 Check::new("clock", false, detail, fix)
             }
-            _ => Check::new("clock", true, format!("it says {now}, and no entry is of later"), fix),
+            _ => Check::new(
+                "clock",
+                true,
+                format!("it says {now}, and no entry is of later"),
+                fix,
+            ),
         }
     }
 
     async fn check_ledger(&self, org: &OrgId) -> Check {
         let fix = "run `remit audit verify`, keep a copy of the data directory, and compare with a checkpoint kept elsewhere";
         match self.books.checkpoint(org).await {
-            Ok((size, _)) => {
-                Check::new("ledger", true, format!("{size} entries are signed; the stored tree is the one that was signed"), fix)
-            }
+            Ok((size, _)) => Check::new(
+                "ledger",
+                true,
+                format!("{size} entries are signed; the stored tree is the one that was signed"),
+                fix,
+            ),
             Err(error) => Check::new("ledger", false, error.to_string(), fix),
         }
     }
@@ -116,14 +155,20 @@ impl Control {
         for usage in [KeyUse::Issuer, KeyUse::Ledger] {
             match self.books.signing_keys(org, usage).await {
                 Ok(keys) => {
-                    let newest = keys.iter().filter(|(k, _)| k.retired.is_none()).map(|(k, _)| k.created).max();
+                    let newest = keys
+                        .iter()
+                        .filter(|(k, _)| k.retired.is_none())
+                        .map(|(k, _)| k.created)
+                        .max();
                     match newest {
                         Some(created) => {
                             let days = self.books.now().secs_since(created) / DAY;
                             ok &= days <= SIGNING_KEY_DAYS_MAX;
                             lines.push(format!("{} key is {days} days old", usage.as_str()));
                         }
-                        None => lines.push(format!("{} key is made at its first use", usage.as_str())),
+                        None => {
+                            lines.push(format!("{} key is made at its first use", usage.as_str()))
+                        }
                     }
                 }
                 Err(error) => {
@@ -140,16 +185,37 @@ impl Control {
         Ok(match self.book(org)?.engine() {
             None => Check::new("policies", false, "they do not compile", fix),
             Some(engine) if !engine.warnings().is_empty() => {
-                let odd: Vec<String> = engine.warnings().iter().take(NAMES_MAX).map(ToString::to_string).collect();
-                Check::new("policies", true, format!("they compile, with warnings: {}", odd.join("; ")), fix)
+                let odd: Vec<String> = engine
+                    .warnings()
+                    .iter()
+                    .take(NAMES_MAX)
+                    .map(ToString::to_string)
+                    .collect();
+                Check::new(
+                    "policies",
+                    true,
+                    format!("they compile, with warnings: {}", odd.join("; ")),
+                    fix,
+                )
             }
-            Some(engine) => Check::new("policies", true, format!("they compile, version {}", short(engine.version())), fix),
+            Some(engine) => Check::new(
+                "policies",
+                true,
+                format!("they compile, version {}", short(engine.version())),
+                fix,
+            ),
         })
     }
 
     async fn check_upstreams(&self, org: &OrgId) -> Result<Vec<Check>, ControlError> {
-        let mut upstreams: Vec<Arc<Upstream>> =
-            self.book(org)?.registry().upstreams.values().filter(|u| u.enabled).cloned().collect();
+        let mut upstreams: Vec<Arc<Upstream>> = self
+            .book(org)?
+            .registry()
+            .upstreams
+            .values()
+            .filter(|u| u.enabled)
+            .cloned()
+            .collect();
         upstreams.sort_by(|a, b| a.name.cmp(&b.name));
         let mut looking = tokio::task::JoinSet::new();
         for (at, upstream) in upstreams.into_iter().enumerate() {
@@ -163,7 +229,8 @@ impl Control {
 
     async fn check_upstream(&self, org: &OrgId, upstream: Arc<Upstream>) -> Check {
         let name = format!("upstream {}", upstream.name);
-        let fix = "look at the server, its address and its secret; `remit upstream sync` tells more";
+        let fix =
+            "look at the server, its address and its secret; `remit upstream sync` tells more";
         let lease = match self.lease(&upstream).await {
             Ok(lease) => lease,
             Err(error) => return Check::new(&name, false, error.to_string(), fix),
@@ -181,9 +248,16 @@ impl Control {
             timeout: UPSTREAM_WAIT,
         };
         let answer = tokio::time::timeout(UPSTREAM_WAIT, self.upstreams.request(request)).await;
-        match answer.unwrap_or_else(|_| Err(UpstreamError::Ambiguous("no answer within 3 seconds".to_owned()))) {
+        match answer.unwrap_or_else(|_| {
+            Err(UpstreamError::Ambiguous(
+                "no answer within 3 seconds".to_owned(),
+            ))
+        }) {
             Ok(result) => {
-                let tools = result.get("tools").and_then(Value::as_array).map_or(0, Vec::len);
+                let tools = result
+                    .get("tools")
+                    .and_then(Value::as_array)
+                    .map_or(0, Vec::len);
                 Check::new(&name, true, format!("it lists {tools} tools"), fix)
             }
             Err(error) => Check::new(&name, false, error.to_string(), fix),
@@ -198,8 +272,15 @@ impl Control {
                 for (kind, _) in &open {
                     *kinds.entry(kind.as_str()).or_default() += 1;
                 }
-                let kinds: Vec<String> = kinds.into_iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-                let detail = if kinds.is_empty() { "none is open".to_owned() } else { format!("open: {}", kinds.join(", ")) };
+                let kinds: Vec<String> = kinds
+                    .into_iter()
+                    .map(|(kind, n)| format!("{n} {kind}"))
+                    .collect();
+                let detail = if kinds.is_empty() {
+                    "none is open".to_owned()
+                } else {
+                    format!("open: {}", kinds.join(", "))
+                };
                 Check::new("findings", open.is_empty(), detail, fix)
             }
             Err(error) => Check::new("findings", false, error.to_string(), fix),
@@ -210,37 +291,88 @@ impl Control {
         let book = self.book(org)?;
         let registry = book.registry();
         let now = self.books.now();
-        let active = || registry.agents.values().filter(|a| a.state == AgentState::Active);
-        let overdue = |a: &&Arc<remit_domain::Agent>| a.profile.next_review.is_some_and(|due| due <= now);
-        let alone = listed(active().filter(|a| a.profile.deputy.is_none()).map(|a| a.name.to_string()));
+        let active = || {
+            registry
+                .agents
+                .values()
+                .filter(|a| a.state == AgentState::Active)
+        };
+        let overdue =
+            |a: &&Arc<remit_domain::Agent>| a.profile.next_review.is_some_and(|due| due <= now);
+        let alone = listed(
+            active()
+                .filter(|a| a.profile.deputy.is_none())
+                .map(|a| a.name.to_string()),
+        );
         let late = listed(active().filter(overdue).map(|a| a.name.to_string()));
         let mut lines = vec![format!("{} active", active().count())];
-        lines.extend(alone.as_ref().map(|names| format!("without a deputy: {names}")));
-        lines.extend(late.as_ref().map(|names| format!("review overdue: {names}")));
+        lines.extend(
+            alone
+                .as_ref()
+                .map(|names| format!("without a deputy: {names}")),
+        );
+        lines.extend(
+            late.as_ref()
+                .map(|names| format!("review overdue: {names}")),
+        );
         let fix = "name a deputy for each, and do the reviews that are due";
-        let agents = Check::new("agents", alone.is_none() && late.is_none(), lines.join("; "), fix);
+        let agents = Check::new(
+            "agents",
+            alone.is_none() && late.is_none(),
+            lines.join("; "),
+            fix,
+        );
         let old = |created: Timestamp| now.secs_since(created) / DAY > AGENT_KEY_DAYS_MAX;
         let keys = || registry.keys.values().filter(|k| k.removed.is_none());
-        let aged = listed(keys().filter(|k| old(k.created)).map(|k| short(&k.thumbprint).to_owned()));
-        let standing = credentials::standing(&registry, None, now).iter().filter(|s| s.kind == "grant").count();
-        let mut lines = vec![format!("{} in use; access tokens live five minutes", keys().count())];
-        lines.extend(aged.as_ref().map(|keys| format!("older than {AGENT_KEY_DAYS_MAX} days: {keys}")));
+        let aged = listed(
+            keys()
+                .filter(|k| old(k.created))
+                .map(|k| short(&k.thumbprint).to_owned()),
+        );
+        let standing = credentials::standing(&registry, None, now)
+            .iter()
+            .filter(|s| s.kind == "grant")
+            .count();
+        let mut lines = vec![format!(
+            "{} in use; access tokens live five minutes",
+            keys().count()
+        )];
+        lines.extend(
+            aged.as_ref()
+                .map(|keys| format!("older than {AGENT_KEY_DAYS_MAX} days: {keys}")),
+        );
         if standing > 0 {
             lines.push(format!("{standing} grants without an end"));
         }
         let fix = "rotate the old keys, and give every grant an end";
-        let keys = Check::new("agent-keys", aged.is_none() && standing == 0, lines.join("; "), fix);
+        let keys = Check::new(
+            "agent-keys",
+            aged.is_none() && standing == 0,
+            lines.join("; "),
+            fix,
+        );
         Ok([agents, keys])
     }
 
     async fn check_calls(&self, org: &OrgId) -> Check {
         let fix = "find out at the upstream what became of them; each is a finding once it is reported as a gap";
         const LATE_SECS: i64 = 180;
-        let open = self.books.store().open_calls(org, 1_000).await.map_err(BooksError::from);
+        let open = self
+            .books
+            .store()
+            .open_calls(org, 1_000)
+            .await
+            .map_err(BooksError::from);
         match open {
             Ok(open) => {
-                let late = open.iter().filter(|c| self.books.now().secs_since(c.at) >= LATE_SECS).count();
-                let detail = format!("{} on their way, {late} of them without an outcome for too long", open.len());
+                let late = open
+                    .iter()
+                    .filter(|c| self.books.now().secs_since(c.at) >= LATE_SECS)
+                    .count();
+                let detail = format!(
+                    "{} on their way, {late} of them without an outcome for too long",
+                    open.len()
+                );
                 Check::new("calls", late == 0, detail, fix)
             }
             Err(error) => Check::new("calls", false, error.to_string(), fix),
@@ -251,10 +383,16 @@ impl Control {
         let fix = "look at the certificate of each with `remit contain certificate`, and at the upstream for what is not proved";
         let book = self.book(org)?;
         let registry = book.registry();
-        let not_final = registry.containments.values().filter(|c| !c.certificates.last().is_some_and(|c| c.is_final));
+        let not_final = registry
+            .containments
+            .values()
+            .filter(|c| !c.certificates.last().is_some_and(|c| c.is_final));
         let residual = listed(not_final.map(|c| c.id.to_string()));
         let detail = match &residual {
-            None => format!("{} stand, each with a final certificate", registry.containments.len()),
+            None => format!(
+                "{} stand, each with a final certificate",
+                registry.containments.len()
+            ),
             Some(ids) => format!("without a final certificate: {ids}"),
         };
         Ok(Check::new("containments", residual.is_none(), detail, fix))

@@ -13,8 +13,8 @@ use remit_domain::policy_set::PolicySet;
 use remit_domain::run::{Intent, Mode, Provenance};
 use remit_domain::system::System;
 use remit_domain::{
-    Agent, ApprovalId, CredentialId, DecisionId, DelegationId, OrgId, Person, PersonId, Principal, Run, RunId, Tool, Upstream,
-    Workflow,
+    Agent, ApprovalId, CredentialId, DecisionId, DelegationId, OrgId, Person, PersonId, Principal,
+    Run, RunId, Tool, Upstream, Workflow,
 };
 use remit_policy::{Decision, Dynamic, Facts};
 use remit_ports::store::{Admit, AdmitError, Blob, Outcome};
@@ -126,10 +126,20 @@ impl World {
         let books = Books::open(parts).await.unwrap();
         let org: OrgId = id("org", 1).parse().unwrap();
         let organization = noun(json!({ "id": org, "name": "acme", "separation": "dual" }));
-        books.create_organization(&organization, Principal::Operator).await.unwrap();
+        books
+            .create_organization(&organization, Principal::Operator)
+            .await
+            .unwrap();
         let processes = Arc::new(Processes::default());
         let control = Control::new(books.clone(), processes.clone(), Arc::new(NoSecrets));
-        let world = Self { org, books, store, clock, processes, control };
+        let world = Self {
+            org,
+            books,
+            store,
+            clock,
+            processes,
+            control,
+        };
         world.furnish().await;
         world
     }
@@ -172,15 +182,20 @@ impl World {
             created: self.books.now(),
             removed: None,
         };
-        self.books.commit(&self.org, Change::new().create(&key)).await.unwrap();
+        self.books
+            .commit(&self.org, Change::new().create(&key))
+            .await
+            .unwrap();
     }
 
     pub(crate) fn caller(&self, n: u8) -> Caller {
-        self.control.caller(&self.org, Principal::Person(id("per", n).parse().unwrap()))
+        self.control
+            .caller(&self.org, Principal::Person(id("per", n).parse().unwrap()))
     }
 
     pub(crate) fn agent_caller(&self) -> Caller {
-        self.control.caller(&self.org, Principal::Agent(id("agt", 1).parse().unwrap()))
+        self.control
+            .caller(&self.org, Principal::Agent(id("agt", 1).parse().unwrap()))
     }
 
     pub(crate) fn pass(&self, secs: u64) {
@@ -189,18 +204,37 @@ impl World {
 
     /// Changes a person as it is.
     pub(crate) async fn change_person(&self, n: u8, change: impl Fn(&mut Person)) {
-        let mut found = self.books.get::<Person>(&self.org, &id("per", n)).await.unwrap().unwrap();
+        let mut found = self
+            .books
+            .get::<Person>(&self.org, &id("per", n))
+            .await
+            .unwrap()
+            .unwrap();
         change(&mut found.noun);
-        self.books.commit(&self.org, Change::new().update(&found.noun, found.revision)).await.unwrap();
+        self.books
+            .commit(&self.org, Change::new().update(&found.noun, found.revision))
+            .await
+            .unwrap();
     }
 
-    pub(crate) async fn start(&self, agent: u8, person: Option<u8>, chain: Vec<DelegationId>, parent: Option<&Run>) -> Run {
-        let workflow = self.books.org(&self.org).unwrap().registry().workflows[&id("wf", agent).parse().unwrap()].clone();
+    pub(crate) async fn start(
+        &self,
+        agent: u8,
+        person: Option<u8>,
+        chain: Vec<DelegationId>,
+        parent: Option<&Run>,
+    ) -> Run {
+        let workflow = self.books.org(&self.org).unwrap().registry().workflows
+            [&id("wf", agent).parse().unwrap()]
+            .clone();
         let new = NewRun {
             agent: id("agt", agent).parse().unwrap(),
             mode: Mode::Interactive,
             trigger: None,
-            intent: Intent { purpose: "a refund".to_owned(), ..Intent::default() },
+            intent: Intent {
+                purpose: "a refund".to_owned(),
+                ..Intent::default()
+            },
             person: person.map(|n| id("per", n).parse().unwrap()),
             chain,
             parent: parent.map(|r| r.id.clone()),
@@ -209,21 +243,45 @@ impl World {
             idle_secs_max: None,
             ends_by: None,
         };
-        self.books.start_run(&self.org, &workflow, new).await.unwrap()
+        self.books
+            .start_run(&self.org, &workflow, new)
+            .await
+            .unwrap()
     }
 
     /// The clerk's delegation to `support`, its sub-delegation to `helper`, and a run under each.
     pub(crate) async fn chain(&self) -> (Delegation, Delegation, Run, Run) {
-        let first = self.delegation(1, DelegationUse::Interactive, None, None).await;
-        let run = self.start(1, Some(CLERK), vec![first.id.clone()], None).await;
-        let second = self.delegation(2, DelegationUse::SubAgent, Some(&first), Some(&run)).await;
-        let child = self.start(2, Some(CLERK), vec![first.id.clone(), second.id.clone()], Some(&run)).await;
+        let first = self
+            .delegation(1, DelegationUse::Interactive, None, None)
+            .await;
+        let run = self
+            .start(1, Some(CLERK), vec![first.id.clone()], None)
+            .await;
+        let second = self
+            .delegation(2, DelegationUse::SubAgent, Some(&first), Some(&run))
+            .await;
+        let child = self
+            .start(
+                2,
+                Some(CLERK),
+                vec![first.id.clone(), second.id.clone()],
+                Some(&run),
+            )
+            .await;
         (first, second, run, child)
     }
 
-    async fn delegation(&self, to: u8, kind: DelegationUse, parent: Option<&Delegation>, run: Option<&Run>) -> Delegation {
+    async fn delegation(
+        &self,
+        to: u8,
+        kind: DelegationUse,
+        parent: Option<&Delegation>,
+        run: Option<&Run>,
+    ) -> Delegation {
         let clerk: PersonId = id("per", CLERK).parse().unwrap();
-        let from = parent.map_or(Principal::Person(clerk.clone()), |p| Principal::Agent(p.to.clone()));
+        let from = parent.map_or(Principal::Person(clerk.clone()), |p| {
+            Principal::Agent(p.to.clone())
+        });
         let delegation = Delegation {
             id: self.books.id(DelegationId::from_uuid),
             person: clerk,
@@ -240,7 +298,10 @@ impl World {
             expires: self.books.now().plus_secs(3_600),
             state: remit_domain::delegation::DelegationState::Active,
         };
-        self.books.commit(&self.org, Change::new().create(&delegation)).await.unwrap();
+        self.books
+            .commit(&self.org, Change::new().create(&delegation))
+            .await
+            .unwrap();
         delegation
     }
 
@@ -257,7 +318,10 @@ impl World {
             expires: self.books.now().plus_secs(300),
             revoked: None,
         };
-        self.books.commit(&self.org, Change::new().create(&token)).await.unwrap();
+        self.books
+            .commit(&self.org, Change::new().create(&token))
+            .await
+            .unwrap();
         token
     }
 
@@ -268,7 +332,10 @@ impl World {
             "definition_hash": "ab", "args": { "order": "A-118", "amount": 20 }, "asks": asks, "reasons": ["because"],
             "requested": self.books.now(), "expires": self.books.now().plus_secs(3_600), "verdicts": [], "state": "pending"
         }));
-        self.books.commit(&self.org, Change::new().create(&approval)).await.unwrap();
+        self.books
+            .commit(&self.org, Change::new().create(&approval))
+            .await
+            .unwrap();
         approval.id
     }
 
@@ -280,42 +347,70 @@ impl World {
     }
 
     /// Decides a call in `run` as the gateway does, and admits it. Returns the decision's id.
-    pub(crate) async fn admit(&self, run: &Run, tool: &str, args: Value) -> Result<(DecisionId, Decision), AdmitError> {
+    #[expect(clippy::too_many_lines, reason = "one entry, told whole as the gateway tells it")]
+    pub(crate) async fn admit(
+        &self,
+        run: &Run,
+        tool: &str,
+        args: Value,
+    ) -> Result<(DecisionId, Decision), AdmitError> {
         let id = self.books.id(DecisionId::from_uuid);
         let book = self.books.org(&self.org).unwrap();
         let epoch = book.epoch();
         let engine = book.engine().unwrap();
         let (fixed, sources) = {
             let registry = book.registry();
-            let standing = registry.standing(&run.id, self.books.now()).map_err(|_| AdmitError::EpochMoved(epoch))?;
+            let standing = registry
+                .standing(&run.id, self.books.now())
+                .map_err(|_| AdmitError::EpochMoved(epoch))?;
             let tool = format!("orders/{tool}").parse().unwrap();
-            let fixed = remit_books::facts::fixed_facts(&registry, &(&standing).into(), &tool).unwrap();
+            let fixed =
+                remit_books::facts::fixed_facts(&registry, &(&standing).into(), &tool).unwrap();
             let tools: Vec<_> = registry.tools.values().cloned().collect();
-            let sets: Vec<_> = book.policy_sets().iter().map(|s| json!({ "name": s.name, "text": s.text })).collect();
+            let sets: Vec<_> = book
+                .policy_sets()
+                .iter()
+                .map(|s| json!({ "name": s.name, "text": s.text }))
+                .collect();
             (fixed, json!({ "tools": tools, "sets": sets }))
         };
-        let dynamic = Dynamic { args, ..Dynamic::at(self.books.now()) };
-        let decision = engine.decide(Facts { fixed: &fixed, dynamic: &dynamic });
+        let dynamic = Dynamic {
+            args,
+            ..Dynamic::at(self.books.now())
+        };
+        let decision = engine.decide(Facts {
+            fixed: &fixed,
+            dynamic: &dynamic,
+        });
         let goes_on = decision.outcome.as_str() == "allow";
         let hash = fixed.hash().unwrap();
-        let event = Event::new(EventKind::CallDecided, self.books.now(), Principal::Agent(run.agent.clone()))
-            .about(&id)
-            .agent(&run.agent)
-            .run(&run.id)
-            .decision(&id)
-            .fact("outcome", decision.outcome.as_str())
-            .fact("consent", if goes_on { "not_needed" } else { "asked" })
-            .fact("tool", &fixed.tool.tool)
-            .fact("effect", "read")
-            .fact("person", &run.person)
-            .fact("workflow", &run.workflow)
-            .fact("system", self::id("sys", 1))
-            .fact("engine", engine.version())
-            .fact("fixed", &hash)
-            .content("decision", &decision)
-            .content("dynamic", &dynamic)
-            .content("summary", json!({ "order": "string" }));
-        let labels = self.books.store().labels(&self.org, run.root.as_str()).await.unwrap();
+        let event = Event::new(
+            EventKind::CallDecided,
+            self.books.now(),
+            Principal::Agent(run.agent.clone()),
+        )
+        .about(&id)
+        .agent(&run.agent)
+        .run(&run.id)
+        .decision(&id)
+        .fact("outcome", decision.outcome.as_str())
+        .fact("consent", if goes_on { "not_needed" } else { "asked" })
+        .fact("tool", &fixed.tool.tool)
+        .fact("effect", "read")
+        .fact("person", &run.person)
+        .fact("workflow", &run.workflow)
+        .fact("system", self::id("sys", 1))
+        .fact("engine", engine.version())
+        .fact("fixed", &hash)
+        .content("decision", &decision)
+        .content("dynamic", &dynamic)
+        .content("summary", json!({ "order": "string" }));
+        let labels = self
+            .books
+            .store()
+            .labels(&self.org, run.root.as_str())
+            .await
+            .unwrap();
         let admit = Admit {
             org: self.org.clone(),
             decision: id.clone(),
@@ -329,8 +424,14 @@ impl World {
             reserve: Vec::new(),
             puts: Vec::new(),
             blobs: vec![
-                Blob { hash, body: remit_mcp::canonical::jcs(&fixed).unwrap().into_bytes() },
-                Blob { hash: engine.version().to_owned(), body: sources.to_string().into_bytes() },
+                Blob {
+                    hash,
+                    body: remit_mcp::canonical::jcs(&fixed).unwrap().into_bytes(),
+                },
+                Blob {
+                    hash: engine.version().to_owned(),
+                    body: sources.to_string().into_bytes(),
+                },
             ],
             entries: vec![self.books.seal(&self.org, &event).await.unwrap()],
             sends: goes_on.then(|| self.books.node().to_owned()),
@@ -341,12 +442,16 @@ impl World {
 
     /// Records what came of a call.
     pub(crate) async fn outcome(&self, run: &Run, decision: &DecisionId, status: &str) {
-        let event = Event::new(EventKind::CallCompleted, self.books.now(), Principal::Agent(run.agent.clone()))
-            .about(decision)
-            .agent(&run.agent)
-            .run(&run.id)
-            .decision(decision)
-            .fact("status", status);
+        let event = Event::new(
+            EventKind::CallCompleted,
+            self.books.now(),
+            Principal::Agent(run.agent.clone()),
+        )
+        .about(decision)
+        .agent(&run.agent)
+        .run(&run.id)
+        .decision(decision)
+        .fact("status", status);
         let outcome = Outcome {
             org: self.org.clone(),
             decision: decision.clone(),
@@ -365,9 +470,17 @@ impl World {
 #[test]
 fn futures_are_send() {
     fn send<T: Send>(_: T) {}
-    fn futures(control: &Control, caller: &Caller, org: &OrgId, approval: &ApprovalId, run: &RunId, decision: &DecisionId) {
+    fn futures(
+        control: &Control,
+        caller: &Caller,
+        org: &OrgId,
+        approval: &ApprovalId,
+        run: &RunId,
+        decision: &DecisionId,
+    ) {
         let target = || noun::<crate::TargetName>(json!({ "type": "agent", "name": "x" }));
-        let grant = || noun(json!({ "agent": "a", "workflow": "b", "kind": "interactive", "for_secs": 1 }));
+        let grant =
+            || noun(json!({ "agent": "a", "workflow": "b", "kind": "interactive", "for_secs": 1 }));
         let level = remit_domain::containment::Level::Kill;
         send(control.grant_delegation(caller, grant()));
         send(control.revoke_delegation(caller, &DelegationId::from_uuid(uuid::Uuid::nil()), "x"));
@@ -376,7 +489,11 @@ fn futures_are_send() {
         send(control.watch_approvals(caller, None, Duration::ZERO));
         send(control.contain(caller, &target(), level, "x"));
         send(control.preview_containment(caller, &target(), level));
-        send(control.lift_containment(caller, &remit_domain::ContainmentId::from_uuid(uuid::Uuid::nil()), "x"));
+        send(control.lift_containment(
+            caller,
+            &remit_domain::ContainmentId::from_uuid(uuid::Uuid::nil()),
+            "x",
+        ));
         send(control.run_story(caller, run));
         send(control.end_run(caller, run, &crate::RunReport::default()));
         send(control.verify(caller, None));

@@ -27,11 +27,20 @@ impl Control {
     /// When the store cannot be read or written; what was reported before stays reported.
     pub async fn report_gaps(&self, org: &OrgId) -> Result<u32, ControlError> {
         let now = self.books.now();
-        let on_their_way: BTreeSet<DecisionId> =
-            self.books.in_flight().of(org, |_| true).into_iter().map(|f| f.decision).collect();
+        let on_their_way: BTreeSet<DecisionId> = self
+            .books
+            .in_flight()
+            .of(org, |_| true)
+            .into_iter()
+            .map(|f| f.decision)
+            .collect();
         let mut reported = 0;
         for call in self.books.store().open_calls(org, STEP).await? {
-            let patience = if call.node == self.books.node() { LOST_SECS } else { LOST_ELSEWHERE_SECS };
+            let patience = if call.node == self.books.node() {
+                LOST_SECS
+            } else {
+                LOST_ELSEWHERE_SECS
+            };
             if on_their_way.contains(&call.decision) || now.secs_since(call.at) < patience {
                 continue;
             }
@@ -56,13 +65,29 @@ impl Control {
         let mut entries = vec![self.books.seal(org, &gap).await?];
         let mut puts = Vec::new();
         if let Some(Versioned { noun, revision }) = self.approval_used_by(org, call).await? {
-            let next = Approval { state: ApprovalState::Ambiguous, ..noun };
-            entries.push(self.books.seal(org, &approval::settled(&next, Principal::Remit, now)).await?);
+            let next = Approval {
+                state: ApprovalState::Ambiguous,
+                ..noun
+            };
+            entries.push(
+                self.books
+                    .seal(org, &approval::settled(&next, Principal::Remit, now))
+                    .await?,
+            );
             puts.push(Put::new(&next, Expect::Revision(revision)));
         }
-        let text = format!("a call of {} was sent and its outcome is not known; find out at the upstream", call.tool);
-        let finding =
-            finding_change(&self.books, org, FindingKind::UnreportedOutcome, call.decision.as_str(), text).await?;
+        let text = format!(
+            "a call of {} was sent and its outcome is not known; find out at the upstream",
+            call.tool
+        );
+        let finding = finding_change(
+            &self.books,
+            org,
+            FindingKind::UnreportedOutcome,
+            call.decision.as_str(),
+            text,
+        )
+        .await?;
         self.books.commit(org, finding).await?;
         let outcome = Outcome {
             org: org.clone(),
@@ -76,11 +101,28 @@ impl Control {
         Ok(self.books.store().outcome(outcome)?)
     }
 
-    async fn approval_used_by(&self, org: &OrgId, call: &OpenCall) -> Result<Option<Versioned<Approval>>, BooksError> {
-        let filter = EntryFilter { from: call.index, limit: 1, ..EntryFilter::default() };
-        let decided = self.books.opened_entries(org, &filter).await?.into_iter().find(|e| e.stored.index == call.index);
+    async fn approval_used_by(
+        &self,
+        org: &OrgId,
+        call: &OpenCall,
+    ) -> Result<Option<Versioned<Approval>>, BooksError> {
+        let filter = EntryFilter {
+            from: call.index,
+            limit: 1,
+            ..EntryFilter::default()
+        };
+        let decided = self
+            .books
+            .opened_entries(org, &filter)
+            .await?
+            .into_iter()
+            .find(|e| e.stored.index == call.index);
         let id = decided.and_then(|e| Some(e.leaf.facts.get("approval")?.as_str()?.to_owned()));
         let Some(id) = id else { return Ok(None) };
-        Ok(self.books.get::<Approval>(org, &id).await?.filter(|a| a.noun.state == ApprovalState::Used))
+        Ok(self
+            .books
+            .get::<Approval>(org, &id)
+            .await?
+            .filter(|a| a.noun.state == ApprovalState::Used))
     }
 }

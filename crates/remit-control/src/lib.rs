@@ -11,6 +11,12 @@
 //! | know a document's fields | [`spec`] |
 //! | change the registry | [`Control::put_agent`] and its siblings, one file a noun |
 //! | change it from files | [`Control::plan`], [`Control::apply`] |
+//! | let an agent act for a person, and take it back | [`Control::grant_delegation`], [`Control::revoke_delegation`] |
+//! | see and decide what waits for people | [`Control::approvals`], [`approval::eligible`] |
+//! | stop what goes wrong | [`Control::contain`], [`Control::lift_containment`], [`Control::finalize_due`] |
+//! | see what an agent can reach, and why | [`Control::access`], [`Control::explain`], [`Control::why`] |
+//! | hold what was recorded against what was signed | [`Control::verify`], [`Control::prove`], [`Control::replay`] |
+//! | let time do its work | [`Control::tick`] |
 
 #![warn(missing_docs)]
 #![cfg_attr(

@@ -4,17 +4,26 @@ use remit_domain::{AgentId, PersonId, Principal, Registry, WorkflowId};
 
 /// A person's address.
 pub(crate) fn person(registry: &Registry, id: &PersonId) -> String {
-    registry.people.get(id).map_or_else(|| id.to_string(), |p| p.email.to_string())
+    registry
+        .people
+        .get(id)
+        .map_or_else(|| id.to_string(), |p| p.email.to_string())
 }
 
 /// An agent's name.
 pub(crate) fn agent(registry: &Registry, id: &AgentId) -> String {
-    registry.agents.get(id).map_or_else(|| id.to_string(), |a| a.name.to_string())
+    registry
+        .agents
+        .get(id)
+        .map_or_else(|| id.to_string(), |a| a.name.to_string())
 }
 
 /// A workflow as `agent/workflow`.
 pub(crate) fn workflow(registry: &Registry, id: &WorkflowId) -> String {
-    registry.workflows.get(id).map_or_else(|| id.to_string(), |w| format!("{}/{}", agent(registry, &w.agent), w.name))
+    registry.workflows.get(id).map_or_else(
+        || id.to_string(),
+        |w| format!("{}/{}", agent(registry, &w.agent), w.name),
+    )
 }
 
 /// Who acts, by name.

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use remit_books::{Ending, Versioned};
 use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode, Provenance, Run, RunEnd, RunOutcome, RunState};
-use remit_domain::{AgentId, DelegationId, OrgId, Principal, RefusalCode, Registry, Role, RunId, Timestamp};
+use remit_domain::{
+    AgentId, DelegationId, OrgId, Principal, RefusalCode, Registry, Role, RunId, Timestamp,
+};
 use remit_ports::store::EntryFilter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -139,13 +141,22 @@ impl Control {
         let agent = match agent {
             None => None,
             Some(name) => {
-                let found = book.registry().agent_named(name.as_str()).map(|a| a.id.to_string());
+                let found = book
+                    .registry()
+                    .agent_named(name.as_str())
+                    .map(|a| a.id.to_string());
                 Some(found.ok_or_else(|| not_found("agent", name))?)
             }
         };
-        let (page, next) = self.books.list::<Run>(&caller.org, &newest::first(query, agent)).await?;
+        let (page, next) = self
+            .books
+            .list::<Run>(&caller.org, &newest::first(query, agent))
+            .await?;
         let registry = book.registry();
-        Ok(Listing { items: page.iter().map(|r| view(&registry, r)).collect(), next })
+        Ok(Listing {
+            items: page.iter().map(|r| view(&registry, r)).collect(),
+            next,
+        })
     }
 
     /// One run.
@@ -161,9 +172,16 @@ impl Control {
     ///
     /// # Errors
     /// `not-found`, also for another agent's.
-    pub async fn run_of_agent(&self, org: &OrgId, agent: &AgentId, id: &RunId) -> Result<RunView, ControlError> {
+    pub async fn run_of_agent(
+        &self,
+        org: &OrgId,
+        agent: &AgentId,
+        id: &RunId,
+    ) -> Result<RunView, ControlError> {
         let found = self.books.get::<Run>(org, id.as_str()).await?;
-        let found = found.filter(|r| r.noun.agent == *agent).ok_or_else(|| not_found("run", id))?;
+        let found = found
+            .filter(|r| r.noun.agent == *agent)
+            .ok_or_else(|| not_found("run", id))?;
         Ok(view(&self.book(org)?.registry(), &found))
     }
 
@@ -174,7 +192,11 @@ impl Control {
     /// `not-found`; `forbidden` for anyone but people of the organization; when the ledger cannot be read.
     pub async fn run_story(&self, caller: &Caller, id: &RunId) -> Result<RunStory, ControlError> {
         let person = caller.person()?;
-        let found = self.books.get::<Run>(&caller.org, id.as_str()).await?.ok_or_else(|| not_found("run", id))?;
+        let found = self
+            .books
+            .get::<Run>(&caller.org, id.as_str())
+            .await?
+            .ok_or_else(|| not_found("run", id))?;
         let book = self.book(&caller.org)?;
         let reader = {
             let registry = book.registry();
@@ -182,21 +204,40 @@ impl Control {
                 .agents
                 .get(&found.noun.agent)
                 .is_some_and(|a| a.profile.owner == person.id || a.profile.sponsor == person.id);
-            let close = answers || found.noun.person.as_ref() == Some(&person.id) || caller.holds(Role::Auditor);
-            if close { Reader::Whole } else { Reader::Outline }
+            let close = answers
+                || found.noun.person.as_ref() == Some(&person.id)
+                || caller.holds(Role::Auditor);
+            if close {
+                Reader::Whole
+            } else {
+                Reader::Outline
+            }
         };
         let mut chain = Vec::new();
         for link in &found.noun.chain {
-            if let Some(link) = self.books.get::<remit_domain::delegation::Delegation>(&caller.org, link.as_str()).await? {
+            if let Some(link) = self
+                .books
+                .get::<remit_domain::delegation::Delegation>(&caller.org, link.as_str())
+                .await?
+            {
                 chain.push(delegation::view(&book.registry(), &link, self.books.now()));
             }
         }
-        let filter = EntryFilter { run: Some(id.clone()), limit: EVENTS_MAX, ..EntryFilter::default() };
+        let filter = EntryFilter {
+            run: Some(id.clone()),
+            limit: EVENTS_MAX,
+            ..EntryFilter::default()
+        };
         let entries = self.books.opened_entries(&caller.org, &filter).await?;
         let registry = book.registry();
         let events: Vec<EventView> = entries.iter().map(|e| told(&registry, e, reader)).collect();
         let without_outcome = story::without_outcome(&entries);
-        Ok(RunStory { run: view(&registry, &found), chain, events, without_outcome })
+        Ok(RunStory {
+            run: view(&registry, &found),
+            chain,
+            events,
+            without_outcome,
+        })
     }
 
     /// Ends a run with its children, tokens, approvals and calls in flight.
@@ -204,10 +245,20 @@ impl Control {
     /// # Errors
     /// `forbidden` for anyone but the person it acts for, the agent's owner or sponsor, an administrator or a responder;
     /// `run-ended` when it has ended; `invalid-request` for measures that cannot be; `not-found`.
-    pub async fn end_run(&self, caller: &Caller, id: &RunId, report: &RunReport) -> Result<RunEnded, ControlError> {
+    pub async fn end_run(
+        &self,
+        caller: &Caller,
+        id: &RunId,
+        report: &RunReport,
+    ) -> Result<RunEnded, ControlError> {
         let person = caller.person()?;
         check_measures(report)?;
-        let found = self.books.get::<Run>(&caller.org, id.as_str()).await?.ok_or_else(|| not_found("run", id))?.noun;
+        let found = self
+            .books
+            .get::<Run>(&caller.org, id.as_str())
+            .await?
+            .ok_or_else(|| not_found("run", id))?
+            .noun;
         let book = self.book(&caller.org)?;
         let answers = book
             .registry()
@@ -221,7 +272,14 @@ impl Control {
             let text = "the person it acts for, the agent's owner or sponsor, an administrator or a responder ends a run";
             return Err(refuse(RefusalCode::Forbidden, text));
         }
-        self.end(&caller.org, id, caller.principal.clone(), RunEnd::Person, report).await
+        self.end(
+            &caller.org,
+            id,
+            caller.principal.clone(),
+            RunEnd::Person,
+            report,
+        )
+        .await
     }
 
     /// Ends a run of an agent's own, by that agent.
@@ -237,11 +295,23 @@ impl Control {
     ) -> Result<RunEnded, ControlError> {
         check_measures(report)?;
         if report.outcome == Some(RunOutcome::Corrected) {
-            return Err(invalid("outcome", "`corrected` is what a person says of a run; an agent says done, failed or abandoned"));
+            return Err(invalid(
+                "outcome",
+                "`corrected` is what a person says of a run; an agent says done, failed or abandoned",
+            ));
         }
         let found = self.books.get::<Run>(org, id.as_str()).await?;
-        found.filter(|r| r.noun.agent == *agent).ok_or_else(|| not_found("run", id))?;
-        self.end(org, id, Principal::Agent(agent.clone()), RunEnd::Agent, report).await
+        found
+            .filter(|r| r.noun.agent == *agent)
+            .ok_or_else(|| not_found("run", id))?;
+        self.end(
+            org,
+            id,
+            Principal::Agent(agent.clone()),
+            RunEnd::Agent,
+            report,
+        )
+        .await
     }
 
     async fn end(
@@ -252,10 +322,17 @@ impl Control {
         cause: RunEnd,
         report: &RunReport,
     ) -> Result<RunEnded, ControlError> {
-        let ending = Ending { outcome: report.outcome, measures: report.measures.clone(), ..Ending::because(by, cause) };
+        let ending = Ending {
+            outcome: report.outcome,
+            measures: report.measures.clone(),
+            ..Ending::because(by, cause)
+        };
         let ended = self.books.end_run(org, id, &ending).await?;
         if ended.runs.is_empty() {
-            return Err(refuse(RefusalCode::RunEnded, format!("run `{id}` has ended already")));
+            return Err(refuse(
+                RefusalCode::RunEnded,
+                format!("run `{id}` has ended already"),
+            ));
         }
         let processes = self.end_processes(org, &ended.runs).await;
         Ok(RunEnded {
@@ -269,14 +346,24 @@ impl Control {
     }
 
     async fn run_view(&self, org: &OrgId, id: &RunId) -> Result<RunView, ControlError> {
-        let found = self.books.get::<Run>(org, id.as_str()).await?.ok_or_else(|| not_found("run", id))?;
+        let found = self
+            .books
+            .get::<Run>(org, id.as_str())
+            .await?
+            .ok_or_else(|| not_found("run", id))?;
         Ok(view(&self.book(org)?.registry(), &found))
     }
 }
 
 fn check_measures(report: &RunReport) -> Result<(), ControlError> {
     if report.measures.len() > MEASURES_MAX {
-        return Err(invalid("measures", format!("there are {}; at most {MEASURES_MAX} are permitted", report.measures.len())));
+        return Err(invalid(
+            "measures",
+            format!(
+                "there are {}; at most {MEASURES_MAX} are permitted",
+                report.measures.len()
+            ),
+        ));
     }
     for (name, value) in &report.measures {
         let shown: String = name.chars().take(40).collect();
@@ -286,7 +373,9 @@ fn check_measures(report: &RunReport) -> Result<(), ControlError> {
             _ => false,
         };
         if !fits || name.is_empty() || name.len() > 64 {
-            let why = format!("`{shown}` is not a name of at most 64 bytes with a number or a text of at most {MEASURE_BYTES_MAX}");
+            let why = format!(
+                "`{shown}` is not a name of at most 64 bytes with a number or a text of at most {MEASURE_BYTES_MAX}"
+            );
             return Err(invalid("measures", why));
         }
     }
@@ -296,7 +385,13 @@ fn check_measures(report: &RunReport) -> Result<(), ControlError> {
 pub(crate) fn view(registry: &Registry, run: &Versioned<Run>) -> RunView {
     let r = &run.noun;
     let ended = match &r.state {
-        RunState::Ended { at, by, cause, outcome, measures } => Some(EndView {
+        RunState::Ended {
+            at,
+            by,
+            cause,
+            outcome,
+            measures,
+        } => Some(EndView {
             at: *at,
             by: names::principal(registry, by),
             cause: *cause,
@@ -315,7 +410,10 @@ pub(crate) fn view(registry: &Registry, run: &Versioned<Run>) -> RunView {
         trigger: r.trigger.clone(),
         intent: r.intent.clone(),
         person: r.person.as_ref().map(|p| names::person(registry, p)),
-        sponsor: registry.agents.get(&r.agent).map(|a| names::person(registry, &a.profile.sponsor)),
+        sponsor: registry
+            .agents
+            .get(&r.agent)
+            .map(|a| names::person(registry, &a.profile.sponsor)),
         chain: r.chain.clone(),
         parent: r.parent.clone(),
         root: r.root.clone(),

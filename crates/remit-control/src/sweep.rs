@@ -31,7 +31,11 @@ pub struct Swept {
 }
 
 /// What a sweep looks after by itself: it opens these, and settles them when their cause is gone.
-const OWN: [FindingKind; 3] = [FindingKind::Orphan, FindingKind::Stale, FindingKind::StandingAccess];
+const OWN: [FindingKind; 3] = [
+    FindingKind::Orphan,
+    FindingKind::Stale,
+    FindingKind::StandingAccess,
+];
 
 impl Control {
     /// Does what is due in an organization. Called every few seconds; each step stands alone, and doing it twice, or on two
@@ -58,10 +62,18 @@ impl Control {
         let now = self.books.now();
         let mut due: Vec<ApprovalId> = Vec::new();
         for state in [ApprovalState::Pending, ApprovalState::Approved] {
-            let mut filter = Filter { state: Some(state.as_str().to_owned()), limit: 1_000, ..Filter::default() };
+            let mut filter = Filter {
+                state: Some(state.as_str().to_owned()),
+                limit: 1_000,
+                ..Filter::default()
+            };
             loop {
                 let (page, next) = self.books.list::<Approval>(org, &filter).await?;
-                due.extend(page.into_iter().filter(|a| now >= a.noun.expires).map(|a| a.noun.id));
+                due.extend(
+                    page.into_iter()
+                        .filter(|a| now >= a.noun.expires)
+                        .map(|a| a.noun.id),
+                );
                 match next {
                     Some(next) => filter.after = Some(next),
                     None => break,
@@ -81,12 +93,16 @@ impl Control {
             let book = self.book(org)?;
             let registry = book.registry();
             let ids = topmost(&registry, |run| over(&registry, run, now).is_some());
-            let cause = |id: RunId| Some((id.clone(), over(&registry, registry.runs.get(&id)?, now)?));
+            let cause =
+                |id: RunId| Some((id.clone(), over(&registry, registry.runs.get(&id)?, now)?));
             ids.into_iter().filter_map(cause).collect()
         };
         let mut count = 0;
         for (run, cause) in due {
-            let ended = self.books.end_run(org, &run, &Ending::because(Principal::Remit, cause)).await?;
+            let ended = self
+                .books
+                .end_run(org, &run, &Ending::because(Principal::Remit, cause))
+                .await?;
             self.end_processes(org, &ended.runs).await;
             count += u32::try_from(ended.runs.len()).unwrap_or(u32::MAX);
         }
@@ -108,7 +124,9 @@ impl Control {
         for (kind, subject) in &open {
             if OWN.contains(kind) && !wanted.iter().any(|(k, s, _)| k == kind && s == subject) {
                 let reason = "its cause is gone";
-                let change = settle_finding(&self.books, org, *kind, subject, &Principal::Remit, reason).await?;
+                let change =
+                    settle_finding(&self.books, org, *kind, subject, &Principal::Remit, reason)
+                        .await?;
                 self.books.commit(org, change).await?;
                 changes += 1;
             }
@@ -116,12 +134,22 @@ impl Control {
         Ok(changes)
     }
 
-    pub(crate) async fn open_findings(&self, org: &OrgId) -> Result<BTreeSet<(FindingKind, String)>, BooksError> {
-        let mut filter = Filter { state: Some("open".to_owned()), limit: 1_000, ..Filter::default() };
+    pub(crate) async fn open_findings(
+        &self,
+        org: &OrgId,
+    ) -> Result<BTreeSet<(FindingKind, String)>, BooksError> {
+        let mut filter = Filter {
+            state: Some("open".to_owned()),
+            limit: 1_000,
+            ..Filter::default()
+        };
         let mut open = BTreeSet::new();
         loop {
             let (page, next) = self.books.list::<Finding>(org, &filter).await?;
-            open.extend(page.into_iter().map(|Versioned { noun, .. }| (noun.kind, noun.subject)));
+            open.extend(
+                page.into_iter()
+                    .map(|Versioned { noun, .. }| (noun.kind, noun.subject)),
+            );
             match next {
                 Some(next) => filter.after = Some(next),
                 None => return Ok(open),
@@ -135,10 +163,18 @@ fn over(registry: &Registry, run: &Run, now: Timestamp) -> Option<RunEnd> {
     if now >= run.deadline {
         return Some(RunEnd::Deadline);
     }
-    if run.person.as_ref().is_some_and(|id| !registry.people.get(id).is_some_and(|p| p.is_active())) {
+    if run
+        .person
+        .as_ref()
+        .is_some_and(|id| !registry.people.get(id).is_some_and(|p| p.is_active()))
+    {
         return Some(RunEnd::SponsorLeft);
     }
-    if run.parent.as_ref().is_some_and(|parent| !registry.runs.contains_key(parent)) {
+    if run
+        .parent
+        .as_ref()
+        .is_some_and(|parent| !registry.runs.contains_key(parent))
+    {
         return Some(RunEnd::ParentEnded);
     }
     let live = |id| registry.delegations.get(id).is_some_and(|d| d.is_live(now));
@@ -149,11 +185,26 @@ fn over(registry: &Registry, run: &Run, now: Timestamp) -> Option<RunEnd> {
 fn causes(registry: &Registry, now: Timestamp) -> Vec<(FindingKind, String, String)> {
     let mut out = Vec::new();
     let living = |id| registry.people.get(id).is_some_and(|p| p.is_active());
-    for agent in registry.agents.values().filter(|a| a.state != AgentState::Retired) {
-        let roles = [("owner", &agent.profile.owner), ("sponsor", &agent.profile.sponsor)];
-        let gone: Vec<&str> = roles.iter().filter(|(_, id)| !living(id)).map(|(role, _)| *role).collect();
+    for agent in registry
+        .agents
+        .values()
+        .filter(|a| a.state != AgentState::Retired)
+    {
+        let roles = [
+            ("owner", &agent.profile.owner),
+            ("sponsor", &agent.profile.sponsor),
+        ];
+        let gone: Vec<&str> = roles
+            .iter()
+            .filter(|(_, id)| !living(id))
+            .map(|(role, _)| *role)
+            .collect();
         if !gone.is_empty() {
-            let text = format!("agent {} has no living {}; name another or retire it", agent.name, gone.join(" and no "));
+            let text = format!(
+                "agent {} has no living {}; name another or retire it",
+                agent.name,
+                gone.join(" and no ")
+            );
             out.push((FindingKind::Orphan, agent.id.to_string(), text));
         }
         if agent.state == AgentState::Active
@@ -166,7 +217,10 @@ fn causes(registry: &Registry, now: Timestamp) -> Vec<(FindingKind, String, Stri
     for access in credentials::standing(registry, None, now) {
         // A standing delegation ends by itself and is what a sponsor meant; a grant without an end is not.
         if access.kind == "grant" {
-            let text = format!("{} has {}; give the grant an end", access.workflow, access.text);
+            let text = format!(
+                "{} has {}; give the grant an end",
+                access.workflow, access.text
+            );
             out.push((FindingKind::StandingAccess, access.id, text));
         }
     }

@@ -18,7 +18,12 @@ impl Control {
     /// # Errors
     /// `forbidden` for who may not, with why; `conflict` for a second verdict or an approval that was approved already;
     /// `approval-denied`, `-expired`, `-cancelled`, `-stale`, `-used` or `ambiguous` for one that is settled.
-    pub async fn approve(&self, caller: &Caller, id: &ApprovalId, reason: Option<String>) -> Result<ApprovalView, ControlError> {
+    pub async fn approve(
+        &self,
+        caller: &Caller,
+        id: &ApprovalId,
+        reason: Option<String>,
+    ) -> Result<ApprovalView, ControlError> {
         self.decide(caller, id, true, reason).await
     }
 
@@ -26,7 +31,12 @@ impl Control {
     ///
     /// # Errors
     /// As [`Control::approve`].
-    pub async fn deny(&self, caller: &Caller, id: &ApprovalId, reason: Option<String>) -> Result<ApprovalView, ControlError> {
+    pub async fn deny(
+        &self,
+        caller: &Caller,
+        id: &ApprovalId,
+        reason: Option<String>,
+    ) -> Result<ApprovalView, ControlError> {
         self.decide(caller, id, false, reason).await
     }
 
@@ -46,15 +56,32 @@ impl Control {
             let found = self.current(&caller.org, id).await?;
             let revision = found.revision;
             let next = self.with_verdict(caller, found, approve, reason.clone())?;
-            let change = Change::new().update(&next, revision).event(self.told(caller, &next, approve, reason.as_deref()));
+            let change = Change::new().update(&next, revision).event(self.told(
+                caller,
+                &next,
+                approve,
+                reason.as_deref(),
+            ));
             match self.books.commit(&caller.org, change).await {
                 Ok(committed) => {
                     let revision = committed.revisions.first().copied().unwrap_or(revision);
                     let book = self.book(&caller.org)?;
                     let registry = book.registry();
-                    return Ok(view(&registry, &Versioned { noun: next, revision }, Some(caller), self.books.now()));
+                    return Ok(view(
+                        &registry,
+                        &Versioned {
+                            noun: next,
+                            revision,
+                        },
+                        Some(caller),
+                        self.books.now(),
+                    ));
                 }
-                Err(remit_books::BooksError::Store(StoreError::Conflict { .. })) if tries < TRIES => tries += 1,
+                Err(remit_books::BooksError::Store(StoreError::Conflict { .. }))
+                    if tries < TRIES =>
+                {
+                    tries += 1
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -73,7 +100,10 @@ impl Control {
         let registry = book.registry();
         let asked = caller.person()?;
         // The registry's own record counts, not the one the caller came with.
-        let person = registry.people.get(&asked.id).ok_or_else(|| may_not("you are not a person of this organization"))?;
+        let person = registry
+            .people
+            .get(&asked.id)
+            .ok_or_else(|| may_not("you are not a person of this organization"))?;
         let approval = found.noun;
         if approval.state == ApprovalState::Pending {
             if approve {
@@ -83,27 +113,40 @@ impl Control {
                 return Err(may_not(why.as_deref().unwrap_or("it is not for you")));
             }
         }
-        let verdict = Verdict { person: person.id.clone(), approve, reason, at: self.books.now() };
-        let satisfied = |yes: &[&remit_domain::PersonId]| eligible::satisfied(&registry, &approval, yes);
+        let verdict = Verdict {
+            person: person.id.clone(),
+            approve,
+            reason,
+            at: self.books.now(),
+        };
+        let satisfied =
+            |yes: &[&remit_domain::PersonId]| eligible::satisfied(&registry, &approval, yes);
         approval.decide(verdict, satisfied).map_err(refused)
     }
 
     fn told(&self, caller: &Caller, next: &Approval, approve: bool, reason: Option<&str>) -> Event {
-        Event::new(EventKind::ApprovalDecided, self.books.now(), caller.principal.clone())
-            .about(&next.id)
-            .run(&next.run)
-            .agent(&next.agent)
-            .decision(&next.decision)
-            .fact("approve", approve)
-            .fact("state", next.state)
-            .fact("digest", &next.digest)
-            .fact("verdicts", next.verdicts.len())
-            .content("reason", reason)
+        Event::new(
+            EventKind::ApprovalDecided,
+            self.books.now(),
+            caller.principal.clone(),
+        )
+        .about(&next.id)
+        .run(&next.run)
+        .agent(&next.agent)
+        .decision(&next.decision)
+        .fact("approve", approve)
+        .fact("state", next.state)
+        .fact("digest", &next.digest)
+        .fact("verdicts", next.verdicts.len())
+        .content("reason", reason)
     }
 }
 
 fn may_not(why: &str) -> ControlError {
-    refuse(RefusalCode::Forbidden, VerdictError::NotApprover(why.to_owned()).to_string())
+    refuse(
+        RefusalCode::Forbidden,
+        VerdictError::NotApprover(why.to_owned()).to_string(),
+    )
 }
 
 fn refused(error: VerdictError) -> ControlError {
@@ -112,13 +155,29 @@ fn refused(error: VerdictError) -> ControlError {
         VerdictError::Twice => (RefusalCode::Conflict, "; another person has to decide"),
         VerdictError::Expired(_) => (RefusalCode::ApprovalExpired, ""),
         VerdictError::Settled(state) => match state {
-            ApprovalState::Pending | ApprovalState::Approved => (RefusalCode::Conflict, "; there is nothing left to decide"),
-            ApprovalState::Denied => (RefusalCode::ApprovalDenied, "; a no is final, the agent has to ask again"),
-            ApprovalState::Expired => (RefusalCode::ApprovalExpired, "; the agent has to ask again"),
-            ApprovalState::Cancelled => (RefusalCode::ApprovalCancelled, ": its run ended or was contained"),
-            ApprovalState::Stale => (RefusalCode::ApprovalStale, ": the policies have changed since it was asked"),
+            ApprovalState::Pending | ApprovalState::Approved => {
+                (RefusalCode::Conflict, "; there is nothing left to decide")
+            }
+            ApprovalState::Denied => (
+                RefusalCode::ApprovalDenied,
+                "; a no is final, the agent has to ask again",
+            ),
+            ApprovalState::Expired => {
+                (RefusalCode::ApprovalExpired, "; the agent has to ask again")
+            }
+            ApprovalState::Cancelled => (
+                RefusalCode::ApprovalCancelled,
+                ": its run ended or was contained",
+            ),
+            ApprovalState::Stale => (
+                RefusalCode::ApprovalStale,
+                ": the policies have changed since it was asked",
+            ),
             ApprovalState::Used => (RefusalCode::ApprovalUsed, ": the call was sent"),
-            ApprovalState::Ambiguous => (RefusalCode::Ambiguous, ": the call was sent and no answer came"),
+            ApprovalState::Ambiguous => (
+                RefusalCode::Ambiguous,
+                ": the call was sent and no answer came",
+            ),
         },
     };
     refuse(code, format!("{error}{hint}"))

@@ -13,9 +13,11 @@ const CREATORS_MAX: usize = 64;
 
 /// Whether four eyes apply to what is asked.
 pub fn four_eyes_apply(registry: &Registry, approval: &Approval) -> bool {
-    let mild = registry.tools.get(&approval.tool).and_then(|t| t.classification.as_ref()).is_some_and(|c| {
-        matches!(c.effect, Effect::Read | Effect::Draft) && !c.external
-    });
+    let mild = registry
+        .tools
+        .get(&approval.tool)
+        .and_then(|t| t.classification.as_ref())
+        .is_some_and(|c| matches!(c.effect, Effect::Read | Effect::Draft) && !c.external);
     let waived = !approval.asks.is_empty() && approval.asks.iter().all(|a| a.waives_four_eyes);
     !(mild && waived)
 }
@@ -23,7 +25,15 @@ pub fn four_eyes_apply(registry: &Registry, approval: &Approval) -> bool {
 /// Whether an ask names this person.
 pub fn names(registry: &Registry, approval: &Approval, ask: &Ask, person: &Person) -> bool {
     let agent = registry.agents.get(&approval.agent);
-    ask.approvers.iter().any(|a| is_one(registry, a, agent.map(AsRef::as_ref), approval.person.as_ref(), person))
+    ask.approvers.iter().any(|a| {
+        is_one(
+            registry,
+            a,
+            agent.map(AsRef::as_ref),
+            approval.person.as_ref(),
+            person,
+        )
+    })
 }
 
 fn is_one(
@@ -35,7 +45,9 @@ fn is_one(
 ) -> bool {
     match approvers {
         Approvers::Role(role) => person.roles.contains(role),
-        Approvers::Team(name) => registry.team_named(name.as_str()).is_some_and(|t| person.teams.contains(&t.id)),
+        Approvers::Team(name) => registry
+            .team_named(name.as_str())
+            .is_some_and(|t| person.teams.contains(&t.id)),
         Approvers::Sponsor => agent.is_some_and(|a| a.profile.sponsor == person.id),
         Approvers::Owner => agent.is_some_and(|a| a.profile.owner == person.id),
         Approvers::Manager => requester
@@ -59,7 +71,10 @@ fn bar(registry: &Registry, approval: &Approval, person: &Person) -> Option<&'st
     if created(registry, requester, person) {
         return Some("you were created or enrolled by the person the run acts for");
     }
-    let creator = registry.people.get(requester).and_then(|r| r.created_by.as_ref());
+    let creator = registry
+        .people
+        .get(requester)
+        .and_then(|r| r.created_by.as_ref());
     (creator == Some(&person.id)).then_some("you created or enrolled the person the run acts for")
 }
 
@@ -80,14 +95,25 @@ fn created(registry: &Registry, above: &PersonId, person: &Person) -> bool {
 ///
 /// # Errors
 /// Why it counts for none, as the end of a sentence for that person.
-pub fn counts_for<'a>(registry: &Registry, approval: &'a Approval, person: &Person) -> Result<Vec<&'a Ask>, String> {
+pub fn counts_for<'a>(
+    registry: &Registry,
+    approval: &'a Approval,
+    person: &Person,
+) -> Result<Vec<&'a Ask>, String> {
     if let Some(why) = bar(registry, approval, person) {
         return Err(why.to_owned());
     }
-    let asks: Vec<&Ask> = approval.asks.iter().filter(|ask| names(registry, approval, ask, person)).collect();
+    let asks: Vec<&Ask> = approval
+        .asks
+        .iter()
+        .filter(|ask| names(registry, approval, ask, person))
+        .collect();
     if asks.is_empty() {
-        let wanted: std::collections::BTreeSet<String> =
-            approval.asks.iter().flat_map(|a| a.approvers.iter().map(ToString::to_string)).collect();
+        let wanted: std::collections::BTreeSet<String> = approval
+            .asks
+            .iter()
+            .flat_map(|a| a.approvers.iter().map(ToString::to_string))
+            .collect();
         let wanted: Vec<String> = wanted.into_iter().collect();
         return Err(format!("it is for {}", wanted.join(", ")));
     }
@@ -98,7 +124,11 @@ pub fn counts_for<'a>(registry: &Registry, approval: &'a Approval, person: &Pers
 ///
 /// An approval without asks is never satisfied: somebody has to say yes to something.
 pub fn satisfied(registry: &Registry, approval: &Approval, yes: &[&PersonId]) -> bool {
-    let people: Vec<&Person> = yes.iter().filter_map(|id| registry.people.get(*id)).map(AsRef::as_ref).collect();
+    let people: Vec<&Person> = yes
+        .iter()
+        .filter_map(|id| registry.people.get(*id))
+        .map(AsRef::as_ref)
+        .collect();
     !approval.asks.is_empty()
         && approval.asks.iter().all(|ask| {
             let different: std::collections::BTreeSet<&PersonId> = people
@@ -112,8 +142,12 @@ pub fn satisfied(registry: &Registry, approval: &Approval, yes: &[&PersonId]) ->
 
 /// Everyone who may say yes now, ordered by address.
 pub fn approvers(registry: &Registry, approval: &Approval) -> Vec<std::sync::Arc<Person>> {
-    let mut all: Vec<_> =
-        registry.people.values().filter(|p| counts_for(registry, approval, p).is_ok()).cloned().collect();
+    let mut all: Vec<_> = registry
+        .people
+        .values()
+        .filter(|p| counts_for(registry, approval, p).is_ok())
+        .cloned()
+        .collect();
     all.sort_by(|a, b| a.email.cmp(&b.email));
     all
 }
@@ -123,7 +157,10 @@ pub fn approvers(registry: &Registry, approval: &Approval) -> Vec<std::sync::Arc
 pub fn may_deny(registry: &Registry, approval: &Approval, person: &Person) -> bool {
     person.is_active()
         && (approval.person.as_ref() == Some(&person.id)
-            || approval.asks.iter().any(|ask| names(registry, approval, ask, person)))
+            || approval
+                .asks
+                .iter()
+                .any(|ask| names(registry, approval, ask, person)))
 }
 
 #[cfg(test)]

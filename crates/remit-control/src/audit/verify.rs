@@ -111,7 +111,9 @@ pub(super) async fn run(
             reading.report.checkpoint = note;
             Some(signed)
         }
-        Err(BooksError::Store(error @ remit_ports::store::StoreError::Unavailable(_))) => return Err(error.into()),
+        Err(BooksError::Store(error @ remit_ports::store::StoreError::Unavailable(_))) => {
+            return Err(error.into());
+        }
         Err(error) => {
             reading.wrong(None, format!("no checkpoint can be signed: {error}"));
             None
@@ -125,12 +127,18 @@ pub(super) async fn run(
     if let Some(signed) = &signed
         && (signed.root() != reading.frontier.root() || signed.origin() != books.log_origin(org))
     {
-        reading.wrong(None, "the entries are not those that the checkpoint signed".to_owned());
+        reading.wrong(
+            None,
+            "the entries are not those that the checkpoint signed".to_owned(),
+        );
     }
     if let Some(kept) = kept
         && kept.size() > reading.frontier.size()
     {
-        let text = format!("the checkpoint kept elsewhere has {} entries and the ledger only {size}: it was cut", kept.size());
+        let text = format!(
+            "the checkpoint kept elsewhere has {} entries and the ledger only {size}: it was cut",
+            kept.size()
+        );
         reading.wrong(None, text);
     }
     reading.gaps().await?;
@@ -155,7 +163,14 @@ impl<'a> Reading<'a> {
             mismatches: Vec::new(),
             mismatches_count: 0,
         };
-        Self { books, org, frontier: Frontier::new(), calls: BTreeMap::new(), blobs: BTreeMap::new(), report }
+        Self {
+            books,
+            org,
+            frontier: Frontier::new(),
+            calls: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            report,
+        }
     }
 
     fn wrong(&mut self, index: Option<u64>, what: String) {
@@ -170,17 +185,36 @@ impl<'a> Reading<'a> {
         while self.frontier.size() < size {
             let from = self.frontier.size();
             let limit = u32::try_from(size - from).unwrap_or(STEP).min(STEP);
-            let page = self.books.store().entries(self.org, &EntryFilter { from, limit, ..EntryFilter::default() }).await?;
+            let page = self
+                .books
+                .store()
+                .entries(
+                    self.org,
+                    &EntryFilter {
+                        from,
+                        limit,
+                        ..EntryFilter::default()
+                    },
+                )
+                .await?;
             if page.is_empty() {
-                self.wrong(Some(from), "entries that were signed are missing from here on".to_owned());
+                self.wrong(
+                    Some(from),
+                    "entries that were signed are missing from here on".to_owned(),
+                );
                 return Ok(());
             }
             for stored in page {
                 if stored.index != self.frontier.size() {
-                    self.wrong(Some(stored.index), format!("entry {} is missing before it", self.frontier.size()));
+                    self.wrong(
+                        Some(stored.index),
+                        format!("entry {} is missing before it", self.frontier.size()),
+                    );
                     return Ok(());
                 }
-                self.frontier.append(leaf_hash(&stored.leaf)).map_err(BooksError::from)?;
+                self.frontier
+                    .append(leaf_hash(&stored.leaf))
+                    .map_err(BooksError::from)?;
                 self.against_kept(kept);
                 self.entry(stored).await?;
             }
@@ -193,7 +227,11 @@ impl<'a> Reading<'a> {
             if kept.root() == self.frontier.root() {
                 self.report.kept = Some(kept.size());
             } else {
-                self.wrong(None, "the first entries are not those that the checkpoint kept elsewhere signed".to_owned());
+                self.wrong(
+                    None,
+                    "the first entries are not those that the checkpoint kept elsewhere signed"
+                        .to_owned(),
+                );
             }
         }
     }
@@ -210,12 +248,24 @@ impl<'a> Reading<'a> {
         if leaf.org != *self.org {
             self.wrong(Some(index), "it is of another organization".to_owned());
         }
-        let filed = (stored.kind, stored.at, &stored.agent, &stored.run, &stored.decision);
+        let filed = (
+            stored.kind,
+            stored.at,
+            &stored.agent,
+            &stored.run,
+            &stored.decision,
+        );
         if filed != (leaf.kind, leaf.at, &leaf.agent, &leaf.run, &leaf.decision) {
-            self.wrong(Some(index), "it is filed under something else than its leaf says".to_owned());
+            self.wrong(
+                Some(index),
+                "it is filed under something else than its leaf says".to_owned(),
+            );
         }
         if !leaf.commit.is_empty() && stored.sealed.is_empty() {
-            self.wrong(Some(index), "what its leaf commits to is missing".to_owned());
+            self.wrong(
+                Some(index),
+                "what its leaf commits to is missing".to_owned(),
+            );
         }
         self.count(&leaf, index);
         match self.books.open_entry(self.org, stored).await {
@@ -227,18 +277,28 @@ impl<'a> Reading<'a> {
     }
 
     fn count(&mut self, leaf: &Leaf, index: u64) {
-        let Some(decision) = &leaf.decision else { return };
+        let Some(decision) = &leaf.decision else {
+            return;
+        };
         match leaf.kind {
             EventKind::CallDecided => {
                 self.report.decisions += 1;
-                if goes_on(&leaf.facts) && self.calls.insert(decision.clone(), (index, false)).is_some() {
+                if goes_on(&leaf.facts)
+                    && self
+                        .calls
+                        .insert(decision.clone(), (index, false))
+                        .is_some()
+                {
                     self.wrong(Some(index), format!("call {decision} was decided before"));
                 }
             }
             EventKind::CallCompleted => {
                 self.report.outcomes += 1;
                 if self.calls.remove(decision).is_none() {
-                    self.wrong(Some(index), format!("call {decision} has an outcome and no decision that let it go on"));
+                    self.wrong(
+                        Some(index),
+                        format!("call {decision} has an outcome and no decision that let it go on"),
+                    );
                 }
             }
             EventKind::CallGap => {
@@ -259,15 +319,27 @@ impl<'a> Reading<'a> {
         if entry.leaf.kind != EventKind::CallDecided {
             return Ok(());
         }
-        let fact = |name: &str| entry.leaf.facts.get(name).and_then(|v| v.as_str()).map(str::to_owned);
-        let (Some(fixed), Some(engine)) = (fact("fixed"), fact("engine")) else { return Ok(()) };
+        let fact = |name: &str| {
+            entry
+                .leaf
+                .facts
+                .get(name)
+                .and_then(|v| v.as_str())
+                .map(str::to_owned)
+        };
+        let (Some(fixed), Some(engine)) = (fact("fixed"), fact("engine")) else {
+            return Ok(());
+        };
         // The slice of the registry is its own hash; the engine's sources are checked by compiling them, on replay.
         let fixed_there = self.blob(&fixed, true).await?;
         let engine_there = self.blob(&engine, false).await?;
         if fixed_there && engine_there {
             self.report.replayable += u64::from(entry.body.is_some());
         } else {
-            self.wrong(Some(entry.stored.index), "inputs of the decision are missing or changed: it cannot be replayed".to_owned());
+            self.wrong(
+                Some(entry.stored.index),
+                "inputs of the decision are missing or changed: it cannot be replayed".to_owned(),
+            );
         }
         Ok(())
     }
@@ -283,24 +355,46 @@ impl<'a> Reading<'a> {
     }
 
     async fn gaps(&mut self) -> Result<(), ControlError> {
-        let open: BTreeSet<DecisionId> =
-            self.books.store().open_calls(self.org, OPEN_CALLS_MAX).await?.into_iter().map(|c| c.decision).collect();
-        let state = |decision: &DecisionId, reported: bool| match (reported, open.contains(decision)) {
-            (true, _) => GapState::Reported,
-            (false, true) => GapState::Open,
-            (false, false) => GapState::Unreported,
-        };
+        let open: BTreeSet<DecisionId> = self
+            .books
+            .store()
+            .open_calls(self.org, OPEN_CALLS_MAX)
+            .await?
+            .into_iter()
+            .map(|c| c.decision)
+            .collect();
+        let state =
+            |decision: &DecisionId, reported: bool| match (reported, open.contains(decision)) {
+                (true, _) => GapState::Reported,
+                (false, true) => GapState::Open,
+                (false, false) => GapState::Unreported,
+            };
         let calls = std::mem::take(&mut self.calls);
         let mut gaps: Vec<Gap> = calls
             .into_iter()
-            .map(|(decision, (index, reported))| Gap { index, state: state(&decision, reported), decision })
+            .map(|(decision, (index, reported))| Gap {
+                index,
+                state: state(&decision, reported),
+                decision,
+            })
             .collect();
         gaps.sort_by_key(|gap| gap.index);
         // An outcome may have come after the checkpoint that was read to.
         let size = self.frontier.size();
-        let late = EntryFilter { from: size, kinds: vec![EventKind::CallCompleted], limit: 10_000, ..EntryFilter::default() };
-        let late: BTreeSet<_> =
-            self.books.store().entries(self.org, &late).await?.into_iter().filter_map(|e| e.decision).collect();
+        let late = EntryFilter {
+            from: size,
+            kinds: vec![EventKind::CallCompleted],
+            limit: 10_000,
+            ..EntryFilter::default()
+        };
+        let late: BTreeSet<_> = self
+            .books
+            .store()
+            .entries(self.org, &late)
+            .await?
+            .into_iter()
+            .filter_map(|e| e.decision)
+            .collect();
         gaps.retain(|gap| !late.contains(&gap.decision));
         self.report.gaps = gaps;
         Ok(())
@@ -316,5 +410,9 @@ impl<'a> Reading<'a> {
 
 /// SHA-256, lower-case hex.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().map(|b| format!("{b:02x}")).collect()
+    digest::digest(&digest::SHA256, bytes)
+        .as_ref()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }

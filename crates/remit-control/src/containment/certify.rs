@@ -29,7 +29,9 @@ const OPEN_CALLS_MAX: u32 = 10_000;
 const ITEMS_IN_ENTRY_MAX: usize = 5_000;
 
 fn stopped(verified: impl Into<String>) -> ItemStatus {
-    ItemStatus::Stopped { verified: verified.into() }
+    ItemStatus::Stopped {
+        verified: verified.into(),
+    }
 }
 
 fn not_proved(why: impl Into<String>) -> ItemStatus {
@@ -37,32 +39,53 @@ fn not_proved(why: impl Into<String>) -> ItemStatus {
 }
 
 fn item(kind: &str, id: impl ToString, label: impl Into<String>, status: ItemStatus) -> Item {
-    Item { kind: kind.to_owned(), id: id.to_string(), label: label.into(), status }
+    Item {
+        kind: kind.to_owned(),
+        id: id.to_string(),
+        label: label.into(),
+        status,
+    }
 }
 
 impl Control {
     /// Draws up the first certificate and keeps it.
-    pub(super) async fn certify(&self, org: &OrgId, id: &ContainmentId, what: Stopped) -> Result<(), ControlError> {
+    pub(super) async fn certify(
+        &self,
+        org: &OrgId,
+        id: &ContainmentId,
+        what: Stopped,
+    ) -> Result<(), ControlError> {
         let containment = self.find_containment(org, id).await?.noun;
         let items = self.items(org, &containment, &what).await?;
         Ok(self.keep_certificate(org, id, items).await?)
     }
 
-    async fn keep_certificate(&self, org: &OrgId, id: &ContainmentId, items: Vec<Item>) -> Result<(), BooksError> {
+    async fn keep_certificate(
+        &self,
+        org: &OrgId,
+        id: &ContainmentId,
+        items: Vec<Item>,
+    ) -> Result<(), BooksError> {
         let epoch = self.books.org(org).map_or(0, |book| book.epoch());
         let certificate = Certificate::new(epoch, self.books.now(), items);
         self.books
             .retrying(org, || async {
-                let Some(Versioned { mut noun, revision }) = self.books.get::<Containment>(org, id.as_str()).await? else {
+                let Some(Versioned { mut noun, revision }) =
+                    self.books.get::<Containment>(org, id.as_str()).await?
+                else {
                     return Ok(((), None));
                 };
                 noun.certificates.push(certificate.clone());
-                let mut event = Event::new(EventKind::ContainmentCertified, self.books.now(), Principal::Remit)
-                    .about(id)
-                    .fact("epoch", certificate.epoch)
-                    .fact("items", certificate.items.len())
-                    .fact("residual", certificate.residual)
-                    .fact("final", certificate.is_final);
+                let mut event = Event::new(
+                    EventKind::ContainmentCertified,
+                    self.books.now(),
+                    Principal::Remit,
+                )
+                .about(id)
+                .fact("epoch", certificate.epoch)
+                .fact("items", certificate.items.len())
+                .fact("residual", certificate.residual)
+                .fact("final", certificate.is_final);
                 if certificate.items.len() <= ITEMS_IN_ENTRY_MAX {
                     event = event.content("certificate", &certificate);
                 }
@@ -72,7 +95,12 @@ impl Control {
     }
 
     /// Everything derived, each as it is found now.
-    async fn items(&self, org: &OrgId, containment: &Containment, what: &Stopped) -> Result<Vec<Item>, ControlError> {
+    async fn items(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        what: &Stopped,
+    ) -> Result<Vec<Item>, ControlError> {
         let mut items = Vec::new();
         for run in &what.runs {
             items.push(self.run_item(org, run).await?);
@@ -86,20 +114,34 @@ impl Control {
             items.push(self.key_item(org, containment, key).await?);
         }
         for id in &what.delegations {
-            let Some(found) = self.books.get::<Delegation>(org, id.as_str()).await? else { continue };
+            let Some(found) = self.books.get::<Delegation>(org, id.as_str()).await? else {
+                continue;
+            };
             items.push(self.delegation_item(org, containment, &found.noun)?);
         }
         for id in &what.approvals {
-            let Some(found) = self.books.get::<Approval>(org, id.as_str()).await? else { continue };
+            let Some(found) = self.books.get::<Approval>(org, id.as_str()).await? else {
+                continue;
+            };
             let status = match found.noun.state {
-                ApprovalState::Pending | ApprovalState::Approved => not_proved("it was not cancelled"),
-                state => stopped(format!("it is {}, and the gateway uses only approved ones", state.as_str())),
+                ApprovalState::Pending | ApprovalState::Approved => {
+                    not_proved("it was not cancelled")
+                }
+                state => stopped(format!(
+                    "it is {}, and the gateway uses only approved ones",
+                    state.as_str()
+                )),
             };
             items.push(item("approval", id, found.noun.tool.to_string(), status));
         }
         items.extend(self.call_items(org, what).await?);
         for (run, label) in &what.processes {
-            items.push(item("upstream_process", run, label.clone(), stopped("the process or session was ended")));
+            items.push(item(
+                "upstream_process",
+                run,
+                label.clone(),
+                stopped("the process or session was ended"),
+            ));
         }
         Ok(items)
     }
@@ -108,7 +150,10 @@ impl Control {
         let found = self.books.get::<Run>(org, id.as_str()).await?;
         let book = self.book(org)?;
         let registry = book.registry();
-        let label = found.as_ref().map(|r| names::workflow(&registry, &r.noun.workflow)).unwrap_or_default();
+        let label = found
+            .as_ref()
+            .map(|r| names::workflow(&registry, &r.noun.workflow))
+            .unwrap_or_default();
         let refused = registry.standing(id, self.books.now()).err();
         let status = match (found.map(|r| r.noun.state), refused) {
             (None, _) => not_proved("its record cannot be found"),
@@ -127,7 +172,12 @@ impl Control {
     }
 
     /// A token that was revoked has stopped where Remit is asked, and ends by itself where it is not.
-    async fn token_status(&self, org: &OrgId, what: &Stopped, token: &str) -> Result<ItemStatus, ControlError> {
+    async fn token_status(
+        &self,
+        org: &OrgId,
+        what: &Stopped,
+        token: &str,
+    ) -> Result<ItemStatus, ControlError> {
         let Some(found) = self.books.get::<Token>(org, token).await? else {
             return Ok(not_proved("its record cannot be found"));
         };
@@ -139,7 +189,11 @@ impl Control {
             return Ok(not_proved("it was not revoked"));
         }
         let book = self.book(org)?;
-        let enforced = book.registry().agents.get(&what.agent).map(|a| a.profile.enforcement);
+        let enforced = book
+            .registry()
+            .agents
+            .get(&what.agent)
+            .map(|a| a.profile.enforcement);
         Ok(match enforced {
             Some(Enforcement::Gateway) => {
                 stopped("revoked; introspection says inactive, and the gateway, its only audience, looks that up at every call")
@@ -151,15 +205,27 @@ impl Control {
         })
     }
 
-    async fn key_item(&self, org: &OrgId, containment: &Containment, thumbprint: &str) -> Result<Item, ControlError> {
+    async fn key_item(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        thumbprint: &str,
+    ) -> Result<Item, ControlError> {
         let found = self.books.get::<AgentKey>(org, thumbprint).await?;
         let book = self.book(org)?;
         let registry = book.registry();
-        let label = found.as_ref().map(|k| names::agent(&registry, &k.noun.agent)).unwrap_or_default();
+        let label = found
+            .as_ref()
+            .map(|k| names::agent(&registry, &k.noun.agent))
+            .unwrap_or_default();
         let status = match found.map(|k| k.noun) {
-            Some(key) if key.removed.is_some() => stopped("removed; the token endpoint refuses what it signs"),
+            Some(key) if key.removed.is_some() => {
+                stopped("removed; the token endpoint refuses what it signs")
+            }
             Some(key) => {
-                let held = registry.containment_of(&[Target::Credential(thumbprint.to_owned())]).is_some()
+                let held = registry
+                    .containment_of(&[Target::Credential(thumbprint.to_owned())])
+                    .is_some()
                     || registry.standing_agent(&key.agent).is_err();
                 if held && containment.level != Level::Kill {
                     stopped("the token endpoint refuses what it signs while the containment stands")
@@ -172,16 +238,33 @@ impl Control {
         Ok(item("key", thumbprint, label, status))
     }
 
-    fn delegation_item(&self, org: &OrgId, containment: &Containment, d: &Delegation) -> Result<Item, ControlError> {
+    fn delegation_item(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        d: &Delegation,
+    ) -> Result<Item, ControlError> {
         let book = self.book(org)?;
         let registry = book.registry();
         let now = self.books.now();
-        let label = format!("{} to {}", names::principal(&registry, &d.from), names::agent(&registry, &d.to));
+        let label = format!(
+            "{} to {}",
+            names::principal(&registry, &d.from),
+            names::agent(&registry, &d.to)
+        );
         let status = if !d.is_live(now) {
             stopped("revoked; every chain through it is refused with `chain-broken`")
-        } else if containment.level != Level::Kill && registry.standing_chain(Some(&d.person), &chain_to(&registry, d), now).is_err() {
-            stopped("every chain through it is refused with `contained` while the containment stands")
-        } else if registry.standing_agent(&d.to).is_err() || registry.standing_workflow(&d.to, &d.workflow).is_err() {
+        } else if containment.level != Level::Kill
+            && registry
+                .standing_chain(Some(&d.person), &chain_to(&registry, d), now)
+                .is_err()
+        {
+            stopped(
+                "every chain through it is refused with `contained` while the containment stands",
+            )
+        } else if registry.standing_agent(&d.to).is_err()
+            || registry.standing_workflow(&d.to, &d.workflow).is_err()
+        {
             stopped("who may act under it is refused with `contained` while the containment stands")
         } else if containment.level != Level::Kill && matches!(containment.target, Target::Run(_)) {
             stopped("its run is suspended, and every run below that one is refused with it")
@@ -198,20 +281,32 @@ impl Control {
         let mut items = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
         for mut flight in self.books.in_flight().of(org, |f| what.holds(f)) {
-            let progress = tokio::time::timeout_at(until, flight.over()).await.unwrap_or_else(|_| flight.progress());
+            let progress = tokio::time::timeout_at(until, flight.over())
+                .await
+                .unwrap_or_else(|_| flight.progress());
             seen.insert(flight.decision.clone());
-            items.push(item("call", &flight.decision, flight.tool.to_string(), flight_status(what, &flight, progress)));
+            items.push(item(
+                "call",
+                &flight.decision,
+                flight.tool.to_string(),
+                flight_status(what, &flight, progress),
+            ));
         }
         self.books.store().flush().await?;
         for call in self.books.store().open_calls(org, OPEN_CALLS_MAX).await? {
-            let ours = what.runs.contains(&call.run) || (matches!(&what.target, Target::Agent(a) if *a == call.agent));
+            let ours = what.runs.contains(&call.run)
+                || (matches!(&what.target, Target::Agent(a) if *a == call.agent));
             if !ours || seen.contains(&call.decision) {
                 continue;
             }
             let why = if call.node == self.books.node() {
-                "it was sent before this node started again, and its outcome was not recorded".to_owned()
+                "it was sent before this node started again, and its outcome was not recorded"
+                    .to_owned()
             } else {
-                format!("node {} has it, and its outcome is not recorded yet", call.node)
+                format!(
+                    "node {} has it, and its outcome is not recorded yet",
+                    call.node
+                )
             };
             items.push(item("call", &call.decision, call.tool, not_proved(why)));
         }
@@ -224,7 +319,13 @@ impl Control {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn finalize_due(&self, org: &OrgId) -> Result<u32, ControlError> {
-        let standing: Vec<_> = self.book(org)?.registry().containments.values().cloned().collect();
+        let standing: Vec<_> = self
+            .book(org)?
+            .registry()
+            .containments
+            .values()
+            .cloned()
+            .collect();
         let mut drawn_up = 0;
         for containment in standing {
             let Some(last) = containment.certificates.last() else {
@@ -240,7 +341,9 @@ impl Control {
             for old in &last.items {
                 items.push(self.looked_at_again(org, old).await?);
             }
-            let bounded = items.iter().any(|i| matches!(i.status, ItemStatus::Bounded { .. }));
+            let bounded = items
+                .iter()
+                .any(|i| matches!(i.status, ItemStatus::Bounded { .. }));
             if !bounded && items != last.items {
                 self.keep_certificate(org, &containment.id, items).await?;
                 drawn_up += 1;
@@ -256,7 +359,11 @@ impl Control {
         if self.books.now().secs_since(containment.at) < UNDER_WAY_SECS {
             return Ok(false);
         }
-        let filter = EntryFilter { kinds: vec![EventKind::Contained], since: Some(containment.at), ..EntryFilter::default() };
+        let filter = EntryFilter {
+            kinds: vec![EventKind::Contained],
+            since: Some(containment.at),
+            ..EntryFilter::default()
+        };
         let mut what: Option<Stopped> = None;
         for entry in self.books.opened_entries(org, &filter).await? {
             if entry.leaf.subject.as_deref() != Some(containment.id.as_str()) {
@@ -270,7 +377,9 @@ impl Control {
                 (Some(_), None) => {}
             }
         }
-        let Some(mut what) = what else { return Ok(false) };
+        let Some(mut what) = what else {
+            return Ok(false);
+        };
         what.processes = self.end_run_processes(org, &what.runs).await;
         self.certify(org, &containment.id, what).await?;
         Ok(true)
@@ -279,7 +388,9 @@ impl Control {
     async fn looked_at_again(&self, org: &OrgId, old: &Item) -> Result<Item, ControlError> {
         let now = self.books.now();
         let status = match (&old.status, old.kind.as_str()) {
-            (ItemStatus::Bounded { until, .. }, _) if *until <= now => stopped(format!("it ended by itself at {until}")),
+            (ItemStatus::Bounded { until, .. }, _) if *until <= now => {
+                stopped(format!("it ended by itself at {until}"))
+            }
             (ItemStatus::NotProved { .. }, "call") => match old.id.parse::<DecisionId>() {
                 Ok(decision) => self.call_status(org, &decision, &old.status).await?,
                 Err(_) => old.status.clone(),
@@ -290,21 +401,40 @@ impl Control {
             },
             _ => old.status.clone(),
         };
-        Ok(Item { status, ..old.clone() })
+        Ok(Item {
+            status,
+            ..old.clone()
+        })
     }
 
     /// What is known by now of a call that was on its way.
-    async fn call_status(&self, org: &OrgId, decision: &DecisionId, old: &ItemStatus) -> Result<ItemStatus, ControlError> {
-        let filter = EntryFilter { decision: Some(decision.clone()), ..EntryFilter::default() };
+    async fn call_status(
+        &self,
+        org: &OrgId,
+        decision: &DecisionId,
+        old: &ItemStatus,
+    ) -> Result<ItemStatus, ControlError> {
+        let filter = EntryFilter {
+            decision: Some(decision.clone()),
+            ..EntryFilter::default()
+        };
         for entry in self.books.opened_entries(org, &filter).await? {
-            let status = entry.leaf.facts.get("status").and_then(|s| s.as_str()).unwrap_or_default();
+            let status = entry
+                .leaf
+                .facts
+                .get("status")
+                .and_then(|s| s.as_str())
+                .unwrap_or_default();
             match entry.leaf.kind {
                 EventKind::CallCompleted if matches!(status, "ambiguous" | "cancelled") => {
                     let why = "it was sent and no answer came: its effect has to be looked up at the upstream";
                     return Ok(not_proved(format!("{why} (entry {})", entry.stored.index)));
                 }
                 EventKind::CallCompleted => {
-                    return Ok(stopped(format!("its outcome `{status}` is recorded in entry {}", entry.stored.index)));
+                    return Ok(stopped(format!(
+                        "its outcome `{status}` is recorded in entry {}",
+                        entry.stored.index
+                    )));
                 }
                 _ => {}
             }
@@ -314,7 +444,10 @@ impl Control {
 }
 
 /// The chain that ends with a delegation, from the person's on.
-fn chain_to(registry: &remit_domain::Registry, last: &Delegation) -> Vec<remit_domain::DelegationId> {
+fn chain_to(
+    registry: &remit_domain::Registry,
+    last: &Delegation,
+) -> Vec<remit_domain::DelegationId> {
     let mut chain = vec![last.id.clone()];
     let mut above = last.parent.as_ref();
     while let Some(link) = above.and_then(|id| registry.delegations.get(id)) {
@@ -331,18 +464,31 @@ fn chain_to(registry: &remit_domain::Registry, last: &Delegation) -> Vec<remit_d
 fn flight_status(what: &Stopped, flight: &Flight, progress: Progress) -> ItemStatus {
     match progress {
         Progress::NeverSent => stopped("it was never sent"),
-        Progress::Answered => stopped("it was answered before it could be stopped; its outcome is recorded"),
-        Progress::Waiting => not_proved("it waits on this node, and reads the epoch before it is sent"),
+        Progress::Answered => {
+            stopped("it was answered before it could be stopped; its outcome is recorded")
+        }
+        Progress::Waiting => {
+            not_proved("it waits on this node, and reads the epoch before it is sent")
+        }
         Progress::Sent => not_proved("it was sent and is not answered yet"),
         Progress::Unanswered => {
             // The process that served it is gone, so that it goes on no longer, whatever it did before.
             let served_by = |label: &str| {
                 let mut words = label.split_whitespace();
-                words.next() == Some("stdio") && words.next() == Some(flight.tool.upstream().as_str())
+                words.next() == Some("stdio")
+                    && words.next() == Some(flight.tool.upstream().as_str())
             };
-            match what.processes.iter().find(|(run, label)| *run == flight.run && served_by(label)) {
-                Some((_, label)) => stopped(format!("the process that served it was ended ({label}); its effect has to be looked up")),
-                None => not_proved("it was sent and no answer came: its effect has to be looked up at the upstream"),
+            match what
+                .processes
+                .iter()
+                .find(|(run, label)| *run == flight.run && served_by(label))
+            {
+                Some((_, label)) => stopped(format!(
+                    "the process that served it was ended ({label}); its effect has to be looked up"
+                )),
+                None => not_proved(
+                    "it was sent and no answer came: its effect has to be looked up at the upstream",
+                ),
             }
         }
     }

@@ -35,7 +35,12 @@ impl Control {
     /// # Errors
     /// `forbidden` for anyone but a responder or an administrator; `conflict` for a kill, and when it was lifted before;
     /// `not-found`.
-    pub async fn lift_containment(&self, caller: &Caller, id: &ContainmentId, reason: &str) -> Result<Restored, ControlError> {
+    pub async fn lift_containment(
+        &self,
+        caller: &Caller,
+        id: &ContainmentId,
+        reason: &str,
+    ) -> Result<Restored, ControlError> {
         caller.require(&[Role::Responder, Role::Admin])?;
         check::said("reason", reason)?;
         let found = self.find_containment(&caller.org, id).await?.noun;
@@ -44,18 +49,33 @@ impl Control {
             return Err(refuse(RefusalCode::Conflict, text));
         }
         if let Some((at, _)) = found.lifted {
-            return Err(refuse(RefusalCode::Conflict, format!("the containment was lifted at {at} already")));
+            return Err(refuse(
+                RefusalCode::Conflict,
+                format!("the containment was lifted at {at} already"),
+            ));
         }
         let agent = self.agent_of(&caller.org, &found.target).await?;
         let by = &caller.principal;
-        let ended = self.books.retrying(&caller.org, || self.plan_end_late(&caller.org, &found.target, &agent)).await?;
+        let ended = self
+            .books
+            .retrying(&caller.org, || {
+                self.plan_end_late(&caller.org, &found.target, &agent)
+            })
+            .await?;
         let runs = self
             .books
-            .retrying(&caller.org, || self.plan_lift(&caller.org, id, &agent, by, reason))
+            .retrying(&caller.org, || {
+                self.plan_lift(&caller.org, id, &agent, by, reason)
+            })
             .await?;
         let book = self.book(&caller.org)?;
         let agent_state = book.registry().agents.get(&agent).map(|a| a.state.as_str());
-        Ok(Restored { containment: self.containment_view(&caller.org, id).await?, runs, ended, agent_state })
+        Ok(Restored {
+            containment: self.containment_view(&caller.org, id).await?,
+            runs,
+            ended,
+            agent_state,
+        })
     }
 
     async fn plan_lift(
@@ -66,26 +86,42 @@ impl Control {
         by: &Principal,
         reason: &str,
     ) -> Result<(Vec<RunId>, Option<Change>), BooksError> {
-        let Some(Versioned { noun, revision }) = self.books.get::<Containment>(org, id.as_str()).await? else {
+        let Some(Versioned { noun, revision }) =
+            self.books.get::<Containment>(org, id.as_str()).await?
+        else {
             return Ok((Vec::new(), None));
         };
         if noun.lifted.is_some() {
             return Ok((Vec::new(), None));
         }
         let now = self.books.now();
-        let book = self.books.org(org).ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
+        let book = self
+            .books
+            .org(org)
+            .ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
         let (scope, held) = {
             let registry = book.registry();
-            (Scope::of(&registry, &noun.target, agent), held_by_others(&registry, id))
+            (
+                Scope::of(&registry, &noun.target, agent),
+                held_by_others(&registry, id),
+            )
         };
         let mut change = Change::new();
         let mut runs = Vec::new();
         for run in scope.runs.difference(&held) {
-            let Some(found) = self.books.get::<Run>(org, run.as_str()).await? else { continue };
+            let Some(found) = self.books.get::<Run>(org, run.as_str()).await? else {
+                continue;
+            };
             if found.noun.state != RunState::Suspended || now >= found.noun.deadline {
                 continue;
             }
-            change = change.update(&Run { state: RunState::Active, ..found.noun }, found.revision);
+            change = change.update(
+                &Run {
+                    state: RunState::Active,
+                    ..found.noun
+                },
+                found.revision,
+            );
             runs.push(run.clone());
         }
         // A token that slipped in beside the containment does not come back either.
@@ -102,7 +138,10 @@ impl Control {
             .fact("target", &noun.target)
             .fact("runs", runs.len())
             .content("reason", reason);
-        let lifted = Containment { lifted: Some((now, by.clone())), ..noun };
+        let lifted = Containment {
+            lifted: Some((now, by.clone())),
+            ..noun
+        };
         Ok((runs, Some(change.update(&lifted, revision).event(event))))
     }
 
@@ -118,21 +157,39 @@ impl Control {
             Some(book) => {
                 let registry = book.registry();
                 let scope = Scope::of(&registry, target, agent);
-                topmost(&registry, |run| scope.runs.contains(&run.id) && now >= run.deadline)
+                topmost(&registry, |run| {
+                    scope.runs.contains(&run.id) && now >= run.deadline
+                })
             }
             None => Vec::new(),
         };
         if top.is_empty() {
             return Ok((Vec::new(), None));
         }
-        let (ended, change) = plan_end_all(&self.books, org, &top, &Ending::because(Principal::Remit, RunEnd::Deadline)).await?;
+        let (ended, change) = plan_end_all(
+            &self.books,
+            org,
+            &top,
+            &Ending::because(Principal::Remit, RunEnd::Deadline),
+        )
+        .await?;
         Ok((ended.runs, Some(change)))
     }
 
     /// The agent goes back to where it was, if this containment put it where it is.
-    async fn plan_agent_back(&self, org: &OrgId, agent: &AgentId, lifted: &Containment) -> Result<Change, BooksError> {
-        let Some(found) = self.books.get::<Agent>(org, agent.as_str()).await? else { return Ok(Change::new()) };
-        let book = self.books.org(org).ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
+    async fn plan_agent_back(
+        &self,
+        org: &OrgId,
+        agent: &AgentId,
+        lifted: &Containment,
+    ) -> Result<Change, BooksError> {
+        let Some(found) = self.books.get::<Agent>(org, agent.as_str()).await? else {
+            return Ok(Change::new());
+        };
+        let book = self
+            .books
+            .org(org)
+            .ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
         let next = {
             let registry = book.registry();
             let other = registry
@@ -141,8 +198,14 @@ impl Control {
                 .find(|c| c.id != lifted.id && c.target == lifted.target && c.level != Level::Kill);
             agent_after_lift(&registry, &found.noun, lifted, other.map(AsRef::as_ref))
         };
-        let Some(next) = next else { return Ok(Change::new()) };
-        let kind = if next.state == AgentState::Active { EventKind::AgentActivated } else { EventKind::AgentSuspended };
+        let Some(next) = next else {
+            return Ok(Change::new());
+        };
+        let kind = if next.state == AgentState::Active {
+            EventKind::AgentActivated
+        } else {
+            EventKind::AgentSuspended
+        };
         let event = Event::new(kind, self.books.now(), Principal::Remit)
             .about(agent)
             .agent(agent)
@@ -154,7 +217,12 @@ impl Control {
 }
 
 /// The agent after `lifted` is gone and `other` stands; none where its state stays.
-fn agent_after_lift(registry: &Registry, agent: &Agent, lifted: &Containment, other: Option<&Containment>) -> Option<Agent> {
+fn agent_after_lift(
+    registry: &Registry,
+    agent: &Agent,
+    lifted: &Containment,
+    other: Option<&Containment>,
+) -> Option<Agent> {
     let reason = agent.state_reason.as_deref().unwrap_or_default();
     let put_here = reason.starts_with(lifted.id.as_str());
     let living = |id| registry.people.get(id).is_some_and(|p| p.is_active());
@@ -163,19 +231,37 @@ fn agent_after_lift(registry: &Registry, agent: &Agent, lifted: &Containment, ot
             // The other one holds it now, no further than its own level.
             let reason = Some(format!("{}: {}", other.id, other.reason));
             match (agent.state, other.level) {
-                (AgentState::Quarantined, Level::Suspend) => agent.transition(AgentState::Suspended, reason).ok(),
-                _ => Some(Agent { state_reason: reason, ..agent.clone() }),
+                (AgentState::Quarantined, Level::Suspend) => {
+                    agent.transition(AgentState::Suspended, reason).ok()
+                }
+                _ => Some(Agent {
+                    state_reason: reason,
+                    ..agent.clone()
+                }),
             }
         }
         (true, None) if living(&agent.profile.owner) && living(&agent.profile.sponsor) => {
             agent.transition(AgentState::Active, None).ok()
         }
         (true, None) => {
-            let reason = Some("lifted, but owner or sponsor has left; name another and activate it".to_owned());
-            Some(Agent { state: AgentState::Suspended, state_reason: reason, ..agent.clone() })
+            let reason = Some(
+                "lifted, but owner or sponsor has left; name another and activate it".to_owned(),
+            );
+            Some(Agent {
+                state: AgentState::Suspended,
+                state_reason: reason,
+                ..agent.clone()
+            })
         }
-        (false, _) if agent.state == AgentState::Quarantined && reason.contains(lifted.id.as_str()) => {
-            agent.transition(AgentState::Suspended, Some("as it was before it was contained".to_owned())).ok()
+        (false, _)
+            if agent.state == AgentState::Quarantined && reason.contains(lifted.id.as_str()) =>
+        {
+            agent
+                .transition(
+                    AgentState::Suspended,
+                    Some("as it was before it was contained".to_owned()),
+                )
+                .ok()
         }
         (false, _) => None,
     }
@@ -183,7 +269,10 @@ fn agent_after_lift(registry: &Registry, agent: &Agent, lifted: &Containment, ot
 
 /// Runs that another containment holds.
 fn held_by_others(registry: &Registry, lifted: &ContainmentId) -> BTreeSet<RunId> {
-    let others = registry.containments.values().filter(|c| c.id != *lifted && c.level != Level::Kill);
+    let others = registry
+        .containments
+        .values()
+        .filter(|c| c.id != *lifted && c.level != Level::Kill);
     others
         .filter_map(|c| Some(Scope::of(registry, &c.target, &agent_in(registry, &c.target)?).runs))
         .flatten()

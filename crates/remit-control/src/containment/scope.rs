@@ -28,24 +28,40 @@ impl Scope {
     pub(super) fn of(registry: &Registry, target: &Target, agent: &AgentId) -> Self {
         let delegations = delegations(registry, target, agent);
         let runs = runs(registry, target, agent, &delegations);
-        let keys = registry.keys.values().filter(|k| k.agent == *agent && k.removed.is_none()).map(|k| &k.thumbprint);
+        let keys = registry
+            .keys
+            .values()
+            .filter(|k| k.agent == *agent && k.removed.is_none())
+            .map(|k| &k.thumbprint);
         let keys = match target {
             Target::Agent(_) => keys.cloned().collect(),
             Target::Credential(id) => keys.filter(|k| *k == id).cloned().collect(),
             Target::Workflow(_) | Target::Run(_) => BTreeSet::new(),
         };
-        Self { target: target.clone(), agent: agent.clone(), runs, keys, delegations }
+        Self {
+            target: target.clone(),
+            agent: agent.clone(),
+            runs,
+            keys,
+            delegations,
+        }
     }
 
     /// Whether the target is one credential: what was made with it is contained, not everything of its runs.
     pub(super) fn credential(&self) -> Option<&str> {
-        if let Target::Credential(id) = &self.target { Some(id) } else { None }
+        if let Target::Credential(id) = &self.target {
+            Some(id)
+        } else {
+            None
+        }
     }
 
     /// Whether a token of one of these runs, or of this agent, is contained with the target.
     pub(super) fn holds_token(&self, token: &Token) -> bool {
         match self.credential() {
-            Some(id) => token.agent == self.agent && (token.id.as_str() == id || token.thumbprint == id),
+            Some(id) => {
+                token.agent == self.agent && (token.id.as_str() == id || token.thumbprint == id)
+            }
             None => self.runs.contains(&token.run),
         }
     }
@@ -61,7 +77,12 @@ fn delegations(registry: &Registry, target: &Target, agent: &AgentId) -> BTreeSe
     first.flat_map(|d| with_below(registry, &d.id)).collect()
 }
 
-fn runs(registry: &Registry, target: &Target, agent: &AgentId, delegations: &BTreeSet<DelegationId>) -> BTreeSet<RunId> {
+fn runs(
+    registry: &Registry,
+    target: &Target,
+    agent: &AgentId,
+    delegations: &BTreeSet<DelegationId>,
+) -> BTreeSet<RunId> {
     let picked = |run: &Run| {
         let own = match target {
             Target::Agent(id) => run.agent == *id,
@@ -72,10 +93,19 @@ fn runs(registry: &Registry, target: &Target, agent: &AgentId, delegations: &BTr
         };
         own || run.chain.iter().any(|link| delegations.contains(link))
     };
-    let mut found: Vec<RunId> = registry.runs.values().filter(|r| picked(r)).map(|r| r.id.clone()).collect();
+    let mut found: Vec<RunId> = registry
+        .runs
+        .values()
+        .filter(|r| picked(r))
+        .map(|r| r.id.clone())
+        .collect();
     let mut all: BTreeSet<RunId> = found.iter().cloned().collect();
     while let Some(parent) = found.pop() {
-        for child in registry.runs.values().filter(|r| r.parent.as_ref() == Some(&parent)) {
+        for child in registry
+            .runs
+            .values()
+            .filter(|r| r.parent.as_ref() == Some(&parent))
+        {
             if all.insert(child.id.clone()) {
                 found.push(child.id.clone());
             }

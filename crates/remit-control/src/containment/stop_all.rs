@@ -11,14 +11,15 @@ use remit_domain::credential::{AgentKey, Token};
 use remit_domain::delegation::{Delegation, DelegationState};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunEnd, RunState};
-use remit_domain::{AgentId, ApprovalId, ContainmentId, DelegationId, OrgId, Registry, RunId, Timestamp};
+use remit_domain::{
+    AgentId, ApprovalId, ContainmentId, DelegationId, OrgId, Registry, RunId, Timestamp,
+};
 use remit_ports::store::Filter;
 use serde::{Deserialize, Serialize};
 
-use super::PreviewItem;
 use super::scope::Scope;
 use crate::delegation::{plan_end_all, topmost};
-use crate::{Control, ControlError, approval, names};
+use crate::{Control, ControlError, approval};
 
 /// How often what slipped in beside the first commit is stopped too.
 const PASSES: u32 = 3;
@@ -47,7 +48,8 @@ pub(super) struct Stopped {
 
 impl Stopped {
     fn of(scope: &Scope, derived: &Derived) -> Self {
-        let token = |t: &Versioned<Token>| (t.noun.id.to_string(), (t.noun.run.clone(), t.noun.expires));
+        let token =
+            |t: &Versioned<Token>| (t.noun.id.to_string(), (t.noun.run.clone(), t.noun.expires));
         Self {
             target: scope.target.clone(),
             agent: scope.agent.clone(),
@@ -55,7 +57,11 @@ impl Stopped {
             tokens: derived.tokens.iter().map(token).collect(),
             keys: scope.keys.clone(),
             delegations: scope.delegations.clone(),
-            approvals: derived.approvals.iter().map(|a| a.noun.id.clone()).collect(),
+            approvals: derived
+                .approvals
+                .iter()
+                .map(|a| a.noun.id.clone())
+                .collect(),
             processes: Vec::new(),
         }
     }
@@ -86,14 +92,22 @@ impl Control {
     pub(super) async fn derived(&self, org: &OrgId, scope: &Scope) -> Result<Derived, BooksError> {
         let now = self.books.now();
         let of_agent = |registry: &Registry| -> BTreeSet<RunId> {
-            registry.runs.values().filter(|r| r.agent == scope.agent).map(|r| r.id.clone()).collect()
+            registry
+                .runs
+                .values()
+                .filter(|r| r.agent == scope.agent)
+                .map(|r| r.id.clone())
+                .collect()
         };
         // A credential's tokens may be in any run of its agent.
         let runs = match (scope.credential(), self.books.org(org)) {
             (Some(_), Some(book)) => of_agent(&book.registry()),
             _ => scope.runs.clone(),
         };
-        let mut derived = Derived { tokens: Vec::new(), approvals: Vec::new() };
+        let mut derived = Derived {
+            tokens: Vec::new(),
+            approvals: Vec::new(),
+        };
         for run in &runs {
             let of_run = |state: &str| Filter {
                 parent: Some(run.to_string()),
@@ -104,12 +118,21 @@ impl Control {
                 ..Filter::default()
             };
             let (tokens, _) = self.books.list::<Token>(org, &of_run("active")).await?;
-            derived.tokens.extend(tokens.into_iter().filter(|t| t.noun.expires > now && scope.holds_token(&t.noun)));
+            derived.tokens.extend(
+                tokens
+                    .into_iter()
+                    .filter(|t| t.noun.expires > now && scope.holds_token(&t.noun)),
+            );
             if !scope.runs.contains(run) {
                 continue;
             }
             for state in [ApprovalState::Pending, ApprovalState::Approved] {
-                derived.approvals.extend(self.books.list::<Approval>(org, &of_run(state.as_str())).await?.0);
+                derived.approvals.extend(
+                    self.books
+                        .list::<Approval>(org, &of_run(state.as_str()))
+                        .await?
+                        .0,
+                );
             }
         }
         Ok(derived)
@@ -122,11 +145,20 @@ impl Control {
         containment: &Containment,
         agent: &AgentId,
     ) -> Result<Stopped, ControlError> {
-        let mut stopped = self.books.retrying(org, || self.plan_stop(org, containment, agent, true)).await?;
+        let mut stopped = self
+            .books
+            .retrying(org, || self.plan_stop(org, containment, agent, true))
+            .await?;
         stopped.processes = self.end_run_processes(org, &stopped.runs).await;
         for _ in 1..PASSES {
-            let late = self.books.retrying(org, || self.plan_stop(org, containment, agent, false)).await?;
-            if late.runs.is_subset(&stopped.runs) && late.tokens.is_empty() && late.approvals.is_empty() {
+            let late = self
+                .books
+                .retrying(org, || self.plan_stop(org, containment, agent, false))
+                .await?;
+            if late.runs.is_subset(&stopped.runs)
+                && late.tokens.is_empty()
+                && late.approvals.is_empty()
+            {
                 break;
             }
             let processes = self.end_run_processes(org, &late.runs).await;
@@ -136,10 +168,20 @@ impl Control {
         Ok(stopped)
     }
 
-    pub(super) async fn end_run_processes(&self, org: &OrgId, runs: &BTreeSet<RunId>) -> Vec<(RunId, String)> {
+    pub(super) async fn end_run_processes(
+        &self,
+        org: &OrgId,
+        runs: &BTreeSet<RunId>,
+    ) -> Vec<(RunId, String)> {
         let mut ended = Vec::new();
         for run in runs {
-            ended.extend(self.upstreams.end_run(org, run).await.into_iter().map(|label| (run.clone(), label)));
+            ended.extend(
+                self.upstreams
+                    .end_run(org, run)
+                    .await
+                    .into_iter()
+                    .map(|label| (run.clone(), label)),
+            );
         }
         ended
     }
@@ -151,7 +193,10 @@ impl Control {
         agent: &AgentId,
         first: bool,
     ) -> Result<(Stopped, Option<Change>), BooksError> {
-        let book = self.books.org(org).ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
+        let book = self
+            .books
+            .org(org)
+            .ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
         let scope = Scope::of(&book.registry(), &containment.target, agent);
         let derived = self.derived(org, &scope).await?;
         let stopped = Stopped::of(&scope, &derived);
@@ -160,8 +205,13 @@ impl Control {
         } else {
             self.plan_suspend(org, containment, &scope, derived).await?
         };
-        let Some(rights) = rights.or_else(|| first.then(Change::new)) else { return Ok((stopped, None)) };
-        let mut change = Change::new().restrict().event(told(containment, &stopped, self.books.now(), first));
+        let Some(rights) = rights.or_else(|| first.then(Change::new)) else {
+            return Ok((stopped, None));
+        };
+        let mut change =
+            Change::new()
+                .restrict()
+                .event(told(containment, &stopped, self.books.now(), first));
         if first {
             change = change.create(containment);
             if matches!(containment.target, Target::Agent(_)) {
@@ -172,9 +222,18 @@ impl Control {
     }
 
     /// The agent's own change of state; nothing where its state needs none.
-    async fn plan_agent(&self, org: &OrgId, containment: &Containment, agent: &AgentId) -> Result<Change, BooksError> {
-        let Some(found) = self.books.get::<Agent>(org, agent.as_str()).await? else { return Ok(Change::new()) };
-        let Some(next) = contained_agent(&found.noun, containment) else { return Ok(Change::new()) };
+    async fn plan_agent(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        agent: &AgentId,
+    ) -> Result<Change, BooksError> {
+        let Some(found) = self.books.get::<Agent>(org, agent.as_str()).await? else {
+            return Ok(Change::new());
+        };
+        let Some(next) = contained_agent(&found.noun, containment) else {
+            return Ok(Change::new());
+        };
         let kind = match next.state {
             AgentState::Quarantined => EventKind::AgentQuarantined,
             _ => EventKind::AgentSuspended,
@@ -199,14 +258,27 @@ impl Control {
         let mut change = Change::new();
         let mut changes = 0u32;
         for id in &scope.runs {
-            let Some(Versioned { noun, revision }) = self.books.get::<Run>(org, id.as_str()).await? else { continue };
+            let Some(Versioned { noun, revision }) =
+                self.books.get::<Run>(org, id.as_str()).await?
+            else {
+                continue;
+            };
             if noun.state == RunState::Active {
-                change = change.update(&Run { state: RunState::Suspended, ..noun }, revision);
+                change = change.update(
+                    &Run {
+                        state: RunState::Suspended,
+                        ..noun
+                    },
+                    revision,
+                );
                 changes += 1;
             }
         }
         for Versioned { noun, revision } in derived.approvals {
-            let next = Approval { state: ApprovalState::Cancelled, ..noun };
+            let next = Approval {
+                state: ApprovalState::Cancelled,
+                ..noun
+            };
             let event = approval::settled(&next, containment.by.clone(), self.books.now());
             change = change.update(&next, revision).event(event);
             changes += 1;
@@ -232,8 +304,16 @@ impl Control {
         let ending = Ending::because(by.clone(), RunEnd::Contained);
         let (ended, mut change) = plan_end_all(&self.books, org, &top, &ending).await?;
         let mut changes = u32::from(!ended.runs.is_empty());
-        for id in scope.delegations.iter().filter(|id| !ended.delegations.contains(id)) {
-            let Some(Versioned { noun, revision }) = self.books.get::<Delegation>(org, id.as_str()).await? else { continue };
+        for id in scope
+            .delegations
+            .iter()
+            .filter(|id| !ended.delegations.contains(id))
+        {
+            let Some(Versioned { noun, revision }) =
+                self.books.get::<Delegation>(org, id.as_str()).await?
+            else {
+                continue;
+            };
             if noun.state != DelegationState::Active {
                 continue;
             }
@@ -242,26 +322,56 @@ impl Control {
                 .agent(&noun.to)
                 .fact("containment", &containment.id)
                 .content("reason", &containment.reason);
-            let state = DelegationState::Revoked { at: now, by: by.clone(), reason: containment.reason.clone() };
-            change = change.update(&Delegation { state, ..noun }, revision).event(event);
+            let state = DelegationState::Revoked {
+                at: now,
+                by: by.clone(),
+                reason: containment.reason.clone(),
+            };
+            change = change
+                .update(&Delegation { state, ..noun }, revision)
+                .event(event);
             changes += 1;
         }
-        for thumbprint in &scope.keys {
-            let Some(Versioned { noun, revision }) = self.books.get::<AgentKey>(org, thumbprint).await? else { continue };
-            if noun.removed.is_some() {
-                continue;
-            }
-            let event = Event::new(EventKind::AgentKeyRemoved, now, by.clone())
-                .about(thumbprint)
-                .agent(&noun.agent)
-                .fact("containment", &containment.id);
-            change = change.update(&AgentKey { removed: Some(now), ..noun }, revision).event(event);
-            changes += 1;
-        }
+        let (keys, removed) = self.removed_keys(org, containment, scope).await?;
+        change = change.and(keys);
+        changes += removed;
         let settled: BTreeSet<_> = ended.tokens.iter().map(|t| t.id.clone()).collect();
-        let rest = derived.tokens.into_iter().filter(|t| !settled.contains(&t.noun.id)).collect();
+        let rest = derived
+            .tokens
+            .into_iter()
+            .filter(|t| !settled.contains(&t.noun.id))
+            .collect();
         let (tokens, revoked) = self.revoked(rest);
         Ok((changes + revoked > 0).then(|| change.and(tokens)))
+    }
+
+    /// The change that removes the keys of a scope, and how many they are.
+    async fn removed_keys(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        scope: &Scope,
+    ) -> Result<(Change, u32), BooksError> {
+        let now = self.books.now();
+        let mut change = Change::new();
+        let mut count = 0;
+        for thumbprint in &scope.keys {
+            let found = self.books.get::<AgentKey>(org, thumbprint).await?;
+            let Some(found) = found.filter(|k| k.noun.removed.is_none()) else {
+                continue;
+            };
+            let event = Event::new(EventKind::AgentKeyRemoved, now, containment.by.clone())
+                .about(thumbprint)
+                .agent(&found.noun.agent)
+                .fact("containment", &containment.id);
+            let removed = AgentKey {
+                removed: Some(now),
+                ..found.noun
+            };
+            change = change.update(&removed, found.revision).event(event);
+            count += 1;
+        }
+        Ok((change, count))
     }
 
     /// The change that revokes these tokens, and how many they are.
@@ -269,7 +379,13 @@ impl Control {
         let mut change = Change::new();
         let mut count = 0;
         for Versioned { noun, revision } in tokens {
-            change = change.update(&Token { revoked: Some(self.books.now()), ..noun }, revision);
+            change = change.update(
+                &Token {
+                    revoked: Some(self.books.now()),
+                    ..noun
+                },
+                revision,
+            );
             count += 1;
         }
         (change, count)
@@ -297,13 +413,18 @@ fn told(containment: &Containment, stopped: &Stopped, now: Timestamp, first: boo
 pub(super) fn contained_agent(agent: &Agent, containment: &Containment) -> Option<Agent> {
     use AgentState as S;
     let to = match (agent.state, containment.level) {
-        (S::Draft | S::Retired, _) | (S::Suspended | S::Quarantined, Level::Suspend) => return None,
+        (S::Draft | S::Retired, _) | (S::Suspended | S::Quarantined, Level::Suspend) => {
+            return None;
+        }
         (S::Quarantined, Level::Quarantine) => return None,
         (_, Level::Quarantine) => S::Quarantined,
         (_, Level::Suspend | Level::Kill) => S::Suspended,
     };
     let (id, why) = (&containment.id, &containment.reason);
-    let first = agent.state_reason.as_deref().and_then(|r| r.split(':').next());
+    let first = agent
+        .state_reason
+        .as_deref()
+        .and_then(|r| r.split(':').next());
     let by_containment = first.is_some_and(|id| id.parse::<ContainmentId>().is_ok());
     let reason = match containment.level {
         Level::Kill => format!("killed by {id}: {why}"),
@@ -311,37 +432,10 @@ pub(super) fn contained_agent(agent: &Agent, containment: &Containment) -> Optio
         _ => format!("{} before, contained by {id}: {why}", agent.state.as_str()),
     };
     if agent.state == to {
-        return Some(Agent { state_reason: Some(reason), ..agent.clone() });
+        return Some(Agent {
+            state_reason: Some(reason),
+            ..agent.clone()
+        });
     }
     agent.transition(to, Some(reason)).ok()
-}
-
-/// What would become of each thing derived.
-pub(super) fn preview(registry: &Registry, scope: &Scope, derived: &Derived, level: Level) -> Vec<PreviewItem> {
-    let kill = level == Level::Kill;
-    let item = |kind, id: String, label: String, becomes| PreviewItem { kind, id, label, becomes };
-    let mut items = Vec::new();
-    for id in &scope.runs {
-        let label = registry.runs.get(id).map(|r| names::workflow(registry, &r.workflow)).unwrap_or_default();
-        items.push(item("run", id.to_string(), label, if kill { "ended" } else { "suspended" }));
-    }
-    for t in &derived.tokens {
-        let label = format!("{}, until {}", names::workflow(registry, &t.noun.workflow), t.noun.expires);
-        items.push(item("token", t.noun.id.to_string(), label, "revoked"));
-    }
-    for key in &scope.keys {
-        let becomes = if kill { "removed" } else { "refused while contained" };
-        items.push(item("key", key.clone(), names::agent(registry, &scope.agent), becomes));
-    }
-    for id in &scope.delegations {
-        let label = registry.delegations.get(id).map(|d| {
-            format!("{} to {}", names::principal(registry, &d.from), names::agent(registry, &d.to))
-        });
-        let becomes = if kill { "revoked" } else { "refused while contained" };
-        items.push(item("delegation", id.to_string(), label.unwrap_or_default(), becomes));
-    }
-    for a in &derived.approvals {
-        items.push(item("approval", a.noun.id.to_string(), a.noun.tool.to_string(), "cancelled"));
-    }
-    items
 }

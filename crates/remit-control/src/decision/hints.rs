@@ -8,7 +8,11 @@ use super::Recorded;
 
 /// What would change a recorded decision.
 pub(super) fn of(recorded: &Recorded) -> Vec<String> {
-    recorded.decision.as_ref().map(for_decision).unwrap_or_default()
+    recorded
+        .decision
+        .as_ref()
+        .map(for_decision)
+        .unwrap_or_default()
 }
 
 /// What would change a decision.
@@ -16,14 +20,25 @@ pub(crate) fn for_decision(decision: &Decision) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     match &decision.outcome {
         Outcome::Allow => {
-            out.push("taking the grant back, or a policy that forbids it, would deny it".to_owned());
+            out.push(
+                "taking the grant back, or a policy that forbids it, would deny it".to_owned(),
+            );
             return out;
         }
         Outcome::Ask(asks) => {
             for ask in asks {
-                let approvers: Vec<String> = ask.approvers.iter().map(ToString::to_string).collect();
-                let people = if ask.quorum > 1 { format!("{} different people of", ask.quorum) } else { "one of".to_owned() };
-                out.push(format!("an approval of exactly this call by {people} {} ({})", approvers.join(", "), ask.policy));
+                let approvers: Vec<String> =
+                    ask.approvers.iter().map(ToString::to_string).collect();
+                let people = if ask.quorum > 1 {
+                    format!("{} different people of", ask.quorum)
+                } else {
+                    "one of".to_owned()
+                };
+                out.push(format!(
+                    "an approval of exactly this call by {people} {} ({})",
+                    approvers.join(", "),
+                    ask.policy
+                ));
             }
         }
         Outcome::Deny => {}
@@ -34,7 +49,9 @@ pub(crate) fn for_decision(decision: &Decision) -> Vec<String> {
     let codes: BTreeSet<&str> = decision.reasons.iter().map(|r| r.code.as_str()).collect();
     out.extend(codes.into_iter().filter_map(hint).map(str::to_owned));
     if !decision.errors.is_empty() {
-        out.push("mending the policies that failed: an evaluation error is always a deny".to_owned());
+        out.push(
+            "mending the policies that failed: an evaluation error is always a deny".to_owned(),
+        );
     }
     out
 }
@@ -42,14 +59,24 @@ pub(crate) fn for_decision(decision: &Decision) -> Vec<String> {
 fn hint(code: &str) -> Option<&'static str> {
     Some(match code {
         "not-granted" => "a grant of this tool to the workflow, by an administrator",
-        "grant-bounds" => "arguments within the bounds of the grant, or wider bounds by an administrator",
-        "limit-exceeded" => "a higher limit of the grant by an administrator, or the next period of the limit",
+        "grant-bounds" => {
+            "arguments within the bounds of the grant, or wider bounds by an administrator"
+        }
+        "limit-exceeded" => {
+            "a higher limit of the grant by an administrator, or the next period of the limit"
+        }
         "intent-bounds" => "another run whose declared intent includes this call",
         "delegation-bounds" => "a delegation that includes this call, by the person who delegates",
-        "delegation-expired" | "chain-broken" => "a new delegation by the person the agent acts for",
+        "delegation-expired" | "chain-broken" => {
+            "a new delegation by the person the agent acts for"
+        }
         "chain-too-deep" => "a delegation that permits more hops",
-        "entitlement-missing" => "acting for a person who holds the entitlement that the tool requires",
-        "data-class-not-allowed" => "the data class on the agent and the workflow, by an administrator",
+        "entitlement-missing" => {
+            "acting for a person who holds the entitlement that the tool requires"
+        }
+        "data-class-not-allowed" => {
+            "the data class on the agent and the workflow, by an administrator"
+        }
         "system-not-allowed" => "the system on the agent, by an administrator",
         "environment-higher" => "an agent of the environment that the system is in",
         "tier-exceeded" => "a higher tier of the agent, after a review",

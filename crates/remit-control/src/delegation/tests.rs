@@ -7,7 +7,10 @@ use remit_domain::run::RunState;
 use serde_json::json;
 
 fn new(kind: &str) -> NewDelegation {
-    serde_json::from_value(json!({ "agent": "support", "workflow": "refund", "kind": kind, "for_secs": 600 })).unwrap()
+    serde_json::from_value(
+        json!({ "agent": "support", "workflow": "refund", "kind": kind, "for_secs": 600 }),
+    )
+    .unwrap()
 }
 
 fn code<T: std::fmt::Debug>(result: Result<T, ControlError>) -> RefusalCode {
@@ -17,17 +20,41 @@ fn code<T: std::fmt::Debug>(result: Result<T, ControlError>) -> RefusalCode {
 #[tokio::test]
 async fn an_agent_delegates_nothing_here() {
     let w = World::new().await;
-    assert_eq!(code(w.control.grant_delegation(&w.agent_caller(), new("interactive")).await), RefusalCode::Forbidden);
-    assert_eq!(code(w.control.delegation_tree(&w.agent_caller(), &TreeFilter::default())), RefusalCode::Forbidden);
+    assert_eq!(
+        code(
+            w.control
+                .grant_delegation(&w.agent_caller(), new("interactive"))
+                .await
+        ),
+        RefusalCode::Forbidden
+    );
+    assert_eq!(
+        code(
+            w.control
+                .delegation_tree(&w.agent_caller(), &TreeFilter::default())
+        ),
+        RefusalCode::Forbidden
+    );
 }
 
 #[tokio::test]
 async fn only_the_sponsor_makes_a_standing_delegation() {
     let w = World::new().await;
     for n in [ADMIN, OWNER, CLERK] {
-        assert_eq!(code(w.control.grant_delegation(&w.caller(n), new("standing")).await), RefusalCode::Forbidden);
+        assert_eq!(
+            code(
+                w.control
+                    .grant_delegation(&w.caller(n), new("standing"))
+                    .await
+            ),
+            RefusalCode::Forbidden
+        );
     }
-    let made = w.control.grant_delegation(&w.caller(SPONSOR), new("standing")).await.unwrap();
+    let made = w
+        .control
+        .grant_delegation(&w.caller(SPONSOR), new("standing"))
+        .await
+        .unwrap();
     assert_eq!((made.state, made.depth_left), ("active", 1));
 }
 
@@ -50,13 +77,26 @@ async fn times_depths_and_narrowings_that_cannot_be_are_refused() {
         with("authority", json!({ "tools": { "orders/nothing": {} } })),
         with("authority", json!({ "targets": { "order": [""] } })),
         with("authority", json!({ "until": "2026-11-22T07:59:59Z" })),
-        with("authority", json!({ "targets": { "order": (0..300).map(|n| n.to_string()).collect::<Vec<_>>() } })),
+        with(
+            "authority",
+            json!({ "targets": { "order": (0..300).map(|n| n.to_string()).collect::<Vec<_>>() } }),
+        ),
     ] {
         let shown = format!("{bad:?}");
-        assert_eq!(code(w.control.grant_delegation(&w.caller(CLERK), bad).await), RefusalCode::InvalidRequest, "{shown}");
+        assert_eq!(
+            code(w.control.grant_delegation(&w.caller(CLERK), bad).await),
+            RefusalCode::InvalidRequest,
+            "{shown}"
+        );
     }
-    assert!(serde_json::from_value::<NewDelegation>(json!({ "agent": "a", "workflow": "b", "kind": "interactive",
-        "for_secs": 1, "person": id("per", 1) })).is_err(), "nobody names the person they delegate for");
+    assert!(
+        serde_json::from_value::<NewDelegation>(
+            json!({ "agent": "a", "workflow": "b", "kind": "interactive",
+        "for_secs": 1, "person": id("per", 1) })
+        )
+        .is_err(),
+        "nobody names the person they delegate for"
+    );
 }
 
 #[tokio::test]
@@ -64,15 +104,27 @@ async fn what_is_granted_is_told_without_saying_in_clear_what_it_is_about() {
     let w = World::new().await;
     let mut grant = new("interactive");
     grant.ticket = Some("T-7 of maria@acme.example".to_owned());
-    grant.authority = serde_json::from_value(json!({ "targets": { "order": ["A-118"] }, "effects": ["read"] })).unwrap();
-    let made = w.control.grant_delegation(&w.caller(CLERK), grant).await.unwrap();
+    grant.authority =
+        serde_json::from_value(json!({ "targets": { "order": ["A-118"] }, "effects": ["read"] }))
+            .unwrap();
+    let made = w
+        .control
+        .grant_delegation(&w.caller(CLERK), grant)
+        .await
+        .unwrap();
     assert_eq!(made.narrows, ["effects read", "order A-118"]);
-    let filter = remit_ports::store::EntryFilter { kinds: vec![EventKind::DelegationGranted], ..Default::default() };
+    let filter = remit_ports::store::EntryFilter {
+        kinds: vec![EventKind::DelegationGranted],
+        ..Default::default()
+    };
     let entries = w.books.opened_entries(&w.org, &filter).await.unwrap();
     let leaf = String::from_utf8_lossy(&entries[0].stored.leaf).into_owned();
     assert!(!leaf.contains("maria") && !leaf.contains("A-118"), "{leaf}");
     assert_eq!(entries[0].leaf.facts["person"], id("per", CLERK));
-    assert_eq!(entries[0].body.as_ref().unwrap().content["authority"]["targets"]["order"][0], "A-118");
+    assert_eq!(
+        entries[0].body.as_ref().unwrap().content["authority"]["targets"]["order"][0],
+        "A-118"
+    );
 }
 
 #[tokio::test]
@@ -81,33 +133,77 @@ async fn taking_back_ends_everything_below_at_once() {
     let (first, second, run, child) = w.chain().await;
     let (token, approval) = (w.token(&child).await, w.ask_approver(&child, 1).await);
     let epoch = w.books.org(&w.org).unwrap().epoch();
-    let gone = w.control.revoke_delegation(&w.caller(CLERK), &first.id, "enough").await.unwrap();
+    let gone = w
+        .control
+        .revoke_delegation(&w.caller(CLERK), &first.id, "enough")
+        .await
+        .unwrap();
     assert_eq!(gone.delegations, {
         let mut both = vec![first.id.clone(), second.id.clone()];
         both.sort();
         both
     });
-    assert_eq!((gone.runs.len(), gone.tokens, gone.approvals, gone.processes.len()), (2, 1, 1, 2));
+    assert_eq!(
+        (
+            gone.runs.len(),
+            gone.tokens,
+            gone.approvals,
+            gone.processes.len()
+        ),
+        (2, 1, 1, 2)
+    );
     let book = w.books.org(&w.org).unwrap();
     assert!(book.epoch() > epoch, "calls in flight have to notice");
     for run in [&run, &child] {
         assert!(book.registry().standing(&run.id, w.books.now()).is_err());
-        let ended = w.books.get::<Run>(&w.org, run.id.as_str()).await.unwrap().unwrap().noun;
+        let ended = w
+            .books
+            .get::<Run>(&w.org, run.id.as_str())
+            .await
+            .unwrap()
+            .unwrap()
+            .noun;
         assert!(matches!(ended.state, RunState::Ended { .. }));
     }
-    let token = w.books.get::<remit_domain::credential::Token>(&w.org, token.id.as_str()).await.unwrap().unwrap();
+    let token = w
+        .books
+        .get::<remit_domain::credential::Token>(&w.org, token.id.as_str())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(token.noun.revoked.is_some());
-    let settled = w.control.approval(&w.caller(CLERK), &approval).await.unwrap();
-    assert_eq!(settled.state, remit_domain::approval::ApprovalState::Cancelled);
-    assert_eq!(code(w.control.revoke_delegation(&w.caller(CLERK), &first.id, "again").await), RefusalCode::Conflict);
+    let settled = w
+        .control
+        .approval(&w.caller(CLERK), &approval)
+        .await
+        .unwrap();
+    assert_eq!(
+        settled.state,
+        remit_domain::approval::ApprovalState::Cancelled
+    );
+    assert_eq!(
+        code(
+            w.control
+                .revoke_delegation(&w.caller(CLERK), &first.id, "again")
+                .await
+        ),
+        RefusalCode::Conflict
+    );
 }
 
 #[tokio::test]
 async fn taking_back_a_hop_leaves_what_is_above_it() {
     let w = World::new().await;
     let (first, second, run, child) = w.chain().await;
-    let gone = w.control.revoke_delegation(&w.caller(OWNER), &second.id, "no").await.unwrap();
-    assert_eq!((gone.delegations, gone.runs), (vec![second.id], vec![child.id]));
+    let gone = w
+        .control
+        .revoke_delegation(&w.caller(OWNER), &second.id, "no")
+        .await
+        .unwrap();
+    assert_eq!(
+        (gone.delegations, gone.runs),
+        (vec![second.id], vec![child.id])
+    );
     let book = w.books.org(&w.org).unwrap();
     assert!(book.registry().standing(&run.id, w.books.now()).is_ok());
     assert!(book.registry().delegations.contains_key(&first.id));
@@ -116,9 +212,23 @@ async fn taking_back_a_hop_leaves_what_is_above_it() {
 #[tokio::test]
 async fn only_those_concerned_take_back() {
     let w = World::new().await;
-    for (n, may) in [(NOBODY, false), (CLERK, true), (SPONSOR, true), (OWNER, true), (ADMIN, true), (RESPONDER, true)] {
-        let made = w.control.grant_delegation(&w.caller(CLERK), new("interactive")).await.unwrap();
-        let result = w.control.revoke_delegation(&w.caller(n), &made.id, "test").await;
+    for (n, may) in [
+        (NOBODY, false),
+        (CLERK, true),
+        (SPONSOR, true),
+        (OWNER, true),
+        (ADMIN, true),
+        (RESPONDER, true),
+    ] {
+        let made = w
+            .control
+            .grant_delegation(&w.caller(CLERK), new("interactive"))
+            .await
+            .unwrap();
+        let result = w
+            .control
+            .revoke_delegation(&w.caller(n), &made.id, "test")
+            .await;
         assert_eq!(result.is_ok(), may, "person {n}");
     }
 }
@@ -127,26 +237,69 @@ async fn only_those_concerned_take_back() {
 async fn the_tree_shows_who_stands_behind_a_sub_agent() {
     let w = World::new().await;
     let (first, _, _, child) = w.chain().await;
-    let wanted = TreeFilter { agent: Some("helper".parse().unwrap()), ..TreeFilter::default() };
-    let tree = w.control.delegation_tree(&w.caller(NOBODY), &wanted).unwrap();
+    let wanted = TreeFilter {
+        agent: Some("helper".parse().unwrap()),
+        ..TreeFilter::default()
+    };
+    let tree = w
+        .control
+        .delegation_tree(&w.caller(NOBODY), &wanted)
+        .unwrap();
     assert_eq!(tree.len(), 1);
     assert_eq!(tree[0].person, "p4@acme.example");
     let top = &tree[0].delegations[0];
-    assert_eq!((top.delegation.id.clone(), top.sponsor.as_str()), (first.id, "p2@acme.example"));
+    assert_eq!(
+        (top.delegation.id.clone(), top.sponsor.as_str()),
+        (first.id, "p2@acme.example")
+    );
     assert_eq!(top.below[0].delegation.agent, "helper");
     assert_eq!(top.below[0].delegation.runs, [child.id]);
-    let nobody = TreeFilter { person: Some("p9@acme.example".parse().unwrap()), ..TreeFilter::default() };
-    assert!(w.control.delegation_tree(&w.caller(NOBODY), &nobody).unwrap().is_empty());
+    let nobody = TreeFilter {
+        person: Some("p9@acme.example".parse().unwrap()),
+        ..TreeFilter::default()
+    };
+    assert!(
+        w.control
+            .delegation_tree(&w.caller(NOBODY), &nobody)
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn lists_tell_expired_from_active() {
     let w = World::new().await;
-    let made = w.control.grant_delegation(&w.caller(CLERK), new("interactive")).await.unwrap();
-    let mine = DelegationFilter { mine: true, ..DelegationFilter::default() };
-    assert_eq!(w.control.delegations(&w.caller(CLERK), &mine).await.unwrap()[0].id, made.id);
-    assert!(w.control.delegations(&w.caller(NOBODY), &mine).await.unwrap().is_empty());
+    let made = w
+        .control
+        .grant_delegation(&w.caller(CLERK), new("interactive"))
+        .await
+        .unwrap();
+    let mine = DelegationFilter {
+        mine: true,
+        ..DelegationFilter::default()
+    };
+    assert_eq!(
+        w.control
+            .delegations(&w.caller(CLERK), &mine)
+            .await
+            .unwrap()[0]
+            .id,
+        made.id
+    );
+    assert!(
+        w.control
+            .delegations(&w.caller(NOBODY), &mine)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     w.pass(601);
-    assert_eq!(w.control.delegation(&w.caller(NOBODY), &made.id).await.unwrap().state, "expired");
+    assert_eq!(
+        w.control
+            .delegation(&w.caller(NOBODY), &made.id)
+            .await
+            .unwrap()
+            .state,
+        "expired"
+    );
 }
-

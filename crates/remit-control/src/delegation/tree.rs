@@ -52,26 +52,54 @@ impl Control {
     ///
     /// # Errors
     /// `forbidden` for anyone but people of the organization; `not-found` for a person or agent that is not here.
-    pub fn delegation_tree(&self, caller: &Caller, wanted: &TreeFilter) -> Result<Vec<PersonTree>, ControlError> {
+    pub fn delegation_tree(
+        &self,
+        caller: &Caller,
+        wanted: &TreeFilter,
+    ) -> Result<Vec<PersonTree>, ControlError> {
         caller.person()?;
         let book = self.book(&caller.org)?;
         let registry = book.registry();
         let now = self.books.now();
         let agent = match &wanted.agent {
             None => None,
-            Some(n) => Some(registry.agent_named(n.as_str()).ok_or_else(|| not_found("agent", n.as_str()))?.id.clone()),
+            Some(n) => Some(
+                registry
+                    .agent_named(n.as_str())
+                    .ok_or_else(|| not_found("agent", n.as_str()))?
+                    .id
+                    .clone(),
+            ),
         };
         let person = match &wanted.person {
             None => None,
-            Some(e) => Some(registry.person_named(e.as_str()).ok_or_else(|| not_found("person", e.as_str()))?.id.clone()),
+            Some(e) => Some(
+                registry
+                    .person_named(e.as_str())
+                    .ok_or_else(|| not_found("person", e.as_str()))?
+                    .id
+                    .clone(),
+            ),
         };
-        let mut people: Vec<_> =
-            registry.people.values().filter(|p| person.as_ref().is_none_or(|id| p.id == *id)).collect();
+        let mut people: Vec<_> = registry
+            .people
+            .values()
+            .filter(|p| person.as_ref().is_none_or(|id| p.id == *id))
+            .collect();
         people.sort_by(|a, b| a.email.cmp(&b.email));
         let mut trees = Vec::new();
         for person in people {
-            let roots = registry.delegations.values().filter(|d| d.parent.is_none() && d.person == person.id);
-            let delegations = hops(&registry, &mut roots.map(AsRef::as_ref), agent.as_ref(), now, CHAIN_DEPTH_MAX);
+            let roots = registry
+                .delegations
+                .values()
+                .filter(|d| d.parent.is_none() && d.person == person.id);
+            let delegations = hops(
+                &registry,
+                &mut roots.map(AsRef::as_ref),
+                agent.as_ref(),
+                now,
+                CHAIN_DEPTH_MAX,
+            );
             if !delegations.is_empty() {
                 trees.push(PersonTree {
                     person: person.email.to_string(),
@@ -93,24 +121,48 @@ fn hops(
 ) -> Vec<Hop> {
     let mut found: Vec<&Delegation> = delegations.filter(|d| d.is_live(now)).collect();
     found.sort_by(|a, b| a.id.cmp(&b.id));
-    let Some(depth) = depth.checked_sub(1) else { return Vec::new() };
+    let Some(depth) = depth.checked_sub(1) else {
+        return Vec::new();
+    };
     found
         .into_iter()
         .filter_map(|d| {
             let here = passes.is_none_or(|agent| d.to == *agent);
-            let mut children = registry.delegations.values().filter(|c| c.parent.as_ref() == Some(&d.id)).map(AsRef::as_ref);
+            let mut children = registry
+                .delegations
+                .values()
+                .filter(|c| c.parent.as_ref() == Some(&d.id))
+                .map(AsRef::as_ref);
             // Below the agent that was asked for, everything counts; above it, only what leads to it.
-            let below = hops(registry, &mut children, passes.filter(|_| !here), now, depth);
+            let below = hops(
+                registry,
+                &mut children,
+                passes.filter(|_| !here),
+                now,
+                depth,
+            );
             (here || !below.is_empty()).then(|| hop(registry, d, below, now))
         })
         .collect()
 }
 
 fn hop(registry: &Registry, delegation: &Delegation, below: Vec<Hop>, now: Timestamp) -> Hop {
-    let revision = registry.revision(Kind::Delegation, delegation.id.as_str()).unwrap_or(0);
-    let sponsor = registry.agents.get(&delegation.to).map(|a| names::person(registry, &a.profile.sponsor));
+    let revision = registry
+        .revision(Kind::Delegation, delegation.id.as_str())
+        .unwrap_or(0);
+    let sponsor = registry
+        .agents
+        .get(&delegation.to)
+        .map(|a| names::person(registry, &a.profile.sponsor));
     Hop {
-        delegation: view(registry, &Versioned { noun: delegation.clone(), revision }, now),
+        delegation: view(
+            registry,
+            &Versioned {
+                noun: delegation.clone(),
+                revision,
+            },
+            now,
+        ),
         sponsor: sponsor.unwrap_or_default(),
         expires_in: delegation.expires.secs_since(now),
         below,

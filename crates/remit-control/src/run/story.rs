@@ -93,46 +93,72 @@ fn word<'a>(facts: &'a BTreeMap<String, Value>, name: &str) -> &'a str {
     facts.get(name).and_then(Value::as_str).unwrap_or("unknown")
 }
 
-fn line(registry: &Registry, kind: EventKind, facts: &BTreeMap<String, Value>, content: &BTreeMap<String, Value>) -> String {
+fn line(
+    registry: &Registry,
+    kind: EventKind,
+    facts: &BTreeMap<String, Value>,
+    content: &BTreeMap<String, Value>,
+) -> String {
     let text = |name: &str| content.get(name).and_then(Value::as_str);
-    let agent = |name: &str| {
-        word(facts, name).parse::<AgentId>().map_or_else(|_| word(facts, name).to_owned(), |id| names::agent(registry, &id))
-    };
+    let fact = |name: &str| word(facts, name);
+    let because = || colon(text("reason"));
     let workflow = || {
-        let id = word(facts, "workflow");
-        id.parse::<WorkflowId>().map_or_else(|_| id.to_owned(), |id| names::workflow(registry, &id))
+        let id = fact("workflow");
+        id.parse::<WorkflowId>()
+            .map_or_else(|_| id.to_owned(), |id| names::workflow(registry, &id))
     };
     match kind {
         EventKind::RunStarted => {
-            let purpose = content.get("intent").and_then(|i| i.get("purpose")).and_then(Value::as_str).unwrap_or_default();
-            let purpose = if purpose.is_empty() { String::new() } else { format!(": {purpose}") };
-            format!("run of {} started, {}{purpose}", workflow(), word(facts, "mode"))
+            let purpose = content.get("intent").and_then(|i| i.get("purpose"));
+            let purpose = purpose.and_then(Value::as_str).filter(|p| !p.is_empty());
+            format!(
+                "run of {} started, {}{}",
+                workflow(),
+                fact("mode"),
+                colon(purpose)
+            )
         }
-        EventKind::RunEnded => format!("run ended: {}{}", word(facts, "cause"), suffix(facts, "outcome")),
+        EventKind::RunEnded => format!("run ended: {}{}", fact("cause"), suffix(facts, "outcome")),
         EventKind::CallDecided => decided(registry, facts, content),
-        EventKind::CallRefused => format!("refused: {}", text("text").unwrap_or_else(|| word(facts, "code"))),
+        EventKind::CallRefused => {
+            format!("refused: {}", text("text").unwrap_or_else(|| fact("code")))
+        }
         EventKind::CallCompleted => {
-            let reference = text("reference").filter(|r| *r != "unknown").map(|r| format!(", reference {r}"));
-            format!("outcome: {}{}", word(facts, "status"), reference.unwrap_or_default())
+            let reference = text("reference").filter(|r| *r != "unknown");
+            let reference = reference.map(|r| format!(", reference {r}"));
+            format!(
+                "outcome: {}{}",
+                fact("status"),
+                reference.unwrap_or_default()
+            )
         }
         EventKind::CallGap => "no outcome is known: an effect is possible".to_owned(),
         EventKind::ApprovalRequested => "people were asked".to_owned(),
         EventKind::ApprovalDecided => {
             let yes = facts.get("approve").and_then(Value::as_bool) == Some(true);
-            let reason = text("reason").map(|r| format!(": {r}")).unwrap_or_default();
-            format!("{}{reason} (approval is {})", if yes { "approved" } else { "denied" }, word(facts, "state"))
+            let verdict = if yes { "approved" } else { "denied" };
+            format!("{verdict}{} (approval is {})", because(), fact("state"))
         }
-        EventKind::ApprovalSettled => format!("approval {}", word(facts, "state")),
-        EventKind::DelegationGranted => format!("delegated to {} in {}", agent("to"), workflow()),
-        EventKind::DelegationRevoked => format!("delegation taken back{}", colon(text("reason"))),
+        EventKind::ApprovalSettled => format!("approval {}", fact("state")),
+        EventKind::DelegationGranted => {
+            let to = fact("to");
+            let agent = to
+                .parse::<AgentId>()
+                .ok()
+                .map(|id| names::agent(registry, &id));
+            let agent = agent.unwrap_or_else(|| to.to_owned());
+            format!("delegated to {agent} in {}", workflow())
+        }
+        EventKind::DelegationRevoked => format!("delegation taken back{}", because()),
         EventKind::TokenIssued => format!("token issued for {}", workflow()),
         EventKind::TokenExchanged => "token exchanged".to_owned(),
         EventKind::TokenRevoked => "token revoked".to_owned(),
-        EventKind::Contained => format!("contained ({}){}", word(facts, "level"), colon(text("reason"))),
+        EventKind::Contained => format!("contained ({}){}", fact("level"), because()),
         EventKind::ContainmentCertified => {
-            format!("certificate: residual {}", facts.get("residual").map(ToString::to_string).unwrap_or_default())
+            let residual = facts.get("residual").map(ToString::to_string);
+            format!("certificate: residual {}", residual.unwrap_or_default())
         }
-        EventKind::ContainmentLifted => format!("containment lifted{}", colon(text("reason"))),
+        EventKind::ContainmentLifted => format!("containment lifted{}", because()),
         other => other.as_str().to_owned(),
     }
 }
@@ -142,14 +168,29 @@ fn colon(text: Option<&str>) -> String {
 }
 
 fn suffix(facts: &BTreeMap<String, Value>, name: &str) -> String {
-    facts.get(name).and_then(Value::as_str).map(|v| format!(", {v}")).unwrap_or_default()
+    facts
+        .get(name)
+        .and_then(Value::as_str)
+        .map(|v| format!(", {v}"))
+        .unwrap_or_default()
 }
 
-fn decided(registry: &Registry, facts: &BTreeMap<String, Value>, content: &BTreeMap<String, Value>) -> String {
-    let reasons = content.get("reasons").or_else(|| content.get("decision").and_then(|d| d.get("reasons")));
+fn decided(
+    registry: &Registry,
+    facts: &BTreeMap<String, Value>,
+    content: &BTreeMap<String, Value>,
+) -> String {
+    let reasons = content
+        .get("reasons")
+        .or_else(|| content.get("decision").and_then(|d| d.get("reasons")));
     let why: Vec<&str> = reasons
         .and_then(Value::as_array)
-        .map(|all| all.iter().filter_map(|r| r.get("text").and_then(Value::as_str)).take(3).collect())
+        .map(|all| {
+            all.iter()
+                .filter_map(|r| r.get("text").and_then(Value::as_str))
+                .take(3)
+                .collect()
+        })
         .unwrap_or_default();
     let system = word(facts, "system");
     let system = system
@@ -161,13 +202,24 @@ fn decided(registry: &Registry, facts: &BTreeMap<String, Value>, content: &BTree
         ("ask", "given") => "allowed by approval",
         (outcome, _) => outcome,
     };
-    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
-    format!("{outcome} {} ({}) on {system}{why}", word(facts, "tool"), word(facts, "effect"))
+    let why = if why.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", why.join("; "))
+    };
+    format!(
+        "{outcome} {} ({}) on {system}{why}",
+        word(facts, "tool"),
+        word(facts, "effect")
+    )
 }
 
 /// Whether a decision lets its call go on, so that an outcome has to follow it.
 pub(crate) fn goes_on(facts: &BTreeMap<String, Value>) -> bool {
-    matches!((word(facts, "outcome"), word(facts, "consent")), ("allow", "not_needed" | "given" | "unknown") | ("ask", "given"))
+    matches!(
+        (word(facts, "outcome"), word(facts, "consent")),
+        ("allow", "not_needed" | "given" | "unknown") | ("ask", "given")
+    )
 }
 
 /// Calls that were decided to go on and whose outcome is not among these entries.

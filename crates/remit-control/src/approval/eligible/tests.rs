@@ -40,8 +40,12 @@ fn registry(people: &[Value], effect: &str) -> Registry {
         let key = p["id"].as_str().unwrap();
         registry.apply(Kind::Person, key, 1, p).unwrap();
     }
-    registry.apply(Kind::Agent, &id("agt", 1), 1, &agent(1, 2)).unwrap();
-    registry.apply(Kind::Tool, "shop/refund", 1, &tool(effect)).unwrap();
+    registry
+        .apply(Kind::Agent, &id("agt", 1), 1, &agent(1, 2))
+        .unwrap();
+    registry
+        .apply(Kind::Tool, "shop/refund", 1, &tool(effect))
+        .unwrap();
     registry
 }
 
@@ -66,8 +70,15 @@ fn at(registry: &Registry, n: u128) -> std::sync::Arc<Person> {
 #[test]
 fn nobody_approves_what_is_done_for_themselves() {
     let r = registry(&[person(1, &["approver"], None)], "purchase");
-    let a = approval(Some(1), json!([ask("x", json!([{ "role": "approver" }]), 1, false)]));
-    assert!(counts_for(&r, &a, &at(&r, 1)).unwrap_err().contains("acts for you"));
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
+    );
+    assert!(
+        counts_for(&r, &a, &at(&r, 1))
+            .unwrap_err()
+            .contains("acts for you")
+    );
 }
 
 #[test]
@@ -94,42 +105,81 @@ fn an_external_read_is_not_mild() {
     let mut external = tool("read");
     external["classification"]["external"] = json!(true);
     r.apply(Kind::Tool, "shop/refund", 2, &external).unwrap();
-    let a = approval(Some(1), json!([ask("x", json!([{ "role": "approver" }]), 1, true)]));
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 1, true)]),
+    );
     assert!(four_eyes_apply(&r, &a));
 }
 
 #[test]
 fn a_puppet_of_the_requester_does_not_approve_nor_does_a_puppet_of_a_puppet() {
-    let people = [person(1, &["admin"], None), person(2, &["approver"], Some(1)), person(3, &["approver"], Some(2))];
+    let people = [
+        person(1, &["admin"], None),
+        person(2, &["approver"], Some(1)),
+        person(3, &["approver"], Some(2)),
+    ];
     let r = registry(&people, "purchase");
-    let a = approval(Some(1), json!([ask("x", json!([{ "role": "approver" }]), 1, false)]));
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
+    );
     for puppet in [2, 3] {
-        assert!(counts_for(&r, &a, &at(&r, puppet)).unwrap_err().contains("created or enrolled"), "{puppet}");
+        assert!(
+            counts_for(&r, &a, &at(&r, puppet))
+                .unwrap_err()
+                .contains("created or enrolled"),
+            "{puppet}"
+        );
     }
 }
 
 #[test]
 fn who_enrolled_the_requester_does_not_approve_for_them() {
-    let people = [person(1, &["admin", "approver"], None), person(2, &[], Some(1)), person(3, &["approver"], Some(1))];
+    let people = [
+        person(1, &["admin", "approver"], None),
+        person(2, &[], Some(1)),
+        person(3, &["approver"], Some(1)),
+    ];
     let r = registry(&people, "purchase");
-    let a = approval(Some(2), json!([ask("x", json!([{ "role": "approver" }]), 1, false)]));
+    let a = approval(
+        Some(2),
+        json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
+    );
     assert!(counts_for(&r, &a, &at(&r, 1)).is_err());
-    assert!(counts_for(&r, &a, &at(&r, 3)).is_ok(), "someone else the same administrator enrolled may");
+    assert!(
+        counts_for(&r, &a, &at(&r, 3)).is_ok(),
+        "someone else the same administrator enrolled may"
+    );
 }
 
 #[test]
 fn a_ring_of_creators_is_refused_rather_than_walked_for_ever() {
-    let people = [person(1, &[], None), person(2, &["approver"], Some(3)), person(3, &["approver"], Some(2))];
+    let people = [
+        person(1, &[], None),
+        person(2, &["approver"], Some(3)),
+        person(3, &["approver"], Some(2)),
+    ];
     let r = registry(&people, "purchase");
-    let a = approval(Some(1), json!([ask("x", json!([{ "role": "approver" }]), 1, false)]));
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
+    );
     assert!(counts_for(&r, &a, &at(&r, 2)).is_err());
 }
 
 #[test]
 fn one_person_never_fills_a_quorum_of_two() {
-    let people = [person(1, &[], None), person(2, &["approver"], None), person(3, &["approver"], None)];
+    let people = [
+        person(1, &[], None),
+        person(2, &["approver"], None),
+        person(3, &["approver"], None),
+    ];
     let r = registry(&people, "purchase");
-    let a = approval(Some(1), json!([ask("x", json!([{ "role": "approver" }]), 2, false)]));
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 2, false)]),
+    );
     let (two, three) = (at(&r, 2), at(&r, 3));
     assert!(!satisfied(&r, &a, &[&two.id]));
     assert!(!satisfied(&r, &a, &[&two.id, &two.id]));
@@ -140,15 +190,28 @@ fn one_person_never_fills_a_quorum_of_two() {
 fn a_quorum_of_none_still_needs_somebody() {
     let people = [person(2, &["approver"], None)];
     let r = registry(&people, "purchase");
-    let a = approval(Some(1), json!([ask("x", json!([{ "role": "approver" }]), 0, false)]));
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 0, false)]),
+    );
     assert!(!satisfied(&r, &a, &[]));
-    assert!(!satisfied(&r, &approval(Some(1), json!([])), &[&at(&r, 2).id]));
+    assert!(!satisfied(
+        &r,
+        &approval(Some(1), json!([])),
+        &[&at(&r, 2).id]
+    ));
 }
 
 #[test]
 fn a_yes_of_someone_who_left_no_longer_counts() {
-    let mut r = registry(&[person(1, &[], None), person(2, &["approver"], None)], "purchase");
-    let a = approval(Some(1), json!([ask("x", json!([{ "role": "approver" }]), 1, false)]));
+    let mut r = registry(
+        &[person(1, &[], None), person(2, &["approver"], None)],
+        "purchase",
+    );
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
+    );
     let two = at(&r, 2);
     assert!(satisfied(&r, &a, &[&two.id]));
     let mut left = person(2, &["approver"], None);
@@ -165,10 +228,22 @@ fn every_sort_of_approver_is_found() {
     manager["manager"] = json!(id("per", 4));
     let mut member = person(5, &[], None);
     member["teams"] = json!([id("tm", 1)]);
-    let people =
-        [manager, person(2, &[], None), person(3, &["approver"], None), person(4, &[], None), member, person(6, &[], None)];
+    let people = [
+        manager,
+        person(2, &[], None),
+        person(3, &["approver"], None),
+        person(4, &[], None),
+        member,
+        person(6, &[], None),
+    ];
     let mut r = registry(&people, "purchase");
-    r.apply(Kind::Team, &id("tm", 1), 1, &json!({ "id": id("tm", 1), "name": "finance" })).unwrap();
+    r.apply(
+        Kind::Team,
+        &id("tm", 1),
+        1,
+        &json!({ "id": id("tm", 1), "name": "finance" }),
+    )
+    .unwrap();
     for (approvers, n) in [
         (json!(["sponsor"]), 2),
         (json!([{ "role": "approver" }]), 3),
@@ -181,7 +256,10 @@ fn every_sort_of_approver_is_found() {
         assert_eq!(found, [id("per", n)], "{approvers}");
     }
     let a = approval(Some(1), json!([ask("x", json!(["owner"]), 1, false)]));
-    assert!(super::approvers(&r, &a).is_empty(), "the owner is the requester here");
+    assert!(
+        super::approvers(&r, &a).is_empty(),
+        "the owner is the requester here"
+    );
     assert!(may_deny(&r, &a, &at(&r, 1)), "but may say no");
     assert!(!may_deny(&r, &a, &at(&r, 6)));
 }
