@@ -65,8 +65,16 @@ pub(crate) fn measure(report: &mut Report) -> anyhow::Result<()> {
     let tool = tool()?;
     for count in [1, 10, 1_000] {
         let text = policies(count);
-        let engine = Engine::compile(&[&tool], &[PolicySource { name: "acme", text: &text }])?;
-        let prepared: Vec<_> = (0..AGENTS).map(|n| Ok(engine.prepare(Arc::new(fixed(n)?)))).collect::<anyhow::Result<_>>()?;
+        let engine = Engine::compile(
+            &[&tool],
+            &[PolicySource {
+                name: "acme",
+                text: &text,
+            }],
+        )?;
+        let prepared: Vec<_> = (0..AGENTS)
+            .map(|n| Ok(engine.prepare(Arc::new(fixed(n)?))))
+            .collect::<anyhow::Result<_>>()?;
         let mut took = Vec::with_capacity(CALLS);
         let mut allowed = 0;
         for (n, ready) in prepared.iter().cycle().take(CALLS).enumerate() {
@@ -76,14 +84,38 @@ pub(crate) fn measure(report: &mut Report) -> anyhow::Result<()> {
             took.push(began.elapsed().as_secs_f64() * 1e6);
             allowed += usize::from(!decision.is_deny());
         }
-        let why = || engine.decide_prepared(prepared.first().into_iter().next().unwrap_or_else(|| unreachable!("10,000 agents")), &dynamic);
+        let why = || {
+            engine.decide_prepared(
+                prepared
+                    .first()
+                    .into_iter()
+                    .next()
+                    .unwrap_or_else(|| unreachable!("10,000 agents")),
+                &dynamic,
+            )
+        };
         if allowed != CALLS {
-            return Err(anyhow::anyhow!("{:?}", why())).context("the benchmark's calls must be allowed");
+            return Err(anyhow::anyhow!("{:?}", why()))
+                .context("the benchmark's calls must be allowed");
         }
         took.sort_by(f64::total_cmp);
-        let at = |share: f64| took.get((CALLS as f64 * share) as usize).copied().unwrap_or(0.0);
-        report.note(GROUP, format!("p50, {AGENTS} agents, guardrails and {count} policies"), format!("{:.1} µs", at(0.5)));
-        report.at_most(GROUP, &format!("p99, {AGENTS} agents, guardrails and {count} policies"), at(0.99), 50.0, "µs");
+        let at = |share: f64| {
+            took.get((CALLS as f64 * share) as usize)
+                .copied()
+                .unwrap_or(0.0)
+        };
+        report.note(
+            GROUP,
+            format!("p50, {AGENTS} agents, guardrails and {count} policies"),
+            format!("{:.1} µs", at(0.5)),
+        );
+        report.at_most(
+            GROUP,
+            &format!("p99, {AGENTS} agents, guardrails and {count} policies"),
+            at(0.99),
+            50.0,
+            "µs",
+        );
     }
     let _: Value = dynamic.args;
     Ok(())

@@ -54,7 +54,10 @@ impl Connection {
         let body = response.into_body().collect().await?.to_bytes();
         let text = std::str::from_utf8(&body).context("answer is not text")?;
         if !text.contains(path.expect) {
-            bail!("unexpected answer {status}: {}", text.chars().take(400).collect::<String>());
+            bail!(
+                "unexpected answer {status}: {}",
+                text.chars().take(400).collect::<String>()
+            );
         }
         Ok(())
     }
@@ -62,7 +65,11 @@ impl Connection {
 
 /// Closed loop: each of `connections` calls again as soon as it is answered, for `seconds`.
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-pub(crate) async fn closed(path: &Path, connections: usize, seconds: f64) -> anyhow::Result<Figures> {
+pub(crate) async fn closed(
+    path: &Path,
+    connections: usize,
+    seconds: f64,
+) -> anyhow::Result<Figures> {
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(seconds);
     let path = Arc::new(path.clone());
@@ -89,7 +96,12 @@ pub(crate) async fn closed(path: &Path, connections: usize, seconds: f64) -> any
 
 /// Open loop: `rate` calls a second over `connections`, each timed from when it was due.
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-pub(crate) async fn offered(path: &Path, connections: usize, rate: f64, seconds: f64) -> anyhow::Result<Figures> {
+pub(crate) async fn offered(
+    path: &Path,
+    connections: usize,
+    rate: f64,
+    seconds: f64,
+) -> anyhow::Result<Figures> {
     let began = Instant::now();
     let path = Arc::new(path.clone());
     let each = connections as f64 / rate;
@@ -120,8 +132,17 @@ pub(crate) async fn offered(path: &Path, connections: usize, rate: f64, seconds:
 
 fn figures(mut took: Vec<f64>, seconds: f64) -> Figures {
     took.sort_by(f64::total_cmp);
-    let at = |share: f64| took.get(((took.len() as f64) * share) as usize).copied().unwrap_or(0.0);
-    Figures { per_second: took.len() as f64 / seconds, p50_ms: at(0.50), p99_ms: at(0.99), calls: took.len() }
+    let at = |share: f64| {
+        took.get(((took.len() as f64) * share) as usize)
+            .copied()
+            .unwrap_or(0.0)
+    };
+    Figures {
+        per_second: took.len() as f64 / seconds,
+        p50_ms: at(0.50),
+        p99_ms: at(0.99),
+        calls: took.len(),
+    }
 }
 
 /// The figures whose rate is the median.

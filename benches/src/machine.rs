@@ -10,7 +10,12 @@ pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after = stat.rsplit_once(')').context("unreadable /proc stat")?.1;
     let fields: Vec<&str> = after.split_whitespace().collect();
-    let ticks = |n: usize| fields.get(n).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+    let ticks = |n: usize| {
+        fields
+            .get(n)
+            .and_then(|f| f.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
     // Fields 14 and 15 of proc(5), counted from the one after the name; the kernel's tick is 100 a second.
     Ok((ticks(11) + ticks(12)) / 100.0)
 }
@@ -18,8 +23,15 @@ pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
 /// Resident memory of a process, in MiB.
 pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).context("no VmRSS")?;
+    let line = status
+        .lines()
+        .find(|l| l.starts_with("VmRSS:"))
+        .context("no VmRSS")?;
+    let kib: f64 = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .context("no VmRSS")?;
     Ok(kib / 1024.0)
 }
 

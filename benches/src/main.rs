@@ -24,13 +24,18 @@ const SECONDS: f64 = 4.0;
 const ROUNDS: usize = 3;
 
 fn main() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(run())
 }
 
 async fn run() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
-    let remit = PathBuf::from(args.next().context("usage: remit-bench PATH-OF-REMIT [RESULTS.md]")?);
+    let remit = PathBuf::from(
+        args.next()
+            .context("usage: remit-bench PATH-OF-REMIT [RESULTS.md]")?,
+    );
     let results = args.next().map(PathBuf::from);
     let mut report = Report::new();
     decision::measure(&mut report)?;

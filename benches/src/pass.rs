@@ -13,8 +13,8 @@ use hyper_util::rt::TokioIo;
 use remit_domain::upstream::Transport;
 use remit_domain::{OrgId, SystemId, Upstream};
 use remit_outbound::{Outbound, OutboundConfig};
-use remit_ports::upstreams::{Lease, UpstreamRequest};
 use remit_ports::Upstreams;
+use remit_ports::upstreams::{Lease, UpstreamRequest};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,9 @@ pub(crate) async fn start(upstream: SocketAddr) -> anyhow::Result<SocketAddr> {
     let upstream = Arc::new(Upstream {
         name: "bench".parse()?,
         system: SystemId::from_uuid(uuid::Uuid::nil()),
-        transport: Transport::Http { url: format!("http://{upstream}/mcp") },
+        transport: Transport::Http {
+            url: format!("http://{upstream}/mcp"),
+        },
         secret: None,
         stateless: true,
         enabled: true,
@@ -36,15 +38,29 @@ pub(crate) async fn start(upstream: SocketAddr) -> anyhow::Result<SocketAddr> {
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
             let (outbound, upstream) = (Arc::clone(&outbound), Arc::clone(&upstream));
-            let service = service_fn(move |request| answer(request, Arc::clone(&outbound), Arc::clone(&upstream)));
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            let service = service_fn(move |request| {
+                answer(request, Arc::clone(&outbound), Arc::clone(&upstream))
+            });
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service),
+            );
         }
     });
     Ok(address)
 }
 
-async fn answer(request: Request<Incoming>, outbound: Arc<Outbound>, upstream: Arc<Upstream>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+async fn answer(
+    request: Request<Incoming>,
+    outbound: Arc<Outbound>,
+    upstream: Arc<Upstream>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map(|b| b.to_bytes())
+        .unwrap_or_default();
     let message: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let id = message.get("id").cloned().unwrap_or(Value::Null);
     let request = UpstreamRequest {
@@ -64,6 +80,9 @@ async fn answer(request: Request<Incoming>, outbound: Arc<Outbound>, upstream: A
         Err(error) => error.to_string(),
     };
     let mut response = Response::new(Full::new(Bytes::from(text)));
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        "content-type",
+        hyper::header::HeaderValue::from_static("application/json"),
+    );
     Ok(response)
 }

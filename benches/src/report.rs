@@ -20,22 +20,75 @@ impl Report {
     }
 
     /// A figure without a target.
-    pub(crate) fn note(&mut self, group: &'static str, what: impl Into<String>, value: impl Into<String>) {
-        self.0.push(Line { group, what: what.into(), value: value.into(), target: String::new(), met: None });
+    pub(crate) fn note(
+        &mut self,
+        group: &'static str,
+        what: impl Into<String>,
+        value: impl Into<String>,
+    ) {
+        self.0.push(Line {
+            group,
+            what: what.into(),
+            value: value.into(),
+            target: String::new(),
+            met: None,
+        });
     }
 
     /// A figure that should be at most `target`.
-    pub(crate) fn at_most(&mut self, group: &'static str, what: &str, value: f64, target: f64, unit: &str) {
-        self.target(group, what, value, format!("≤ {target:.1} {unit}"), value <= target, unit);
+    pub(crate) fn at_most(
+        &mut self,
+        group: &'static str,
+        what: &str,
+        value: f64,
+        target: f64,
+        unit: &str,
+    ) {
+        self.target(
+            group,
+            what,
+            value,
+            format!("≤ {target:.1} {unit}"),
+            value <= target,
+            unit,
+        );
     }
 
     /// A figure that should be at least `target`.
-    pub(crate) fn at_least(&mut self, group: &'static str, what: &str, value: f64, target: f64, unit: &str) {
-        self.target(group, what, value, format!("≥ {target:.2} {unit}"), value >= target, unit);
+    pub(crate) fn at_least(
+        &mut self,
+        group: &'static str,
+        what: &str,
+        value: f64,
+        target: f64,
+        unit: &str,
+    ) {
+        self.target(
+            group,
+            what,
+            value,
+            format!("≥ {target:.2} {unit}"),
+            value >= target,
+            unit,
+        );
     }
 
-    fn target(&mut self, group: &'static str, what: &str, value: f64, target: String, met: bool, unit: &str) {
-        self.0.push(Line { group, what: what.to_owned(), value: format!("{value:.2} {unit}"), target, met: Some(met) });
+    fn target(
+        &mut self,
+        group: &'static str,
+        what: &str,
+        value: f64,
+        target: String,
+        met: bool,
+        unit: &str,
+    ) {
+        self.0.push(Line {
+            group,
+            what: what.to_owned(),
+            value: format!("{value:.2} {unit}"),
+            target,
+            met: Some(met),
+        });
     }
 
     pub(crate) fn markdown(&self) -> String {
@@ -46,14 +99,21 @@ impl Report {
         for line in &self.0 {
             if line.group != group {
                 group = line.group;
-                let _ = write!(text, "\n## {group}\n\n| measure | value | target | met |\n|---|---|---|---|\n");
+                let _ = write!(
+                    text,
+                    "\n## {group}\n\n| measure | value | target | met |\n|---|---|---|---|\n"
+                );
             }
             let met = match line.met {
                 Some(true) => "yes",
                 Some(false) => "**no**",
                 None => "",
             };
-            let _ = writeln!(text, "| {} | {} | {} | {met} |", line.what, line.value, line.target);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {met} |",
+                line.what, line.value, line.target
+            );
         }
         text
     }

@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 
 use crate::server::Server;
 
-async fn post(server: &Server, token: Option<&str>, headers: &[(&str, &str)], body: String) -> (StatusCode, String) {
+async fn post(
+    server: &Server,
+    token: Option<&str>,
+    headers: &[(&str, &str)],
+    body: String,
+) -> (StatusCode, String) {
     let mut request = Client::new()
         .post(format!("{}/mcp/orders", server.base()))
         .header("content-type", "application/json")
@@ -21,8 +26,11 @@ async fn post(server: &Server, token: Option<&str>, headers: &[(&str, &str)], bo
     (response.status(), response.text().await.unwrap_or_default())
 }
 
-const MODERN: [(&str, &str); 3] =
-    [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "order_status")];
+const MODERN: [(&str, &str); 3] = [
+    ("mcp-protocol-version", "2026-07-28"),
+    ("mcp-method", "tools/call"),
+    ("mcp-name", "order_status"),
+];
 
 fn call(arguments: &str) -> String {
     format!(
@@ -37,16 +45,27 @@ async fn malformed_and_oversize_messages_are_refused_with_the_reason() {
     let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
     let cases: [(&str, String); 7] = [
         ("not JSON", "{".to_owned()),
-        ("duplicate keys", call(r#"{"order":"A-118","order":"B-207"}"#)),
+        (
+            "duplicate keys",
+            call(r#"{"order":"A-118","order":"B-207"}"#),
+        ),
         ("a lone surrogate", call(r#"{"order":"\ud800"}"#)),
-        ("an integer beyond 2^53", call(r#"{"order":9007199254740993}"#)),
+        (
+            "an integer beyond 2^53",
+            call(r#"{"order":9007199254740993}"#),
+        ),
         ("deep nesting", call(&format!("{{\"order\":{deep}}}"))),
         ("a batch", format!("[{}]", call(r#"{"order":"A-118"}"#))),
-        ("10 MB of arguments", call(&format!("{{\"order\":\"{}\"}}", "x".repeat(10_000_000)))),
+        (
+            "10 MB of arguments",
+            call(&format!("{{\"order\":\"{}\"}}", "x".repeat(10_000_000))),
+        ),
     ];
     for (what, body) in cases {
         let (status, text) = post(&server, Some(&token), &MODERN, body).await;
-        let refused = status.is_client_error() || text.contains("\"isError\":true") || text.contains("\"error\"");
+        let refused = status.is_client_error()
+            || text.contains("\"isError\":true")
+            || text.contains("\"error\"");
         assert!(refused, "{what}: {status} {text}");
         assert!(!text.contains("panicked"), "{what}: {text}");
     }
@@ -58,7 +77,11 @@ async fn malformed_and_oversize_messages_are_refused_with_the_reason() {
 async fn a_header_that_disagrees_with_its_body_is_refused() {
     let server = Server::dev().await;
     let token = server.agent_token("support-triage", "answer").await;
-    let lying = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "effects_log")];
+    let lying = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "effects_log"),
+    ];
     let (status, text) = post(&server, Some(&token), &lying, call(r#"{"order":"A-118"}"#)).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
     assert!(text.contains("-32020"), "{text}");
@@ -73,11 +96,19 @@ async fn a_missing_forged_or_foreign_credential_is_challenged() {
     forged.push_str("AAAA");
     let none = "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.e30.";
     let person = server.person("maria@acme.example");
-    for token in [None, Some(forged.as_str()), Some(none), Some(person.as_str()), Some("x")] {
+    for token in [
+        None,
+        Some(forged.as_str()),
+        Some(none),
+        Some(person.as_str()),
+        Some("x"),
+    ] {
         let (status, text) = post(&server, token, &MODERN, call(r#"{"order":"A-118"}"#)).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{token:?} {text}");
     }
-    let agent = server.rest(reqwest::Method::GET, "/people", &token, None).await;
+    let agent = server
+        .rest(reqwest::Method::GET, "/people", &token, None)
+        .await;
     assert!(matches!(agent.0, 401 | 403), "{}", agent.1);
     let foreign = Client::new()
         .post(format!("{}/mcp/orders", server.base()))
@@ -93,9 +124,12 @@ async fn a_missing_forged_or_foreign_credential_is_challenged() {
 #[tokio::test]
 async fn documents_with_unknown_fields_are_refused_with_their_line() {
     let server = Server::dev().await;
-    let documents = "apiVersion: remit.dev/v1\nkind: Team\nmetadata:\n  name: new-team\nspec:\n  color: red\n";
+    let documents =
+        "apiVersion: remit.dev/v1\nkind: Team\nmetadata:\n  name: new-team\nspec:\n  color: red\n";
     let body = json!({ "documents": documents });
-    let (_, answer): (u16, Value) = server.rest(reqwest::Method::POST, "/plan", &server.admin(), Some(body)).await;
+    let (_, answer): (u16, Value) = server
+        .rest(reqwest::Method::POST, "/plan", &server.admin(), Some(body))
+        .await;
     let text = answer.to_string();
     assert!(text.contains("color") && text.contains("6"), "{text}");
 }

@@ -13,8 +13,16 @@ use crate::server::{Server, installed};
 
 async fn crash(args: &[&str], dir: tempfile::TempDir) {
     let server = Server::serve(dir, args).await;
-    let agent = upstream_and_agent(&server, "it", json!({ "type": "stdio", "command": "it" }), "write").await;
-    let token = server.token(&agent.client, &agent.key, "workflow:answer").await;
+    let agent = upstream_and_agent(
+        &server,
+        "it",
+        json!({ "type": "stdio", "command": "it" }),
+        "write",
+    )
+    .await;
+    let token = server
+        .token(&agent.client, &agent.key, "workflow:answer")
+        .await;
     let auditor = enrol(&server, "sponsor@acme.example").await;
     let server = Arc::new(server);
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
@@ -63,7 +71,11 @@ async fn crash(args: &[&str], dir: tempfile::TempDir) {
         let (status, page) = server.rest(Method::GET, &path, &auditor, None).await;
         assert_eq!(status, 200, "{page}");
         let items = page["items"].as_array().unwrap();
-        decided.extend(items.iter().filter_map(|e| e["leaf"]["decision"].as_str().map(str::to_owned)));
+        decided.extend(
+            items
+                .iter()
+                .filter_map(|e| e["decision"].as_str().map(str::to_owned)),
+        );
         match items.last() {
             Some(last) => from = last["index"].as_u64().unwrap() + 1,
             None => break,
@@ -71,8 +83,15 @@ async fn crash(args: &[&str], dir: tempfile::TempDir) {
     }
     let acknowledged = acknowledged.lock().await;
     let lost: Vec<_> = acknowledged.difference(&decided).collect();
-    assert!(lost.is_empty(), "acknowledged without a decision: {lost:?}");
-    let (status, report) = server.rest(Method::POST, "/audit/verify", &auditor, Some(json!({}))).await;
+    assert!(
+        lost.is_empty(),
+        "{} of {} acknowledged calls have no decision",
+        lost.len(),
+        acknowledged.len()
+    );
+    let (status, report) = server
+        .rest(Method::POST, "/audit/verify", &auditor, Some(json!({})))
+        .await;
     assert_eq!(status, 200, "{report}");
     assert_eq!(report["ok"], true, "{report}");
     let (exit, text) = server.remit_as(&auditor, &["audit", "verify"]);
@@ -81,9 +100,14 @@ async fn crash(args: &[&str], dir: tempfile::TempDir) {
 
 fn with_everything_server(dir: &tempfile::TempDir) -> String {
     let node = installed("REMIT_TEST_NODE");
-    let script = installed("REMIT_TEST_NODE_MODULES").join("@modelcontextprotocol/server-everything/dist/index.js");
+    let script = installed("REMIT_TEST_NODE_MODULES")
+        .join("@modelcontextprotocol/server-everything/dist/index.js");
     let file = dir.path().join("remit.toml");
-    let text = format!("[commands.it]\npath = {:?}\nargs = [{:?}, \"stdio\"]\n", node.to_str().unwrap(), script.to_str().unwrap());
+    let text = format!(
+        "[commands.it]\npath = {:?}\nargs = [{:?}, \"stdio\"]\n",
+        node.to_str().unwrap(),
+        script.to_str().unwrap()
+    );
     std::fs::write(&file, text).unwrap();
     file.to_str().unwrap().to_owned()
 }
@@ -100,5 +124,9 @@ async fn postgres_survives_a_kill_under_load() {
     let dir = tempfile::tempdir().unwrap();
     let config = with_everything_server(&dir);
     let database = remit_testkit::postgres::TestDatabase::create();
-    crash(&["--config", &config, "--database-url", &database.url()], dir).await;
+    crash(
+        &["--config", &config, "--database-url", &database.url()],
+        dir,
+    )
+    .await;
 }

@@ -18,7 +18,12 @@ pub(crate) fn document(kind: &str, name: &str, spec: &Value) -> Value {
 }
 
 /// Registers `transport` as upstream `name`, classifies every tool of it as `effect`, and an agent that is granted all.
-pub(crate) async fn upstream_and_agent(server: &Server, name: &str, transport: Value, effect: &str) -> Agent {
+pub(crate) async fn upstream_and_agent(
+    server: &Server,
+    name: &str,
+    transport: Value,
+    effect: &str,
+) -> Agent {
     let person = json!({ "display_name": "Sponsor", "teams": ["team"], "roles": ["admin", "approver", "responder", "auditor"], "entitlements": [] });
     server
         .apply(&[
@@ -28,13 +33,29 @@ pub(crate) async fn upstream_and_agent(server: &Server, name: &str, transport: V
             document("Upstream", name, &json!({ "system": "shop", "transport": transport, "stateless": false, "enabled": true })),
         ])
         .await;
-    server.admin_rest(Method::POST, &format!("/upstreams/{name}/sync"), Some(json!({}))).await;
-    let tools = server.admin_rest(Method::GET, &format!("/tools?upstream={name}&limit=200"), None).await;
+    server
+        .admin_rest(
+            Method::POST,
+            &format!("/upstreams/{name}/sync"),
+            Some(json!({})),
+        )
+        .await;
+    let tools = server
+        .admin_rest(
+            Method::GET,
+            &format!("/tools?upstream={name}&limit=200"),
+            None,
+        )
+        .await;
     let mut grants = Vec::new();
     let mut classified = Vec::new();
     for tool in tools["items"].as_array().unwrap() {
         let (tool, hash) = (tool["tool"].as_str().unwrap(), &tool["definition_hash"]);
-        classified.push(document("Tool", tool, &json!({ "effect": effect, "definition_hash": hash })));
+        classified.push(document(
+            "Tool",
+            tool,
+            &json!({ "effect": effect, "definition_hash": hash }),
+        ));
         grants.push(json!({ "tool": tool }));
     }
     assert!(!grants.is_empty(), "{name} has no tools: {tools}");
@@ -48,23 +69,54 @@ pub(crate) async fn register(server: &Server, agent: &str, grants: &[Value]) -> 
         "platform_team": "team", "purpose": "a test", "business_process": "tests", "model": "none", "provider": "none",
         "runtime": "test", "environment": "production", "data_classes": [], "systems": ["shop"],
         "expected_actions": ["read"], "tier": 4, "review_cadence_days": 90, "enforcement": "gateway" });
-    let mut workflow = document("Workflow", "answer", &json!({ "purpose": "a test", "data_classes": [], "grants": grants,
-        "run_secs_max": 3600, "run_idle_secs_max": 600 }));
+    let mut workflow = document(
+        "Workflow",
+        "answer",
+        &json!({ "purpose": "a test", "data_classes": [], "grants": grants,
+        "run_secs_max": 3600, "run_idle_secs_max": 600 }),
+    );
     workflow["metadata"]["agent"] = json!(agent);
-    server.apply(&[document("Agent", agent, &spec), workflow]).await;
+    server
+        .apply(&[document("Agent", agent, &spec), workflow])
+        .await;
     let (key, jwk) = new_key();
-    server.admin_rest(Method::POST, &format!("/agents/{agent}/keys"), Some(json!({ "jwk": jwk }))).await;
+    server
+        .admin_rest(
+            Method::POST,
+            &format!("/agents/{agent}/keys"),
+            Some(json!({ "jwk": jwk })),
+        )
+        .await;
     let sponsor = enrol(server, "sponsor@acme.example").await;
-    let (status, active) = server.rest(Method::POST, &format!("/agents/{agent}/activate"), &sponsor, Some(json!({}))).await;
+    let (status, active) = server
+        .rest(
+            Method::POST,
+            &format!("/agents/{agent}/activate"),
+            &sponsor,
+            Some(json!({})),
+        )
+        .await;
     assert_eq!(status, 200, "{active}");
     let key_file = server.dir.path().join(format!("{agent}.pem"));
-    Agent { client: active["id"].as_str().unwrap().to_owned(), key, key_file }
+    Agent {
+        client: active["id"].as_str().unwrap().to_owned(),
+        key,
+        key_file,
+    }
 }
 
 /// A token of a person, made as they would: by their own single-use link.
 pub(crate) async fn enrol(server: &Server, email: &str) -> String {
-    let link = server.admin_rest(Method::POST, &format!("/people/{email}/enrolments"), Some(json!({}))).await;
+    let link = server
+        .admin_rest(
+            Method::POST,
+            &format!("/people/{email}/enrolments"),
+            Some(json!({})),
+        )
+        .await;
     let body = json!({ "code": link["code"], "label": "test", "days": 1 });
-    let redeemed = server.admin_rest(Method::POST, "/enrolments/redeem", Some(body)).await;
+    let redeemed = server
+        .admin_rest(Method::POST, "/enrolments/redeem", Some(body))
+        .await;
     redeemed["token"].as_str().unwrap().to_owned()
 }

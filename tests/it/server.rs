@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use remit_token::client_assertion::{self, NewAssertion};
 use remit_token::SigningKey;
+use remit_token::client_assertion::{self, NewAssertion};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -13,19 +13,35 @@ use serde_json::{Value, json};
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// The binary under test.
-#[expect(clippy::disallowed_methods, reason = "the test command says where the binary is")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test command says where the binary is"
+)]
 pub(crate) fn binary() -> PathBuf {
     match std::env::var_os("REMIT_BIN") {
         Some(path) => path.into(),
         // Beside this test's own binary: target/debug/deps/it-… -> target/debug/remit
-        None => std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("remit"),
+        None => std::env::current_exe()
+            .unwrap()
+            .parent()
+            .unwrap()
+            .parent()
+            .unwrap()
+            .join("remit"),
     }
 }
 
 /// A path that setup wrote to the environment.
-#[expect(clippy::disallowed_methods, reason = "setup says where the clients are")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "setup says where the clients are"
+)]
 pub(crate) fn installed(name: &str) -> PathBuf {
-    std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run `scripts/setup.sh test`, then `make test`")).into()
+    std::env::var_os(name)
+        .unwrap_or_else(|| {
+            panic!("{name} is not set: run `scripts/setup.sh test`, then `make test`")
+        })
+        .into()
 }
 
 /// A running server.
@@ -65,19 +81,42 @@ impl Server {
         let listen = format!("127.0.0.1:{port}");
         let data = dir.path().join("data");
         let common = |command: &mut Command| {
-            command.arg("--data").arg(&data).args(["--listen", &listen]).args(args).env("REMIT_LOG", "warn");
+            command
+                .arg("--data")
+                .arg(&data)
+                .args(["--listen", &listen])
+                .args(args)
+                .env("REMIT_LOG", "warn");
         };
         let mut init = Command::new(binary());
         init.args(["init", "--admin", "admin@acme.example"]);
         common(&mut init);
         let output = init.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8(output.stdout).unwrap();
-        let code = text.split_whitespace().find(|w| w.starts_with("rmt_enr_")).expect("a code").to_owned();
+        let code = text
+            .split_whitespace()
+            .find(|w| w.starts_with("rmt_enr_"))
+            .expect("a code")
+            .to_owned();
         let child = Self::spawn(&data, &listen, args);
-        let mut server = Self { child, ready: json!({ "base_url": format!("http://{listen}") }), dir, http: reqwest::Client::new() };
+        let mut server = Self {
+            child,
+            ready: json!({ "base_url": format!("http://{listen}") }),
+            dir,
+            http: reqwest::Client::new(),
+        };
         server.until_ready().await;
-        let redeemed = server.open("/api/v1/enrolments/redeem", json!({ "code": code, "label": "test", "days": 1 })).await;
+        let redeemed = server
+            .open(
+                "/api/v1/enrolments/redeem",
+                json!({ "code": code, "label": "test", "days": 1 }),
+            )
+            .await;
         server.ready["admin_token"] = redeemed["token"].clone();
         server
     }
@@ -104,7 +143,12 @@ impl Server {
     }
 
     async fn wait(child: Child, dir: tempfile::TempDir, ready: &Path) -> Self {
-        let mut server = Self { child, ready: Value::Null, dir, http: reqwest::Client::new() };
+        let mut server = Self {
+            child,
+            ready: Value::Null,
+            dir,
+            http: reqwest::Client::new(),
+        };
         let mut waited = Duration::ZERO;
         while !ready.exists() {
             server.still_runs();
@@ -120,7 +164,13 @@ impl Server {
         let mut waited = Duration::ZERO;
         loop {
             let url = format!("{}/readyz", self.base());
-            if self.http.get(url).send().await.is_ok_and(|r| r.status().is_success()) {
+            if self
+                .http
+                .get(url)
+                .send()
+                .await
+                .is_ok_and(|r| r.status().is_success())
+            {
                 return;
             }
             self.still_runs();
@@ -145,12 +195,24 @@ impl Server {
     }
 
     pub(crate) fn person(&self, email: &str) -> String {
-        self.ready["people"][email]["token"].as_str().unwrap_or_else(|| panic!("{email}: {}", self.ready)).to_owned()
+        self.ready["people"][email]["token"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{email}: {}", self.ready))
+            .to_owned()
     }
 
     /// Asks REST; returns status and body.
-    pub(crate) async fn rest(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> (u16, Value) {
-        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.base())).bearer_auth(token);
+    pub(crate) async fn rest(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let mut request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", self.base()))
+            .bearer_auth(token);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -160,14 +222,25 @@ impl Server {
     }
 
     /// Asks REST as the administrator and expects success.
-    pub(crate) async fn admin_rest(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+    pub(crate) async fn admin_rest(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Value {
         let (status, answer) = self.rest(method, path, &self.admin(), body).await;
         assert!((200..300).contains(&status), "{path}: {status} {answer}");
         answer
     }
 
     async fn open(&self, path: &str, body: Value) -> Value {
-        let response = self.http.post(format!("{}{path}", self.base())).json(&body).send().await.unwrap();
+        let response = self
+            .http
+            .post(format!("{}{path}", self.base()))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
         let status = response.status();
         let answer: Value = response.json().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {answer}");
@@ -177,7 +250,8 @@ impl Server {
     /// Applies documents, JSON values as YAML.
     pub(crate) async fn apply(&self, documents: &[Value]) -> Value {
         let text: String = documents.iter().map(|d| format!("---\n{d}\n")).collect();
-        self.admin_rest(Method::POST, "/apply", Some(json!({ "documents": text }))).await
+        self.admin_rest(Method::POST, "/apply", Some(json!({ "documents": text })))
+            .await
     }
 
     /// An access token of a demo agent, for one of its workflows.
@@ -185,7 +259,12 @@ impl Server {
         let found = &self.ready["agents"][agent];
         let key = std::fs::read_to_string(found["key_file"].as_str().unwrap()).unwrap();
         let key = SigningKey::from_pkcs8_pem(&key).unwrap();
-        self.token(found["client_id"].as_str().unwrap(), &key, &format!("workflow:{workflow}")).await
+        self.token(
+            found["client_id"].as_str().unwrap(),
+            &key,
+            &format!("workflow:{workflow}"),
+        )
+        .await
     }
 
     /// An access token by client credentials.
@@ -195,20 +274,44 @@ impl Server {
         answer["access_token"].as_str().unwrap().to_owned()
     }
 
-    pub(crate) async fn try_token(&self, client: &str, key: &SigningKey, scope: &str) -> (u16, Value) {
+    pub(crate) async fn try_token(
+        &self,
+        client: &str,
+        key: &SigningKey,
+        scope: &str,
+    ) -> (u16, Value) {
         let now = Command::new("date").arg("+%s").output().unwrap();
-        let iat: i64 = String::from_utf8(now.stdout).unwrap().trim().parse().unwrap();
+        let iat: i64 = String::from_utf8(now.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         let jti = random_id();
         let base = self.base();
-        let new = NewAssertion { client_id: client, issuer: &base, jti: &jti, iat, ttl_s: 60 };
+        let new = NewAssertion {
+            client_id: client,
+            issuer: &base,
+            jti: &jti,
+            iat,
+            ttl_s: 60,
+        };
         let assertion = client_assertion::sign(&new, key).unwrap();
         let form = [
             ("grant_type", "client_credentials"),
-            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ),
             ("client_assertion", &assertion),
             ("scope", scope),
         ];
-        let response = self.http.post(format!("{base}/oauth2/token")).form(&form).send().await.unwrap();
+        let response = self
+            .http
+            .post(format!("{base}/oauth2/token"))
+            .form(&form)
+            .send()
+            .await
+            .unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
@@ -229,7 +332,10 @@ impl Server {
             .await
             .unwrap();
         let text = response.text().await.unwrap();
-        let line = text.lines().rev().find_map(|l| l.strip_prefix("data: ").or_else(|| l.starts_with('{').then_some(l)));
+        let line = text.lines().rev().find_map(|l| {
+            l.strip_prefix("data: ")
+                .or_else(|| l.starts_with('{').then_some(l))
+        });
         serde_json::from_str(line.unwrap_or("null")).unwrap_or_else(|_| panic!("{text}"))
     }
 
@@ -247,14 +353,22 @@ impl Server {
             .env("XDG_CONFIG_HOME", self.dir.path())
             .output()
             .unwrap();
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         (output.status.code().unwrap_or(-1), text)
     }
 }
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 pub(crate) fn random_id() -> String {
