@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use remit_domain::{Refusal, RefusalCode};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::refusals::row_of;
@@ -19,13 +19,13 @@ pub const TYPE_PREFIX: &str = "https://remit.dev/problems/";
 const RETRY_AFTER_S: u32 = 1;
 
 /// A problem: what a REST request is refused with (RFC 9457 §3.1).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Problem {
     /// Address that names the sort of problem: `https://remit.dev/problems/` and the code.
     #[serde(rename = "type")]
     pub kind: String,
     /// Short summary, the same for every problem of this sort.
-    pub title: String,
+    pub title: &'static str,
     /// HTTP status.
     pub status: u16,
     /// What happened, why, and what to do.
@@ -33,10 +33,10 @@ pub struct Problem {
     /// Stable code.
     pub code: RefusalCode,
     /// The record it is about, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     /// Single faults, where a request has several.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Value>,
 }
 
@@ -46,7 +46,7 @@ impl Problem {
         let row = row_of(code);
         Self {
             kind: format!("{TYPE_PREFIX}{code}"),
-            title: row.title.to_owned(),
+            title: row.title,
             status: row.status.as_u16(),
             detail: detail.into(),
             code,
@@ -81,7 +81,7 @@ impl Problem {
     /// The same where nothing more is known.
     pub fn failed() -> Self {
         Self {
-            title: "Could not answer".to_owned(),
+            title: "Could not answer",
             status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
             ..Self::new(
                 RefusalCode::LedgerUnavailable,
@@ -101,10 +101,7 @@ impl Problem {
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status.as_u16();
-        status
-            .canonical_reason()
-            .unwrap_or_default()
-            .clone_into(&mut self.title);
+        self.title = status.canonical_reason().unwrap_or_default();
         self
     }
 

@@ -58,182 +58,51 @@ const fn later(status: StatusCode, title: &'static str, oauth: OAuthErrorCode) -
 
 /// The row of a code.
 #[must_use]
+#[rustfmt::skip]
 pub const fn row_of(refusal: RefusalCode) -> Row {
     use McpShape::{Challenge, OtherToken, Protocol, Result};
     use OAuthErrorCode as O;
     use RefusalCode as C;
     use StatusCode as S;
     match refusal {
-        C::Unauthenticated => row(
-            S::UNAUTHORIZED,
-            "No valid credential",
-            O::InvalidClient,
-            Challenge,
-        ),
-        C::ProofInvalid => row(
-            S::UNAUTHORIZED,
-            "Proof of possession not valid",
-            O::InvalidClient,
-            Challenge,
-        ),
-        C::Forbidden => row(
-            S::FORBIDDEN,
-            "Not allowed",
-            O::UnauthorizedClient,
-            OtherToken,
-        ),
-        C::NotFound => row(S::NOT_FOUND, "Not found", O::InvalidRequest, Result),
-        C::Conflict => row(S::CONFLICT, "Changed meanwhile", O::InvalidRequest, Result),
-        C::InvalidRequest => row(
-            S::BAD_REQUEST,
-            "Request not valid",
-            O::InvalidRequest,
-            Protocol(code::INVALID_PARAMS),
-        ),
-        C::AgentNotActive => row(
-            S::FORBIDDEN,
-            "Agent not active",
-            O::UnauthorizedClient,
-            Result,
-        ),
-        C::NoAccountablePerson => row(
-            S::FORBIDDEN,
-            "No accountable person",
-            O::UnauthorizedClient,
-            Result,
-        ),
+        C::Unauthenticated => row(S::UNAUTHORIZED, "No valid credential", O::InvalidClient, Challenge),
+        C::ProofInvalid => row(S::UNAUTHORIZED, "Proof of possession not valid", O::InvalidClient, Challenge),
+        C::Forbidden => row(S::FORBIDDEN, "Not allowed", O::UnauthorizedClient, OtherToken),
+        C::NotFound => row(S::NOT_FOUND, "Not found", O::InvalidTarget, Result),
+        C::Conflict => row(S::CONFLICT, "Changed meanwhile", O::InvalidGrant, Result),
+        C::InvalidRequest => row(S::BAD_REQUEST, "Request not valid", O::InvalidRequest, Protocol(code::INVALID_PARAMS)),
+        C::AgentNotActive => row(S::FORBIDDEN, "Agent not active", O::UnauthorizedClient, Result),
+        C::NoAccountablePerson => row(S::FORBIDDEN, "No accountable person", O::UnauthorizedClient, Result),
         C::WorkflowUnknown => row(S::FORBIDDEN, "Workflow unknown", O::InvalidScope, Result),
         C::RunUnknown => row(S::NOT_FOUND, "Run unknown", O::InvalidScope, Result),
         C::RunEnded => row(S::CONFLICT, "Run ended", O::InvalidScope, Result),
-        C::ChainBroken => row(
-            S::FORBIDDEN,
-            "Delegation not in force",
-            O::InvalidGrant,
-            Result,
-        ),
+        C::ChainBroken => row(S::FORBIDDEN, "Delegation not in force", O::InvalidGrant, Result),
         C::ChainTooDeep => row(S::FORBIDDEN, "Delegation too deep", O::InvalidGrant, Result),
-        C::Wider => row(
-            S::FORBIDDEN,
-            "Wider than its parent",
-            O::InvalidScope,
-            Result,
-        ),
+        C::Wider => row(S::FORBIDDEN, "Wider than its parent", O::InvalidScope, Result),
         C::Contained => row(S::FORBIDDEN, "Contained", O::UnauthorizedClient, Result),
-        C::SnapshotStale => later(
-            S::SERVICE_UNAVAILABLE,
-            "Registry not current",
-            O::TemporarilyUnavailable,
-        ),
-        C::UnknownMethod => row(
-            S::NOT_FOUND,
-            "Method unknown",
-            O::UnsupportedGrantType,
-            Protocol(code::METHOD_NOT_FOUND),
-        ),
-        C::ToolUnknown => row(S::NOT_FOUND, "Tool unknown", O::InvalidTarget, Result),
-        C::ToolDisabled => row(S::FORBIDDEN, "Tool disabled", O::InvalidTarget, Result),
-        C::ToolChanged => row(
-            S::FORBIDDEN,
-            "Tool changed since approval",
-            O::InvalidTarget,
-            Result,
-        ),
-        C::ArgumentsInvalid => row(
-            S::UNPROCESSABLE_ENTITY,
-            "Arguments not valid",
-            O::InvalidRequest,
-            Result,
-        ),
-        C::Denied => row(
-            S::FORBIDDEN,
-            "Denied by policy",
-            O::UnauthorizedClient,
-            Result,
-        ),
-        C::ApprovalRequired => row(
-            S::FORBIDDEN,
-            "Approval required",
-            O::UnauthorizedClient,
-            Result,
-        ),
-        C::ApprovalPending => row(
-            S::FORBIDDEN,
-            "Approval pending",
-            O::UnauthorizedClient,
-            Result,
-        ),
-        C::ApprovalDenied => row(
-            S::FORBIDDEN,
-            "Approval denied",
-            O::UnauthorizedClient,
-            Result,
-        ),
-        C::ApprovalExpired => row(
-            S::FORBIDDEN,
-            "Approval expired",
-            O::UnauthorizedClient,
-            Result,
-        ),
-        C::ApprovalCancelled => row(
-            S::FORBIDDEN,
-            "Approval cancelled",
-            O::UnauthorizedClient,
-            Result,
-        ),
-        C::ApprovalStale => row(
-            S::FORBIDDEN,
-            "Approval stale",
-            O::UnauthorizedClient,
-            Result,
-        ),
-        C::ApprovalUsed => row(S::FORBIDDEN, "Approval used", O::UnauthorizedClient, Result),
-        C::Ambiguous => row(
-            S::BAD_GATEWAY,
-            "Outcome not known",
-            O::TemporarilyUnavailable,
-            Result,
-        ),
-        C::LimitExceeded => row(
-            S::FORBIDDEN,
-            "Limit exceeded",
-            O::UnauthorizedClient,
-            Result,
-        ),
-        C::Limited => later(
-            S::TOO_MANY_REQUESTS,
-            "Too many requests",
-            O::TemporarilyUnavailable,
-        ),
-        C::LedgerUnavailable => later(
-            S::SERVICE_UNAVAILABLE,
-            "Ledger not available",
-            O::TemporarilyUnavailable,
-        ),
-        C::CredentialUnavailable => row(
-            S::BAD_GATEWAY,
-            "Upstream credential not available",
-            O::TemporarilyUnavailable,
-            Result,
-        ),
-        C::UpstreamUnreachable => row(
-            S::BAD_GATEWAY,
-            "Upstream not reachable",
-            O::TemporarilyUnavailable,
-            Result,
-        ),
-        C::UpstreamInvalid => row(
-            S::BAD_GATEWAY,
-            "Upstream answer not valid",
-            O::TemporarilyUnavailable,
-            Result,
-        ),
+        C::SnapshotStale => later(S::SERVICE_UNAVAILABLE, "Registry not current", O::TemporarilyUnavailable),
+        C::UnknownMethod => row(S::NOT_FOUND, "Method unknown", O::InvalidRequest, Protocol(code::METHOD_NOT_FOUND)),
+        C::ToolUnknown => row(S::NOT_FOUND, "Tool unknown", O::InvalidRequest, Result),
+        C::ToolDisabled => row(S::FORBIDDEN, "Tool disabled", O::InvalidRequest, Result),
+        C::ToolChanged => row(S::FORBIDDEN, "Tool changed since approval", O::InvalidRequest, Result),
+        C::ArgumentsInvalid => row(S::UNPROCESSABLE_ENTITY, "Arguments not valid", O::InvalidRequest, Result),
+        C::Denied => row(S::FORBIDDEN, "Denied by policy", O::UnauthorizedClient, Result),
+        C::ApprovalRequired => row(S::FORBIDDEN, "Approval required", O::InvalidRequest, Result),
+        C::ApprovalPending => row(S::FORBIDDEN, "Approval pending", O::InvalidRequest, Result),
+        C::ApprovalDenied => row(S::FORBIDDEN, "Approval denied", O::InvalidRequest, Result),
+        C::ApprovalExpired => row(S::FORBIDDEN, "Approval expired", O::InvalidRequest, Result),
+        C::ApprovalCancelled => row(S::FORBIDDEN, "Approval cancelled", O::InvalidRequest, Result),
+        C::ApprovalStale => row(S::FORBIDDEN, "Approval stale", O::InvalidRequest, Result),
+        C::ApprovalUsed => row(S::FORBIDDEN, "Approval used", O::InvalidRequest, Result),
+        C::Ambiguous => row(S::BAD_GATEWAY, "Outcome not known", O::InvalidRequest, Result),
+        C::LimitExceeded => row(S::FORBIDDEN, "Limit exceeded", O::TemporarilyUnavailable, Result),
+        C::Limited => later(S::TOO_MANY_REQUESTS, "Too many requests", O::TemporarilyUnavailable),
+        C::LedgerUnavailable => later(S::SERVICE_UNAVAILABLE, "Ledger not available", O::TemporarilyUnavailable),
+        C::CredentialUnavailable => row(S::BAD_GATEWAY, "Upstream credential not available", O::TemporarilyUnavailable, Result),
+        C::UpstreamUnreachable => row(S::BAD_GATEWAY, "Upstream not reachable", O::InvalidRequest, Result),
+        C::UpstreamInvalid => row(S::BAD_GATEWAY, "Upstream answer not valid", O::InvalidRequest, Result),
         C::TooLarge => row(S::PAYLOAD_TOO_LARGE, "Too large", O::InvalidRequest, Result),
-        C::Timeout => row(
-            S::GATEWAY_TIMEOUT,
-            "No answer in time",
-            O::TemporarilyUnavailable,
-            Result,
-        ),
+        C::Timeout => row(S::GATEWAY_TIMEOUT, "No answer in time", O::TemporarilyUnavailable, Result),
         C::Cancelled => row(S::CONFLICT, "Cancelled", O::InvalidRequest, Result),
     }
 }
@@ -277,6 +146,14 @@ mod tests {
                 matches!(row.status.as_u16(), 429 | 503),
                 "{refusal}"
             );
+        }
+    }
+
+    #[test]
+    fn the_token_endpoint_says_what_the_table_says() {
+        for refusal in RefusalCode::ALL {
+            let said = remit_issuer::oauth_error(&remit_domain::Refusal::new(refusal, "x"));
+            assert_eq!(said.error, row_of(refusal).oauth, "{refusal}");
         }
     }
 

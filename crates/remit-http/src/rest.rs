@@ -18,7 +18,7 @@ mod person;
 mod policy;
 mod route;
 mod run;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod tool;
@@ -36,7 +36,10 @@ use crate::site::Site;
 
 use ask::{Ask, Nothing, Reply};
 pub use openapi::document as openapi;
-use route::{Route, route};
+pub(crate) use route::Route;
+#[cfg(test)]
+pub(crate) use route::Who;
+use route::route;
 
 /// Where the interface begins.
 pub(crate) const BASE: &str = "/api/v1";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use remit_books::{Books, OrgBook};
+use remit_books::{Books, OPERATOR_ORG, OrgBook};
 use remit_control::Control;
 use remit_domain::OrgId;
 use remit_gateway::Gateway;
@@ -99,6 +99,20 @@ impl Place {
             .issuer_url(&book.id)
             .map_err(|_| unknown())?;
         Ok(Self { book, base })
+    }
+}
+
+impl Place {
+    /// Where the operator is before there is any organization: nothing of an organization is here.
+    pub(crate) fn before_any(site: &Site) -> Option<Self> {
+        if site.app.books.org_named(&site.app.default_org).is_some() {
+            return None;
+        }
+        let book = site.app.books.org(&OPERATOR_ORG.parse().ok()?)?;
+        Some(Self {
+            book,
+            base: site.app.public_url.clone(),
+        })
     }
 }
 

@@ -1,1 +1,9 @@
+//! The whole surface, over real services, a store in memory and an upstream that does what a test tells it.
 
+mod edge;
+mod house;
+mod matrix;
+mod mcp;
+mod mcp_old;
+mod oauth;
+mod rest;

@@ -15,7 +15,7 @@ use super::read::Incoming;
 use crate::refusals::{McpShape, row_of};
 
 /// An answer, not sent yet.
-pub(super) struct Reply(Response);
+pub(super) struct Reply(Box<Response>);
 
 impl Reply {
     /// One message as the whole answer.
@@ -25,7 +25,7 @@ impl Reply {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
-        Self(response)
+        Self(Box::new(response))
     }
 
     pub(super) fn error(id: Option<Id>, error: ErrorObject) -> Self {
@@ -34,7 +34,7 @@ impl Reply {
 
     /// Taken, with nothing to say.
     pub(super) fn accepted() -> Self {
-        Self(StatusCode::ACCEPTED.into_response())
+        Self(Box::new(StatusCode::ACCEPTED.into_response()))
     }
 
     /// An event stream. `X-Accel-Buffering` asks proxies not to hold events back (MCP 2026-07-28).
@@ -49,7 +49,7 @@ impl Reply {
             HeaderName::from_static("x-accel-buffering"),
             HeaderValue::from_static("no"),
         );
-        Self(response)
+        Self(Box::new(response))
     }
 
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {
@@ -72,13 +72,13 @@ impl Reply {
 
 impl From<Response> for Reply {
     fn from(response: Response) -> Self {
-        Self(response)
+        Self(Box::new(response))
     }
 }
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        self.0
+        *self.0
     }
 }
 

@@ -14,108 +14,25 @@ use super::table::{ADMIN, ADMIN_DEVELOPER, PERSON};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/agents", PERSON, "Agents", agents),
         route(Method::GET, "/agents/{name}", PERSON, "One agent", agent),
-        route(
-            Method::PUT,
-            "/agents/{name}",
-            ADMIN_DEVELOPER,
-            "Register or change an agent",
-            put,
-        ),
-        route(
-            Method::GET,
-            "/agents/{name}/completeness",
-            PERSON,
-            "What is missing before an agent can be active",
-            completeness,
-        ),
-        route(
-            Method::POST,
-            "/agents/{name}/activate",
-            PERSON,
-            "Activate an agent",
-            activate,
-        ),
-        route(
-            Method::POST,
-            "/agents/{name}/suspend",
-            PERSON,
-            "Suspend an agent and stop what it does",
-            suspend,
-        ),
-        route(
-            Method::POST,
-            "/agents/{name}/resume",
-            PERSON,
-            "Let a suspended agent go on",
-            resume,
-        ),
-        route(
-            Method::POST,
-            "/agents/{name}/retire",
-            PERSON,
-            "Retire an agent for good",
-            retire,
-        ),
-        route(
-            Method::POST,
-            "/agents/{name}/transfer",
-            ADMIN,
-            "Change who answers for an agent",
-            transfer,
-        ),
-        route(
-            Method::GET,
-            "/agents/{name}/keys",
-            PERSON,
-            "Keys of an agent",
-            keys,
-        ),
-        route(
-            Method::POST,
-            "/agents/{name}/keys",
-            PERSON,
-            "Add a public key",
-            add_key,
-        ),
-        route(
-            Method::DELETE,
-            "/agents/{name}/keys/{thumbprint}",
-            PERSON,
-            "Remove a key, and revoke what was issued to it",
-            remove_key,
-        ),
-        route(
-            Method::GET,
-            "/agents/{name}/workflows",
-            PERSON,
-            "Workflows of an agent, with their grants",
-            workflows,
-        ),
-        route(
-            Method::GET,
-            "/agents/{name}/workflows/{workflow}",
-            PERSON,
-            "One workflow",
-            workflow,
-        ),
-        route(
-            Method::PUT,
-            "/agents/{name}/workflows/{workflow}",
-            ADMIN,
-            "Create or change a workflow and its grants",
-            put_workflow,
-        ),
-        route(
-            Method::GET,
-            "/agents/{name}/access",
-            PERSON,
-            "What an agent can reach, as policy decides it",
-            access,
-        ),
+        route(Method::PUT, "/agents/{name}", ADMIN_DEVELOPER, "Register or change an agent", put),
+        route(Method::GET, "/agents/{name}/completeness", PERSON, "What is missing before an agent can be active", completeness),
+        route(Method::POST, "/agents/{name}/activate", PERSON, "Activate an agent", activate),
+        route(Method::POST, "/agents/{name}/suspend", PERSON, "Suspend an agent and stop what it does", suspend),
+        route(Method::POST, "/agents/{name}/resume", PERSON, "Let a suspended agent go on", resume),
+        route(Method::POST, "/agents/{name}/retire", PERSON, "Retire an agent for good", retire),
+        route(Method::POST, "/agents/{name}/transfer", ADMIN, "Change who answers for an agent", transfer),
+        route(Method::GET, "/agents/{name}/keys", PERSON, "Keys of an agent", keys),
+        route(Method::POST, "/agents/{name}/keys", PERSON, "Add a public key", add_key),
+        route(Method::DELETE, "/agents/{name}/keys/{thumbprint}", PERSON, "Remove a key, and revoke what was issued to it", remove_key),
+        route(Method::GET, "/agents/{name}/workflows", PERSON, "Workflows of an agent, with their grants", workflows),
+        route(Method::GET, "/agents/{name}/workflows/{workflow}", PERSON, "One workflow", workflow),
+        route(Method::PUT, "/agents/{name}/workflows/{workflow}", ADMIN, "Create or change a workflow and its grants", put_workflow),
+        route(Method::GET, "/agents/{name}/access", PERSON, "What an agent can reach, as policy decides it", access),
     ]
 }
 

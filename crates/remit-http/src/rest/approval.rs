@@ -13,44 +13,15 @@ use super::{Ask, Nothing, Reply, Route, route};
 use crate::limits::WAIT_S_MAX;
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/approvals", PERSON, "Approvals", approvals),
-        route(
-            Method::GET,
-            "/approvals/watch",
-            PERSON,
-            "Wait for new approvals",
-            watch,
-        ),
-        route(
-            Method::GET,
-            "/approvals/{id}",
-            PERSON_AGENT,
-            "One approval; an agent sees its own",
-            approval,
-        ),
-        route(
-            Method::GET,
-            "/approvals/{id}/wait",
-            PERSON_AGENT,
-            "Wait until an approval is settled",
-            wait,
-        ),
-        route(
-            Method::POST,
-            "/approvals/{id}/approve",
-            PERSON,
-            "Approve exactly this call, once",
-            approve,
-        ),
-        route(
-            Method::POST,
-            "/approvals/{id}/deny",
-            PERSON,
-            "Deny it",
-            deny,
-        ),
+        route(Method::GET, "/approvals/watch", PERSON, "Wait for new approvals", watch),
+        route(Method::GET, "/approvals/{id}", PERSON_AGENT, "One approval; an agent sees its own", approval),
+        route(Method::GET, "/approvals/{id}/wait", PERSON_AGENT, "Wait until an approval is settled", wait),
+        route(Method::POST, "/approvals/{id}/approve", PERSON, "Approve exactly this call, once", approve),
+        route(Method::POST, "/approvals/{id}/deny", PERSON, "Deny it", deny),
     ]
 }
 

@@ -13,50 +13,15 @@ use super::table::{PERSON, RESPONDER_ADMIN};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route(
-            Method::POST,
-            "/containments/preview",
-            PERSON,
-            "What a containment would reach",
-            preview,
-        ),
-        route(
-            Method::POST,
-            "/containments",
-            PERSON,
-            "Contain; an agent's owner and sponsor may suspend it",
-            contain,
-        ),
-        route(
-            Method::GET,
-            "/containments",
-            PERSON,
-            "Containments",
-            containments,
-        ),
-        route(
-            Method::GET,
-            "/containments/{id}",
-            PERSON,
-            "One containment, with its newest certificate",
-            containment,
-        ),
-        route(
-            Method::GET,
-            "/containments/{id}/certificate",
-            PERSON,
-            "What was stopped, what is bounded, what is not proved",
-            certificate,
-        ),
-        route(
-            Method::POST,
-            "/containments/{id}/lift",
-            RESPONDER_ADMIN,
-            "Lift a suspension or quarantine",
-            lift,
-        ),
+        route(Method::POST, "/containments/preview", PERSON, "What a containment would reach", preview),
+        route(Method::POST, "/containments", PERSON, "Contain; an agent's owner and sponsor may suspend it", contain),
+        route(Method::GET, "/containments", PERSON, "Containments", containments),
+        route(Method::GET, "/containments/{id}", PERSON, "One containment, with its newest certificate", containment),
+        route(Method::GET, "/containments/{id}/certificate", PERSON, "What was stopped, what is bounded, what is not proved", certificate),
+        route(Method::POST, "/containments/{id}/lift", RESPONDER_ADMIN, "Lift a suspension or quarantine", lift),
     ]
 }
 

@@ -16,50 +16,15 @@ use super::table::PERSON;
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route(
-            Method::POST,
-            "/delegations",
-            PERSON,
-            "Delegate to an agent, for one workflow and a time",
-            grant,
-        ),
-        route(
-            Method::GET,
-            "/delegations",
-            PERSON,
-            "Delegations",
-            delegations,
-        ),
-        route(
-            Method::GET,
-            "/delegations/tree",
-            PERSON,
-            "Who acts for whom, nested",
-            tree,
-        ),
-        route(
-            Method::GET,
-            "/delegations/{id}",
-            PERSON,
-            "One delegation",
-            delegation,
-        ),
-        route(
-            Method::POST,
-            "/delegations/{id}/revoke",
-            PERSON,
-            "Take a delegation back; what rests on it ends",
-            revoke,
-        ),
-        route(
-            Method::POST,
-            "/delegations/{id}/assertion",
-            PERSON,
-            "A single-use subject token from one's own delegation",
-            assertion,
-        ),
+        route(Method::POST, "/delegations", PERSON, "Delegate to an agent, for one workflow and a time", grant),
+        route(Method::GET, "/delegations", PERSON, "Delegations", delegations),
+        route(Method::GET, "/delegations/tree", PERSON, "Who acts for whom, nested", tree),
+        route(Method::GET, "/delegations/{id}", PERSON, "One delegation", delegation),
+        route(Method::POST, "/delegations/{id}/revoke", PERSON, "Take a delegation back; what rests on it ends", revoke),
+        route(Method::POST, "/delegations/{id}/assertion", PERSON, "A single-use subject token from one's own delegation", assertion),
     ]
 }
 

@@ -21,10 +21,23 @@ pub(crate) async fn dispatch(site: Site, route: Arc<Route>, request: Request) ->
     let (mut parts, body) = request.into_parts();
     let place = match Place::from_request_parts(&mut parts, &site).await {
         Ok(place) => place,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => match first(&site, &route, &parts) {
+            Some(place) => place,
+            None => return problem.into_response(),
+        },
     };
     let answered = answer(&site, &place, &route, parts, body).await;
     answered.unwrap_or_else(|problem| identity::answer(&site, &place, problem))
+}
+
+/// The operator makes the first organization, when there is no place yet that a request could be for.
+fn first(site: &Site, route: &Route, parts: &Parts) -> Option<Place> {
+    let operators = route.who.contains(&Who::Operator) && parts.uri.path().starts_with(super::BASE);
+    if operators {
+        Place::before_any(site)
+    } else {
+        None
+    }
 }
 
 async fn answer(
@@ -72,7 +85,9 @@ async fn who(
     if route.is_open() {
         return Ok(None);
     }
-    let identity = identify(site, Some(place), headers).await?;
+    // The operator's own organization has no people and no agents.
+    let somewhere = (!place.book.is_operator()).then_some(place);
+    let identity = identify(site, somewhere, headers).await?;
     if route.who.iter().any(|who| who.includes(&identity)) {
         return Ok(Some(identity));
     }

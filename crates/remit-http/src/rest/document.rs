@@ -10,29 +10,12 @@ use super::table::{ADMIN, ANYBODY};
 use super::{Ask, Reply, Route, route};
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route(
-            Method::POST,
-            "/plan",
-            ADMIN,
-            "What documents would change",
-            plan,
-        ),
-        route(
-            Method::POST,
-            "/apply",
-            ADMIN,
-            "Change what documents say",
-            apply,
-        ),
-        route(
-            Method::GET,
-            "/schemas/{kind}",
-            ANYBODY,
-            "JSON Schema of a kind of document, such as `agent.json`",
-            json_schema,
-        ),
+        route(Method::POST, "/plan", ADMIN, "What documents would change", plan),
+        route(Method::POST, "/apply", ADMIN, "Change what documents say", apply),
+        route(Method::GET, "/schemas/{kind}", ANYBODY, "JSON Schema of a kind of document, such as `agent.json`", json_schema),
     ]
 }
 

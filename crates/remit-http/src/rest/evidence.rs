@@ -24,78 +24,19 @@ const DOCTOR: &[Who] = &[
     Who::Operator,
 ];
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route(
-            Method::GET,
-            "/credentials",
-            PERSON,
-            "Keys, live tokens and standing access, with their ages",
-            credentials,
-        ),
-        route(
-            Method::GET,
-            "/findings",
-            PERSON,
-            "What somebody should look at",
-            findings,
-        ),
-        route(
-            Method::POST,
-            "/findings/{id}/close",
-            ADMIN,
-            "Close a finding",
-            close_finding,
-        ),
-        route(
-            Method::GET,
-            "/decisions/{id}",
-            PERSON,
-            "One decision",
-            decision,
-        ),
-        route(
-            Method::GET,
-            "/decisions/{id}/why",
-            PERSON,
-            "Why it was decided so, and what would change it",
-            why,
-        ),
-        route(
-            Method::POST,
-            "/decisions/{id}/replay",
-            PERSON,
-            "Decide it again from its recorded inputs",
-            replay,
-        ),
-        route(
-            Method::GET,
-            "/audit/entries",
-            ADMIN_AUDITOR,
-            "Entries of the ledger; administrators see no content",
-            entries,
-        ),
-        route(
-            Method::GET,
-            "/audit/entries/{index}/proof",
-            AUDITOR,
-            "Proof that an entry is in the ledger (c2sp.org/tlog-proof)",
-            proof,
-        ),
-        route(
-            Method::POST,
-            "/audit/verify",
-            AUDITOR,
-            "Verify the whole ledger",
-            verify,
-        ),
-        route(
-            Method::GET,
-            "/doctor",
-            DOCTOR,
-            "What is wrong with the house, and how to mend it",
-            doctor,
-        ),
+        route(Method::GET, "/credentials", PERSON, "Keys, live tokens and standing access, with their ages", credentials),
+        route(Method::GET, "/findings", PERSON, "What somebody should look at", findings),
+        route(Method::POST, "/findings/{id}/close", ADMIN, "Close a finding", close_finding),
+        route(Method::GET, "/decisions/{id}", PERSON, "One decision", decision),
+        route(Method::GET, "/decisions/{id}/why", PERSON, "Why it was decided so, and what would change it", why),
+        route(Method::POST, "/decisions/{id}/replay", PERSON, "Decide it again from its recorded inputs", replay),
+        route(Method::GET, "/audit/entries", ADMIN_AUDITOR, "Entries of the ledger; administrators see no content", entries),
+        route(Method::GET, "/audit/entries/{index}/proof", AUDITOR, "Proof that an entry is in the ledger (c2sp.org/tlog-proof)", proof),
+        route(Method::POST, "/audit/verify", AUDITOR, "Verify the whole ledger", verify),
+        route(Method::GET, "/doctor", DOCTOR, "What is wrong with the house, and how to mend it", doctor),
     ]
 }
 

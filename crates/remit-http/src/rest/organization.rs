@@ -15,37 +15,14 @@ use super::{Ask, Nothing, Reply, Route, route};
 use crate::identity::Identity;
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/whoami", ANYBODY, "Who asks", whoami),
-        route(
-            Method::GET,
-            "/organizations",
-            OPERATOR,
-            "Organizations of the instance",
-            organizations,
-        ),
-        route(
-            Method::POST,
-            "/organizations",
-            OPERATOR,
-            "Create an organization and the link of its first administrator",
-            create,
-        ),
-        route(
-            Method::GET,
-            "/organization",
-            PERSON,
-            "Settings of the organization",
-            show,
-        ),
-        route(
-            Method::PUT,
-            "/organization",
-            ADMIN,
-            "Change the settings of the organization",
-            put,
-        ),
+        route(Method::GET, "/organizations", OPERATOR, "Organizations of the instance", organizations),
+        route(Method::POST, "/organizations", OPERATOR, "Create an organization and the link of its first administrator", create),
+        route(Method::GET, "/organization", PERSON, "Settings of the organization", show),
+        route(Method::PUT, "/organization", ADMIN, "Change the settings of the organization", put),
     ]
 }
 

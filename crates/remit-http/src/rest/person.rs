@@ -15,61 +15,20 @@ use super::table::{ADMIN, EVERYBODY, PERSON};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/teams", PERSON, "Teams", teams),
         route(Method::GET, "/teams/{name}", PERSON, "One team", team),
-        route(
-            Method::PUT,
-            "/teams/{name}",
-            ADMIN,
-            "Create or change a team",
-            put_team,
-        ),
+        route(Method::PUT, "/teams/{name}", ADMIN, "Create or change a team", put_team),
         route(Method::GET, "/people", PERSON, "People", people),
         route(Method::GET, "/people/{email}", PERSON, "One person", person),
-        route(
-            Method::PUT,
-            "/people/{email}",
-            ADMIN,
-            "Create or change a person",
-            put_person,
-        ),
-        route(
-            Method::POST,
-            "/people/{email}/leave",
-            ADMIN,
-            "A person leaves: what rests on them ends",
-            leave,
-        ),
-        route(
-            Method::POST,
-            "/people/{email}/enrolments",
-            ADMIN,
-            "Make a link with which a person makes their own token, once",
-            enrol,
-        ),
-        route(
-            Method::POST,
-            "/enrolments/redeem",
-            EVERYBODY,
-            "Make one's own token with the code of a link",
-            redeem,
-        ),
-        route(
-            Method::GET,
-            "/me/tokens",
-            PERSON,
-            "One's own tokens",
-            tokens,
-        ),
-        route(
-            Method::DELETE,
-            "/me/tokens/{digest}",
-            PERSON,
-            "Revoke one of one's own tokens, by the start of its digest",
-            revoke,
-        ),
+        route(Method::PUT, "/people/{email}", ADMIN, "Create or change a person", put_person),
+        route(Method::POST, "/people/{email}/leave", ADMIN, "A person leaves: what rests on them ends", leave),
+        route(Method::POST, "/people/{email}/enrolments", ADMIN, "Make a link with which a person makes their own token, once", enrol),
+        route(Method::POST, "/enrolments/redeem", EVERYBODY, "Make one's own token with the code of a link", redeem),
+        route(Method::GET, "/me/tokens", PERSON, "One's own tokens", tokens),
+        route(Method::DELETE, "/me/tokens/{digest}", PERSON, "Revoke one of one's own tokens, by the start of its digest", revoke),
     ]
 }
 

@@ -11,44 +11,15 @@ use super::table::{ADMIN, PERSON};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/policies", PERSON, "Policy sets", policies),
-        route(
-            Method::GET,
-            "/policies/schema",
-            PERSON,
-            "The Cedar schema that policies are written against",
-            schema,
-        ),
-        route(
-            Method::POST,
-            "/policies/validate",
-            PERSON,
-            "Check policies without storing them",
-            validate,
-        ),
-        route(
-            Method::POST,
-            "/policies/explain",
-            PERSON,
-            "What would be decided of a call, without any effect",
-            explain,
-        ),
-        route(
-            Method::GET,
-            "/policies/{name}",
-            PERSON,
-            "One policy set",
-            policy,
-        ),
-        route(
-            Method::PUT,
-            "/policies/{name}",
-            ADMIN,
-            "Create or change a policy set",
-            put,
-        ),
+        route(Method::GET, "/policies/schema", PERSON, "The Cedar schema that policies are written against", schema),
+        route(Method::POST, "/policies/validate", PERSON, "Check policies without storing them", validate),
+        route(Method::POST, "/policies/explain", PERSON, "What would be decided of a call, without any effect", explain),
+        route(Method::GET, "/policies/{name}", PERSON, "One policy set", policy),
+        route(Method::PUT, "/policies/{name}", ADMIN, "Create or change a policy set", put),
     ]
 }
 

@@ -17,38 +17,15 @@ use super::{Ask, Nothing, Reply, Route, route};
 use crate::identity::Identity;
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::POST, "/runs", PERSON_AGENT, "Open a run", open),
-        route(
-            Method::POST,
-            "/runs/spawn",
-            AGENT,
-            "Hand part of one's run to a sub-agent",
-            spawn,
-        ),
+        route(Method::POST, "/runs/spawn", AGENT, "Hand part of one's run to a sub-agent", spawn),
         route(Method::GET, "/runs", PERSON, "Runs", runs),
-        route(
-            Method::GET,
-            "/runs/{id}",
-            PERSON_AGENT,
-            "One run; an agent sees its own",
-            run,
-        ),
-        route(
-            Method::GET,
-            "/runs/{id}/events",
-            PERSON,
-            "What happened in a run, in order",
-            events,
-        ),
-        route(
-            Method::POST,
-            "/runs/{id}/end",
-            PERSON_AGENT,
-            "End a run and say how it went",
-            end,
-        ),
+        route(Method::GET, "/runs/{id}", PERSON_AGENT, "One run; an agent sees its own", run),
+        route(Method::GET, "/runs/{id}/events", PERSON, "What happened in a run, in order", events),
+        route(Method::POST, "/runs/{id}/end", PERSON_AGENT, "End a run and say how it went", end),
     ]
 }
 

@@ -13,30 +13,13 @@ use super::table::{ADMIN, PERSON};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/tools", PERSON, "Tools", tools),
-        route(
-            Method::GET,
-            "/tools/{upstream}/{tool}",
-            PERSON,
-            "One tool, with what has changed since it was approved",
-            tool,
-        ),
-        route(
-            Method::PUT,
-            "/tools/{upstream}/{tool}",
-            ADMIN,
-            "Classify a tool and approve its definition",
-            put,
-        ),
-        route(
-            Method::POST,
-            "/tools/{upstream}/{tool}/disable",
-            ADMIN,
-            "Take a tool out of use",
-            disable,
-        ),
+        route(Method::GET, "/tools/{upstream}/{tool}", PERSON, "One tool, with what has changed since it was approved", tool),
+        route(Method::PUT, "/tools/{upstream}/{tool}", ADMIN, "Classify a tool and approve its definition", put),
+        route(Method::POST, "/tools/{upstream}/{tool}/disable", ADMIN, "Take a tool out of use", disable),
     ]
 }
 

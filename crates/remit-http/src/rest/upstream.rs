@@ -8,39 +8,16 @@ use super::table::{ADMIN, PERSON};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
 
+#[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/systems", PERSON, "Systems", systems),
         route(Method::GET, "/systems/{name}", PERSON, "One system", system),
-        route(
-            Method::PUT,
-            "/systems/{name}",
-            ADMIN,
-            "Create or change a system",
-            put_system,
-        ),
+        route(Method::PUT, "/systems/{name}", ADMIN, "Create or change a system", put_system),
         route(Method::GET, "/upstreams", PERSON, "Upstreams", upstreams),
-        route(
-            Method::GET,
-            "/upstreams/{name}",
-            PERSON,
-            "One upstream",
-            upstream,
-        ),
-        route(
-            Method::PUT,
-            "/upstreams/{name}",
-            ADMIN,
-            "Create or change an upstream",
-            put_upstream,
-        ),
-        route(
-            Method::POST,
-            "/upstreams/{name}/sync",
-            ADMIN,
-            "Read the tools of an upstream",
-            sync,
-        ),
+        route(Method::GET, "/upstreams/{name}", PERSON, "One upstream", upstream),
+        route(Method::PUT, "/upstreams/{name}", ADMIN, "Create or change an upstream", put_upstream),
+        route(Method::POST, "/upstreams/{name}/sync", ADMIN, "Read the tools of an upstream", sync),
     ]
 }
 
