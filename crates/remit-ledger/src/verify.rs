@@ -19,7 +19,10 @@ use std::collections::BTreeMap;
 use remit_domain::OrgId;
 use remit_domain::event::EventKind;
 use remit_tlog::limits::TILE_WIDTH_MAX;
-use remit_tlog::{Checkpoint, CheckpointError, Frontier, Hash, Tile, TileError, TreeError, VerifierKey, leaf_hash, parse_bundle, verify_note};
+use remit_tlog::{
+    Checkpoint, CheckpointError, Frontier, Hash, Tile, TileError, TreeError, VerifierKey,
+    leaf_hash, parse_bundle, verify_note,
+};
 
 use crate::Leaf;
 use pairs::Pairs;
@@ -120,7 +123,10 @@ impl Verifier {
     /// `Checkpoint` and `Earlier` when one is not signed by the key.
     pub fn new(note: &str, key: &VerifierKey, earlier: Option<&str>) -> Result<Self, VerifyError> {
         let head = verify_note(note, key).map_err(VerifyError::Checkpoint)?;
-        let earlier = earlier.map(|e| verify_note(e, key)).transpose().map_err(VerifyError::Earlier)?;
+        let earlier = earlier
+            .map(|e| verify_note(e, key))
+            .transpose()
+            .map_err(VerifyError::Earlier)?;
         let mut verifier = Self {
             head,
             earlier,
@@ -155,7 +161,10 @@ impl Verifier {
         }
         let width = u16::try_from(left.min(WIDTH)).unwrap_or(TILE_WIDTH_MAX);
         let index = self.next / WIDTH;
-        Ok(Some((Tile::entries(index, width)?, Tile::hashes(0, index, width)?)))
+        Ok(Some((
+            Tile::entries(index, width)?,
+            Tile::hashes(0, index, width)?,
+        )))
     }
 
     /// Takes what [`Self::next`] named; none where the copy lacks it.
@@ -163,7 +172,9 @@ impl Verifier {
     /// # Errors
     /// `Tree` when the tree cannot grow.
     pub fn read(&mut self, bundle: Option<&[u8]>, tile: Option<&[u8]>) -> Result<(), VerifyError> {
-        let Some((bundle_name, tile_name)) = self.next()? else { return Ok(()) };
+        let Some((bundle_name, tile_name)) = self.next()? else {
+            return Ok(());
+        };
         let width = usize::from(bundle_name.width());
         let stated = self.stated(&tile_name, tile, width)?;
         let Some(bytes) = bundle else {
@@ -175,8 +186,17 @@ impl Verifier {
         match parse_bundle(bytes, bundle_name.width()) {
             Ok(entries) => self.entries(&entries, stated.as_deref())?,
             Err(error) => {
-                let (at, text) = (self.first_changed(bytes, stated.as_deref()), error.to_string());
-                self.faults.record(at, format!("the bundle `{}` cannot be read from here on: {text}", bundle_name.path()));
+                let (at, text) = (
+                    self.first_changed(bytes, stated.as_deref()),
+                    error.to_string(),
+                );
+                self.faults.record(
+                    at,
+                    format!(
+                        "the bundle `{}` cannot be read from here on: {text}",
+                        bundle_name.path()
+                    ),
+                );
                 self.unreadable(stated.as_deref());
             }
         }
@@ -190,13 +210,19 @@ impl Verifier {
     /// `Tree` for a tree beyond what tiles can name.
     pub fn upper_tiles(&self) -> Result<Vec<Tile>, VerifyError> {
         let all = Tile::grown(0, self.head.size())?;
-        Ok(all.into_iter().filter(|t| t.level().is_some_and(|l| l > 0)).collect())
+        Ok(all
+            .into_iter()
+            .filter(|t| t.level().is_some_and(|l| l > 0))
+            .collect())
     }
 
     /// Takes one of [`Self::upper_tiles`]; none where the copy lacks it.
     pub fn read_upper(&mut self, tile: &Tile, bytes: Option<&[u8]>) {
         let level = tile.level().and_then(|l| usize::from(l).checked_sub(1));
-        let hashes = level.and_then(|l| self.uppers.get(l)).map(Vec::as_slice).unwrap_or_default();
+        let hashes = level
+            .and_then(|l| self.uppers.get(l))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let range = tile.index() * WIDTH..tile.index() * WIDTH + u64::from(tile.width());
         let expected: Vec<u8> = range
             .filter_map(|i| hashes.get(usize::try_from(i).ok()?))
@@ -207,7 +233,10 @@ impl Verifier {
             Some(bytes) if bytes == expected => {}
             // Without all records what it should hold is not known; they are reported already.
             Some(_) if self.records.is_none() => {}
-            Some(_) => self.faults.file(&tile.path(), "does not hold the hashes of the tiles below it"),
+            Some(_) => self.faults.file(
+                &tile.path(),
+                "does not hold the hashes of the tiles below it",
+            ),
         }
     }
 
@@ -229,12 +258,23 @@ impl Verifier {
     }
 
     /// The hashes a level 0 tile states.
-    fn stated(&mut self, name: &Tile, bytes: Option<&[u8]>, width: usize) -> Result<Option<Vec<Hash>>, VerifyError> {
+    fn stated(
+        &mut self,
+        name: &Tile,
+        bytes: Option<&[u8]>,
+        width: usize,
+    ) -> Result<Option<Vec<Hash>>, VerifyError> {
         let chunks = bytes.map(|b| b.as_chunks::<HASH_BYTES>());
         let stated = match chunks {
-            Some((hashes, [])) if hashes.len() == width => hashes.iter().map(|h| Hash::new(*h)).collect::<Vec<_>>(),
+            Some((hashes, [])) if hashes.len() == width => {
+                hashes.iter().map(|h| Hash::new(*h)).collect::<Vec<_>>()
+            }
             found => {
-                let what = if found.is_none() { "is missing" } else { "does not have the size of its hashes" };
+                let what = if found.is_none() {
+                    "is missing"
+                } else {
+                    "does not have the size of its hashes"
+                };
                 self.faults.file(&name.path(), what);
                 self.tiles = None;
                 return Ok(None);
@@ -278,7 +318,9 @@ impl Verifier {
         if self.uppers.len() == level {
             self.uppers.push(Vec::new());
         }
-        let Some(above) = self.uppers.get_mut(level) else { return Ok(()) };
+        let Some(above) = self.uppers.get_mut(level) else {
+            return Ok(());
+        };
         above.push(tree.root());
         if above.len().is_multiple_of(usize::from(TILE_WIDTH_MAX)) {
             let from = above.len() - usize::from(TILE_WIDTH_MAX);
@@ -294,7 +336,8 @@ impl Verifier {
             Err(error) => return self.faults.record(at, format!("is not a leaf: {error}")),
         };
         if self.org.get_or_insert_with(|| leaf.org.clone()) != &leaf.org {
-            self.faults.record(at, format!("belongs to another organization, {}", leaf.org));
+            self.faults
+                .record(at, format!("belongs to another organization, {}", leaf.org));
         }
         *self.kinds.entry(leaf.kind).or_default() += 1;
         if let Err(text) = self.pairs.take(at, &leaf) {
@@ -307,7 +350,11 @@ impl Verifier {
         let mut rest = bundle;
         let mut at = 0_usize;
         while let Some((length, after)) = rest.split_first_chunk() {
-            let Some((entry, after)) = after.split_at_checked(usize::from(u16::from_be_bytes(*length))) else { break };
+            let Some((entry, after)) =
+                after.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+            else {
+                break;
+            };
             if stated.is_some_and(|s| s.get(at) != Some(&leaf_hash(entry))) {
                 break;
             }
@@ -373,7 +420,11 @@ struct Faults {
 
 impl Faults {
     fn add(&mut self, record: Option<u64>, text: String) {
-        if self.named.len() < FAULTS_MAX { self.named.push(Fault { record, text }) } else { self.more += 1 }
+        if self.named.len() < FAULTS_MAX {
+            self.named.push(Fault { record, text })
+        } else {
+            self.more += 1
+        }
     }
 
     fn record(&mut self, at: u64, text: String) {

@@ -25,7 +25,15 @@ fn decision(n: usize) -> DecisionId {
 }
 
 fn leaf(event: &Event) -> Vec<u8> {
-    seal(&org(0), event, &DataKey::new(&[1; 32]).unwrap(), [2; 32], [3; 12]).unwrap().leaf
+    seal(
+        &org(0),
+        event,
+        &DataKey::new(&[1; 32]).unwrap(),
+        [2; 32],
+        [3; 12],
+    )
+    .unwrap()
+    .leaf
 }
 
 fn event(kind: EventKind, n: usize) -> Event {
@@ -33,16 +41,26 @@ fn event(kind: EventKind, n: usize) -> Event {
 }
 
 fn allowed(n: usize) -> Vec<u8> {
-    leaf(&event(EventKind::CallDecided, n).fact("outcome", "allow").fact("consent", "not_needed"))
+    leaf(
+        &event(EventKind::CallDecided, n)
+            .fact("outcome", "allow")
+            .fact("consent", "not_needed"),
+    )
 }
 
 fn completed(n: usize, at: u64) -> Vec<u8> {
-    leaf(&event(EventKind::CallCompleted, n).fact("status", "ok").fact("decided_at", at))
+    leaf(
+        &event(EventKind::CallCompleted, n)
+            .fact("status", "ok")
+            .fact("decided_at", at),
+    )
 }
 
 /// `calls` decisions, each followed by its outcome.
 fn records(calls: usize) -> Vec<Vec<u8>> {
-    (0..calls).flat_map(|n| [allowed(n), completed(n, 2 * n as u64)]).collect()
+    (0..calls)
+        .flat_map(|n| [allowed(n), completed(n, 2 * n as u64)])
+        .collect()
 }
 
 /// A copy of a log: file by path.
@@ -63,7 +81,11 @@ fn tree(records: &[Vec<u8>]) -> (Tree, Vec<remit_tlog::Hash>) {
 
 fn note(records: &[Vec<u8>]) -> String {
     let (tree, _) = tree(records);
-    sign_checkpoint(&key(), &Checkpoint::new(ORIGIN, tree.size(), tree.root()).unwrap()).unwrap()
+    sign_checkpoint(
+        &key(),
+        &Checkpoint::new(ORIGIN, tree.size(), tree.root()).unwrap(),
+    )
+    .unwrap()
 }
 
 fn copy(records: &[Vec<u8>]) -> Copied {
@@ -79,7 +101,10 @@ fn copy(records: &[Vec<u8>]) -> Copied {
         };
         files.insert(tile.path(), bytes);
     }
-    Copied { checkpoint: note(records), files }
+    Copied {
+        checkpoint: note(records),
+        files,
+    }
 }
 
 fn verify_since(copied: &Copied, earlier: Option<&str>) -> Report {
@@ -99,14 +124,22 @@ fn verify(copied: &Copied) -> Report {
 }
 
 fn texts(report: &Report) -> String {
-    report.faults.iter().map(|f| format!("{:?} {}\n", f.record, f.text)).collect()
+    report
+        .faults
+        .iter()
+        .map(|f| format!("{:?} {}\n", f.record, f.text))
+        .collect()
 }
 
 #[test]
 fn an_honest_copy_is_believed() {
     for calls in [0, 1, 127, 128, 129, 300] {
         let report = verify(&copy(&records(calls)));
-        assert!(report.ok() && report.gaps.is_empty(), "{calls}: {}", texts(&report));
+        assert!(
+            report.ok() && report.gaps.is_empty(),
+            "{calls}: {}",
+            texts(&report)
+        );
         assert_eq!(report.size, 2 * calls as u64);
         assert_eq!(report.kinds.values().sum::<u64>(), report.size);
     }
@@ -120,7 +153,14 @@ fn a_flipped_byte_names_its_record() {
     let first = usize::from(u16::from_be_bytes([bundle[0], bundle[1]]));
     bundle[first + 2 + 2 + 10] ^= 1;
     let report = verify(&copied);
-    assert!(report.faults.iter().any(|f| f.record == Some(257) && f.text.contains("was changed")), "{}", texts(&report));
+    assert!(
+        report
+            .faults
+            .iter()
+            .any(|f| f.record == Some(257) && f.text.contains("was changed")),
+        "{}",
+        texts(&report)
+    );
 }
 
 #[test]
@@ -135,7 +175,10 @@ fn a_flipped_length_names_where_reading_ends() {
 
 #[test]
 fn a_changed_tile_is_told_from_a_changed_record() {
-    for (path, word) in [("tile/0/000", "hash tile was changed"), ("tile/1/000.p/1", "does not hold the hashes")] {
+    for (path, word) in [
+        ("tile/0/000", "hash tile was changed"),
+        ("tile/1/000.p/1", "does not hold the hashes"),
+    ] {
         let mut copied = copy(&records(200));
         copied.files.get_mut(path).unwrap()[5] ^= 1;
         let report = verify(&copied);
@@ -148,7 +191,10 @@ fn a_changed_tile_is_told_from_a_changed_record() {
 fn records_and_tiles_rewritten_together_do_not_give_the_signed_root() {
     let mut forged = records(200);
     forged[7] = completed(3, 99);
-    let copied = Copied { checkpoint: note(&records(200)), ..copy(&forged) };
+    let copied = Copied {
+        checkpoint: note(&records(200)),
+        ..copy(&forged)
+    };
     assert!(texts(&verify(&copied)).contains("do not give the root that is signed"));
 }
 
@@ -157,7 +203,10 @@ fn missing_files_are_named() {
     for path in ["tile/entries/000", "tile/0/000", "tile/1/000.p/1"] {
         let mut copied = copy(&records(200));
         copied.files.remove(path);
-        assert!(texts(&verify(&copied)).contains(&format!("`{path}` is missing")), "{path}");
+        assert!(
+            texts(&verify(&copied)).contains(&format!("`{path}` is missing")),
+            "{path}"
+        );
     }
 }
 
@@ -167,7 +216,11 @@ fn truncation_and_forks_show_against_a_kept_checkpoint() {
     assert!(verify_since(&copy(&records(200)), Some(&kept)).ok());
     assert!(texts(&verify_since(&copy(&records(100)), Some(&kept))).contains("truncated"));
     let mut other = records(150);
-    other[4] = leaf(&event(EventKind::CallDecided, 2).fact("outcome", "deny").fact("consent", "withheld"));
+    other[4] = leaf(
+        &event(EventKind::CallDecided, 2)
+            .fact("outcome", "deny")
+            .fact("consent", "withheld"),
+    );
     assert!(texts(&verify_since(&copy(&other), Some(&kept))).contains("forked"));
     other.extend(records(200).split_off(300));
     assert!(texts(&verify_since(&copy(&other), Some(&kept))).contains("forked or rewritten"));
@@ -177,39 +230,80 @@ fn truncation_and_forks_show_against_a_kept_checkpoint() {
 fn a_checkpoint_of_another_key_is_not_believed() {
     let other = SigningKey::from_seed(&[8; 32], ORIGIN).unwrap();
     let copied = copy(&records(1));
-    assert!(matches!(Verifier::new(&copied.checkpoint, other.verifier(), None), Err(VerifyError::Checkpoint(_))));
-    assert!(matches!(Verifier::new(&copied.checkpoint, key().verifier(), Some("x")), Err(VerifyError::Earlier(_))));
+    assert!(matches!(
+        Verifier::new(&copied.checkpoint, other.verifier(), None),
+        Err(VerifyError::Checkpoint(_))
+    ));
+    assert!(matches!(
+        Verifier::new(&copied.checkpoint, key().verifier(), Some("x")),
+        Err(VerifyError::Earlier(_))
+    ));
 }
 
 #[test]
 fn calls_without_outcome_are_gaps_and_outcomes_without_call_are_faults() {
     let gap = leaf(&event(EventKind::CallGap, 1));
-    let asked = leaf(&event(EventKind::CallDecided, 9).fact("outcome", "ask").fact("consent", "asked"));
+    let asked = leaf(
+        &event(EventKind::CallDecided, 9)
+            .fact("outcome", "ask")
+            .fact("consent", "asked"),
+    );
     let report = verify(&copy(&[allowed(0), allowed(1), asked, gap]));
     assert!(report.ok(), "{}", texts(&report));
     let gaps: Vec<_> = report.gaps.iter().map(|g| (g.record, g.reported)).collect();
     assert_eq!(gaps, [(0, false), (1, true)]);
     // Its outcome may still come; a second one, or one of nothing, may not.
-    let late = [allowed(1), leaf(&event(EventKind::CallGap, 1)), completed(1, 0)];
+    let late = [
+        allowed(1),
+        leaf(&event(EventKind::CallGap, 1)),
+        completed(1, 0),
+    ];
     assert!(verify(&copy(&late)).ok());
-    for wrong in [vec![completed(0, 0)], vec![allowed(0), completed(0, 0), completed(0, 0)], vec![allowed(0), allowed(0)]] {
+    for wrong in [
+        vec![completed(0, 0)],
+        vec![allowed(0), completed(0, 0), completed(0, 0)],
+        vec![allowed(0), allowed(0)],
+    ] {
         assert!(!verify(&copy(&wrong)).ok());
     }
-    let report = verify(&copy(&[leaf(&event(EventKind::RunStarted, 5)), allowed(0), completed(0, 0)]));
+    let report = verify(&copy(&[
+        leaf(&event(EventKind::RunStarted, 5)),
+        allowed(0),
+        completed(0, 0),
+    ]));
     assert_eq!(report.faults[0].record, Some(2), "{}", texts(&report));
 }
 
 #[test]
 fn what_is_not_a_leaf_or_of_another_organization_is_named_even_if_signed() {
-    let foreign = seal(&org(1), &event(EventKind::RunStarted, 0), &DataKey::new(&[1; 32]).unwrap(), [2; 32], [3; 12]).unwrap().leaf;
-    let report = verify(&copy(&[allowed(0), completed(0, 0), b"{}".to_vec(), foreign]));
-    assert_eq!(report.faults.iter().map(|f| f.record).collect::<Vec<_>>(), [Some(2), Some(3)]);
+    let foreign = seal(
+        &org(1),
+        &event(EventKind::RunStarted, 0),
+        &DataKey::new(&[1; 32]).unwrap(),
+        [2; 32],
+        [3; 12],
+    )
+    .unwrap()
+    .leaf;
+    let report = verify(&copy(&[
+        allowed(0),
+        completed(0, 0),
+        b"{}".to_vec(),
+        foreign,
+    ]));
+    assert_eq!(
+        report.faults.iter().map(|f| f.record).collect::<Vec<_>>(),
+        [Some(2), Some(3)]
+    );
 }
 
 #[test]
 fn faults_are_bounded() {
     let report = verify(&copy(&vec![b"nonsense".to_vec(); 300]));
-    assert_eq!((report.faults.len(), report.more_faults), (super::FAULTS_MAX, 200));
+    assert_eq!(
+        (report.faults.len(), report.more_faults),
+        (super::FAULTS_MAX, 200)
+    );
 }
 
 proptest! {
