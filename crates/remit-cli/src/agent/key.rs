@@ -1,0 +1,205 @@
+//! Keys of agents: made here, registered there; the private half never leaves this machine.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Subcommand;
+use remit_token::SigningKey;
+use serde_json::{Value, json};
+
+use crate::ask;
+use crate::client::{Client, ITEMS_MAX};
+use crate::exit::Usage;
+use crate::input;
+use crate::output::Out;
+use crate::table::{Column, Show, column};
+use crate::value::text;
+
+/// Commands on keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Register a public key of an agent
+    Add {
+        /// Name of the agent
+        agent: String,
+        /// Public key: PEM or JWK; `-` for standard input
+        #[arg(required_unless_present = "generate")]
+        file: Option<PathBuf>,
+        /// Make a new key pair, keep the private half in this new file (mode 0600), register the public one
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        generate: Option<PathBuf>,
+    },
+    /// List keys
+    #[command(alias = "list")]
+    Ls {
+        /// Name of the agent
+        agent: String,
+    },
+    /// Remove a key: tokens that were got with it end
+    Rm {
+        /// Name of the agent
+        agent: String,
+        /// RFC 7638 thumbprint
+        thumbprint: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Columns of keys.
+pub(crate) const COLUMNS: [Column; 3] = [
+    column("THUMBPRINT", Show::Text("thumbprint")),
+    column("STATE", Show::State("state")),
+    column("AGE", Show::When("created")),
+];
+
+/// Runs one.
+pub(crate) async fn run(client: &Client, out: Out, command: KeyCommand) -> anyhow::Result<()> {
+    match command {
+        KeyCommand::Add {
+            agent,
+            file,
+            generate,
+        } => {
+            let body = match (&generate, &file) {
+                (Some(path), _) => json!({ "jwk": generated(path)? }),
+                (None, Some(path)) => public(&input::file_or_stdin(path)?)?,
+                (None, None) => return Err(Usage("name the key's file".to_owned()).into()),
+            };
+            let added = client.post(&["agents", &agent, "keys"], &body).await?;
+            out.done(
+                &added,
+                "thumbprint",
+                &format!("{agent} has the key {}.", text(&added, "thumbprint")),
+            )
+        }
+        KeyCommand::Ls { agent } => {
+            let keys = client
+                .list(&["agents", &agent, "keys"], &[], ITEMS_MAX)
+                .await?;
+            let empty = format!(
+                "{agent} has no key, so it gets no credential. Make one: remit agent key add {agent} --generate {agent}.pem"
+            );
+            out.list(&keys, &COLUMNS, "thumbprint", &empty)
+        }
+        KeyCommand::Rm {
+            agent,
+            thumbprint,
+            yes,
+        } => {
+            ask::confirm(
+                &format!("The key {thumbprint} and every token got with it end now. Go on?"),
+                yes,
+            )?;
+            let removed = client
+                .delete(&["agents", &agent, "keys", &thumbprint])
+                .await?;
+            out.done(
+                &removed,
+                "thumbprint",
+                &format!("{agent} has the key {thumbprint} no more."),
+            )
+        }
+    }
+}
+
+/// The body for a public key. A private one is not sent anywhere.
+fn public(given: &str) -> anyhow::Result<Value> {
+    let secret =
+        || Usage("this is a private key; register its public half, and keep this one".to_owned());
+    if given.contains("PRIVATE KEY-----") {
+        return Err(secret().into());
+    }
+    if !given.trim_start().starts_with('{') {
+        return Ok(json!({ "pem": given }));
+    }
+    let jwk: Value = serde_json::from_str(given).context("the key is neither PEM nor JSON")?;
+    if ["d", "p", "q", "k"]
+        .iter()
+        .any(|secret| jwk.get(secret).is_some())
+    {
+        return Err(secret().into());
+    }
+    Ok(json!({ "jwk": jwk }))
+}
+
+/// A new P-256 key pair: private half into the file, public half as JWK.
+fn generated(path: &Path) -> anyhow::Result<Value> {
+    let pair = EcdsaKeyPair::generate_pkcs8(
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+        &aws_lc_rs::rand::SystemRandom::new(),
+    );
+    let pair = pair.map_err(|_| anyhow!("no key could be made"))?;
+    let jwk = serde_json::to_value(SigningKey::from_pkcs8(pair.as_ref())?.public())?;
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let mut file = file.with_context(|| {
+        format!(
+            "`{}` cannot be made; an existing key is not written over",
+            path.display()
+        )
+    })?;
+    file.write_all(pem(pair.as_ref()).as_bytes())?;
+    file.sync_all()?;
+    Ok(jwk)
+}
+
+/// RFC 7468 §10.
+pub(crate) fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = "-----BEGIN PRIVATE KEY-----\n".to_owned();
+    for (at, c) in text.chars().enumerate() {
+        if at > 0 && at % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(c);
+    }
+    pem.push_str("\n-----END PRIVATE KEY-----\n");
+    pem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_made_key_is_private_and_can_be_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("triage.pem");
+        let jwk = generated(&path).unwrap();
+        assert!(jwk.get("d").is_none());
+        let kept = SigningKey::from_pkcs8_pem(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(serde_json::to_value(kept.public()).unwrap(), jwk);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert!(generated(&path).is_err(), "an existing key must stay");
+    }
+
+    #[test]
+    fn a_private_key_is_never_sent() {
+        for secret in [
+            "-----BEGIN PRIVATE KEY-----\nx",
+            "-----BEGIN EC PRIVATE KEY-----",
+            r#"{"kty":"EC","d":"x"}"#,
+        ] {
+            assert!(public(secret).is_err(), "{secret}");
+        }
+        assert_eq!(
+            public("-----BEGIN PUBLIC KEY-----").unwrap()["pem"],
+            "-----BEGIN PUBLIC KEY-----"
+        );
+        assert_eq!(public(r#"{"kty":"EC"}"#).unwrap()["jwk"]["kty"], "EC");
+    }
+}

@@ -1,0 +1,299 @@
+//! Delegations: which person stands behind which agent.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::client::{Client, ITEMS_MAX};
+use crate::connection::Connection;
+use crate::exit::{Done, OK};
+use crate::input;
+use crate::output::Out;
+use crate::table::{Column, Page, Show, column};
+use crate::value::{at, count, items, line, text};
+use crate::when::{self, parse_span};
+
+/// Commands on delegations.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Examples:\n  remit delegation grant --agent support --workflow refund --for 8h --ticket INC-1042\n  remit delegation tree --person maria@acme.example\n  remit delegation assert dlg_01JD… -o name > subject-token"
+)]
+pub enum DelegationCommand {
+    /// Let an agent act for you in one workflow, for a time
+    Grant(Box<Grant>),
+    /// List delegations
+    #[command(alias = "list")]
+    Ls {
+        /// Only your own
+        #[arg(long)]
+        mine: bool,
+        /// Only to this agent
+        #[arg(long)]
+        agent: Option<String>,
+        /// Only in this state: active, revoked or expired
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Show one delegation, and what it narrows
+    #[command(alias = "get")]
+    Show {
+        /// Id
+        id: String,
+    },
+    /// End a delegation, with everything that rests on it
+    Revoke {
+        /// Id
+        id: String,
+        /// Why; goes into the ledger
+        #[arg(long)]
+        reason: String,
+    },
+    /// Show who stands behind whom, hop by hop
+    Tree {
+        /// Only below this person
+        #[arg(long, value_name = "EMAIL")]
+        person: Option<String>,
+        /// Only chains that pass this agent
+        #[arg(long)]
+        agent: Option<String>,
+    },
+    /// Get a single-use, five-minute subject token for the agent of a delegation of yours
+    Assert {
+        /// Id
+        id: String,
+    },
+}
+
+/// A delegation to make.
+#[derive(Debug, Args)]
+pub struct Grant {
+    /// Agent
+    #[arg(long)]
+    agent: String,
+    /// Workflow
+    #[arg(long)]
+    workflow: String,
+    /// For runs you are part of, or for runs in the background (sponsors only)
+    #[arg(long, value_enum, default_value_t)]
+    kind: Kind,
+    /// For how long: 15m, 8h, 30d
+    #[arg(long = "for", value_parser = parse_span, value_name = "SPAN")]
+    for_secs: i64,
+    /// Ticket it is about
+    #[arg(long)]
+    ticket: Option<String>,
+    /// Narrower authority as JSON, or @FILE: {"effects": ["read"], "targets": {"order": ["A-118"]}}
+    #[arg(long, value_name = "JSON")]
+    authority: Option<String>,
+    /// How many further hops may follow
+    #[arg(long)]
+    depth: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Kind {
+    #[default]
+    Interactive,
+    Standing,
+}
+
+const COLUMNS: [Column; 7] = [
+    column("ID", Show::Text("id")),
+    column("PERSON", Show::Text("person")),
+    column("AGENT", Show::Text("agent")),
+    column("WORKFLOW", Show::Text("workflow")),
+    column("KIND", Show::Text("kind")),
+    column("STATE", Show::State("state")),
+    column("LEFT", Show::Left("expires")),
+];
+
+/// Runs one.
+pub(crate) async fn run(connection: &Connection, command: DelegationCommand) -> Done {
+    let (client, out) = (connection.client()?, connection.out());
+    match command {
+        DelegationCommand::Grant(grant) => make(&client, out, *grant).await?,
+        DelegationCommand::Ls { mine, agent, state } => {
+            let query = [
+                ("mine", if mine { "true" } else { "" }),
+                ("agent", agent.as_deref().unwrap_or_default()),
+                ("state", state.as_deref().unwrap_or_default()),
+            ];
+            let all = client.list(&["delegations"], &query, ITEMS_MAX).await?;
+            out.list(
+                &all,
+                &COLUMNS,
+                "id",
+                "No delegation: no agent acts for anybody. Make one with `remit delegation grant`.",
+            )?;
+        }
+        DelegationCommand::Show { id } => {
+            let found = client.get(&["delegations", &id]).await?;
+            out.one(&found, "id", || page(out, &found))?;
+        }
+        DelegationCommand::Revoke { id, reason } => {
+            let ended = client
+                .post(
+                    &["delegations", &id, "revoke"],
+                    &json!({ "reason": reason }),
+                )
+                .await?;
+            out.one(&ended, "delegations", || revoked(&ended))?;
+        }
+        DelegationCommand::Tree { person, agent } => {
+            let query = [
+                ("person", person.as_deref().unwrap_or_default()),
+                ("agent", agent.as_deref().unwrap_or_default()),
+            ];
+            let found = Value::Array(
+                client
+                    .list(&["delegations", "tree"], &query, ITEMS_MAX)
+                    .await?,
+            );
+            out.one(&found, "person", || tree(out, &found))?;
+        }
+        DelegationCommand::Assert { id } => {
+            let made = client
+                .post(&["delegations", &id, "assertion"], &json!({}))
+                .await?;
+            out.one(&made, "subject_token", || {
+                format!(
+                    "{}\n\nGood once, for {}. The agent exchanges it for its own token.",
+                    text(&made, "subject_token"),
+                    at(&made, "expires_in")
+                        .and_then(Value::as_i64)
+                        .map(when::span)
+                        .unwrap_or_default()
+                )
+            })?;
+        }
+    }
+    Ok(OK)
+}
+
+async fn make(client: &Client, out: Out, grant: Grant) -> anyhow::Result<()> {
+    let kind = match grant.kind {
+        Kind::Interactive => "interactive",
+        Kind::Standing => "standing",
+    };
+    let mut body = json!({ "agent": grant.agent, "workflow": grant.workflow, "kind": kind, "for_secs": grant.for_secs });
+    if let Value::Object(fields) = &mut body {
+        fields.extend(grant.ticket.map(|t| ("ticket".to_owned(), t.into())));
+        fields.extend(grant.depth.map(|d| ("depth".to_owned(), d.into())));
+        if let Some(authority) = &grant.authority {
+            fields.insert("authority".to_owned(), input::json(authority)?);
+        }
+    }
+    let made = client.post(&["delegations"], &body).await?;
+    out.one(&made, "id", || page(out, &made))
+}
+
+fn page(out: Out, found: &Value) -> String {
+    let heading = format!(
+        "{}  {}  {} -> {}/{}",
+        text(found, "id"),
+        text(found, "state").to_uppercase(),
+        text(found, "from"),
+        text(found, "agent"),
+        text(found, "workflow")
+    );
+    Page::new(out, &heading)
+        .at("Person", found, "person")
+        .at("Kind", found, "kind")
+        .at("Ticket", found, "ticket")
+        .when("Made", found, "created")
+        .when("Ends", found, "expires")
+        .at("Hops left", found, "depth_left")
+        .at("Under", found, "parent")
+        .field(
+            "Revoked",
+            at(found, "revoked")
+                .map(|r| format!("by {}: {}", text(r, "by"), text(r, "reason")))
+                .unwrap_or_default(),
+        )
+        .lines("Narrows", items(found, "narrows"))
+        .lines("Runs", items(found, "runs"))
+        .text()
+}
+
+fn revoked(ended: &Value) -> String {
+    let n = |path: &str, noun: &str| count(items(ended, path).len() as u64, noun);
+    let number = |path: &str, noun: &str| {
+        count(
+            ended.get(path).and_then(Value::as_u64).unwrap_or_default(),
+            noun,
+        )
+    };
+    format!(
+        "Ended: {}, {}, {}, {}.",
+        n("delegations", "delegation"),
+        n("runs", "run"),
+        number("tokens", "token"),
+        number("approvals", "approval")
+    )
+}
+
+fn tree(out: Out, found: &Value) -> String {
+    let mut lines = Vec::new();
+    for person in found.as_array().into_iter().flatten() {
+        lines.push(format!(
+            "{}  {}",
+            line(&text(person, "person"), 100),
+            line(&text(person, "display_name"), 100)
+        ));
+        below(out, items(person, "delegations"), "", &mut lines);
+    }
+    if lines.is_empty() {
+        return "No delegation in force: no agent acts for anybody.".to_owned();
+    }
+    lines.join("\n")
+}
+
+/// Branches as `tree` draws them.
+fn below(out: Out, hops: &[Value], indent: &str, lines: &mut Vec<String>) {
+    for (at, hop) in hops.iter().enumerate() {
+        let (branch, further) = if at + 1 == hops.len() {
+            ("└─ ", "   ")
+        } else {
+            ("├─ ", "│  ")
+        };
+        let left = crate::value::time(hop, "expires")
+            .map(|t| when::left(t, out.now))
+            .unwrap_or_default();
+        let narrows = text(hop, "narrows");
+        let narrows = if narrows.is_empty() {
+            String::new()
+        } else {
+            format!(" · {}", line(&narrows, 80))
+        };
+        lines.push(format!(
+            "{indent}{branch}{}/{}  {} {left}{narrows}  [{}, sponsor {}]",
+            line(&text(hop, "agent"), 60),
+            line(&text(hop, "workflow"), 60),
+            text(hop, "kind"),
+            text(hop, "id"),
+            line(&text(hop, "sponsor"), 60),
+        ));
+        below(
+            out,
+            items(hop, "below"),
+            &format!("{indent}{further}"),
+            lines,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::test::out;
+
+    #[test]
+    fn a_tree_shows_who_stands_behind_whom() {
+        let hop = |id: &str, agent: &str, below: Value| json!({"id": id, "agent": agent, "workflow": "answer", "kind": "interactive", "expires": "2026-11-22T16:00:00Z", "narrows": ["only read"], "sponsor": "omar@acme.example", "below": below});
+        let found = json!([{"person": "maria@acme.example", "display_name": "Maria", "delegations": [
+            hop("dlg_1", "orchestrator", json!([hop("dlg_2", "kb-bot", json!([])), hop("dlg_3", "support", json!([]))])),
+            hop("dlg_4", "triage", json!([])),
+        ]}]);
+        insta::assert_snapshot!(tree(out(), &found));
+        assert!(tree(out(), &json!([])).contains("No delegation"));
+    }
+}

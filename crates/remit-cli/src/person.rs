@@ -1,0 +1,213 @@
+//! People, teams and systems.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::ask;
+use crate::client::ITEMS_MAX;
+use crate::connection::Connection;
+use crate::exit::{Done, OK};
+use crate::table::{Column, Page, Show, column};
+use crate::value::{count, items, text};
+
+/// Commands on people.
+#[derive(Debug, Subcommand)]
+pub enum PersonCommand {
+    /// List people
+    #[command(alias = "list")]
+    Ls {
+        /// Only people in this state: active or left
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Show one person
+    #[command(alias = "get")]
+    Show {
+        /// E-mail address
+        email: String,
+    },
+    /// Make a link with which a person makes their own token, once
+    #[command(
+        after_help = "Give the link to that person only, over a channel that is theirs. They use it with:\n  remit login LINK"
+    )]
+    Enrol {
+        /// E-mail address
+        email: String,
+    },
+    /// A person leaves: their delegations, runs and tokens end, their agents go to a deputy or are suspended
+    Leave {
+        /// E-mail address
+        email: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+const COLUMNS: [Column; 6] = [
+    column("EMAIL", Show::Text("email")),
+    column("NAME", Show::Text("display_name")),
+    column("STATE", Show::State("state")),
+    column("ROLES", Show::Text("roles")),
+    column("TEAMS", Show::Text("teams")),
+    column("MANAGER", Show::Text("manager")),
+];
+
+const EMPTY: &str = "Nobody yet. Write a document of kind Person and run `remit apply -f FILE`; `remit explain person` lists its fields.";
+
+/// Runs one.
+pub(crate) async fn run(at: &Connection, command: PersonCommand) -> Done {
+    let (client, out) = (at.client()?, at.out());
+    match command {
+        PersonCommand::Ls { state } => {
+            let people = client
+                .list(
+                    &["people"],
+                    &[("state", state.as_deref().unwrap_or_default())],
+                    ITEMS_MAX,
+                )
+                .await?;
+            out.list(&people, &COLUMNS, "email", EMPTY)?;
+        }
+        PersonCommand::Show { email } => {
+            let person = client.get(&["people", &email]).await?;
+            out.one(&person, "email", || {
+                Page::new(
+                    out,
+                    &format!(
+                        "{}  {}",
+                        text(&person, "email"),
+                        text(&person, "state").to_uppercase()
+                    ),
+                )
+                .at("Name", &person, "display_name")
+                .at("Roles", &person, "roles")
+                .at("Teams", &person, "teams")
+                .at("Entitlements", &person, "entitlements")
+                .at("Manager", &person, "manager")
+                .at("Id", &person, "id")
+                .text()
+            })?;
+        }
+        PersonCommand::Enrol { email } => {
+            let made = client
+                .post(&["people", &email, "enrolments"], &json!({}))
+                .await?;
+            out.one(&made, "link", || {
+                Page::new(
+                    out,
+                    &format!("A link for {email}, good once. It is shown only now."),
+                )
+                .at("Link", &made, "link")
+                .when("Ends", &made, "expires")
+                .text()
+            })?;
+        }
+        PersonCommand::Leave { email, yes } => {
+            ask::confirm(
+                &format!("{email} leaves: everything that rests on them ends now. Go on?"),
+                yes,
+            )?;
+            let left = client
+                .post(&["people", &email, "leave"], &json!({}))
+                .await?;
+            out.one(&left, "person", || departure(&email, &left))?;
+        }
+    }
+    Ok(OK)
+}
+
+fn departure(email: &str, left: &Value) -> String {
+    let n = |path: &str, noun: &str| count(items(left, path).len() as u64, noun);
+    let number = |path: &str, noun: &str| {
+        count(
+            left.get(path).and_then(Value::as_u64).unwrap_or_default(),
+            noun,
+        )
+    };
+    let mut lines = vec![format!(
+        "{email} has left. Ended: {}, {}, {}, {} of agents, {} of their own.",
+        n("delegations", "delegation"),
+        n("runs", "run"),
+        number("approvals", "approval"),
+        number("tokens", "token"),
+        number("personal_tokens", "token"),
+    )];
+    for (path, what) in [
+        ("transferred", "went to their deputy"),
+        ("suspended", "suspended"),
+        ("orphaned", "without an owner or sponsor now"),
+    ] {
+        let agents = text(left, path);
+        if !agents.is_empty() {
+            lines.push(format!("Agents {what}: {agents}"));
+        }
+    }
+    lines.join("\n")
+}
+
+/// Commands on teams.
+#[derive(Debug, Subcommand)]
+pub enum TeamCommand {
+    /// List teams
+    #[command(alias = "list")]
+    Ls,
+}
+
+/// Runs one.
+pub(crate) async fn teams(at: &Connection, command: TeamCommand) -> Done {
+    let TeamCommand::Ls = command;
+    let teams = at.client()?.list(&["teams"], &[], ITEMS_MAX).await?;
+    let columns = [
+        column("NAME", Show::Text("name")),
+        column("PEOPLE", Show::Text("people")),
+    ];
+    at.out().list(
+        &teams,
+        &columns,
+        "name",
+        "No team yet. Write a document of kind Team and run `remit apply -f FILE`.",
+    )?;
+    Ok(OK)
+}
+
+/// Commands on systems.
+#[derive(Debug, Subcommand)]
+pub enum SystemCommand {
+    /// List systems
+    #[command(alias = "list")]
+    Ls,
+}
+
+/// Runs one.
+pub(crate) async fn systems(at: &Connection, command: SystemCommand) -> Done {
+    let SystemCommand::Ls = command;
+    let systems = at.client()?.list(&["systems"], &[], ITEMS_MAX).await?;
+    let columns = [
+        column("NAME", Show::Text("name")),
+        column("OWNER", Show::Text("owner")),
+        column("ENVIRONMENT", Show::Text("environment")),
+        column("CRITICALITY", Show::Text("criticality")),
+    ];
+    at.out().list(
+        &systems,
+        &columns,
+        "name",
+        "No system yet. Write a document of kind System and run `remit apply -f FILE`.",
+    )?;
+    Ok(OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_departure_says_what_ended_and_what_needs_somebody() {
+        let left = json!({
+            "transferred": ["support-triage"], "suspended": [], "orphaned": ["hr-bot"], "delegations": ["dlg_1"],
+            "runs": ["run_1", "run_2"], "tokens": 3, "approvals": 0, "personal_tokens": 1,
+        });
+        insta::assert_snapshot!(departure("maria@acme.example", &left));
+    }
+}

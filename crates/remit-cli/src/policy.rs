@@ -1,0 +1,239 @@
+//! Policies: what they say, whether they are valid, and what they would decide.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::client::{Client, ITEMS_MAX};
+use crate::connection::Connection;
+use crate::exit::{DENIED, Done, ERROR, OK, WAITING};
+use crate::input;
+use crate::output::Out;
+use crate::print::print;
+use crate::table::{Column, Page, Show, column};
+use crate::value::{at, items, line, lines, text};
+
+/// Commands on policies.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Examples:\n  remit policy validate -f refund.cedar\n  remit policy explain --agent support --workflow refund --tool orders/refund --args '{\"amount\": 480}'"
+)]
+pub enum PolicyCommand {
+    /// List policy sets
+    #[command(alias = "list")]
+    Ls,
+    /// Show a policy set
+    #[command(alias = "get")]
+    Show {
+        /// Name
+        name: String,
+    },
+    /// Check Cedar text without changing anything; exits with 1 when it is not valid
+    Validate {
+        /// Cedar file; `-` for standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        /// Name of the set that it is to be
+        #[arg(long, default_value = "draft")]
+        name: String,
+    },
+    /// What would be decided about a call, and why; nothing is done. Exits with 0 allow, 3 deny, 4 ask
+    Explain(Box<Explain>),
+    /// The Cedar schema that policies are written against
+    Schema,
+}
+
+/// A call that nobody makes.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Agent
+    #[arg(long)]
+    agent: String,
+    /// Workflow
+    #[arg(long)]
+    workflow: String,
+    /// UPSTREAM/TOOL
+    #[arg(long)]
+    tool: String,
+    /// Arguments as JSON, or @FILE
+    #[arg(long, default_value = "{}", value_name = "JSON")]
+    args: String,
+    /// Person whom the agent would act for
+    #[arg(long, value_name = "EMAIL")]
+    person: Option<String>,
+    /// Declared intent as JSON, or @FILE
+    #[arg(long, value_name = "JSON")]
+    intent: Option<String>,
+    /// Label that the run would carry; may be repeated
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+}
+
+const COLUMNS: [Column; 5] = [
+    column("NAME", Show::Text("name")),
+    column("STATE", Show::State("state")),
+    column(
+        "LINES",
+        Show::With(|s| text(s, "text").lines().count().to_string()),
+    ),
+    column("BY", Show::Text("by")),
+    column("CHANGED", Show::When("at")),
+];
+
+/// Runs one.
+pub(crate) async fn run(connection: &Connection, command: PolicyCommand) -> Done {
+    let (client, out) = (connection.client()?, connection.out());
+    match command {
+        PolicyCommand::Ls => {
+            let sets = client.list(&["policies"], &[], ITEMS_MAX).await?;
+            out.list(&sets, &COLUMNS, "name", "No policy set yet, so everything is denied. Write a document of kind PolicySet and run `remit apply -f FILE`.")?;
+        }
+        PolicyCommand::Show { name } => {
+            let set = client.get(&["policies", &name]).await?;
+            out.one(&set, "name", || {
+                let head = format!(
+                    "// {}, {}, by {} at {}",
+                    text(&set, "name"),
+                    text(&set, "state"),
+                    text(&set, "by"),
+                    text(&set, "at")
+                );
+                format!("{}\n{}", line(&head, 400), lines(&text(&set, "text")))
+            })?;
+        }
+        PolicyCommand::Validate { file, name } => {
+            return validate(
+                &client,
+                out,
+                &input::file_or_stdin(&file)?,
+                &name,
+                &file.display().to_string(),
+            )
+            .await;
+        }
+        PolicyCommand::Explain(explain) => return explained(&client, out, *explain).await,
+        PolicyCommand::Schema => print(&lines(&client.text(&["policies", "schema"]).await?)),
+    }
+    Ok(OK)
+}
+
+async fn validate(client: &Client, out: Out, cedar: &str, name: &str, file: &str) -> Done {
+    let found = client
+        .post(
+            &["policies", "validate"],
+            &json!({ "name": name, "text": cedar }),
+        )
+        .await?;
+    let valid = found.get("valid") == Some(&Value::Bool(true));
+    out.one(&found, "name", || {
+        let told = |what: &str, sort: &str| {
+            items(&found, what)
+                .iter()
+                .map(|p| problem(file, sort, p))
+                .collect::<Vec<_>>()
+        };
+        let mut all = told("problems", "error");
+        all.extend(told("warnings", "warning"));
+        all.push(if valid {
+            format!("{file} is valid.")
+        } else {
+            format!("{file} is not valid.")
+        });
+        all.join("\n")
+    })?;
+    Ok(if valid { OK } else { ERROR })
+}
+
+fn problem(file: &str, sort: &str, problem: &Value) -> String {
+    format!(
+        "{file}:{}:{}: {sort}: {}",
+        text(problem, "line"),
+        text(problem, "column"),
+        line(&text(problem, "message"), 600)
+    )
+}
+
+async fn explained(client: &Client, out: Out, explain: Explain) -> Done {
+    let mut body = json!({
+        "agent": explain.agent, "workflow": explain.workflow, "tool": explain.tool,
+        "args": input::json(&explain.args)?, "labels": explain.labels,
+    });
+    if let Value::Object(fields) = &mut body {
+        fields.extend(explain.person.map(|p| ("person".to_owned(), p.into())));
+        if let Some(intent) = &explain.intent {
+            fields.insert("intent".to_owned(), input::json(intent)?);
+        }
+    }
+    let answer = client.post(&["policies", "explain"], &body).await?;
+    let heading = format!("{} -> {}", explain.agent, explain.tool);
+    out.one(&answer, "outcome", || page(out, &heading, &answer))?;
+    Ok(match text(&answer, "outcome").as_str() {
+        "allow" => OK,
+        "ask" => WAITING,
+        _ => DENIED,
+    })
+}
+
+fn page(out: Out, call: &str, answer: &Value) -> String {
+    let policies: Vec<String> = items(answer, "explanation.policies")
+        .iter()
+        .map(policy_line)
+        .collect();
+    Page::new(
+        out,
+        &format!("{}  {call}", text(answer, "outcome").to_uppercase()),
+    )
+    .field("Nothing was done", "this is what would be decided now")
+    .at("Stands otherwise", answer, "standing")
+    .at("Asks", answer, "approvers")
+    .lines("Because", items(answer, "reasons"))
+    .lines("Arguments", items(answer, "argument_problems"))
+    .section("Policies that decided", &policies.join("\n"))
+    .lines("Would change it", items(answer, "would_change"))
+    .text()
+}
+
+/// A policy in one line: `forbid  refunds/cap  line 12  text`.
+pub(crate) fn policy_line(policy: &Value) -> String {
+    let flag = |name: &str| at(policy, name) == Some(&Value::Bool(true));
+    let sort = if flag("asks") {
+        "ask"
+    } else if flag("forbids") {
+        "forbid"
+    } else {
+        "permit"
+    };
+    format!(
+        "{sort:7} {}  line {}  {}",
+        line(&text(policy, "id"), 120),
+        text(policy, "line"),
+        line(&text(policy, "text"), 200)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::test::out;
+
+    #[test]
+    fn an_explanation_says_why_and_what_would_change_it() {
+        let answer = json!({
+            "outcome": "ask", "reasons": ["a refund above 50 needs the support lead"], "argument_problems": [], "approvers": ["team:support-leads"],
+            "explanation": {"policies": [{"id": "refunds/cap", "line": 12, "forbids": true, "asks": true, "text": "refunds above 50 are asked"}]},
+            "would_change": ["amount at most 50"], "standing": null,
+        });
+        insta::assert_snapshot!(page(out(), "support -> orders/refund", &answer));
+    }
+
+    #[test]
+    fn a_problem_is_told_as_compilers_tell_it() {
+        let told = problem(
+            "refund.cedar",
+            "error",
+            &json!({"set": "draft", "line": 3, "column": 9, "message": "unknown attribute `amont`"}),
+        );
+        assert_eq!(told, "refund.cedar:3:9: error: unknown attribute `amont`");
+    }
+}

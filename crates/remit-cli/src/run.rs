@@ -1,0 +1,248 @@
+//! Runs: what agents did, in order, with every decision.
+
+mod page;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use crate::client::{Client, ITEMS_MAX};
+use crate::connection::Connection;
+use crate::exit::{Done, OK};
+use crate::input;
+use crate::output::{Format, Out};
+use crate::print::print;
+use crate::table::{Column, Show, column};
+use crate::value::{count, items, text};
+
+use page::page;
+
+pub(crate) use page::event_line;
+
+/// How often a run that is followed is looked at.
+const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+
+/// Commands on runs.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Examples:\n  remit run ls --agent support --state active\n  remit run show run_01JD…\n  remit run tail run_01JD… --follow\n  remit run end run_01JD… --outcome corrected --measure minutes_saved=12"
+)]
+pub enum RunCommand {
+    /// List runs, newest first
+    #[command(alias = "list")]
+    Ls {
+        /// Only of this agent
+        #[arg(long)]
+        agent: Option<String>,
+        /// Only in this state: active, suspended or ended
+        #[arg(long)]
+        state: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show one run: intent, chain, and everything that happened
+    #[command(alias = "get")]
+    Show {
+        /// Id
+        id: String,
+    },
+    /// Open a run of an agent on your own delegation
+    Start(Box<Start>),
+    /// End a run, and say how it went
+    End {
+        /// Id
+        id: String,
+        /// done, failed, abandoned or corrected
+        #[arg(long, default_value = "done")]
+        outcome: String,
+        /// Measure: NAME=VALUE; may be repeated
+        #[arg(long = "measure", value_name = "NAME=VALUE", value_parser = measure)]
+        measures: Vec<(String, Value)>,
+    },
+    /// Show the events of a run, one a line
+    Tail {
+        /// Id
+        id: String,
+        /// Go on until the run ends
+        #[arg(short, long)]
+        follow: bool,
+    },
+}
+
+/// A run to open.
+#[derive(Debug, Args)]
+pub struct Start {
+    /// AGENT/WORKFLOW
+    workflow: String,
+    /// Your delegation to it
+    #[arg(long, value_name = "ID")]
+    delegation: String,
+    /// interactive, or background on a standing delegation
+    #[arg(long, default_value = "interactive")]
+    mode: String,
+    /// What it is for
+    #[arg(long)]
+    purpose: Option<String>,
+    /// Ticket it is about
+    #[arg(long)]
+    ticket: Option<String>,
+    /// Narrower authority as JSON, or @FILE
+    #[arg(long, value_name = "JSON")]
+    authority: Option<String>,
+    /// What starts it; required of a background run
+    #[arg(long)]
+    trigger: Option<String>,
+}
+
+fn measure(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(n, _)| !n.is_empty())
+        .ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE"))?;
+    // A number or a truth value stays one; everything else is text.
+    let read = serde_json::from_str::<Value>(value)
+        .ok()
+        .filter(|v| v.is_number() || v.is_boolean());
+    Ok((name.to_owned(), read.unwrap_or_else(|| value.into())))
+}
+
+const COLUMNS: [Column; 8] = [
+    column("ID", Show::Text("id")),
+    column("STATE", Show::State("state")),
+    column("AGENT", Show::Text("agent")),
+    column("WORKFLOW", Show::Text("workflow")),
+    column("MODE", Show::Text("mode")),
+    column("FOR", Show::Text("person")),
+    column("STARTED", Show::When("started")),
+    column("OUTCOME", Show::Text("ended.outcome|ended.cause")),
+];
+
+/// Runs one.
+pub(crate) async fn run(connection: &Connection, command: RunCommand) -> Done {
+    let (client, out) = (connection.client()?, connection.out());
+    match command {
+        RunCommand::Ls {
+            agent,
+            state,
+            limit,
+        } => {
+            let query = [
+                ("agent", agent.as_deref().unwrap_or_default()),
+                ("state", state.as_deref().unwrap_or_default()),
+            ];
+            let runs = client
+                .list(&["runs"], &query, limit.clamp(1, ITEMS_MAX))
+                .await?;
+            out.list(&runs, &COLUMNS, "id", "No such run. An agent opens one when it gets a token; `remit connect` shows how to attach one.")?;
+        }
+        RunCommand::Show { id } => show(&client, out, &id).await?,
+        RunCommand::Start(start) => {
+            let opened = client.post(&["runs"], &opening(*start)?).await?;
+            out.one(&opened, "id", || page(out, &opened, &Value::Null))?;
+        }
+        RunCommand::End {
+            id,
+            outcome,
+            measures,
+        } => {
+            let measures: Map<String, Value> = measures.into_iter().collect();
+            let ended = client
+                .post(
+                    &["runs", &id, "end"],
+                    &json!({ "outcome": outcome, "measures": measures }),
+                )
+                .await?;
+            out.one(&ended, "run.id|id", || over(&id, &outcome, &ended))?;
+        }
+        RunCommand::Tail { id, follow } => tail(&client, out, &id, follow).await?,
+    }
+    Ok(OK)
+}
+
+fn opening(start: Start) -> anyhow::Result<Value> {
+    let mut intent = Map::new();
+    intent.insert(
+        "purpose".to_owned(),
+        start.purpose.unwrap_or_default().into(),
+    );
+    intent.extend(start.ticket.map(|t| ("ticket".to_owned(), t.into())));
+    if let Some(authority) = &start.authority {
+        intent.insert("authority".to_owned(), input::json(authority)?);
+    }
+    let mut body = json!({ "workflow": start.workflow, "mode": start.mode, "intent": intent, "delegation": start.delegation });
+    if let Value::Object(fields) = &mut body {
+        fields.extend(start.trigger.map(|t| ("trigger".to_owned(), t.into())));
+    }
+    Ok(body)
+}
+
+fn over(id: &str, outcome: &str, ended: &Value) -> String {
+    let number = |path: &str, noun: &str| {
+        count(
+            ended.get(path).and_then(Value::as_u64).unwrap_or_default(),
+            noun,
+        )
+    };
+    let children = items(ended, "runs").len().saturating_sub(1) as u64;
+    format!(
+        "{id} is over ({outcome}). With it: {}, {}, {}.",
+        count(children, "child run"),
+        number("tokens", "token"),
+        number("approvals", "approval")
+    )
+}
+
+async fn show(client: &Client, out: Out, id: &str) -> anyhow::Result<()> {
+    let run = client.get(&["runs", id]).await?;
+    let story = client.get(&["runs", id, "events"]).await?;
+    let mut whole = run.clone();
+    if let (Value::Object(fields), Format::Json | Format::Yaml) = (&mut whole, out.format) {
+        fields.insert("story".to_owned(), story.clone());
+    }
+    out.one(&whole, "id", || page(out, &run, &story))
+}
+
+fn events(story: &Value) -> &[Value] {
+    story
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_else(|| items(story, "events|items"))
+}
+
+async fn tail(client: &Client, out: Out, id: &str, follow: bool) -> anyhow::Result<()> {
+    let mut seen = BTreeSet::new();
+    loop {
+        let over = text(&client.get(&["runs", id]).await?, "state") == "ended";
+        let story = client.get(&["runs", id, "events"]).await?;
+        let new: Vec<&Value> = events(&story)
+            .iter()
+            .filter(|e| seen.insert(text(e, "index")))
+            .collect();
+        for event in new {
+            match out.format {
+                Format::Table | Format::Name => print(&event_line(event)),
+                _ => print(&event.to_string()),
+            }
+        }
+        if over || !follow {
+            return Ok(());
+        }
+        tokio::time::sleep(FOLLOW_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_keep_their_sort() {
+        assert_eq!(measure("minutes=12").unwrap().1, json!(12));
+        assert_eq!(measure("good=true").unwrap().1, json!(true));
+        assert_eq!(measure("note=a=b").unwrap().1, json!("a=b"));
+        assert!(measure("x").is_err());
+    }
+}
