@@ -1,0 +1,227 @@
+//! Approvals: what waits for a person, shown as it will run, and the verdict.
+
+mod page;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::ask;
+use crate::client::{Client, ITEMS_MAX};
+use crate::connection::Connection;
+use crate::exit::{DENIED, Done, OK, WAITING};
+use crate::output::{Format, Out};
+use crate::print::{note, print};
+use crate::table::{Column, Show, column};
+use crate::value::{at, items, line, text, visible};
+
+use page::page;
+
+/// How long one long-poll lasts, in seconds.
+const POLL_SECS: &str = "55";
+
+/// Commands on approvals.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Examples:\n  remit approval ls --mine\n  remit approval approve apr_01JD… --reason \"checked with the customer\"\n  remit approval watch"
+)]
+pub enum ApprovalCommand {
+    /// List approvals, those that wait first asked
+    #[command(alias = "list")]
+    Ls {
+        /// pending, approved, denied, expired, cancelled, stale, used, ambiguous, or all
+        #[arg(long, default_value = "pending")]
+        state: String,
+        /// Only what you may decide
+        #[arg(long)]
+        mine: bool,
+    },
+    /// Show one: the exact call, why it is asked, who may decide
+    #[command(alias = "get")]
+    Show {
+        /// Id
+        id: String,
+        /// Wait until it is decided, at most a minute; exits with 4 if it still waits, 3 if it is denied
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Let this one call go on, once
+    Approve {
+        /// Id
+        id: String,
+        /// Why; goes into the ledger
+        #[arg(long)]
+        reason: Option<String>,
+        /// Do not show it and ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Refuse this call
+    Deny {
+        /// Id
+        id: String,
+        /// Why; the agent is told, and it goes into the ledger
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Show what is asked as it is asked; ends with ctrl-C
+    Watch {
+        /// End after the first
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+const COLUMNS: [Column; 8] = [
+    column("ID", Show::Text("id")),
+    column("STATE", Show::State("state")),
+    column("EFFECT", Show::Text("effect")),
+    column("AGENT", Show::Text("agent")),
+    column("TOOL", Show::Text("tool")),
+    column("ASK", Show::With(|a| args(a, 50))),
+    column("FOR", Show::Text("person")),
+    column("LEFT", Show::Left("expires")),
+];
+
+/// Runs one.
+pub(crate) async fn run(connection: &Connection, command: ApprovalCommand) -> Done {
+    let (client, out) = (connection.client()?, connection.out());
+    match command {
+        ApprovalCommand::Ls { state, mine } => {
+            let state = if state == "all" { "" } else { &state };
+            let query = [("state", state), ("mine", if mine { "true" } else { "" })];
+            let all = client.list(&["approvals"], &query, ITEMS_MAX).await?;
+            out.list(&all, &COLUMNS, "id", "Nothing waits for you. What would pause for a human: remit access show AGENT --asks")?;
+        }
+        ApprovalCommand::Show { id, wait } => return show(&client, out, &id, wait).await,
+        ApprovalCommand::Approve { id, reason, yes } => {
+            if !yes {
+                let asked = client.get(&["approvals", &id]).await?;
+                note(&page(out, &asked));
+                ask::confirm("\nLet this call go on, once, exactly as shown?", false)?;
+            }
+            let settled = client
+                .post(&["approvals", &id, "approve"], &because(reason))
+                .await?;
+            out.done(&settled, "id", &verdict(&id, &settled))?;
+        }
+        ApprovalCommand::Deny { id, reason } => {
+            let settled = client
+                .post(&["approvals", &id, "deny"], &because(reason))
+                .await?;
+            out.done(&settled, "id", &verdict(&id, &settled))?;
+        }
+        ApprovalCommand::Watch { once } => watch(&client, out, once).await?,
+    }
+    Ok(OK)
+}
+
+fn because(reason: Option<String>) -> Value {
+    reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }))
+}
+
+fn verdict(id: &str, settled: &Value) -> String {
+    match text(settled, "state").as_str() {
+        "approved" => format!(
+            "{id} is approved: the agent may make this call once, until {}.",
+            text(settled, "expires")
+        ),
+        "pending" => format!(
+            "{id} has your verdict and waits for others: {}.",
+            waits_for(settled)
+        ),
+        state => format!("{id} is {state}."),
+    }
+}
+
+fn waits_for(approval: &Value) -> String {
+    let open = items(approval, "asks")
+        .iter()
+        .filter(|a| a.get("satisfied") != Some(&Value::Bool(true)));
+    open.map(|a| text(a, "approvers"))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+async fn show(client: &Client, out: Out, id: &str, wait: bool) -> Done {
+    let found = if wait {
+        client
+            .get_with(&["approvals", id, "wait"], &[("timeout_s", POLL_SECS)])
+            .await?
+    } else {
+        client.get(&["approvals", id]).await?
+    };
+    out.one(&found, "id", || page(out, &found))?;
+    if !wait {
+        return Ok(OK);
+    }
+    Ok(match text(&found, "state").as_str() {
+        "approved" | "used" => OK,
+        "pending" => WAITING,
+        _ => DENIED,
+    })
+}
+
+async fn watch(client: &Client, out: Out, once: bool) -> anyhow::Result<()> {
+    let mut after = String::new();
+    if out.format == Format::Table {
+        note("Watching for approvals; ctrl-C ends it.");
+    }
+    loop {
+        let query = [("after", after.as_str()), ("timeout_s", POLL_SECS)];
+        let news = client.get_with(&["approvals", "watch"], &query).await?;
+        for asked in items(&news, "items") {
+            match out.format {
+                Format::Table => print(&page(out, asked)),
+                Format::Name => print(&line(&text(asked, "id"), 100)),
+                _ => print(&asked.to_string()),
+            }
+        }
+        if once && !items(&news, "items").is_empty() {
+            return Ok(());
+        }
+        if let Some(next) = news.get("next").and_then(Value::as_str) {
+            next.clone_into(&mut after);
+        }
+    }
+}
+
+/// Arguments in short: `order=A-118 amount=480`.
+fn args(approval: &Value, chars_max: usize) -> String {
+    let Some(Value::Object(args)) = at(approval, "args") else {
+        return String::new();
+    };
+    let said: Vec<String> = args
+        .iter()
+        .map(|(name, value)| format!("{name}={}", short(value)))
+        .collect();
+    line(&visible(&said.join(" ")), chars_max)
+}
+
+fn short(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page::tests::asked;
+    use super::*;
+    use crate::output::test::out;
+
+    #[test]
+    fn the_list_is_short() {
+        insta::assert_snapshot!(crate::table::table(&[asked()], &COLUMNS, out()));
+    }
+
+    #[test]
+    fn verdicts_say_what_follows() {
+        assert!(verdict("apr_1", &json!({"state": "approved", "expires": "t"})).contains("once"));
+        assert!(verdict("apr_1", &asked()).contains("waits for others: team:support-leads"));
+        assert_eq!(
+            verdict("apr_1", &json!({"state": "denied"})),
+            "apr_1 is denied."
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! Containment: stopping everything derived from an agent, workflow, run or credential, and the certificate that says how
+//! far each thing has stopped.
+
+mod page;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::ask;
+use crate::client::{Client, ITEMS_MAX};
+use crate::connection::Connection;
+use crate::exit::{Done, OK};
+use crate::output::Out;
+use crate::print::note;
+use crate::table::{Column, Show, column};
+use crate::value::{count, items, text};
+
+use page::{page, previewed};
+
+/// What to contain.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Levels:\n  suspend     nothing goes on; lifting restores the target, never its tokens\n  quarantine  nothing goes on and evidence is kept; lifting needs a responder\n  kill        final for what is derived: keys removed, runs ended\n\nExamples:\n  remit contain agent kb-bot --level quarantine --reason \"reads link-local hosts\"\n  remit contain workflow support/refund --level suspend --reason \"wrong cap\" --yes"
+)]
+pub enum ContainCommand {
+    /// An agent with all its workflows, runs and keys
+    Agent(Contain),
+    /// One workflow, AGENT/WORKFLOW
+    Workflow(Contain),
+    /// One run with its children
+    Run(Contain),
+    /// One key by thumbprint, or one token by id
+    Credential(Contain),
+}
+
+/// How to contain it.
+#[derive(Debug, Args)]
+pub struct Contain {
+    /// Its name or id
+    name: String,
+    /// How far
+    #[arg(long, value_enum)]
+    level: Level,
+    /// Why; goes into the ledger
+    #[arg(long)]
+    reason: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    Suspend,
+    Quarantine,
+    Kill,
+}
+
+impl Level {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Quarantine => "quarantine",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+/// Commands on containments.
+#[derive(Debug, Subcommand)]
+pub enum ContainmentCommand {
+    /// List containments
+    #[command(alias = "list")]
+    Ls {
+        /// Only in this state: active or lifted
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Show one, with its newest certificate
+    #[command(alias = "get")]
+    Show {
+        /// Id
+        id: String,
+    },
+    /// Let what was contained go on; tokens do not come back
+    Lift {
+        /// Id
+        id: String,
+        /// Why; goes into the ledger
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+const COLUMNS: [Column; 7] = [
+    column("ID", Show::Text("id")),
+    column("STATE", Show::State("state")),
+    column("LEVEL", Show::Text("level")),
+    column("TARGET", Show::Text("target_name")),
+    column("RESIDUAL", Show::Text("certificate.residual")),
+    column("BY", Show::Text("by")),
+    column("WHEN", Show::When("at")),
+];
+
+/// Contains.
+pub(crate) async fn contain(connection: &Connection, command: ContainCommand) -> Done {
+    let (client, out) = (connection.client()?, connection.out());
+    let (kind, contain) = match command {
+        ContainCommand::Agent(c) => ("agent", c),
+        ContainCommand::Workflow(c) => ("workflow", c),
+        ContainCommand::Run(c) => ("run", c),
+        ContainCommand::Credential(c) => ("credential", c),
+    };
+    let target = json!({ "type": kind, (field(kind, &contain.name)): contain.name });
+    let level = contain.level.as_str();
+    if !contain.yes {
+        let preview = client
+            .post(
+                &["containments", "preview"],
+                &json!({ "target": target, "level": level }),
+            )
+            .await?;
+        note(&previewed(out, &preview));
+        ask::type_name(&contain.name, false)?;
+    }
+    let body = json!({ "target": target, "level": level, "reason": contain.reason });
+    let contained = client.post(&["containments"], &body).await?;
+    out.one(&contained, "id", || page(out, &contained))?;
+    Ok(OK)
+}
+
+/// Agents and workflows have names as well as ids; the others have ids only.
+fn field(kind: &str, name: &str) -> &'static str {
+    let id = match kind {
+        "agent" => name.starts_with("agt_"),
+        "workflow" => name.starts_with("wf_") || !name.contains('/'),
+        _ => true,
+    };
+    if id { "id" } else { "name" }
+}
+
+/// Runs a command on containments.
+pub(crate) async fn run(connection: &Connection, command: ContainmentCommand) -> Done {
+    let (client, out) = (connection.client()?, connection.out());
+    match command {
+        ContainmentCommand::Ls { state } => {
+            let all = client
+                .list(
+                    &["containments"],
+                    &[("state", state.as_deref().unwrap_or_default())],
+                    ITEMS_MAX,
+                )
+                .await?;
+            out.list(&all, &COLUMNS, "id", "Nothing is contained. To stop something: remit contain agent NAME --level suspend --reason …")?;
+        }
+        ContainmentCommand::Show { id } => show(&client, out, &id).await?,
+        ContainmentCommand::Lift { id, reason } => {
+            let lifted = client
+                .post(&["containments", &id, "lift"], &json!({ "reason": reason }))
+                .await?;
+            out.one(&lifted, "containment.id|id", || restored(&id, &lifted))?;
+        }
+    }
+    Ok(OK)
+}
+
+async fn show(client: &Client, out: Out, id: &str) -> anyhow::Result<()> {
+    let mut found = client.get(&["containments", id]).await?;
+    let newest = client.get(&["containments", id, "certificate"]).await;
+    if let (Value::Object(fields), Ok(certificate)) = (&mut found, newest) {
+        fields.insert("certificate".to_owned(), certificate);
+    }
+    out.one(&found, "id", || page(out, &found))
+}
+
+fn restored(id: &str, lifted: &Value) -> String {
+    let state = text(lifted, "agent_state");
+    let state = if state.is_empty() {
+        String::new()
+    } else {
+        format!(" The agent is {state} now.")
+    };
+    let (on, off) = (
+        items(lifted, "runs").len() as u64,
+        items(lifted, "ended").len() as u64,
+    );
+    format!(
+        "{id} is lifted.{state} {} go on, {} had ended meanwhile. Tokens do not come back: agents get new ones.",
+        count(on, "run"),
+        count(off, "run")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_named_or_identified() {
+        assert_eq!(
+            [
+                field("agent", "kb-bot"),
+                field("agent", "agt_1"),
+                field("workflow", "a/b"),
+                field("run", "run_1"),
+                field("credential", "x")
+            ],
+            ["name", "id", "name", "id", "id"]
+        );
+    }
+}
