@@ -1,0 +1,275 @@
+//! Who the bridge is: a signed assertion for a token, a run for its calls, a new token before the old one ends.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use remit_domain::Timestamp;
+use remit_token::client_assertion::{self, NewAssertion};
+use remit_token::{
+    AuthorizationServerMetadata, ClientAuth, ClientCredentials, Scope, SigningKey, TokenRequest,
+    TokenResponse,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::Bridge;
+use crate::client::{Client, bytes, is_loopback};
+use crate::exit::Usage;
+use crate::value::text;
+use crate::{edge, input};
+
+/// Life of a client assertion, in seconds.
+const ASSERTION_SECS: i64 = 60;
+/// How long before its end a token is renewed, in seconds.
+const RENEW_SECS: i64 = 45;
+/// Longest wait for a token.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A token in hand.
+#[derive(Debug, Clone)]
+struct Held {
+    token: SecretString,
+    ends: Timestamp,
+}
+
+/// The run in hand.
+#[derive(Debug, Clone, Default)]
+struct State {
+    run: Option<String>,
+    workflow: Option<String>,
+    held: Option<Held>,
+}
+
+/// The agent.
+pub(crate) struct Identity {
+    client: Client,
+    plain_http: bool,
+    args: Bridge,
+    key: SigningKey,
+    intent: Value,
+    state: Mutex<State>,
+}
+
+impl Identity {
+    /// Reads the key and the intent; asks nothing of the server yet.
+    pub(crate) fn new(client: Client, plain_http: bool, args: Bridge) -> anyhow::Result<Self> {
+        if !plain_http
+            && client.address().starts_with("http://")
+            && !is_loopback(&client.url(&["mcp"])?)
+        {
+            return Err(Usage(format!(
+                "{} would get tokens in clear; use its https:// address",
+                client.address()
+            ))
+            .into());
+        }
+        let pem = SecretString::from(input::file(&args.key, input::BYTES_MAX)?);
+        let key = SigningKey::from_pkcs8_pem(pem.expose_secret()).with_context(|| {
+            format!(
+                "`{}` is not a private key in PKCS #8 PEM",
+                args.key.display()
+            )
+        })?;
+        let intent = match (&args.intent, &args.purpose) {
+            (Some(path), _) => input::document(path)?,
+            (None, Some(purpose)) => json!({ "purpose": purpose }),
+            (None, None) => json!({ "purpose": "" }),
+        };
+        let state = Mutex::new(State {
+            workflow: args.workflow.clone(),
+            ..State::default()
+        });
+        Ok(Self {
+            client,
+            plain_http,
+            args,
+            key,
+            intent,
+            state,
+        })
+    }
+
+    /// Where messages go.
+    pub(crate) fn endpoint(&self) -> anyhow::Result<url::Url> {
+        match &self.args.upstream {
+            Some(upstream) => self.client.url(&["mcp", upstream]),
+            None => self.client.url(&["mcp"]),
+        }
+    }
+
+    /// The client beneath.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        self.client.http()
+    }
+
+    /// A token for the run, which is opened at the first call.
+    pub(crate) async fn token(&self) -> anyhow::Result<SecretString> {
+        let mut state = self.state.lock().await;
+        if let Some(held) = state
+            .held
+            .as_ref()
+            .filter(|held| held.ends > edge::now().plus_secs(RENEW_SECS))
+        {
+            return Ok(held.token.clone());
+        }
+        if state.run.is_none() {
+            self.open(&mut state).await?;
+        }
+        let held = self.request(&state).await?.0;
+        let token = held.token.clone();
+        state.held = Some(held);
+        Ok(token)
+    }
+
+    /// Forgets a token that was not taken, unless another one has come meanwhile.
+    pub(crate) async fn refused(&self, token: &SecretString) {
+        let mut state = self.state.lock().await;
+        if state
+            .held
+            .as_ref()
+            .is_some_and(|held| held.token.expose_secret() == token.expose_secret())
+        {
+            state.held = None;
+        }
+    }
+
+    /// Opens the run that every call belongs to.
+    async fn open(&self, state: &mut State) -> anyhow::Result<()> {
+        let (held, scope) = self
+            .request(state)
+            .await
+            .context("the agent got no token")?;
+        let workflow = scope
+            .values_of("workflow:")
+            .next()
+            .map(str::to_owned)
+            .or_else(|| state.workflow.clone());
+        let workflow = workflow.context(
+            "the server did not say for which workflow the token is; name it with --workflow",
+        )?;
+        let mut body = json!({ "workflow": workflow, "mode": "api", "intent": self.intent, "provenance": { "model": self.args.model } });
+        if let (Some(path), Value::Object(fields)) = (&self.args.subject_token, &mut body) {
+            fields.insert("mode".to_owned(), "interactive".into());
+            fields.insert(
+                "subject_token".to_owned(),
+                input::file(path, input::BYTES_MAX)?.trim().into(),
+            );
+        }
+        let client = self
+            .client
+            .clone()
+            .with_token(held.token, self.plain_http)?;
+        let opened = client
+            .post(&["runs"], &body)
+            .await
+            .context("the run could not be opened")?;
+        let id = text(&opened, "id");
+        if id.is_empty() {
+            bail!("the server opened no run; is it a Remit of this version?");
+        }
+        (state.run, state.workflow) = (Some(id), Some(workflow));
+        Ok(())
+    }
+
+    /// Ends the run, if one was opened.
+    pub(crate) async fn end(&self, outcome: &str) -> anyhow::Result<()> {
+        if self.state.lock().await.run.is_none() {
+            return Ok(());
+        }
+        let token = self.token().await?;
+        let Some(run) = self.state.lock().await.run.clone() else {
+            return Ok(());
+        };
+        let client = self.client.clone().with_token(token, self.plain_http)?;
+        client
+            .post(
+                &["runs", &run, "end"],
+                &json!({ "outcome": outcome, "measures": {} }),
+            )
+            .await
+            .map(|_| ())
+    }
+
+    async fn request(&self, state: &State) -> anyhow::Result<(Held, Scope)> {
+        let metadata = self.metadata().await?;
+        let workflow = state.workflow.iter().map(|w| format!("workflow:{w}"));
+        let scope =
+            Scope::from_tokens(workflow.chain(state.run.iter().map(|r| format!("run:{r}"))))?;
+        let asked = edge::now();
+        let assertion = client_assertion::sign(
+            &NewAssertion {
+                client_id: self.args.agent.as_str(),
+                issuer: &metadata.issuer,
+                jti: &edge::unique()?,
+                iat: asked.as_secs(),
+                ttl_s: ASSERTION_SECS,
+            },
+            &self.key,
+        )?;
+        let request = TokenRequest::ClientCredentials(ClientCredentials {
+            client: ClientAuth {
+                client_id: None,
+                client_assertion: assertion.into(),
+            },
+            scope,
+            resource: vec![format!("{}/mcp", metadata.issuer)],
+        });
+        let sent = self
+            .http()
+            .post(&metadata.token_endpoint)
+            .timeout(TOKEN_TIMEOUT)
+            .form(&request.to_form())
+            .send()
+            .await;
+        let answer = bytes(
+            sent.map_err(reqwest::Error::without_url)
+                .context("the token endpoint cannot be reached")?,
+        )
+        .await?;
+        let granted: TokenResponse = serde_json::from_slice(&answer)
+            .context("the token endpoint's answer cannot be read")?;
+        let ends = asked.plus_secs(i64::from(granted.expires_in));
+        Ok((
+            Held {
+                token: granted.access_token,
+                ends,
+            },
+            granted.scope,
+        ))
+    }
+
+    /// The issuer is the address that was configured and nothing else: otherwise a server could have an assertion signed
+    /// that is good at another one (RFC 8414 §3.3).
+    async fn metadata(&self) -> anyhow::Result<AuthorizationServerMetadata> {
+        let base = self.client.url(&[])?;
+        let mut url = base.clone();
+        url.set_path(&format!(
+            "/.well-known/oauth-authorization-server{}",
+            base.path().trim_end_matches('/')
+        ));
+        let sent = self.http().get(url).timeout(TOKEN_TIMEOUT).send().await;
+        let sent = sent.map_err(reqwest::Error::without_url);
+        let answer = bytes(sent.with_context(|| {
+            format!(
+                "{} cannot be reached; is the server running there?",
+                self.client.address()
+            )
+        })?)
+        .await?;
+        let metadata: AuthorizationServerMetadata = serde_json::from_slice(&answer)
+            .context("the server's OAuth metadata cannot be read")?;
+        if metadata.issuer != self.client.address()
+            || !metadata
+                .token_endpoint
+                .starts_with(&format!("{}/", metadata.issuer))
+        {
+            bail!(
+                "the server at {} calls itself {}; use that address (REMIT_ADDR), if it is the one you mean",
+                self.client.address(),
+                metadata.issuer
+            );
+        }
+        Ok(metadata)
+    }
+}
