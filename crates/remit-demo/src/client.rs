@@ -5,5 +5,5 @@ mod oauth;
 mod rest;
 
 pub(crate) use mcp::{Mcp, Outcome, Verdict};
-pub(crate) use oauth::{AgentKey, OAuth, Refusal, now_secs};
-pub(crate) use rest::{Problem, Rest, text_of};
+pub(crate) use oauth::{AgentKey, OAuth, now_secs};
+pub(crate) use rest::{Rest, text_of};

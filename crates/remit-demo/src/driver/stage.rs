@@ -1,0 +1,293 @@
+//! Where the use-cases play: people, agents at work, calls that are counted, and expectations that are kept.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::report::{Counts, Expectation, Report};
+use super::say::Say;
+use super::{DemoContext, proof};
+use crate::client::{Mcp, OAuth, Outcome, Rest, Verdict, text_of};
+use crate::seed::Ready;
+use crate::upstreams::{EFFECTS_LOG, EffectsLog};
+
+/// Longest that people's delegations of the demo last, in seconds.
+const DELEGATION_SECS: i64 = 900;
+
+/// The stage.
+pub(super) struct Stage {
+    pub(super) ready: Ready,
+    pub(super) remit: PathBuf,
+    pub(super) say: Say,
+    open: Rest,
+    part: String,
+    counts: Counts,
+    expectations: Vec<Expectation>,
+    use_cases: u32,
+    /// Decisions to prove offline, each with what its entry has to say.
+    pub(super) to_prove: Vec<proof::ToProve>,
+    /// The agent that is contained at the end, still at work.
+    pub(super) rogue: Option<Work>,
+    pub(super) ledger_verified: bool,
+    pub(super) residual: Option<u64>,
+    /// Facts that the commands are asked about.
+    pub(super) facts: BTreeMap<&'static str, String>,
+}
+
+/// An agent at work in a run.
+pub(super) struct Work {
+    pub(super) agent: &'static str,
+    pub(super) person: String,
+    pub(super) run: String,
+    pub(super) token: String,
+    pub(super) mcp: Mcp,
+    purpose: String,
+}
+
+/// Who delegates what to whom, and what for.
+pub(super) struct Task<'a> {
+    pub(super) person: &'a str,
+    pub(super) agent: &'static str,
+    pub(super) workflow: &'a str,
+    pub(super) ticket: Option<&'a str>,
+    pub(super) purpose: &'a str,
+    /// What the intent bounds, as an authority.
+    pub(super) bounds: Value,
+}
+
+impl Task<'_> {
+    fn intent(&self) -> Value {
+        let mut intent = json!({ "purpose": self.purpose, "authority": self.bounds });
+        if let (Some(ticket), Some(fields)) = (self.ticket, intent.as_object_mut()) {
+            fields.insert("ticket".to_owned(), json!(ticket));
+        }
+        intent
+    }
+}
+
+impl Stage {
+    pub(super) fn new(context: &DemoContext, say: Say) -> Result<Self> {
+        Ok(Self {
+            open: Rest::anonymous(&context.ready.base_url)?,
+            ready: context.ready.clone(),
+            remit: context.remit.clone(),
+            say,
+            part: String::new(),
+            counts: Counts::default(),
+            expectations: Vec::new(),
+            use_cases: 0,
+            to_prove: Vec::new(),
+            rogue: None,
+            ledger_verified: false,
+            residual: None,
+            facts: BTreeMap::new(),
+        })
+    }
+
+    /// A use-case begins.
+    pub(super) fn use_case(&mut self, name: &str) {
+        self.use_cases += 1;
+        self.begin(&format!("{}. {name}", self.use_cases));
+    }
+
+    /// A part begins.
+    pub(super) fn begin(&mut self, part: &str) {
+        self.part = part.to_owned();
+        self.say.heading(part);
+    }
+
+    /// REST as an administrator.
+    pub(super) fn admin(&self) -> Rest {
+        self.open.with(&self.ready.admin_token)
+    }
+
+    /// REST as a person.
+    pub(super) fn person(&self, email: &str) -> Result<Rest> {
+        Ok(self.open.with(self.token_of(email)?))
+    }
+
+    /// A person's token.
+    pub(super) fn token_of(&self, email: &str) -> Result<&str> {
+        let person = self.ready.people.get(email).with_context(|| format!("`{email}` is not in the demo data"))?;
+        Ok(&person.token)
+    }
+
+    /// REST with an agent's access token.
+    pub(super) fn as_agent(&self, token: &str) -> Rest {
+        self.open.with(token)
+    }
+
+    /// The token endpoint as an agent.
+    pub(super) fn agent(&self, name: &str) -> Result<OAuth> {
+        let agent = self.ready.agents.get(name).with_context(|| format!("`{name}` is not in the demo data"))?;
+        OAuth::new(&self.ready.base_url, &agent.client_id, Path::new(&agent.key_file))
+    }
+
+    /// A person delegates and opens a run with its intent; the agent exchanges the person's word with its own key.
+    pub(super) async fn interactive(&mut self, task: Task<'_>) -> Result<Work> {
+        let person = self.person(task.person)?;
+        let mut delegation = json!({ "agent": task.agent, "workflow": task.workflow, "kind": "interactive", "for_secs": DELEGATION_SECS });
+        if let (Some(ticket), Some(fields)) = (task.ticket, delegation.as_object_mut()) {
+            fields.insert("ticket".to_owned(), json!(ticket));
+        }
+        let delegation = text_of(&person.post("/delegations", &delegation).await?, "/id");
+        let run = json!({
+            "workflow": format!("{}/{}", task.agent, task.workflow), "mode": "interactive", "delegation": delegation,
+            "intent": task.intent(), "provenance": provenance(),
+        });
+        let run = text_of(&person.post("/runs", &run).await?, "/id");
+        let assertion = person.post(&format!("/delegations/{delegation}/assertion"), &json!({})).await?;
+        let scope = format!("workflow:{} run:{run}", task.workflow);
+        let token = self.agent(task.agent)?.exchange(&text_of(&assertion, "/subject_token"), &scope).await??;
+        self.say.quote(&format!("{} delegates to {}, in run {run}: {}", task.person, task.agent, task.purpose));
+        self.at_work(task.agent, task.person, run, token, task.purpose).await
+    }
+
+    /// An event starts the agent, which rests on its sponsor's standing delegation.
+    pub(super) async fn background(&mut self, task: Task<'_>, trigger: &str) -> Result<Work> {
+        let standing = json!({ "agent": task.agent, "workflow": task.workflow, "kind": "standing", "for_secs": DELEGATION_SECS });
+        self.person(task.person)?.post("/delegations", &standing).await?;
+        let agent = self.agent(task.agent)?;
+        let first = agent.own_token(&format!("workflow:{}", task.workflow)).await??;
+        let run = json!({
+            "workflow": task.workflow, "mode": "background", "trigger": trigger, "intent": task.intent(), "provenance": provenance(),
+        });
+        let run = text_of(&self.as_agent(&first).post("/runs", &run).await?, "/id");
+        let token = agent.own_token(&format!("workflow:{} run:{run}", task.workflow)).await??;
+        self.say.quote(&format!("{trigger} starts {} for {}, in run {run}: {}", task.agent, task.person, task.purpose));
+        self.at_work(task.agent, task.person, run, token, task.purpose).await
+    }
+
+    /// An agent with a token in a run.
+    pub(super) async fn at_work(&mut self, agent: &'static str, person: &str, run: String, token: String, purpose: &str) -> Result<Work> {
+        let mcp = Mcp::connect(&self.ready.base_url, &token).await?;
+        Ok(Work { agent, person: person.to_owned(), run, token, mcp, purpose: purpose.to_owned() })
+    }
+
+    /// Makes a call, and counts how it was decided.
+    pub(super) async fn call(&mut self, work: &Work, tool: &str, args: &Value) -> Result<Outcome> {
+        let outcome = work.mcp.call(tool, args).await.with_context(|| format!("{} calls {tool}", work.agent))?;
+        match outcome.verdict {
+            Verdict::Allowed | Verdict::Failed => self.counts.allowed += 1,
+            Verdict::Asked => self.counts.asked += 1,
+            Verdict::Denied => self.counts.denied += 1,
+        }
+        Ok(outcome)
+    }
+
+    /// A request that is no call was refused.
+    pub(super) fn refused(&mut self) {
+        self.counts.denied += 1;
+    }
+
+    /// The call has to run.
+    pub(super) async fn allowed(&mut self, work: &Work, what: &str, tool: &str, args: Value) -> Result<Value> {
+        let outcome = self.call(work, tool, &args).await?;
+        self.decided(what, Verdict::Allowed, &outcome);
+        Ok(outcome.value)
+    }
+
+    /// The call has to wait for a person; gives the approval's id, empty when it did not.
+    pub(super) async fn asked(&mut self, work: &Work, what: &str, tool: &str, args: Value) -> Result<String> {
+        let outcome = self.call(work, tool, &args).await?;
+        self.decided(what, Verdict::Asked, &outcome);
+        Ok(outcome.approval().unwrap_or_default().to_owned())
+    }
+
+    /// The call has to be refused for `policy`, and its entry has to say who, via what and why.
+    pub(super) async fn denied(&mut self, work: &Work, what: &str, (tool, args): (&str, Value), policy: &str) -> Result<()> {
+        let outcome = self.call(work, tool, &args).await?;
+        self.decided(what, Verdict::Denied, &outcome);
+        self.say.quote(&outcome.text);
+        let Some(decision) = outcome.decision else {
+            self.expect(&format!("{what}: it is a recorded decision"), "a decision", "none");
+            return Ok(());
+        };
+        let why = self.person(super::proof::AUDITOR)?.get(&format!("/decisions/{decision}/why")).await?;
+        let policies = why.to_string();
+        let held = policies.contains(policy);
+        self.expect_that(&format!("{what}: because of `{policy}`"), held, &format!("decided by `{policy}`"), &text_of(&why, "/reasons/0"));
+        self.to_prove.push(proof::ToProve {
+            what: what.to_owned(),
+            decision,
+            agent: work.agent.to_owned(),
+            person: work.person.clone(),
+            purpose: work.purpose.clone(),
+        });
+        Ok(())
+    }
+
+    fn decided(&mut self, what: &str, expected: Verdict, outcome: &Outcome) {
+        let word = |verdict| match verdict {
+            Verdict::Allowed => "allowed",
+            Verdict::Asked => "asked",
+            Verdict::Denied => "denied",
+            Verdict::Failed => "failed",
+        };
+        let got = word(outcome.verdict);
+        let told = if outcome.verdict == expected { got.to_owned() } else { format!("{got}: {}", outcome.text) };
+        self.expect_that(what, outcome.verdict == expected, word(expected), &told);
+    }
+
+    /// A person approves through REST.
+    pub(super) async fn approve(&mut self, email: &str, approval: &str) -> Result<()> {
+        let body = json!({ "reason": "looked at, and right" });
+        let answer = self.person(email)?.try_post(&format!("/approvals/{approval}/approve"), &body).await?;
+        let got = answer.map_or_else(|p| p.to_string(), |view| text_of(&view, "/state"));
+        self.expect(&format!("{email} approves exactly this call"), "approved", &got);
+        Ok(())
+    }
+
+    /// A person who may not approve tries.
+    pub(super) async fn may_not_approve(&mut self, email: &str, approval: &str) -> Result<()> {
+        let answer = self.person(email)?.try_post(&format!("/approvals/{approval}/approve"), &json!({})).await?;
+        let got = answer.map_or_else(|p| p.code, |view| text_of(&view, "/state"));
+        self.expect(&format!("{email}, for whom it is done, may not approve it"), "forbidden", &got);
+        Ok(())
+    }
+
+    /// What really happened at an upstream.
+    pub(super) async fn effects(&mut self, work: &Work, upstream: &str) -> Result<EffectsLog> {
+        let outcome = self.call(work, &format!("{upstream}/{EFFECTS_LOG}"), &json!({})).await?;
+        serde_json::from_value(outcome.value).with_context(|| format!("the account of `{upstream}` cannot be read: {}", outcome.text))
+    }
+
+    /// `got` has to be `expected`.
+    pub(super) fn expect(&mut self, name: &str, expected: &str, got: &str) {
+        self.expect_that(name, expected == got, expected, got);
+    }
+
+    /// Something has to hold.
+    pub(super) fn expect_that(&mut self, name: &str, ok: bool, expected: &str, got: &str) {
+        let told = if ok { format!("{name}: {got}") } else { format!("{name}: {got} (expected {expected})") };
+        self.say.held(ok, &told);
+        let (name, expected, got) = (name.to_owned(), expected.to_owned(), got.to_owned());
+        self.expectations.push(Expectation { part: self.part.clone(), name, expected, got, ok });
+    }
+
+    /// The report, and its last line told.
+    pub(super) fn finish(self) -> Report {
+        let mut report = Report {
+            use_cases: self.use_cases,
+            counts: self.counts,
+            expectations: self.expectations,
+            ledger_verified: self.ledger_verified,
+            residual: self.residual,
+            closing: String::new(),
+        };
+        report.closing = report.line();
+        let wrong = report.expectations.iter().filter(|e| !e.ok).count();
+        self.say.line("");
+        if wrong > 0 {
+            self.say.line(&format!("{wrong} of {} expectations did not hold.", report.expectations.len()));
+        }
+        self.say.line(&report.closing);
+        report
+    }
+}
+
+fn provenance() -> Value {
+    json!({ "model": "demo-model-1", "prompt": "demo-2026-11", "configuration": "examples/demo" })
+}
