@@ -1,7 +1,7 @@
 //! Opening the books: reading every organization into memory, and following what other nodes change.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use remit_domain::event::{Event, EventKind};
 use remit_domain::organization::Organization;
@@ -120,8 +120,22 @@ impl Books {
         Ok(())
     }
 
-    /// Reads one organization into memory, from the beginning.
+    /// Reads one organization into memory, from the beginning, in place of what was there.
     async fn load(&self, org: &OrgId) -> Result<(), BooksError> {
+        let book = self.read(org).await?;
+        self.orgs_mut().insert(org.clone(), book);
+        Ok(())
+    }
+
+    fn orgs_mut(&self) -> RwLockWriteGuard<'_, HashMap<OrgId, Arc<OrgBook>>> {
+        self.inner
+            .orgs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One organization as the store has it.
+    async fn read(&self, org: &OrgId) -> Result<Arc<OrgBook>, BooksError> {
         let book = Arc::new(OrgBook::new(org.clone()));
         // The epoch is read first: records may be newer than it, never older.
         let epoch = self.store().epoch(org).await?;
@@ -141,12 +155,7 @@ impl Books {
             tracing::error!(%org, %error, "policies do not compile: every call of this organization is denied");
             book.drop_engine();
         }
-        self.inner
-            .orgs
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(org.clone(), book);
-        Ok(())
+        Ok(book)
     }
 
     async fn load_kind(
@@ -192,7 +201,10 @@ impl Books {
 
     async fn take_changed(&self, changed: &Changed) -> Result<(), BooksError> {
         let Some(book) = self.org(&changed.org) else {
-            return self.load(&changed.org).await;
+            let book = self.read(&changed.org).await?;
+            // Whoever creates it on this node may have put it there meanwhile, and has it newer than it was read here.
+            self.orgs_mut().entry(changed.org.clone()).or_insert(book);
+            return Ok(());
         };
         if changed.keys.is_empty() && changed.epoch > book.epoch() {
             return self.load(&changed.org).await;
