@@ -32,6 +32,18 @@ impl Authenticator for TokenAuthenticator {
             .ok_or_else(unknown)?;
         match self.0.verify_access(org, token, &at).await {
             Ok(verified) => Ok(caller(&verified)),
+            // A run that has ended never comes back, so the gateway refuses the call again by itself; but now it knows whose
+            // call it was, and a call after the end of a run is something to look at.
+            Err(refused)
+                if refused.refusal.code == RefusalCode::RunEnded
+                    && self.is_over(org, refused.verified.as_deref()) =>
+            {
+                refused
+                    .verified
+                    .as_deref()
+                    .map(caller)
+                    .ok_or(refused.refusal)
+            }
             // The token is good, elsewhere: its holder is to ask for another one, not to believe that this one is broken.
             Err(refused)
                 if refused
@@ -46,6 +58,16 @@ impl Authenticator for TokenAuthenticator {
             }
             Err(refused) => Err(refused.into()),
         }
+    }
+}
+
+impl TokenAuthenticator {
+    /// Whether the token's run has ended for good: the registry keeps every run that goes on, idle ones included.
+    fn is_over(&self, org: &OrgId, verified: Option<&Verified>) -> bool {
+        let book = self.0.books().org(org);
+        let over =
+            |v: &Verified| book.is_some_and(|book| !book.registry().runs.contains_key(&v.run));
+        verified.is_some_and(over)
     }
 }
 

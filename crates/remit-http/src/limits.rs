@@ -19,14 +19,14 @@ pub const REQUESTS_AT_ONCE_MAX: usize = 4096;
 
 /// Requests that need no credential, for each client address: a burst, refilled within ten seconds. An office of agents
 /// behind one address fetches a token every few minutes each.
-pub const OPEN_REQUESTS_BURST: u32 = 500;
+pub const OPEN_REQUESTS_BURST: u32 = 2_000;
 
 /// Refused credentials for each client address: a burst, refilled within a minute. Above it the answer is 429, so that
 /// guessing is slow and cheap to refuse.
-pub const REFUSED_CREDENTIALS_BURST: u32 = 60;
+pub const REFUSED_CREDENTIALS_BURST: u32 = 300;
 
 /// Attempts at single-use codes for each client address, refilled within a minute.
-pub const CODE_ATTEMPTS_BURST: u32 = 20;
+pub const CODE_ATTEMPTS_BURST: u32 = 120;
 
 /// Client addresses remembered by one limiter before those that have recovered are forgotten.
 pub const ADDRESSES_MAX: usize = 100_000;

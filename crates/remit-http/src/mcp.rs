@@ -22,7 +22,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
-use remit_gateway::{Action, Caller, Endpoint};
+use remit_domain::Refusal;
+use remit_gateway::{Action, Caller, Endpoint, ListRequest};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::header as mcp_header;
 use remit_mcp::{ErrorObject, Message, Method, MethodKind, Notification, Sender, results};
@@ -39,6 +40,7 @@ pub(crate) use session::Sessions;
 use answer::{Reply, refused, result, rpc_error};
 use call::Call;
 use door::Door;
+use outcome::Asked;
 use read::Incoming;
 
 /// The endpoints, for the organization of the path.
@@ -76,7 +78,11 @@ async fn post(State(site): State<Site>, door: Door, request: Request) -> Respons
         .await
     {
         Ok(caller) => caller,
-        Err(refusal) => return refused(&door, &incoming, &refusal).into_response(),
+        Err(refusal) => {
+            return not_let_in(&site, &door, bearer, &incoming, refusal)
+                .await
+                .into_response();
+        }
     };
     let turn = Turn {
         site,
@@ -90,6 +96,40 @@ async fn post(State(site): State<Site>, door: Door, request: Request) -> Respons
         Err(reply) => reply,
     };
     reply.into_response()
+}
+
+/// Who is refused at the door: the gateway records it, within its limit, and a tool call is answered as one.
+async fn not_let_in(
+    site: &Site,
+    door: &Door,
+    bearer: SecretString,
+    incoming: &Incoming,
+    refusal: Refusal,
+) -> Reply {
+    let (org, endpoint, resource) = (
+        door.place.org().clone(),
+        door.endpoint.clone(),
+        door.resource.clone(),
+    );
+    let asked = site
+        .app
+        .gateway
+        .list_tools(ListRequest {
+            org,
+            endpoint,
+            bearer,
+            resource,
+        })
+        .await;
+    let refusal = asked.err().map_or(refusal, |refused| refused.refusal);
+    match (&incoming.message, door.refused(&refusal)) {
+        (_, Some(challenge)) => challenge.into(),
+        (Message::Request(request), None) if request.method == Method::ToolsCall.as_str() => {
+            let asked = Asked::plain(request.id.clone(), Method::ToolsCall, incoming.revision);
+            Reply::message(StatusCode::OK, asked.message(Err(refusal.into())))
+        }
+        _ => refused(door, incoming, &refusal),
+    }
 }
 
 impl Turn {

@@ -28,6 +28,18 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// A request that is answered at once.
+    pub(super) fn plain(id: Id, method: Method, revision: Revision) -> Self {
+        Self {
+            id,
+            method,
+            revision,
+            streams: false,
+            structured: false,
+            progress_token: None,
+        }
+    }
+
     /// The answer to a call.
     pub(super) fn message(&self, outcome: Result<Answer, Refused>) -> Message {
         match outcome {

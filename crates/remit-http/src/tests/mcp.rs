@@ -415,3 +415,90 @@ async fn bodies_are_bounded_and_read_one_way() {
         assert!(answer.json()["error"]["code"].is_i64());
     }
 }
+
+#[tokio::test]
+async fn a_call_after_the_end_of_its_run_is_refused_as_a_result_and_found() {
+    let house = House::new().await;
+    let token = house.token("acme", "/mcp").await;
+    let run = house.get("/api/v1/whoami", &token).await.good().json()["run"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    house
+        .post(
+            &format!("/api/v1/runs/{run}/end"),
+            &token,
+            json!({ "outcome": "done" }),
+        )
+        .await
+        .good();
+    let called = house.shop.called.load(Ordering::SeqCst);
+    let late = call(&house, &token, "orders__refund", json!({ "amount": 1 }))
+        .await
+        .good()
+        .json();
+    assert_eq!(late["result"]["isError"], json!(true), "{late}");
+    assert_eq!(house.shop.called.load(Ordering::SeqCst), called);
+    let found = house
+        .get("/api/v1/findings?state=open", house.person("admin"))
+        .await
+        .good()
+        .json();
+    assert!(
+        found["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|f| f["subject"] == run.as_str()),
+        "{found}"
+    );
+}
+
+#[tokio::test]
+async fn a_contained_agent_is_refused_as_a_result_and_nothing_is_sent() {
+    let house = House::new().await;
+    let token = house.token("acme", "/mcp").await;
+    let target = json!({ "target": { "type": "agent", "name": "returns-bot" }, "level": "suspend", "reason": "test" });
+    house
+        .post("/api/v1/containments", house.person("responder"), target)
+        .await
+        .good();
+    let called = house.shop.called.load(Ordering::SeqCst);
+    let refused = call(&house, &token, "orders__refund", json!({ "amount": 1 })).await;
+    assert!(
+        refused.status == 401 || refused.json()["result"]["isError"] == json!(true),
+        "{}",
+        refused.text
+    );
+    assert_eq!(house.shop.called.load(Ordering::SeqCst), called);
+    // The other organization's agent of the same name goes on.
+    let other = house.token("globex", "/mcp").await;
+    let request = modern(
+        "/t/globex/mcp",
+        &other,
+        "tools/call",
+        json!({ "name": "orders__refund", "arguments": { "amount": 1 } }),
+    );
+    assert_eq!(
+        house.send(request).await.good().json()["result"]["content"][0]["text"],
+        "done"
+    );
+}
+
+#[tokio::test]
+async fn refused_credentials_are_in_the_ledger() {
+    let house = House::new().await;
+    let uri = "/api/v1/audit/entries?kind=authentication.refused";
+    let count = |answer: Answer| answer.good().json()["items"].as_array().unwrap().len();
+    let before = count(house.get(uri, house.person("auditor")).await);
+    assert_eq!(
+        call(&house, "a.b.c", "orders__refund", json!({ "amount": 1 }))
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        count(house.get(uri, house.person("auditor")).await),
+        before + 1
+    );
+}
