@@ -2,6 +2,8 @@
 //!
 //! Source: OpenAPI 3.1.1; schemas are JSON Schema 2020-12.
 
+use std::sync::OnceLock;
+
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use schemars::generate::SchemaSettings;
@@ -172,14 +174,13 @@ fn query_parameters(query: super::route::SchemaOf, generator: &mut SchemaGenerat
         .collect()
 }
 
-/// Serves the document.
+/// Serves the document, made once: nothing in it varies.
 pub(super) async fn serve() -> Response {
-    (
-        [
-            (header::CONTENT_TYPE, "application/json"),
-            (header::CACHE_CONTROL, "public, max-age=300"),
-        ],
-        document().to_string(),
-    )
-        .into_response()
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let text = TEXT.get_or_init(|| document().to_string()).as_str();
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "public, max-age=300"),
+    ];
+    (headers, text).into_response()
 }
