@@ -13,6 +13,7 @@
 mod pairs;
 #[cfg(test)]
 mod tests;
+mod uppers;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ use remit_tlog::{
 
 use crate::Leaf;
 use pairs::Pairs;
+use uppers::Uppers;
 
 pub use pairs::Gap;
 
@@ -102,8 +104,9 @@ pub struct Verifier {
     records: Option<Frontier>,
     /// Tree of the level 0 tiles; none once one was missing.
     tiles: Option<Frontier>,
-    /// Hashes of full tiles, level 1 and up.
-    uppers: Vec<Vec<Hash>>,
+    /// What the tiles above must hold, by the records and by the level 0 tiles.
+    by_records: Uppers,
+    by_tiles: Uppers,
     /// Records whose tile holds another hash.
     differ: Vec<u64>,
     org: Option<OrgId>,
@@ -133,7 +136,8 @@ impl Verifier {
             next: 0,
             records: Some(Frontier::new()),
             tiles: Some(Frontier::new()),
-            uppers: Vec::new(),
+            by_records: Uppers::default(),
+            by_tiles: Uppers::default(),
             differ: Vec::new(),
             org: None,
             kinds: BTreeMap::new(),
@@ -179,7 +183,7 @@ impl Verifier {
         let stated = self.stated(&tile_name, tile, width)?;
         let Some(bytes) = bundle else {
             self.faults.file(&bundle_name.path(), "is missing");
-            self.unreadable(stated.as_deref());
+            self.records = None;
             self.next += width as u64;
             return Ok(());
         };
@@ -197,7 +201,7 @@ impl Verifier {
                         bundle_name.path()
                     ),
                 );
-                self.unreadable(stated.as_deref());
+                self.records = None;
             }
         }
         self.next += width as u64;
@@ -218,25 +222,23 @@ impl Verifier {
 
     /// Takes one of [`Self::upper_tiles`]; none where the copy lacks it.
     pub fn read_upper(&mut self, tile: &Tile, bytes: Option<&[u8]>) {
-        let level = tile.level().and_then(|l| usize::from(l).checked_sub(1));
-        let hashes = level
-            .and_then(|l| self.uppers.get(l))
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let range = tile.index() * WIDTH..tile.index() * WIDTH + u64::from(tile.width());
-        let expected: Vec<u8> = range
-            .filter_map(|i| hashes.get(usize::try_from(i).ok()?))
-            .flat_map(|h| *h.as_bytes())
-            .collect();
-        match bytes {
-            None => self.faults.file(&tile.path(), "is missing"),
-            Some(bytes) if bytes == expected => {}
-            // Without all records what it should hold is not known; they are reported already.
-            Some(_) if self.records.is_none() => {}
-            Some(_) => self.faults.file(
+        let Some(bytes) = bytes else {
+            return self.faults.file(&tile.path(), "is missing");
+        };
+        let signed = Some(self.head.root());
+        // Whichever is as it was signed says what the tile must hold; where neither is, there are faults already.
+        let known = if self.records.as_ref().map(Frontier::root) == signed {
+            &self.by_records
+        } else if self.tiles.as_ref().map(Frontier::root) == signed {
+            &self.by_tiles
+        } else {
+            return;
+        };
+        if bytes != known.bytes(tile.level().unwrap_or_default(), tile.index(), tile.width()) {
+            self.faults.file(
                 &tile.path(),
                 "does not hold the hashes of the tiles below it",
-            ),
+            );
         }
     }
 
@@ -284,6 +286,7 @@ impl Verifier {
             for hash in &stated {
                 tiles.append(*hash)?;
             }
+            self.by_tiles.grow(&stated)?;
         }
         Ok(Some(stated))
     }
@@ -303,31 +306,7 @@ impl Verifier {
             }
             self.leaf(at, entry);
         }
-        self.grow(0, &hashes)
-    }
-
-    /// Hash of a full tile goes up a level.
-    fn grow(&mut self, level: usize, hashes: &[Hash]) -> Result<(), VerifyError> {
-        if hashes.len() < usize::from(TILE_WIDTH_MAX) {
-            return Ok(());
-        }
-        let mut tree = Frontier::new();
-        for hash in hashes {
-            tree.append(*hash)?;
-        }
-        if self.uppers.len() == level {
-            self.uppers.push(Vec::new());
-        }
-        let Some(above) = self.uppers.get_mut(level) else {
-            return Ok(());
-        };
-        above.push(tree.root());
-        if above.len().is_multiple_of(usize::from(TILE_WIDTH_MAX)) {
-            let from = above.len() - usize::from(TILE_WIDTH_MAX);
-            let full = above.get(from..).unwrap_or_default().to_vec();
-            return self.grow(level + 1, &full);
-        }
-        Ok(())
+        Ok(self.by_records.grow(&hashes)?)
     }
 
     fn leaf(&mut self, at: u64, entry: &[u8]) {
@@ -361,14 +340,6 @@ impl Verifier {
             (rest, at) = (after, at + 1);
         }
         self.next + at as u64
-    }
-
-    fn unreadable(&mut self, stated: Option<&[Hash]>) {
-        self.records = None;
-        // What the tile says keeps the levels above in step.
-        if let Some(stated) = stated {
-            let _ = self.grow(0, stated);
-        }
     }
 
     /// Truncation, and forks of the same size, show at once.

@@ -161,6 +161,11 @@ fn a_flipped_byte_names_its_record() {
         "{}",
         texts(&report)
     );
+    assert!(
+        report.faults.iter().all(|f| f.record == Some(257)),
+        "{}",
+        texts(&report)
+    );
 }
 
 #[test]
