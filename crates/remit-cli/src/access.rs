@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::exit::{Done, OK};
 use crate::output::Out;
 use crate::table::{Column, Show, column, table};
-use crate::value::{items, plain, text};
+use crate::value::{items, line, plain, text};
 
 /// Commands on access.
 #[derive(Debug, Subcommand)]
@@ -26,23 +26,13 @@ pub enum AccessCommand {
     },
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 6] = [
     column("WORKFLOW", Show::Text("workflow")),
     column("TOOL", Show::Text("tool")),
     column("EFFECT", Show::Text("effect")),
-    column("DECISION", Show::State("decision")),
-    column("IF", Show::With(first_condition)),
+    column("DECISION", Show::With(decision)),
     column("DATA", Show::Text("data_classes")),
-    column(
-        "SYSTEM",
-        Show::With(|r| {
-            [text(r, "system"), text(r, "environment")]
-                .into_iter()
-                .filter(|t| !t.is_empty())
-                .collect::<Vec<_>>()
-                .join(" ")
-        }),
-    ),
+    column("SYSTEM", Show::With(system)),
 ];
 
 const ASKS: [Column; 5] = [
@@ -50,16 +40,51 @@ const ASKS: [Column; 5] = [
     column("TOOL", Show::Text("tool")),
     column("EFFECT", Show::Text("effect")),
     column("ASKS", Show::Text("approvers")),
-    column("WHEN", Show::With(first_condition)),
+    column("WHEN", Show::With(asked_when)),
 ];
 
-fn first_condition(row: &Value) -> String {
-    let all = [items(row, "conditions"), items(row, "reasons")].concat();
-    match all.as_slice() {
-        [] => String::new(),
-        [only] => plain(only),
-        [first, rest @ ..] => format!("{} (+{})", plain(first), rest.len()),
+/// How a condition begins that turns an allow into an ask, or a deny, for some arguments.
+const MAY_ASK: &str = "may ask: ";
+const MAY_DENY: &str = "may deny: ";
+
+fn system(row: &Value) -> String {
+    let both = [text(row, "system"), text(row, "environment")];
+    both.into_iter()
+        .filter(|t| !t.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn conditions(row: &Value) -> Vec<String> {
+    items(row, "conditions").iter().map(plain).collect()
+}
+
+/// What is decided with arguments unknown, and what they may turn it into.
+fn decision(row: &Value) -> String {
+    let has = |start: &str| conditions(row).iter().any(|c| c.starts_with(start));
+    let mut word = text(row, "decision");
+    if word == "allow" && has(MAY_ASK) {
+        word.push_str(", may ask");
     }
+    if word != "deny" && has(MAY_DENY) {
+        word.push_str(", may deny");
+    }
+    word
+}
+
+fn asked_when(row: &Value) -> String {
+    if text(row, "decision") == "ask" {
+        return items(row, "reasons")
+            .iter()
+            .map(plain)
+            .collect::<Vec<_>>()
+            .join("; ");
+    }
+    let all = conditions(row);
+    all.iter()
+        .filter_map(|c| c.strip_prefix(MAY_ASK))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Runs one.
@@ -90,19 +115,45 @@ fn shown(out: Out, agent: &str, rows: &[Value], asks: bool) -> String {
             "{agent} can reach nothing. It needs a workflow with grants: remit workflow ls {agent}"
         );
     }
-    let columns: &[Column] = if asks { &ASKS } else { &COLUMNS };
-    let number = |word: &str| rows.iter().filter(|r| text(r, "decision") == word).count();
-    let tail = format!(
-        "\n\n{} allowed, {} asked, {} denied.",
+    if asks {
+        return table(rows, &ASKS, out);
+    }
+    let number = |word: &str| {
+        rows.iter()
+            .filter(|r| decision(r).starts_with(word))
+            .count()
+    };
+    let may_ask = rows
+        .iter()
+        .filter(|r| decision(r).contains("may ask"))
+        .count();
+    let mut said = vec![table(rows, &COLUMNS, out)];
+    let bounded: Vec<&Value> = rows
+        .iter()
+        .filter(|r| !items(r, "conditions").is_empty())
+        .collect();
+    if !bounded.is_empty() {
+        said.push("\nConditions".to_owned());
+    }
+    for row in bounded {
+        said.push(format!(
+            "  {} {}",
+            line(&text(row, "workflow"), 80),
+            line(&text(row, "tool"), 140)
+        ));
+        said.extend(
+            conditions(row)
+                .iter()
+                .map(|c| format!("    {}", line(c, 300))),
+        );
+    }
+    said.push(format!(
+        "\n{} allowed ({may_ask} of them asked for some arguments), {} asked, {} denied.",
         number("allow"),
         number("ask"),
-        number("deny")
-    );
-    format!(
-        "{}{}",
-        table(rows, columns, out),
-        if asks { "" } else { &tail }
-    )
+        number("deny"),
+    ));
+    said.join("\n")
 }
 
 #[cfg(test)]
@@ -115,7 +166,7 @@ mod tests {
     fn access_reads_as_one_table() {
         let rows = [
             json!({"workflow": "refund", "tool": "orders/order_status", "effect": "read", "decision": "allow", "data_classes": [], "system": "orders", "environment": "production", "conditions": []}),
-            json!({"workflow": "refund", "tool": "orders/refund", "effect": "purchase", "decision": "ask", "data_classes": ["payment"], "system": "orders", "environment": "production", "conditions": ["amount at most 500", "in a run with a ticket"], "approvers": ["team:support-leads"]}),
+            json!({"workflow": "refund", "tool": "orders/refund", "effect": "purchase", "decision": "ask", "data_classes": ["payment"], "system": "orders", "environment": "production", "conditions": ["amount at most 500", "may deny: no refund to a new card"], "reasons": ["refunds are asked"], "approvers": ["team:support-leads"]}),
         ];
         insta::assert_snapshot!(format!(
             "{}\n--\n{}",

@@ -226,7 +226,7 @@ fn verified(found: &Value, ok: bool) -> String {
             text(found, "shredded"),
             text(found, "replayable"),
             count(gaps.len() as u64, "gap"),
-            number("mismatches_count", "mismatch").replace("mismatchs", "mismatches"),
+            number("mismatches_count", "mismatch"),
         ),
     ];
     lines.extend(gaps.iter().map(|g| {

@@ -175,20 +175,18 @@ async fn show(client: &Client, out: Out, id: &str) -> anyhow::Result<()> {
 
 fn restored(id: &str, lifted: &Value) -> String {
     let state = text(lifted, "agent_state");
-    let state = if state.is_empty() {
-        String::new()
-    } else {
-        format!(" The agent is {state} now.")
-    };
-    let (on, off) = (
-        items(lifted, "runs").len() as u64,
-        items(lifted, "ended").len() as u64,
-    );
-    format!(
-        "{id} is lifted.{state} {} go on, {} had ended meanwhile. Tokens do not come back: agents get new ones.",
-        count(on, "run"),
-        count(off, "run")
-    )
+    let mut said = vec![format!("{id} is lifted.")];
+    if !state.is_empty() {
+        said.push(format!("The agent is {state} now."));
+    }
+    let number = |path: &str| count(items(lifted, path).len() as u64, "run");
+    said.push(format!(
+        "To go on: {}. Ended meanwhile: {}.",
+        number("runs"),
+        number("ended")
+    ));
+    said.push("Tokens do not come back: agents get new ones.".to_owned());
+    said.join(" ")
 }
 
 #[cfg(test)]

@@ -71,7 +71,6 @@ fn page(out: Out, found: &Value) -> String {
     ];
     let token_columns = [
         column("TOKEN", Show::Text("id")),
-        column("AGENT", Show::Text("agent")),
         column("WORKFLOW", Show::Text("workflow")),
         column("RUN", Show::Text("run")),
         column("FOR", Show::Text("person")),
@@ -101,7 +100,7 @@ mod tests {
     fn credentials_are_shown_with_their_ages() {
         let found = json!({
             "keys": [{"thumbprint": "NzbLsXh8uDCc", "agent": "support", "created": "2026-08-01T08:00:00Z", "age_days": 113, "live_tokens": 1, "findings": ["older than 90 days"]}],
-            "tokens": [{"id": "crd_1", "agent": "support", "workflow": "refund", "run": "run_1", "person": "maria@acme.example", "key": "NzbL", "issued": "2026-11-22T07:59:00Z", "expires": "2026-11-22T08:04:00Z", "expires_in": 240}],
+            "tokens": [{"id": "crd_1", "agent": "support", "workflow": "support/refund", "run": "run_1", "person": "maria@acme.example", "key": "NzbL", "issued": "2026-11-22T07:59:00Z", "expires": "2026-11-22T08:04:00Z", "expires_in": 240}],
             "standing": [],
         });
         insta::assert_snapshot!(page(out(), &found));

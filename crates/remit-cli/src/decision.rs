@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn why_names_policies_chain_and_what_would_change_it() {
         let found = json!({
-            "decision": {"id": "dec_1", "index": 48, "at": "2026-11-22T07:58:00Z", "outcome": "deny", "consent": "withheld", "agent": "kb-bot", "workflow": "answer", "run": "run_1", "tool": "fetch/fetch", "effect": "external", "system": "web", "summary": {"url": "string"}, "shredded": false},
+            "decision": {"id": "dec_1", "index": 48, "at": "2026-11-22T07:58:00Z", "outcome": "deny", "consent": "withheld", "agent": "kb-bot", "workflow": "kb-bot/answer", "run": "run_1", "tool": "fetch/fetch", "effect": "external", "system": "web", "summary": {"url": "string"}, "shredded": false},
             "reasons": ["the host is link-local"],
             "policies": [{"id": "net/no-link-local", "line": 3, "forbids": true, "asks": false, "text": "no link-local host"}],
             "chain": ["maria@acme.example -> orchestrator/plan", "orchestrator -> kb-bot/answer"],

@@ -96,10 +96,9 @@ enum Kind {
     Standing,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 6] = [
     column("ID", Show::Text("id")),
     column("PERSON", Show::Text("person")),
-    column("AGENT", Show::Text("agent")),
     column("WORKFLOW", Show::Text("workflow")),
     column("KIND", Show::Text("kind")),
     column("STATE", Show::State("state")),
@@ -188,11 +187,10 @@ async fn make(client: &Client, out: Out, grant: Grant) -> anyhow::Result<()> {
 
 fn page(out: Out, found: &Value) -> String {
     let heading = format!(
-        "{}  {}  {} -> {}/{}",
+        "{}  {}  {} -> {}",
         text(found, "id"),
         text(found, "state").to_uppercase(),
         text(found, "from"),
-        text(found, "agent"),
         text(found, "workflow")
     );
     Page::new(out, &heading)
@@ -265,9 +263,8 @@ fn below(out: Out, hops: &[Value], indent: &str, lines: &mut Vec<String>) {
             format!(" · {}", line(&narrows, 80))
         };
         lines.push(format!(
-            "{indent}{branch}{}/{}  {} {left}{narrows}  [{}, sponsor {}]",
-            line(&text(hop, "agent"), 60),
-            line(&text(hop, "workflow"), 60),
+            "{indent}{branch}{}  {} {left}{narrows}  [{}, sponsor {}]",
+            line(&text(hop, "workflow"), 120),
             text(hop, "kind"),
             text(hop, "id"),
             line(&text(hop, "sponsor"), 60),
@@ -288,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_tree_shows_who_stands_behind_whom() {
-        let hop = |id: &str, agent: &str, below: Value| json!({"id": id, "agent": agent, "workflow": "answer", "kind": "interactive", "expires": "2026-11-22T16:00:00Z", "narrows": ["only read"], "sponsor": "omar@acme.example", "below": below});
+        let hop = |id: &str, agent: &str, below: Value| json!({"id": id, "agent": agent, "workflow": format!("{agent}/answer"), "kind": "interactive", "expires": "2026-11-22T16:00:00Z", "narrows": ["only read"], "sponsor": "omar@acme.example", "below": below});
         let found = json!([{"person": "maria@acme.example", "display_name": "Maria", "delegations": [
             hop("dlg_1", "orchestrator", json!([hop("dlg_2", "kb-bot", json!([])), hop("dlg_3", "support", json!([]))])),
             hop("dlg_4", "triage", json!([])),

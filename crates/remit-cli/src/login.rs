@@ -16,7 +16,7 @@ use url::Url;
 use crate::client::{Client, ITEMS_MAX};
 use crate::connection::{Connection, address};
 use crate::contexts::{Contexts, Entry};
-use crate::exit::{Done, OK, Usage};
+use crate::exit::{Done, OK, Refused, Usage};
 use crate::print::note;
 use crate::table::Page;
 use crate::value::text;
@@ -153,11 +153,22 @@ async fn redeem(
     if let (Value::Object(fields), Some(days)) = (&mut body, args.days) {
         fields.insert("days".to_owned(), days.into());
     }
-    let made = client.post(&["enrolments", "redeem"], &body).await?;
+    let made = client
+        .post(&["enrolments", "redeem"], &body)
+        .await
+        .map_err(not_taken)?;
     Some(text(&made, "token"))
         .filter(|t| !t.is_empty())
         .map(Into::into)
         .context("the server gave no token; is it a Remit of this version?")
+}
+
+/// Who signs in is not told to sign in: the code was not taken, and the server says why.
+fn not_taken(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Refused>() {
+        Ok(refused) => anyhow::anyhow!(refused.detail),
+        Err(error) => error,
+    }
 }
 
 fn keep(dir: &Path, name: &str, entry: Entry) -> anyhow::Result<()> {

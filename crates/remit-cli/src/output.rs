@@ -8,9 +8,6 @@ use crate::print::print;
 use crate::table::{Column, table};
 use crate::value::{line, text};
 
-/// Longest name in `-o name`, in characters.
-const NAME_CHARS_MAX: usize = 400;
-
 /// How to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
@@ -77,7 +74,7 @@ impl Out {
     fn names(self, items: &[Value], name: &str) {
         let names: Vec<String> = items
             .iter()
-            .map(|i| line(&text(i, name), NAME_CHARS_MAX))
+            .map(|i| line(&text(i, name), usize::MAX))
             .filter(|n| !n.is_empty())
             .collect();
         if !names.is_empty() {

@@ -109,10 +109,9 @@ fn measure(text: &str) -> Result<(String, Value), String> {
     Ok((name.to_owned(), read.unwrap_or_else(|| value.into())))
 }
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 7] = [
     column("ID", Show::Text("id")),
     column("STATE", Show::State("state")),
-    column("AGENT", Show::Text("agent")),
     column("WORKFLOW", Show::Text("workflow")),
     column("MODE", Show::Text("mode")),
     column("FOR", Show::Text("person")),

@@ -8,7 +8,7 @@ use crate::value::{at, line, lines, plain, text, time};
 use crate::when;
 
 /// Longest cell, in characters.
-const CELL_CHARS_MAX: usize = 70;
+const CELL_CHARS_MAX: usize = 100;
 
 /// What a column shows.
 #[derive(Clone, Copy)]

@@ -75,10 +75,11 @@ pub(crate) fn visible(text: &str) -> String {
     shown
 }
 
-/// A number of things: `1 run`, `2 runs`.
+/// A number of things: `1 run`, `2 runs`, `3 entries`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
     let plural = match noun.strip_suffix('y') {
-        Some(stem) if !noun.ends_with("ay") => format!("{stem}ies"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        _ if noun.ends_with("ch") => format!("{noun}es"),
         _ => format!("{noun}s"),
     };
     format!("{n} {}", if n == 1 { noun } else { &plural })

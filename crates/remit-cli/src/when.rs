@@ -26,7 +26,7 @@ pub(crate) fn span(secs: i64) -> String {
 pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     let secs = now.secs_since(at);
     match secs {
-        0..=1 => "now".to_owned(),
+        -1..=1 => "now".to_owned(),
         2.. => format!("{} ago", span(secs)),
         _ => format!("in {}", span(at.secs_since(now))),
     }

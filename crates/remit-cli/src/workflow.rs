@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::exit::{Done, OK, Usage};
 use crate::output::Out;
 use crate::table::{Column, Page, Show, column};
-use crate::value::{at, items, plain, text};
+use crate::value::{at, items, lines, text, time};
 use crate::when;
 
 /// Commands on workflows.
@@ -100,53 +100,106 @@ fn with_name(workflow: &Value) -> Value {
 }
 
 fn page(out: Out, workflow: &Value) -> String {
-    let grants = [
-        column("TOOL", Show::Text("tool")),
-        column(
-            "BOUNDS",
-            Show::With(|g| at(g, "bounds").map(bounds).unwrap_or_default()),
-        ),
-        column(
-            "LIMITS",
-            Show::With(|g| at(g, "limits").map(bounds).unwrap_or_default()),
-        ),
-        column("EXPIRES", Show::When("expires")),
-    ];
-    Page::new(
-        out,
-        &format!(
-            "{}/{}  {}",
-            text(workflow, "agent"),
-            text(workflow, "name"),
-            text(workflow, "state").to_uppercase()
-        ),
-    )
-    .at("Purpose", workflow, "purpose")
-    .at("Data classes", workflow, "data_classes")
-    .field("A run lasts", lasts(workflow, "run_secs_max"))
-    .field("idle at most", lasts(workflow, "run_idle_secs_max"))
-    .at("May spawn", workflow, "spawnable")
-    .table("Grants", items(workflow, "grants"), &grants)
-    .text()
+    let heading = format!(
+        "{}/{}  {}",
+        text(workflow, "agent"),
+        text(workflow, "name"),
+        text(workflow, "state").to_uppercase()
+    );
+    let grants: Vec<String> = items(workflow, "grants")
+        .iter()
+        .map(|g| grant(out, g))
+        .collect();
+    Page::new(out, &heading)
+        .at("Purpose", workflow, "purpose")
+        .at("Data classes", workflow, "data_classes")
+        .field("A run lasts", lasts(workflow, "run_secs_max"))
+        .field("Idle at most", lasts(workflow, "run_idle_secs_max"))
+        .at("May spawn", workflow, "spawnable")
+        .section("Grants", &lines(&grants.join("\n")))
+        .text()
 }
 
-/// Bounds in short: JSON without its quotes.
-fn bounds(value: &Value) -> String {
-    match value {
-        Value::Array(all) => all.iter().map(compact).collect::<Vec<_>>().join("; "),
-        other => compact(other),
+/// A grant: its tool, and below it everything that bounds it.
+fn grant(out: Out, grant: &Value) -> String {
+    let ends = time(grant, "expires").map(|t| format!("  ends {}", when::relative(t, out.now)));
+    let mut said = vec![format!(
+        "{}{}",
+        text(grant, "tool"),
+        ends.unwrap_or_default()
+    )];
+    for (path, bounds) in at(grant, "bounds")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        said.extend(
+            bounds
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|b| format!("  {path} {}", bound(b))),
+        );
+    }
+    said.extend(
+        items(grant, "limits")
+            .iter()
+            .map(|l| format!("  {}", limit(l))),
+    );
+    said.join("\n")
+}
+
+/// A bound in words; one that is not known as it is written.
+fn bound(bound: &Value) -> String {
+    let ends = |path: &str| {
+        let end = |name: &str, none: &str| {
+            Some(text(bound, &format!("{path}.{name}")))
+                .filter(|t| !t.is_empty())
+                .unwrap_or_else(|| none.to_owned())
+        };
+        format!("{} to {}", end("min", "any"), end("max", "any"))
+    };
+    if bound.get("integer").is_some() {
+        format!("a whole number, {}", ends("integer"))
+    } else if bound.get("decimal").is_some() {
+        ends("decimal")
+    } else if bound.get("prefix").is_some() {
+        format!(
+            "`{0}`, or beginning with `{0}{1}`",
+            text(bound, "prefix.prefix"),
+            text(bound, "prefix.separator")
+        )
+    } else if bound.get("one_of").is_some() {
+        format!("one of {}", text(bound, "one_of"))
+    } else if bound.get("length").is_some() {
+        format!("at most {} long", text(bound, "length.max"))
+    } else {
+        bound.to_string()
     }
 }
 
-fn compact(value: &Value) -> String {
-    match value {
-        Value::Object(_) => value
-            .to_string()
-            .replace('"', "")
-            .trim_start_matches('{')
-            .trim_end_matches('}')
-            .to_owned(),
-        other => plain(other),
+fn limit(limit: &Value) -> String {
+    let each = text(limit, "sum.by");
+    let each = if each.is_empty() {
+        String::new()
+    } else {
+        format!(" for each {each}")
+    };
+    if limit.get("count").is_some() {
+        format!(
+            "at most {} calls a {}",
+            text(limit, "count.max"),
+            text(limit, "count.per")
+        )
+    } else if limit.get("sum").is_some() {
+        format!(
+            "{} adds up to at most {} a {}{each}",
+            text(limit, "sum.arg"),
+            text(limit, "sum.max"),
+            text(limit, "sum.per")
+        )
+    } else {
+        limit.to_string()
     }
 }
 
@@ -162,7 +215,7 @@ mod tests {
             "agent": "support", "name": "refund", "state": "active", "purpose": "Refunds", "run_secs_max": 3600, "run_idle_secs_max": 1800,
             "data_classes": ["customer_pii"],
             "grants": [
-                {"tool": "orders/refund", "bounds": {"amount": [{"integer": {"min": 1, "max": 500}}]}, "limits": [{"count": 3, "per": "day"}], "expires": "2026-11-23T08:00:00Z"},
+                {"tool": "orders/refund", "bounds": {"amount": [{"decimal": {"min": "0.01", "max": "500"}}], "order": [{"prefix": {"prefix": "A", "separator": "-"}}, {"length": {"max": 9}}], "why": [{"one_of": ["late", "broken"]}], "n": [{"integer": {"max": 3}}], "new": [{"other": 1}]}, "limits": [{"count": {"max": 3, "per": "day"}}, {"sum": {"arg": "amount", "max": "2000", "per": "day", "by": "customer"}}], "expires": "2026-11-23T08:00:00Z"},
                 {"tool": "orders/order_status", "bounds": {}, "limits": []},
             ],
         });

@@ -35,10 +35,7 @@ pub(super) fn page(out: Out, asked: &Value) -> String {
         String::new()
     };
     Page::new(out, &heading)
-        .field(
-            "Agent",
-            format!("{}/{}", text(asked, "agent"), text(asked, "workflow")),
-        )
+        .field("Agent", text(asked, "workflow"))
         .at("For", asked, "person")
         .at("Purpose", asked, "intent.purpose")
         .at("Ticket", asked, "intent.ticket")
@@ -116,7 +113,7 @@ pub(super) mod tests {
     pub(crate) fn asked() -> Value {
         json!({
             "id": "apr_1", "state": "pending", "opens": "this one call, once, until 08:10", "digest": "9f3c", "decision": "dec_1", "agent": "support",
-            "workflow": "refund", "run": "run_1", "person": "maria@acme.example", "intent": {"purpose": "Lamp arrived broken", "ticket": "INC-1"},
+            "workflow": "support/refund", "run": "run_1", "person": "maria@acme.example", "intent": {"purpose": "Lamp arrived broken", "ticket": "INC-1"},
             "tool": "orders/refund", "effect": "purchase", "system": "orders", "args": {"order": "A-118", "amount": 480, "note": "ok\u{202e}\u{1b}[2K"},
             "reasons": ["a refund above 50 needs the support lead"],
             "asks": [{"policy": "refunds/cap", "approvers": ["team:support-leads"], "quorum": 1, "approved_by": [], "satisfied": false}],

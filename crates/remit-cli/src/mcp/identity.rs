@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use super::Bridge;
 use crate::client::{Client, bytes, is_loopback};
-use crate::exit::Usage;
+use crate::exit::{Refused, Usage};
 use crate::value::text;
 use crate::{edge, input};
 
@@ -39,6 +39,8 @@ struct State {
     run: Option<String>,
     workflow: Option<String>,
     held: Option<Held>,
+    /// The token that opens the run, kept so that trying again does not make another one.
+    opening: Option<(Held, Scope)>,
 }
 
 /// The agent.
@@ -136,10 +138,14 @@ impl Identity {
 
     /// Opens the run that every call belongs to.
     async fn open(&self, state: &mut State) -> anyhow::Result<()> {
-        let (held, scope) = self
-            .request(state)
-            .await
-            .context("the agent got no token")?;
+        let fresh = |(held, _): &(Held, Scope)| held.ends > edge::now().plus_secs(RENEW_SECS);
+        let (held, scope) = match state.opening.take().filter(fresh) {
+            Some(kept) => kept,
+            None => self
+                .request(state)
+                .await
+                .context("the agent got no token")?,
+        };
         let workflow = scope
             .values_of("workflow:")
             .next()
@@ -159,11 +165,17 @@ impl Identity {
         let client = self
             .client
             .clone()
-            .with_token(held.token, self.plain_http)?;
-        let opened = client
-            .post(&["runs"], &body)
-            .await
-            .context("the run could not be opened")?;
+            .with_token(held.token.clone(), self.plain_http)?;
+        let opened = client.post(&["runs"], &body).await;
+        if opened
+            .as_ref()
+            .err()
+            .and_then(|e| e.downcast_ref::<Refused>())
+            .is_some_and(|r| r.status != 401)
+        {
+            state.opening = Some((held, scope));
+        }
+        let opened = opened.context("the run could not be opened")?;
         let id = text(&opened, "id");
         if id.is_empty() {
             bail!("the server opened no run; is it a Remit of this version?");

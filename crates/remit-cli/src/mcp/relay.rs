@@ -96,7 +96,7 @@ impl Relay {
             }
         };
         if let Err(error) = carried {
-            let told = crate::print::error_text(&error);
+            let told = crate::print::error_text(&error).replace("\n  because: ", ": ");
             match id {
                 Some(id) => {
                     self.say(Message::Error {

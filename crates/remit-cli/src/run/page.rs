@@ -5,15 +5,14 @@ use serde_json::Value;
 use super::events;
 use crate::output::Out;
 use crate::table::Page;
-use crate::value::{at, count, items, line, text};
+use crate::value::{at, count, items, line, plain, text};
 
 /// A run, with its story where there is one.
 pub(super) fn page(out: Out, run: &Value, story: &Value) -> String {
     let heading = format!(
-        "{}  {}  {}/{}  {}",
+        "{}  {}  {}  {}",
         text(run, "id"),
         text(run, "state").to_uppercase(),
-        text(run, "agent"),
         text(run, "workflow"),
         text(run, "mode")
     );
@@ -56,8 +55,12 @@ pub(super) fn page(out: Out, run: &Value, story: &Value) -> String {
 /// The chain, one hop a line.
 fn chain(story: &Value) -> String {
     let hop = |d: &Value| {
-        let to = format!("{}/{}", text(d, "agent"), text(d, "workflow"));
-        format!("{} -> {to}  {}", text(d, "from"), text(d, "narrows"))
+        format!(
+            "{} -> {}  {}",
+            text(d, "from"),
+            text(d, "workflow"),
+            text(d, "narrows")
+        )
     };
     items(story, "chain")
         .iter()
@@ -78,6 +81,24 @@ fn outcome(run: &Value) -> String {
     at(run, "ended").map(told).unwrap_or_default()
 }
 
+/// What is known of an event that has no words of its own.
+fn facts(event: &Value) -> String {
+    let mut said: Vec<String> = Some(text(event, "agent"))
+        .filter(|a| !a.is_empty())
+        .into_iter()
+        .collect();
+    let facts = at(event, "facts")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    said.extend(
+        facts
+            .filter(|(_, v)| !v.is_null())
+            .map(|(name, value)| format!("{name}={}", plain(value))),
+    );
+    said.join(" ")
+}
+
 /// One event: `#12  08:00:01.123  call.decided  ALLOW orders/refund …`.
 pub(crate) fn event_line(event: &Value) -> String {
     let time = text(event, "at");
@@ -85,9 +106,9 @@ pub(crate) fn event_line(event: &Value) -> String {
         .split_once('T')
         .map(|(_, t)| t.trim_end_matches('Z').chars().take(12).collect())
         .unwrap_or_default();
-    let told = text(event, "text");
-    let told = if told.is_empty() {
-        text(event, "facts")
+    let (told, kind) = (text(event, "text"), text(event, "kind"));
+    let told = if told.is_empty() || told == kind {
+        facts(event)
     } else {
         told
     };
@@ -113,12 +134,12 @@ mod tests {
     #[test]
     fn a_run_is_told_in_order() {
         let run = json!({
-            "id": "run_1", "state": "ended", "agent": "support", "workflow": "refund", "mode": "interactive", "person": "maria@acme.example", "sponsor": "omar@acme.example",
+            "id": "run_1", "state": "ended", "agent": "support", "workflow": "support/refund", "mode": "interactive", "person": "maria@acme.example", "sponsor": "omar@acme.example",
             "intent": {"purpose": "Lamp arrived broken", "ticket": "INC-1", "authority": {}}, "started": "2026-11-22T07:58:00Z", "deadline": "2026-11-22T08:58:00Z",
             "ended": {"at": "2026-11-22T07:59:00Z", "by": "support", "cause": "agent", "outcome": "done"},
         });
         let story = json!({
-            "chain": [{"from": "maria@acme.example", "agent": "support", "workflow": "refund", "narrows": []}],
+            "chain": [{"from": "maria@acme.example", "agent": "support", "workflow": "support/refund", "narrows": []}],
             "events": [
                 {"index": 41, "at": "2026-11-22T07:58:00.000123Z", "kind": "run.started", "text": "interactive, for maria"},
                 {"index": 42, "at": "2026-11-22T07:58:02.5Z", "kind": "call.decided", "text": "ask orders/refund amount=480\u{202e}"},
