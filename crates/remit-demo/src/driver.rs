@@ -47,15 +47,32 @@ pub struct DemoContext {
 /// # Errors
 /// When the server or the command line cannot be reached, or answers with something that nothing can be said about.
 pub async fn run(context: DemoContext) -> Result<Report> {
-    let say = if context.json { Say::silent() } else { Say::to_stdout() };
+    let say = if context.json {
+        Say::silent()
+    } else {
+        Say::to_stdout()
+    };
     let mut stage = Stage::new(&context, say)?;
+    proof::keep(&mut stage)
+        .await
+        .context("a checkpoint to keep")?;
     it_support::run(&mut stage).await.context("IT support")?;
-    customer_support::run(&mut stage).await.context("customer support")?;
-    security_operations::run(&mut stage).await.context("security operations")?;
+    customer_support::run(&mut stage)
+        .await
+        .context("customer support")?;
+    security_operations::run(&mut stage)
+        .await
+        .context("security operations")?;
     devops::run(&mut stage).await.context("DevOps")?;
-    compliance_audit::run(&mut stage).await.context("compliance audit")?;
-    answers::run(&mut stage).await.context("the eight questions")?;
-    proof::run(&mut stage).await.context("offline verification")?;
+    compliance_audit::run(&mut stage)
+        .await
+        .context("compliance audit")?;
+    answers::run(&mut stage)
+        .await
+        .context("the eight questions")?;
+    proof::run(&mut stage)
+        .await
+        .context("offline verification")?;
     closing::run(&mut stage).await.context("containment")?;
     let report = stage.finish();
     if context.json {

@@ -42,46 +42,89 @@ const UPSTREAMS: [(&str, DemoKind); 6] = [
 ///
 /// # Errors
 /// When the server refuses anything: the data are complete or the demo does not begin.
-pub async fn seed(target: &Target, upstream_urls: BTreeMap<DemoKind, String>, keys_dir: &Path) -> Result<Ready> {
+pub async fn seed(
+    target: &Target,
+    upstream_urls: BTreeMap<DemoKind, String>,
+    keys_dir: &Path,
+) -> Result<Ready> {
     let open = Rest::anonymous(&target.base_url)?;
     let admin = open.with(&target.admin_token);
     apply(&admin, documents::PEOPLE).await.context("people")?;
-    apply(&admin, &documents::upstreams(&upstream_urls)?).await.context("upstreams")?;
+    apply(&admin, &documents::upstreams(&upstream_urls)?)
+        .await
+        .context("upstreams")?;
     classify(&admin).await?;
-    apply(&admin, documents::POLICIES).await.context("policies")?;
+    apply(&admin, documents::POLICIES)
+        .await
+        .context("policies")?;
     apply(&admin, documents::AGENTS).await.context("agents")?;
-    apply(&admin, &documents::workflows()?).await.context("workflows")?;
+    apply(&admin, &documents::workflows()?)
+        .await
+        .context("workflows")?;
     let people = enrol(&open, &admin).await?;
     let agents = activate(&open, &admin, &people, keys_dir).await?;
-    Ok(Ready { base_url: target.base_url.clone(), admin_token: target.admin_token.clone(), people, agents })
+    Ok(Ready {
+        base_url: target.base_url.clone(),
+        admin_token: target.admin_token.clone(),
+        people,
+        agents,
+    })
 }
 
 async fn apply(admin: &Rest, documents: &str) -> Result<()> {
-    let applied = admin.post("/apply", &json!({ "documents": documents, "prune": false })).await?;
+    let applied = admin
+        .post("/apply", &json!({ "documents": documents, "prune": false }))
+        .await?;
     match applied.get("failed") {
         None | Some(Value::Null) => Ok(()),
-        Some(failed) => bail!("{} `{}`: {}", text_of(failed, "/kind"), text_of(failed, "/name"), failed),
+        Some(failed) => bail!(
+            "{} `{}`: {}",
+            text_of(failed, "/kind"),
+            text_of(failed, "/name"),
+            failed
+        ),
     }
 }
 
 /// Brings the tools in and declares each one, for exactly the definition that was found.
 async fn classify(admin: &Rest) -> Result<()> {
     for (upstream, kind) in UPSTREAMS {
-        admin.post(&format!("/upstreams/{upstream}/sync"), &json!({})).await?;
+        admin
+            .post(&format!("/upstreams/{upstream}/sync"), &json!({}))
+            .await?;
         let declared = catalog(kind)?;
         let found = admin.items(&format!("/tools?upstream={upstream}")).await?;
         for tool in &found {
             let name = text_of(tool, "/tool");
             // Resources, prompts and completions have names of their own, which nobody is granted here.
-            let Some(classification) = name.split_once('/').and_then(|(_, tool)| declared.get(tool)) else { continue };
+            let Some(classification) = name
+                .split_once('/')
+                .and_then(|(_, tool)| declared.get(tool))
+            else {
+                continue;
+            };
             let mut spec = serde_json::to_value(classification)?;
-            let fields = spec.as_object_mut().context("a classification is an object")?;
-            fields.insert("definition_hash".to_owned(), json!(text_of(tool, "/definition_hash")));
+            let fields = spec
+                .as_object_mut()
+                .context("a classification is an object")?;
+            fields.insert(
+                "definition_hash".to_owned(),
+                json!(text_of(tool, "/definition_hash")),
+            );
             admin.put(&format!("/tools/{name}"), &spec).await?;
         }
-        let missing: Vec<_> =
-            declared.keys().filter(|tool| !found.iter().any(|f| text_of(f, "/tool") == format!("{upstream}/{tool}"))).collect();
-        ensure!(missing.is_empty(), "upstream `{upstream}` does not offer {missing:?}");
+        let missing: Vec<_> = declared
+            .keys()
+            .filter(|tool| {
+                !found
+                    .iter()
+                    .any(|f| text_of(f, "/tool") == format!("{upstream}/{tool}"))
+            })
+            .collect();
+        ensure!(
+            missing.is_empty(),
+            "upstream `{upstream}` does not offer {missing:?}"
+        );
     }
     Ok(())
 }
@@ -95,10 +138,22 @@ async fn enrol(open: &Rest, admin: &Rest) -> Result<BTreeMap<String, ReadyPerson
         if email == whoami {
             continue;
         }
-        let link = admin.post(&format!("/people/{email}/enrolments"), &json!({})).await?;
+        let link = admin
+            .post(&format!("/people/{email}/enrolments"), &json!({}))
+            .await?;
         let code = text_of(&link, "/code");
-        let made = open.post("/enrolments/redeem", &json!({ "code": code, "label": "demo", "days": 1 })).await?;
-        people.insert(email, ReadyPerson { token: text_of(&made, "/token") });
+        let made = open
+            .post(
+                "/enrolments/redeem",
+                &json!({ "code": code, "label": "demo", "days": 1 }),
+            )
+            .await?;
+        people.insert(
+            email,
+            ReadyPerson {
+                token: text_of(&made, "/token"),
+            },
+        );
     }
     Ok(people)
 }
@@ -110,19 +165,39 @@ async fn activate(
     people: &BTreeMap<String, ReadyPerson>,
     keys_dir: &Path,
 ) -> Result<BTreeMap<String, ReadyAgent>> {
-    DirBuilder::new().recursive(true).mode(0o700).create(keys_dir)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(keys_dir)?;
     let mut agents = BTreeMap::new();
     for agent in admin.items("/agents").await? {
         let name = text_of(&agent, "/name");
         let key = AgentKey::generate()?;
         let file = keys_dir.join(format!("{name}.pem"));
-        key.write(&file).with_context(|| format!("the key of `{name}` cannot be written"))?;
-        admin.post(&format!("/agents/{name}/keys"), &json!({ "jwk": key.jwk() })).await?;
-        let sponsor = people.get(&text_of(&agent, "/sponsor")).with_context(|| format!("`{name}` has no sponsor here"))?;
-        open.with(&sponsor.token).post(&format!("/agents/{name}/activate"), &json!({})).await?;
+        key.write(&file)
+            .with_context(|| format!("the key of `{name}` cannot be written"))?;
+        admin
+            .post(
+                &format!("/agents/{name}/keys"),
+                &json!({ "jwk": key.jwk() }),
+            )
+            .await?;
+        let sponsor = people
+            .get(&text_of(&agent, "/sponsor"))
+            .with_context(|| format!("`{name}` has no sponsor here"))?;
+        open.with(&sponsor.token)
+            .post(&format!("/agents/{name}/activate"), &json!({}))
+            .await?;
         let workflows = admin.items(&format!("/agents/{name}/workflows")).await?;
         let workflows = workflows.iter().map(|w| text_of(w, "/name")).collect();
-        agents.insert(name, ReadyAgent { client_id: text_of(&agent, "/id"), key_file: file.display().to_string(), workflows });
+        agents.insert(
+            name,
+            ReadyAgent {
+                client_id: text_of(&agent, "/id"),
+                key_file: file.display().to_string(),
+                workflows,
+            },
+        );
     }
     Ok(agents)
 }

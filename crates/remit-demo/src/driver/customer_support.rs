@@ -3,8 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::it_support::times;
-use super::stage::{Stage, Task};
+use super::stage::{Stage, Task, Work};
 use crate::upstreams::story;
 
 const AGENT: &str = "support-triage";
@@ -13,8 +12,7 @@ const FINANCE: &str = "fiona@acme.example";
 
 pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     stage.use_case("Customer support");
-    small(stage).await?;
-    let purpose = "refund order A-118, which arrived broken";
+    routine(stage).await?;
     let bounds = json!({
         "tools": {
             "orders/order_status": {},
@@ -26,43 +24,95 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
         },
         "targets": { "order": [story::ORDER] },
     });
-    let task = Task { person: MARIA, agent: AGENT, workflow: "refund", ticket: Some("CASE-88"), purpose, bounds };
-    let work = stage.interactive(task).await?;
-    stage.allowed(&work, "reads the order", "orders/order_status", json!({ "order": story::ORDER })).await?;
-
-    let call = || refund(story::ORDER, story::ORDER_TOTAL, story::ORDER_CARD);
-    let approval = stage.asked(&work, "refunds 480.00 to the card on file", "orders/refund", call()).await?;
-    stage.approve(FINANCE, &approval).await?;
-    stage.allowed(&work, "the same call passes", "orders/refund", call()).await?;
-    stage.asked(&work, "the same call once more waits again", "orders/refund", call()).await?;
-
-    let args = refund(story::ORDER, 612.5, story::ORDER_CARD);
-    stage.denied(&work, "refunds 612.50", ("orders/refund", args), "refund-cap").await?;
-
-    let args = refund(story::ORDER, 490.0, story::OTHER_CARD);
-    let what = "ATTACK: a note makes it refund more than the order cost, to another card";
-    stage.denied(&work, what, ("orders/refund", args), "intent").await?;
-
-    let log = stage.effects(&work, "orders").await?;
-    let refunds = log.effects_of("refund").filter(|e| e.object == story::ORDER).count();
-    stage.expect("order A-118 was refunded", "1 time", &times(refunds));
-    let stray = log.effects.iter().filter(|e| e.after.contains(story::OTHER_CARD)).count();
-    stage.expect("the other card got money", "0 times", &times(stray));
+    let purpose = "refund order A-118, which arrived broken";
+    let work = at_work(stage, "CASE-88", purpose, bounds).await?;
+    let args = json!({ "order": story::ORDER });
+    stage
+        .allowed(&work, "reads the order", ("orders/order_status", args))
+        .await?;
+    ask(stage, &work).await?;
+    deny(stage, &work).await?;
+    attack(stage, &work).await?;
+    proof(stage, &work).await?;
     stage.facts.insert("refund_run", work.run.clone());
-    stage.facts.insert("refund_approval", approval);
     work.mcp.close().await;
     Ok(())
 }
 
+async fn at_work(stage: &mut Stage, ticket: &str, purpose: &str, bounds: Value) -> Result<Work> {
+    let workflow = "refund";
+    stage
+        .interactive(Task {
+            person: MARIA,
+            agent: AGENT,
+            workflow,
+            ticket,
+            purpose,
+            bounds,
+        })
+        .await
+}
+
 /// A small refund needs nobody.
-async fn small(stage: &mut Stage) -> Result<()> {
-    let purpose = "refund a light bulb of order A-121";
+async fn routine(stage: &mut Stage) -> Result<()> {
     let bounds = json!({ "targets": { "order": [story::SMALL_ORDER] } });
-    let task = Task { person: MARIA, agent: AGENT, workflow: "refund", ticket: Some("CASE-91"), purpose, bounds };
-    let work = stage.interactive(task).await?;
+    let work = at_work(
+        stage,
+        "CASE-91",
+        "refund a light bulb of order A-121",
+        bounds,
+    )
+    .await?;
     let args = refund(story::SMALL_ORDER, 6.65, story::ORDER_CARD);
-    stage.allowed(&work, "refunds 6.65 at once", "orders/refund", args).await?;
+    stage
+        .allowed(&work, "refunds 6.65 at once", ("orders/refund", args))
+        .await?;
     work.mcp.close().await;
+    Ok(())
+}
+
+async fn ask(stage: &mut Stage, work: &Work) -> Result<()> {
+    let args = refund(story::ORDER, story::ORDER_TOTAL, story::ORDER_CARD);
+    let what = "refunds 480.00 to the card on file";
+    stage
+        .once(work, what, ("orders/refund", args), FINANCE)
+        .await?;
+    Ok(())
+}
+
+async fn deny(stage: &mut Stage, work: &Work) -> Result<()> {
+    let args = refund(story::ORDER, 612.5, story::ORDER_CARD);
+    stage
+        .denied(
+            work,
+            "refunds 612.50",
+            ("orders/refund", args),
+            "refunds/refund-cap",
+        )
+        .await
+}
+
+async fn attack(stage: &mut Stage, work: &Work) -> Result<()> {
+    let args = refund(story::ORDER, 490.0, story::OTHER_CARD);
+    let what = "ATTACK: it is talked into refunding more than the order cost, to another card";
+    stage
+        .denied(work, what, ("orders/refund", args), "guardrail/intent")
+        .await
+}
+
+async fn proof(stage: &mut Stage, work: &Work) -> Result<()> {
+    let log = stage.effects(work, "orders").await?;
+    let refunds = log
+        .effects_of("refund")
+        .filter(|e| e.object == story::ORDER)
+        .count();
+    stage.times("order A-118 was refunded", 1, refunds);
+    let stray = log
+        .effects
+        .iter()
+        .filter(|e| e.after.contains(story::OTHER_CARD))
+        .count();
+    stage.times("the other card got money", 0, stray);
     Ok(())
 }
 

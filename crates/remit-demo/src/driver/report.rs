@@ -56,11 +56,23 @@ impl Report {
 
     /// The last line.
     pub(super) fn line(&self) -> String {
-        let Counts { allowed, asked, denied } = self.counts;
-        let ledger = if self.ledger_verified { "ledger verified" } else { "ledger NOT verified" };
-        let residual = self.residual.map_or_else(|| "not proved".to_owned(), |n| n.to_string());
+        let Counts {
+            allowed,
+            asked,
+            denied,
+        } = self.counts;
+        let ledger = if self.ledger_verified {
+            "ledger verified"
+        } else {
+            "ledger NOT verified"
+        };
+        let residual = self
+            .residual
+            .map_or_else(|| "not proved".to_owned(), |n| n.to_string());
         let cases = self.use_cases;
-        format!("demo: {cases} use-cases, {allowed} allowed, {asked} asked, {denied} denied, {ledger}, residual access {residual}")
+        format!(
+            "demo: {cases} use-cases, {allowed} allowed, {asked} asked, {denied} denied, {ledger}, residual access {residual}"
+        )
     }
 }
 
@@ -69,26 +81,58 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let counts = Counts { allowed: 30, asked: 6, denied: 12 };
-        Report { use_cases: 5, counts, ledger_verified: true, residual: Some(0), ..Report::default() }
+        let counts = Counts {
+            allowed: 30,
+            asked: 6,
+            denied: 12,
+        };
+        Report {
+            use_cases: 5,
+            counts,
+            ledger_verified: true,
+            residual: Some(0),
+            ..Report::default()
+        }
     }
 
     #[test]
     fn the_closing_line_is_as_promised() {
-        let line = "demo: 5 use-cases, 30 allowed, 6 asked, 12 denied, ledger verified, residual access 0";
+        let line =
+            "demo: 5 use-cases, 30 allowed, 6 asked, 12 denied, ledger verified, residual access 0";
         assert_eq!(report().line(), line);
         assert!(report().ok());
     }
 
     #[test]
     fn one_thing_that_did_not_hold_fails_all_of_it() {
-        let wrong = Expectation { part: "p".into(), name: "n".into(), expected: "a".into(), got: "b".into(), ok: false };
+        let wrong = Expectation {
+            part: "p".into(),
+            name: "n".into(),
+            expected: "a".into(),
+            got: "b".into(),
+            ok: false,
+        };
         for report in [
-            Report { expectations: vec![wrong], ..report() },
-            Report { ledger_verified: false, ..report() },
-            Report { residual: Some(1), ..report() },
-            Report { residual: None, ..report() },
-            Report { use_cases: 4, ..report() },
+            Report {
+                expectations: vec![wrong],
+                ..report()
+            },
+            Report {
+                ledger_verified: false,
+                ..report()
+            },
+            Report {
+                residual: Some(1),
+                ..report()
+            },
+            Report {
+                residual: None,
+                ..report()
+            },
+            Report {
+                use_cases: 4,
+                ..report()
+            },
         ] {
             assert!(!report.ok(), "{}", report.line());
         }

@@ -21,12 +21,18 @@ pub(super) struct Say {
 impl Say {
     /// Says nothing: somebody else's machine reads the report.
     pub(super) const fn silent() -> Self {
-        Self { silent: true, colours: false }
+        Self {
+            silent: true,
+            colours: false,
+        }
     }
 
     /// Says it on standard output; colours only where a person looks and has not declined them.
     pub(super) fn to_stdout() -> Self {
-        Self { silent: false, colours: std::io::stdout().is_terminal() && !no_colour() }
+        Self {
+            silent: false,
+            colours: std::io::stdout().is_terminal() && !no_colour(),
+        }
     }
 
     /// A new part begins.
@@ -36,7 +42,11 @@ impl Say {
 
     /// Something held, or did not.
     pub(super) fn held(self, ok: bool, text: &str) {
-        let mark = if ok { self.painted(GREEN, "ok") } else { self.painted(RED, "FAILED") };
+        let mark = if ok {
+            self.painted(GREEN, "ok")
+        } else {
+            self.painted(RED, "FAILED")
+        };
         self.line(&format!("  {mark}  {}", plain(text)));
     }
 
@@ -56,16 +66,25 @@ impl Say {
     }
 
     fn painted(self, colour: &str, text: &str) -> String {
-        if self.colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
 /// Text that cannot move the cursor, whoever wrote it.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "NO_COLOR is an agreement about terminals (no-color.org), not a setting")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "NO_COLOR is an agreement about terminals (no-color.org), not a setting"
+)]
 fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

@@ -25,9 +25,14 @@ const GRANT_SECS: i64 = 90 * 24 * 3_600;
 pub(super) fn upstreams(urls: &BTreeMap<DemoKind, String>) -> Result<String> {
     let mut text = UPSTREAMS.to_owned();
     for kind in DemoKind::ALL {
-        let url = urls.get(&kind).with_context(|| format!("no address of demo upstream `{kind}` is given"))?;
+        let url = urls
+            .get(&kind)
+            .with_context(|| format!("no address of demo upstream `{kind}` is given"))?;
         // It becomes part of a quoted YAML text.
-        ensure!(!url.contains(['"', '\\', '\n']), "`{url}` is not the address of a demo upstream");
+        ensure!(
+            !url.contains(['"', '\\', '\n']),
+            "`{url}` is not the address of a demo upstream"
+        );
         text = text.replace(&format!("${{{}_URL}}", kind.as_str().to_uppercase()), url);
     }
     Ok(text)
@@ -45,7 +50,9 @@ mod tests {
 
     #[test]
     fn nothing_is_left_to_put_in() {
-        let urls = DemoKind::ALL.map(|kind| (kind, format!("http://127.0.0.1:1/{kind}"))).into();
+        let urls = DemoKind::ALL
+            .map(|kind| (kind, format!("http://127.0.0.1:1/{kind}")))
+            .into();
         for text in [upstreams(&urls).unwrap(), workflows().unwrap()] {
             assert!(!text.contains("${"), "{text}");
         }

@@ -41,11 +41,19 @@ mod tests {
 
     #[test]
     fn the_ready_file_has_the_shape_that_scripts_read() {
-        let agent = ReadyAgent { client_id: "agt_1".into(), key_file: "a.pem".into(), workflows: vec!["answer".into()] };
+        let agent = ReadyAgent {
+            client_id: "agt_1".into(),
+            key_file: "a.pem".into(),
+            workflows: vec!["answer".into()],
+        };
         let ready = Ready {
             base_url: "http://127.0.0.1:7600".into(),
             admin_token: "t".into(),
-            people: [("maria@acme.example".into(), ReadyPerson { token: "p".into() })].into(),
+            people: [(
+                "maria@acme.example".into(),
+                ReadyPerson { token: "p".into() },
+            )]
+            .into(),
             agents: [("support-triage".into(), agent)].into(),
         };
         let expected = serde_json::json!({
