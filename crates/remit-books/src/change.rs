@@ -96,6 +96,12 @@ impl Books {
         } else {
             None
         };
+        let raises = change.raise_epoch;
+        let _order = if raises {
+            Some(book.restricting.lock().await)
+        } else {
+            None
+        };
         let engine = if compiles {
             Some(book.engine_after(&change.puts)?)
         } else {
@@ -116,7 +122,9 @@ impl Books {
         };
         let puts = commit.puts.clone();
         let committed = self.store().commit(commit).await?;
-        book.take(&puts, &committed, engine)?;
+        if book.take(&puts, &committed, engine, raises)? {
+            self.refresh(&book).await?;
+        }
         Ok(committed)
     }
 }

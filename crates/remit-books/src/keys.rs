@@ -6,7 +6,7 @@ use remit_domain::event::{Event, EventKind};
 use remit_domain::key::{KeyUse, ShredKey, SigningKey};
 use remit_domain::{Kind, OrgId, Principal, RecordId};
 use remit_ledger::DataKey;
-use remit_ports::store::{Commit, Expect, Filter, Put, StoreError};
+use remit_ports::store::{Commit, Expect, Filter, Once, Put, StoreError};
 
 use crate::{Books, BooksError, Change};
 
@@ -112,7 +112,7 @@ impl Books {
             .collect()
     }
 
-    /// Keeps a new signing key: `public` as published, `secret` sealed.
+    /// Keeps a new signing key: `public` as published, `secret` sealed; with `once`, only one ever.
     ///
     /// # Errors
     /// When it cannot be sealed or committed.
@@ -122,6 +122,7 @@ impl Books {
         usage: KeyUse,
         public: String,
         secret: &[u8],
+        once: Option<Once>,
     ) -> Result<SigningKey, BooksError> {
         let id = self.id(RecordId::from_uuid);
         let sealed = self.seal_bytes(secret, &context(org, id.as_str()))?;
@@ -137,8 +138,11 @@ impl Books {
             .about(&id)
             .fact("use", usage)
             .fact("public", &key.public);
-        self.commit(org, Change::new().create(&key).event(event))
-            .await?;
+        let mut change = Change::new().create(&key).event(event);
+        if let Some(once) = once {
+            change = change.once(once);
+        }
+        self.commit(org, change).await?;
         Ok(key)
     }
 

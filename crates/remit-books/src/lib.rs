@@ -73,6 +73,8 @@ struct Inner {
     orgs: RwLock<HashMap<OrgId, Arc<OrgBook>>>,
     data_keys: moka::sync::Cache<(OrgId, String), Arc<DataKey>>,
     in_flight: in_flight::InFlight,
+    changes:
+        tokio::sync::Mutex<Option<tokio::sync::broadcast::Receiver<remit_ports::store::Changed>>>,
 }
 
 impl Books {

@@ -39,12 +39,15 @@ impl Books {
     /// [`BooksError`]: nothing is served from books that cannot be read whole.
     pub async fn open(parts: Parts) -> Result<Self, BooksError> {
         let data_keys = moka::sync::Cache::new(DATA_KEYS_MAX);
+        // Listening begins before reading: nothing falls between.
+        let changes = parts.store.changes();
         let books = Self {
             inner: Arc::new(Inner {
                 parts,
                 orgs: RwLock::new(HashMap::new()),
                 data_keys,
                 in_flight: Default::default(),
+                changes: tokio::sync::Mutex::new(Some(changes)),
             }),
         };
         for record in books.store().organizations().await? {
@@ -110,7 +113,7 @@ impl Books {
                 ..first
             })
             .await?;
-        book.take(std::slice::from_ref(&put), &committed, None)?;
+        book.take(std::slice::from_ref(&put), &committed, None, false)?;
         book.compile()?;
         self.inner
             .orgs
@@ -120,10 +123,15 @@ impl Books {
         Ok(())
     }
 
-    /// Reads one organization into memory, from the beginning, in place of what was there.
+    /// Reads one organization into memory, from the beginning.
     async fn load(&self, org: &OrgId) -> Result<(), BooksError> {
-        let book = self.read(org).await?;
-        self.orgs_mut().insert(org.clone(), book);
+        if let Some(book) = self.org(org) {
+            return self.refresh(&book).await;
+        }
+        let book = Arc::new(OrgBook::new(org.clone()));
+        self.refresh(&book).await?;
+        // Whoever creates it on this node may have put it there meanwhile, and has it newer than it was read here.
+        self.orgs_mut().entry(org.clone()).or_insert(book);
         Ok(())
     }
 
@@ -134,28 +142,38 @@ impl Books {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One organization as the store has it.
-    async fn read(&self, org: &OrgId) -> Result<Arc<OrgBook>, BooksError> {
-        let book = Arc::new(OrgBook::new(org.clone()));
+    /// Reads everything of an organization again, into the book that calls in flight hold. Newer records stay: what is
+    /// committed here meanwhile is not undone.
+    pub(crate) async fn refresh(&self, book: &OrgBook) -> Result<(), BooksError> {
         // The epoch is read first: records may be newer than it, never older.
-        let epoch = self.store().epoch(org).await?;
+        let epoch = self.store().epoch(&book.id).await?;
+        let before = book.passing();
         for kind in KEPT {
-            let state = matches!(kind, Kind::Run | Kind::Delegation | Kind::Containment);
-            let states: &[Option<&str>] = match (state, kind) {
-                (true, Kind::Run) => &[Some("active"), Some("suspended")],
-                (true, _) => &[Some("active")],
+            let states: &[Option<&str>] = match kind {
+                Kind::Run => &[Some("active"), Some("suspended")],
+                Kind::Delegation | Kind::Containment => &[Some("active")],
                 _ => &[None],
             };
             for state in states {
-                self.load_kind(&book, kind, *state).await?;
+                self.load_kind(book, kind, *state).await?;
             }
         }
-        book.raise_to(epoch);
-        if let Err(error) = book.compile() {
-            tracing::error!(%org, %error, "policies do not compile: every call of this organization is denied");
+        // What was there and may have ended is not in those lists.
+        for (kind, key) in before {
+            if let Some(record) = self.store().get(&book.id, kind, &key).await? {
+                book.apply(kind, &key, record.revision, &record.body)?;
+            }
+        }
+        let compiled = {
+            let _turn = book.compiling.lock().await;
+            book.compile()
+        };
+        if let Err(error) = compiled {
+            tracing::error!(org = %book.id, %error, "policies do not compile: every call of this organization is denied");
             book.drop_engine();
         }
-        Ok(book)
+        book.raise_to(epoch);
+        Ok(())
     }
 
     async fn load_kind(
@@ -183,7 +201,10 @@ impl Books {
 
     /// Follows what other nodes change, until the store closes. Run it beside the server.
     pub async fn follow(&self) {
-        let mut changes = self.store().changes();
+        let heard = self.inner.changes.lock().await.take();
+        let (Some(mut changes), true) = (heard, self.store().has_other_nodes()) else {
+            return std::future::pending().await;
+        };
         loop {
             let result = match changes.recv().await {
                 Ok(changed) => self.take_changed(&changed).await,
@@ -201,23 +222,21 @@ impl Books {
 
     async fn take_changed(&self, changed: &Changed) -> Result<(), BooksError> {
         let Some(book) = self.org(&changed.org) else {
-            let book = self.read(&changed.org).await?;
-            // Whoever creates it on this node may have put it there meanwhile, and has it newer than it was read here.
-            self.orgs_mut().entry(changed.org.clone()).or_insert(book);
-            return Ok(());
-        };
-        if changed.keys.is_empty() && changed.epoch > book.epoch() {
             return self.load(&changed.org).await;
+        };
+        // No keys: the feed has lost its place. A step missing: so have we.
+        if changed.keys.is_empty() || changed.epoch > book.epoch().saturating_add(1) {
+            return self.refresh(&book).await;
         }
         let mut compiles = false;
         for (kind, key) in changed.keys.iter().filter(|(kind, _)| KEPT.contains(kind)) {
             if let Some(record) = self.store().get(&changed.org, *kind, key).await? {
-                compiles |= matches!(kind, Kind::Tool | Kind::PolicySet)
-                    && book.registry().revision(*kind, key) != Some(record.revision);
+                compiles |= matches!(kind, Kind::Tool | Kind::PolicySet);
                 book.apply(*kind, key, record.revision, &record.body)?;
             }
         }
         if compiles {
+            let _turn = book.compiling.lock().await;
             book.compile()?;
         }
         book.raise_to(changed.epoch);

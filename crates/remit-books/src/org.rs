@@ -18,12 +18,15 @@ pub struct OrgBook {
     /// Its id.
     pub id: OrgId,
     registry: RwLock<Registry>,
-    policies: RwLock<std::collections::BTreeMap<String, PolicySet>>,
+    /// Policy sets by name, with the revision each was read at.
+    policies: RwLock<std::collections::BTreeMap<String, (u64, PolicySet)>>,
     engine: ArcSwapOption<Engine>,
     epoch: watch::Sender<u64>,
     pub(crate) log: Mutex<Option<LogState>>,
     /// Held while a change of tools or policies is compiled and committed.
     pub(crate) compiling: Mutex<()>,
+    /// Held while a change that raises the epoch is committed and taken in: they arrive in the order of their epochs.
+    pub(crate) restricting: Mutex<()>,
 }
 
 impl OrgBook {
@@ -36,6 +39,7 @@ impl OrgBook {
             epoch: watch::Sender::new(0),
             log: Mutex::new(None),
             compiling: Mutex::new(()),
+            restricting: Mutex::new(()),
         }
     }
 
@@ -51,12 +55,8 @@ impl OrgBook {
 
     /// The organization's policy sets, by name.
     pub fn policy_sets(&self) -> Vec<PolicySet> {
-        self.policies
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        policies.values().map(|(_, set)| set.clone()).collect()
     }
 
     /// The containment epoch as this node knows it.
@@ -87,28 +87,28 @@ impl OrgBook {
 
     /// Takes what was committed: records first, then the engine made of them, and the epoch last, so that whoever reads the
     /// new epoch decides by what raised it.
+    ///
+    /// The epoch moves by one step of this commit's own and no further: a commit that raised nothing, or one that finds
+    /// steps of other nodes before its own, must not carry this node past a change it has not taken in. Returns whether
+    /// there are such steps, and everything has to be read again.
     pub(crate) fn take(
         &self,
         puts: &[Put],
         committed: &Committed,
         engine: Option<Engine>,
-    ) -> Result<(), BooksError> {
-        {
-            let mut registry = self
-                .registry
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            for (put, revision) in puts.iter().zip(&committed.revisions) {
-                registry.apply(put.kind, &put.key, *revision, &put.body)?;
-                self.take_policy(put.kind, &put.body)?;
-            }
-            registry.epoch = registry.epoch.max(committed.epoch);
+        raised: bool,
+    ) -> Result<bool, BooksError> {
+        for (put, revision) in puts.iter().zip(&committed.revisions) {
+            self.apply(put.kind, &put.key, *revision, &put.body)?;
         }
         if let Some(engine) = engine {
             self.set_engine(engine);
         }
-        self.raise_to(committed.epoch);
-        Ok(())
+        let gap = raised && committed.epoch != self.epoch().saturating_add(1);
+        if raised && !gap {
+            self.raise_to(committed.epoch);
+        }
+        Ok(gap)
     }
 
     pub(crate) fn apply(
@@ -122,18 +122,28 @@ impl OrgBook {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .apply(kind, key, revision, body)?;
-        self.take_policy(kind, body)
-    }
-
-    fn take_policy(&self, kind: Kind, body: &serde_json::Value) -> Result<(), BooksError> {
         if kind == Kind::PolicySet {
             let set = PolicySet::deserialize(body)?;
-            self.policies
+            let mut policies = self
+                .policies
                 .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(set.key(), set);
+                .unwrap_or_else(PoisonError::into_inner);
+            if policies.get(key).is_none_or(|(seen, _)| *seen < revision) {
+                policies.insert(key.to_owned(), (revision, set));
+            }
         }
         Ok(())
+    }
+
+    /// Keys of the records that may have left the registry since it was read: runs, delegations and containments.
+    pub(crate) fn passing(&self) -> Vec<(Kind, String)> {
+        let registry = self.registry();
+        let runs = registry.runs.keys().map(|k| (Kind::Run, k.to_string()));
+        let delegations = registry.delegations.keys();
+        let delegations = delegations.map(|k| (Kind::Delegation, k.to_string()));
+        let containments = registry.containments.keys();
+        let containments = containments.map(|k| (Kind::Containment, k.to_string()));
+        runs.chain(delegations).chain(containments).collect()
     }
 
     /// The engine as it would be after these writes.
@@ -148,7 +158,9 @@ impl OrgBook {
             .policies
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+            .iter()
+            .map(|(name, (_, set))| (name.clone(), set.clone()))
+            .collect::<std::collections::BTreeMap<_, _>>();
         for put in puts {
             match put.kind {
                 Kind::Tool => {
@@ -177,7 +189,9 @@ impl OrgBook {
             .policies
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+            .iter()
+            .map(|(name, (_, set))| (name.clone(), set.clone()))
+            .collect::<std::collections::BTreeMap<_, _>>();
         self.set_engine(compile(&tools, &sets)?);
         Ok(())
     }

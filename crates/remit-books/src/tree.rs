@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use remit_domain::OrgId;
 use remit_domain::key::KeyUse;
-use remit_ports::store::{EntryFilter, TreeAppend};
+use remit_domain::{OrgId, Timestamp};
+use remit_ports::store::{EntryFilter, Once, StoreError, TreeAppend};
 use remit_tlog::{Checkpoint, Frontier, Hash, SigningKey, TlogProof, VerifierKey};
 
 use crate::{Books, BooksError};
@@ -40,17 +40,32 @@ impl Books {
                 .as_slice()
                 .try_into()
                 .map_err(|_| BooksError::BadKey(key.id.to_string()))?,
-            None => {
-                let seed: [u8; 32] = self.random();
-                let public = SigningKey::from_seed(&seed, &origin)?
-                    .verifier()
-                    .to_string();
-                self.add_signing_key(org, KeyUse::Ledger, public, &seed)
-                    .await?;
-                seed
-            }
+            None => self.make_log_seed(org, &origin).await?,
         };
         Ok(SigningKey::from_seed(&seed, &origin)?)
+    }
+
+    /// Makes the ledger's key, once for all nodes: whoever comes second takes the first one's.
+    async fn make_log_seed(&self, org: &OrgId, origin: &str) -> Result<[u8; 32], BooksError> {
+        let seed: [u8; 32] = self.random();
+        let public = SigningKey::from_seed(&seed, origin)?.verifier().to_string();
+        let once = Once {
+            key: "ledger-key".to_owned(),
+            until: Timestamp::from_micros(i64::MAX),
+        };
+        match self
+            .add_signing_key(org, KeyUse::Ledger, public, &seed, Some(once))
+            .await
+        {
+            Ok(_) => Ok(seed),
+            Err(BooksError::Store(StoreError::Replayed { .. })) => {
+                let first = self.signing_keys(org, KeyUse::Ledger).await?.pop();
+                let (key, secret) = first.ok_or_else(|| BooksError::BadKey(origin.to_owned()))?;
+                let secret = secret.as_slice().try_into();
+                secret.map_err(|_| BooksError::BadKey(key.id.to_string()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Brings the tree up to the newest entry and returns the signed checkpoint.

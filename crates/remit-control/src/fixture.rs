@@ -347,7 +347,10 @@ impl World {
     }
 
     /// Decides a call in `run` as the gateway does, and admits it. Returns the decision's id.
-    #[expect(clippy::too_many_lines, reason = "one entry, told whole as the gateway tells it")]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one entry, told whole as the gateway tells it"
+    )]
     pub(crate) async fn admit(
         &self,
         run: &Run,

@@ -75,11 +75,26 @@ mod tool;
 mod upstream;
 mod workflow;
 
+pub use access::{AccessRow, Explained, Hypothetical};
 pub use agent::AgentView;
 pub use apply::{Applied, AppliedChange, Failure};
+pub use approval::{
+    AgentApprovalView, ApprovalFilter, ApprovalView, AskView, VerdictView, WAIT_SECS_MAX, Watch,
+};
+pub use audit::{EntryQuery, Gap, GapState, Mismatch, Verification};
 pub use caller::Caller;
 pub use completeness::Completeness;
+pub use containment::{
+    CertificateView, ContainmentView, Preview, PreviewItem, Restored, TargetKind, TargetName,
+};
 pub use control::{Control, Saved};
+pub use credentials::{Credentials, KeyAge, StandingAccess, TokenAge};
+pub use decision::{DecisionView, Replay, Why};
+pub use delegation::{
+    DelegationFilter, DelegationView, Hop, NewDelegation, PersonTree, Revocation, Revoked,
+    TreeFilter,
+};
+pub use doctor::Check;
 pub use documents::{DOCUMENTS_BYTES_MAX, DOCUMENTS_MAX, DocumentProblem};
 pub use error::{ControlError, refuse};
 pub use finding::{FindingView, finding_change, settle_finding};
@@ -90,22 +105,14 @@ pub use list::{ListQuery, Listing};
 pub use organization::OrganizationView;
 pub use person::PersonView;
 pub use plan::{Action, FieldChange, Plan, PlannedChange};
-pub use policy_set::{PolicySetView, PolicyProblem, Validation};
+pub use policy_set::{PolicyProblem, PolicySetView, Validation};
+pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView};
 pub use spec::{DocumentKind, schema};
 pub use stop::{StopReport, Stopping, plan_stop};
+pub use sweep::Swept;
 pub use sync::{RefusedToolView, SyncReport};
 pub use system::SystemView;
 pub use team::TeamView;
 pub use tool::ToolView;
 pub use upstream::UpstreamView;
 pub use workflow::WorkflowView;
-pub use access::{AccessRow, Explained, Hypothetical};
-pub use approval::{AgentApprovalView, ApprovalFilter, ApprovalView, AskView, VerdictView, WAIT_SECS_MAX, Watch};
-pub use audit::{EntryQuery, Gap, GapState, Mismatch, Verification};
-pub use containment::{CertificateView, ContainmentView, Preview, PreviewItem, Restored, TargetKind, TargetName};
-pub use credentials::{Credentials, KeyAge, StandingAccess, TokenAge};
-pub use decision::{DecisionView, Replay, Why};
-pub use delegation::{DelegationFilter, DelegationView, Hop, NewDelegation, PersonTree, Revocation, Revoked, TreeFilter};
-pub use doctor::Check;
-pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView};
-pub use sweep::Swept;

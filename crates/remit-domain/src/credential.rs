@@ -123,7 +123,7 @@ pub struct Enrolment {
     pub digest: String,
     /// For whom.
     pub person: PersonId,
-    /// Who made the link: they cannot approve what this person asks for, nor the reverse.
+    /// Who made the link: this person cannot approve what they ask for.
     pub created_by: Option<PersonId>,
     /// When it ends.
     pub expires: Timestamp,

@@ -90,7 +90,7 @@ pub struct Person {
     pub entitlements: BTreeSet<Name>,
     /// Their manager, for approvals.
     pub manager: Option<PersonId>,
-    /// Who created or enrolled them: such a person's requests they cannot approve for each other.
+    /// Who created them: whoever creates a person cannot have that person approve what they ask for.
     pub created_by: Option<PersonId>,
     /// Present or departed.
     #[serde(flatten)]

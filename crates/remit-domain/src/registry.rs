@@ -3,7 +3,7 @@
 //! Values are shared; taking what a call needs copies pointers. Ended runs, revoked delegations and settled approvals
 //! are dropped: whoever asks for one that is not here reads the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -64,7 +64,11 @@ pub struct Registry {
     revisions: HashMap<(Kind, String), u64>,
     names: HashMap<(Kind, String), String>,
     generation: u64,
+    ended: VecDeque<String>,
 }
+
+/// Ended runs whose last revision is remembered.
+const ENDED_KEPT: usize = 50_000;
 
 impl Registry {
     /// Takes in one record as it is now.
@@ -173,7 +177,13 @@ impl Registry {
 
     fn take_run(&mut self, run: Arc<Run>) -> bool {
         if matches!(run.state, RunState::Ended { .. }) {
-            self.revisions.remove(&(Kind::Run, run.id.to_string()));
+            // Its revision is kept for a while, so that a late look at how it was does not bring it back.
+            self.ended.push_back(run.id.to_string());
+            if self.ended.len() > ENDED_KEPT
+                && let Some(oldest) = self.ended.pop_front()
+            {
+                self.revisions.remove(&(Kind::Run, oldest));
+            }
             self.runs.remove(&run.id).is_some()
         } else {
             self.runs.insert(run.id.clone(), run).is_some()

@@ -11,6 +11,7 @@ use remit_ports::store::{Filter, Reserve};
 
 use crate::Gateway;
 use crate::call::{Approved, Authorized, Consent};
+use crate::limits::APPROVALS_WAITING_MAX;
 use crate::resolve::unavailable;
 
 impl Gateway {
@@ -35,25 +36,44 @@ impl Gateway {
     /// The newest approval of exactly this call decides; where there is none, or it was used up, people are asked.
     async fn consent(&self, call: &Authorized, asks: &AskSet) -> Result<Consent, BooksError> {
         let now = self.books().now();
-        let Some(Versioned { noun, revision }) = self.approval_of(call).await? else {
-            return Ok(self.ask(call, asks));
+        let (found, waiting) = self.approval_of(call).await?;
+        let ask = || {
+            if waiting < APPROVALS_WAITING_MAX {
+                return self.ask(call, asks);
+            }
+            let text = format!(
+                "{waiting} approvals of this run wait for people already; wait for them first"
+            );
+            Consent::Withheld(Refusal::new(RefusalCode::Limited, text))
         };
+        let Some(Versioned { noun, revision }) = found else {
+            return Ok(ask());
+        };
+        let id = noun.id.clone();
         let settled = |code, text: &str| {
             Ok(Consent::Withheld(Refusal::new(
                 code,
-                format!("{text} (approval {})", noun.id),
+                format!("{text} (approval {id})"),
             )))
         };
         match noun.state {
-            ApprovalState::Approved if !noun.is_usable(now) => settled(
-                RefusalCode::ApprovalExpired,
-                "EXPIRED: the approval came, but was not used in time; ask again by another call after a change",
-            ),
+            ApprovalState::Approved if !noun.is_usable(now) => {
+                let text = format!(
+                    "EXPIRED: approval {} was not used in time; call again to ask anew",
+                    noun.id
+                );
+                let refusal = Refusal::new(RefusalCode::ApprovalExpired, text);
+                Ok(spent(refusal, noun, ApprovalState::Expired, revision))
+            }
             // Decided again under the live policies, it must ask for the same (invariant 6).
-            ApprovalState::Approved if noun.asks != *asks => settled(
-                RefusalCode::ApprovalStale,
-                "STALE: the policies have changed since the approval was given",
-            ),
+            ApprovalState::Approved if noun.asks != *asks => {
+                let text = format!(
+                    "STALE: the policies have changed since approval {} was given; call again to ask anew",
+                    noun.id
+                );
+                let refusal = Refusal::new(RefusalCode::ApprovalStale, text);
+                Ok(spent(refusal, noun, ApprovalState::Stale, revision))
+            }
             ApprovalState::Approved => Ok(Consent::Given(Box::new(noun), revision)),
             ApprovalState::Pending if now < noun.expires => {
                 let text = format!(
@@ -81,14 +101,15 @@ impl Gateway {
             | ApprovalState::Denied
             | ApprovalState::Expired
             | ApprovalState::Stale
-            | ApprovalState::Used => Ok(self.ask(call, asks)),
+            | ApprovalState::Used => Ok(ask()),
         }
     }
 
+    /// The newest approval of exactly this call, and how many of the run wait.
     async fn approval_of(
         &self,
         call: &Authorized,
-    ) -> Result<Option<Versioned<Approval>>, BooksError> {
+    ) -> Result<(Option<Versioned<Approval>>, usize), BooksError> {
         let digest = call.digest.sha256().to_string();
         let run = call.resolved.standing.run.id.to_string();
         let filter = Filter {
@@ -101,7 +122,13 @@ impl Gateway {
             .books()
             .list::<Approval>(&call.resolved.received.org, &filter)
             .await?;
-        Ok(approvals.into_iter().find(|a| a.noun.digest == digest))
+        let now = self.books().now();
+        let waits = |a: &&Versioned<Approval>| {
+            a.noun.state == ApprovalState::Pending && now < a.noun.expires
+        };
+        let waiting = approvals.iter().filter(waits).count();
+        let found = approvals.into_iter().find(|a| a.noun.digest == digest);
+        Ok((found, waiting))
     }
 
     fn ask(&self, call: &Authorized, asks: &AskSet) -> Consent {
@@ -132,6 +159,10 @@ impl Gateway {
         };
         Consent::Asked(Box::new(approval), asks.clone())
     }
+}
+
+fn spent(refusal: Refusal, approval: Approval, state: ApprovalState, revision: u64) -> Consent {
+    Consent::Spent(refusal, Box::new(Approval { state, ..approval }), revision)
 }
 
 /// Who may approve, in words.

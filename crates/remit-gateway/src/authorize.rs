@@ -9,10 +9,9 @@ use serde_json::Value;
 
 use crate::Gateway;
 use crate::call::{Authorized, Resolved};
-use crate::resolve::unavailable;
 
 impl Gateway {
-    pub(crate) async fn authorize(&self, resolved: Resolved) -> Result<Authorized, Refusal> {
+    pub(crate) fn authorize(&self, resolved: Resolved) -> Result<Authorized, Refusal> {
         let now = self.books().now();
         let args = Value::Object(resolved.received.call.arguments.value().clone());
         resolved
@@ -21,17 +20,13 @@ impl Gateway {
             .map_err(|e| Refusal::new(RefusalCode::ArgumentsInvalid, e.to_string()))?;
         let mut labels: BTreeSet<String> = resolved.labels.labels.keys().cloned().collect();
         let org = &resolved.received.org;
-        labels.extend(
-            self.carried(org, &resolved.standing.run, now)
-                .await
-                .map_err(|e| unavailable(&e))?,
-        );
+        labels.extend(Self::carried(&resolved.standing.run, &resolved.own, now));
         let dynamic = Dynamic {
             now,
             args,
             labels,
             run_active: true,
-            run_idle: resolved.idle,
+            run_idle: false,
             counters: BTreeMap::new(),
         };
         let decision = resolved

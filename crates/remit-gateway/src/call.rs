@@ -115,7 +115,8 @@ pub(crate) struct Resolved {
     pub(crate) fixed_hash: Arc<str>,
     pub(crate) epoch: u64,
     pub(crate) labels: LabelState,
-    pub(crate) idle: bool,
+    /// Labels the agent has raised, whatever the run.
+    pub(crate) own: LabelState,
 }
 
 impl Resolved {
@@ -145,6 +146,8 @@ pub(crate) enum Consent {
     Given(Box<Approval>, u64),
     /// People have been asked now.
     Asked(Box<Approval>, AskSet),
+    /// No: the approval there was is stale or came too late, and is recorded as that.
+    Spent(remit_domain::Refusal, Box<Approval>, u64),
     /// No: denied, or an approval that does not let it pass.
     Withheld(remit_domain::Refusal),
 }

@@ -8,6 +8,7 @@ use remit_ports::upstreams::UpstreamError;
 use serde_json::{Map, Value, json};
 
 use crate::call::{Approved, Authorized, Consent, Recorded};
+use crate::limits::POLICIES_IN_LEAF;
 
 /// What people had to do with it, as a word.
 fn consent_word(consent: &Consent) -> &'static str {
@@ -15,7 +16,7 @@ fn consent_word(consent: &Consent) -> &'static str {
         Consent::NotNeeded => "not_needed",
         Consent::Given(..) => "given",
         Consent::Asked(..) => "asked",
-        Consent::Withheld(_) => "withheld",
+        Consent::Withheld(_) | Consent::Spent(..) => "withheld",
     }
 }
 
@@ -57,12 +58,8 @@ pub(crate) fn decided(call: &Approved, decision: &Decision) -> Event {
             "environment",
             resolved.fixed().system.as_ref().map(|s| s.environment),
         )
-        .fact(
-            "arguments",
-            resolved.received.call.arguments.digest().to_string(),
-        )
-        .fact("digest", digest.sha256().to_string())
-        .fact("policies", &decision.policies)
+        .fact("policies", leading(&decision.policies))
+        .fact("policy_count", decision.policies.len())
         .fact("engine", resolved.engine.version())
         .fact("fixed", &*resolved.fixed_hash)
         .fact("epoch", resolved.epoch)
@@ -73,6 +70,11 @@ pub(crate) fn decided(call: &Approved, decision: &Decision) -> Event {
         .fact("chain", chain)
         .fact("grant", &decision.grant)
         .fact("credential", &resolved.caller.credential)
+        .content(
+            "arguments",
+            resolved.received.call.arguments.digest().to_string(),
+        )
+        .content("digest", digest.sha256().to_string())
         .content("decision", decision)
         .content("dynamic", dynamic)
         .content("summary", summary(call))
@@ -140,14 +142,15 @@ pub(crate) fn approval(
     state: ApprovalState,
     at: remit_domain::Timestamp,
 ) -> Event {
-    let policies: Vec<&str> = approval.asks.iter().map(|a| a.policy.as_str()).collect();
+    let policies = approval.asks.iter().take(POLICIES_IN_LEAF);
+    let policies: Vec<&str> = policies.map(|a| a.policy.as_str()).collect();
     Event::new(kind, at, Principal::Agent(approval.agent.clone()))
         .about(&approval.id)
         .agent(&approval.agent)
         .run(&approval.run)
         .decision(&approval.decision)
         .fact("state", state)
-        .fact("digest", &approval.digest)
+        .content("digest", &approval.digest)
         .fact("policies", policies)
         .fact("expires", approval.expires)
         .content("asks", &approval.asks)
@@ -183,7 +186,7 @@ pub(crate) fn completed(
     .decision(&call.authorized.id)
     .fact("status", status(result))
     .fact("decided_at", call.index)
-    .fact("result", digest)
+    .content("result", digest)
     .fact(
         "micros",
         now.as_micros()
@@ -217,4 +220,9 @@ pub(crate) fn status(result: &Result<Map<String, Value>, UpstreamError>) -> &'st
         Err(UpstreamError::TooLarge(_)) => "too_large",
         Err(UpstreamError::Rpc { .. }) => "error",
     }
+}
+
+/// The first of the determining policies: a leaf is small, and the sealed decision names all.
+fn leading(policies: &[String]) -> Vec<&String> {
+    policies.iter().take(POLICIES_IN_LEAF).collect()
 }

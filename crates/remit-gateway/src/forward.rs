@@ -5,6 +5,7 @@ use std::sync::Arc;
 use remit_books::in_flight::{Departure, FlightGuard, Progress};
 use remit_domain::{Refusal, Registry};
 use remit_ports::upstreams::{UpstreamError, UpstreamRequest};
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 use crate::Gateway;
@@ -19,9 +20,8 @@ impl Gateway {
         let guard = self.depart(&recorded.authorized.id, resolved);
         // Registered, then the epoch is read, then it is sent (invariant 8).
         let mut epoch = resolved.book.watch_epoch();
-        if *epoch.borrow_and_update() != resolved.epoch
-            && let Err(refusal) = self.still_stands(resolved)
-        {
+        epoch.borrow_and_update();
+        if let Err(refusal) = self.still_good(resolved).await {
             guard.say(Progress::NeverSent);
             return Forwarded {
                 recorded,
@@ -42,13 +42,16 @@ impl Gateway {
             timeout: UPSTREAM_TIMEOUT,
         };
         guard.say(Progress::Sent);
+        self.inner
+            .runs
+            .sent(&resolved.received.org, &resolved.standing.run.id);
         let mut answer = std::pin::pin!(self.inner.upstreams.request(request));
         let result = loop {
             tokio::select! {
                 biased;
                 result = &mut answer => break result,
                 moved = epoch.changed() => {
-                    if moved.is_err() || self.still_stands(resolved).is_err() {
+                    if moved.is_err() || self.still_good(resolved).await.is_err() {
                         cancel.cancel();
                         let late = tokio::time::timeout(CANCEL_GRACE, &mut answer).await;
                         break late.unwrap_or(Err(UpstreamError::Cancelled));
@@ -73,7 +76,16 @@ impl Gateway {
         })
     }
 
-    fn still_stands(&self, resolved: &Resolved) -> Result<(), Refusal> {
+    /// Whether the token still proves who calls, and everything that answers for the call still stands.
+    async fn still_good(&self, resolved: &Resolved) -> Result<(), Refusal> {
+        let received = &resolved.received;
+        let token = received.bearer.expose_secret();
+        self.caller(&received.org, token, &received.resource)
+            .await?;
+        self.still_stands(resolved)
+    }
+
+    pub(crate) fn still_stands(&self, resolved: &Resolved) -> Result<(), Refusal> {
         let registry: &Registry = &resolved.book.registry();
         standing_caller(registry, &resolved.caller, self.books().now()).map(|_| ())
     }

@@ -39,10 +39,16 @@ impl Gateway {
     }
 }
 
+/// What a handle is sealed to: beside where it came from, the tool and the arguments, so that a state of one call never
+/// resumes under the approval of another (MCP 2026-07-28 basic/patterns/mrtr: a retry repeats method and arguments).
 fn context(resolved: &Resolved) -> String {
     let run = &resolved.standing.run;
     format!(
-        "handle/{}/{}/{}/{}",
-        resolved.received.org, run.agent, run.id, resolved.upstream.name
+        "handle/{}/{}/{}/{}/{}",
+        resolved.received.org,
+        run.agent,
+        run.id,
+        resolved.tool_ref(),
+        resolved.received.call.arguments.digest()
     )
 }

@@ -65,14 +65,13 @@ impl Gateway {
         upstreams: Arc<dyn Upstreams>,
         secrets: Arc<dyn Secrets>,
     ) -> Self {
-        let runs = runs::Runs::new(books.now());
         Self {
             inner: Arc::new(Inner {
                 books,
                 authenticator,
                 upstreams,
                 secrets,
-                runs,
+                runs: runs::Runs::default(),
                 resolved: resolve::Cache::default(),
                 refusals: refuse::Door::default(),
                 kept: moka::sync::Cache::new(limits::RESOLVED_MAX),

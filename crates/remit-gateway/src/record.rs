@@ -4,22 +4,22 @@ use remit_books::BooksError;
 use remit_domain::approval::{Approval, ApprovalState};
 use remit_domain::event::EventKind;
 use remit_domain::{Refusal, RefusalCode};
-use remit_policy::{Decision, Outcome as Decided, Reason};
+use remit_policy::Decision;
 use remit_ports::store::{Admit, AdmitError, Blob, Expect, LabelState, Outcome, Put, StoreError};
 use remit_ports::upstreams::UpstreamError;
 use serde_json::{Map, Value, json};
 
 use crate::Gateway;
-use crate::call::{Answer, Approved, Authenticated, Authorized, Consent, Forwarded, Recorded};
+use crate::call::{Answer, Approved, Authorized, Consent, Forwarded, Received, Recorded};
 use crate::entry;
 use crate::refuse::Refused;
 use crate::resolve::unavailable;
-use crate::runs::agent_scope;
+use crate::runs::{agent_scope, is_due};
 
 /// Why a decision did not become a permission.
 pub(crate) enum NotRecorded {
     /// Something moved since it was decided: walk again.
-    Moved(Box<Authenticated>),
+    Moved(Box<Received>),
     /// It is recorded, and the answer is no.
     Refused(Box<Refused>),
     /// It could not be recorded, so the answer is no.
@@ -28,6 +28,20 @@ pub(crate) enum NotRecorded {
 
 impl Gateway {
     pub(crate) async fn record_decision(&self, call: Approved) -> Result<Recorded, NotRecorded> {
+        if let Consent::Withheld(refusal) = &call.consent {
+            let resolved = &call.authorized.resolved;
+            if !self.inner.refusals.has_room(&resolved.standing.run.id) {
+                self.inner
+                    .refusals
+                    .count(&resolved.received.org, refusal.code);
+                let refused = Refused {
+                    refusal: refusal.clone(),
+                    decision: None,
+                    approval: None,
+                };
+                return Err(NotRecorded::Refused(Box::new(refused)));
+            }
+        }
         match self
             .admit(&call, &call.authorized.decision, &call.reserve)
             .await
@@ -36,11 +50,8 @@ impl Gateway {
             Err(AdmitFailure::Admit(AdmitError::EpochMoved(_))) => Err(moved(call)),
             Err(AdmitFailure::Admit(AdmitError::LabelsMoved(labels))) => {
                 let resolved = &call.authorized.resolved;
-                self.inner.runs.saw(
-                    &resolved.received.org,
-                    resolved.standing.run.root.as_str(),
-                    labels,
-                );
+                let root = &resolved.standing.run.root;
+                self.inner.runs.saw(&resolved.received.org, root, labels);
                 Err(moved(call))
             }
             // The approval was used by another call meanwhile: decide again, and find it used.
@@ -87,14 +98,15 @@ impl Gateway {
                     Some(approval.id.clone()),
                 ));
             }
-            Consent::Withheld(refusal) => return Err(refused(refusal.clone(), None)),
+            Consent::Withheld(refusal) | Consent::Spent(refusal, ..) => {
+                return Err(refused(refusal.clone(), None));
+            }
         }
-        let raise = raised(&authorized);
-        self.inner.runs.raised(
-            &authorized.resolved.received.org,
-            &raise,
-            authorized.dynamic.now,
-        );
+        if !raised(&authorized).is_empty() {
+            let run = &authorized.resolved.standing.run;
+            let org = &authorized.resolved.received.org;
+            self.inner.runs.raised(org, &run.root, &run.agent);
+        }
         Ok(Recorded {
             authorized,
             consent,
@@ -135,6 +147,16 @@ impl Gateway {
                     entry::approval(EventKind::ApprovalSettled, &used, used.state, dynamic.now);
                 entries.push(self.books().seal(org, &event).await?);
                 puts.push(Put::new(&used, Expect::Revision(*revision)));
+            }
+            Consent::Spent(_, approval, revision) => {
+                let event = entry::approval(
+                    EventKind::ApprovalSettled,
+                    approval,
+                    approval.state,
+                    dynamic.now,
+                );
+                entries.push(self.books().seal(org, &event).await?);
+                puts.push(Put::new(&**approval, Expect::Revision(*revision)));
             }
             Consent::Asked(approval, _) => {
                 let event = entry::approval(
@@ -223,25 +245,22 @@ impl Gateway {
 
     /// A limit stands in the way: that is recorded as the denial it is, and consumes nothing.
     async fn over_limit(&self, call: Approved, key: &str, used: i64, max: i64) -> NotRecorded {
-        let text = format!("limit reached: {used} of {max} used ({key})");
-        let reason = Reason {
-            policy: "guardrail/limits".to_owned(),
-            code: RefusalCode::LimitExceeded.to_string(),
-            text: text.clone(),
-        };
-        let decision = Decision {
-            outcome: Decided::Deny,
-            reasons: vec![reason],
-            policies: vec!["guardrail/limits".to_owned()],
-            errors: Vec::new(),
-            grant: None,
-            reserve: Vec::new(),
-        };
-        let refusal = Refusal::new(
-            RefusalCode::LimitExceeded,
-            format!("DENIED by policy: {text}. Do not retry the same call"),
+        // What the store counted becomes part of the recorded inputs, so that the denial can be decided again from them.
+        let mut call = call;
+        let counted = &mut call.authorized.dynamic.counters;
+        counted.insert(key.to_owned(), used);
+        let authorized = &call.authorized;
+        let engine = &authorized.resolved.engine;
+        let decision = engine.decide_prepared(&authorized.resolved.prepared, &authorized.dynamic);
+        if !decision.is_deny() {
+            // Something was given back meanwhile.
+            return moved(call);
+        }
+        let text = format!(
+            "DENIED by policy: limit reached, {used} of {max} used ({key}). Do not retry the same call"
         );
-        let id = call.authorized.id.clone();
+        let refusal = Refusal::new(RefusalCode::LimitExceeded, text);
+        let id = authorized.id.clone();
         let call = Approved {
             consent: Consent::Withheld(refusal.clone()),
             ..call
@@ -269,7 +288,8 @@ impl Gateway {
         let event = entry::completed(&recorded, &result, now);
         match self.books().seal(&org, &event).await {
             Ok(entry) => {
-                let (release, puts) = settlement(&recorded, &result);
+                let stands = self.still_stands(&recorded.authorized.resolved).is_ok();
+                let (release, puts) = settlement(&recorded, &result, stands);
                 let outcome = Outcome {
                     org,
                     decision: id.clone(),
@@ -314,11 +334,7 @@ impl From<BooksError> for AdmitFailure {
 }
 
 fn moved(call: Approved) -> NotRecorded {
-    let resolved = call.authorized.resolved;
-    NotRecorded::Moved(Box::new(Authenticated {
-        received: resolved.received,
-        caller: resolved.caller,
-    }))
+    NotRecorded::Moved(Box::new(call.authorized.resolved.received))
 }
 
 /// Labels the call raises: its tool's data classes, and that it brings content nobody vouches for.
@@ -335,16 +351,17 @@ fn raised(call: &Authorized) -> Vec<(String, String)> {
         labels.push("untrusted".to_owned());
     }
     let run = &call.resolved.standing.run;
-    let known = &call.resolved.labels.labels;
-    let scopes = [run.root.to_string(), agent_scope(&run.agent)];
-    let new = labels.into_iter().filter(|l| !known.contains_key(l));
-    new.flat_map(|label| {
-        scopes
-            .iter()
-            .map(move |scope| (scope.clone(), label.clone()))
-            .collect::<Vec<_>>()
-    })
-    .collect()
+    let now = call.dynamic.now;
+    let scopes = [
+        (run.root.to_string(), &call.resolved.labels),
+        (agent_scope(&run.agent), &call.resolved.own),
+    ];
+    let mut raise = Vec::new();
+    for (scope, known) in scopes {
+        let due = labels.iter().filter(|label| is_due(known, label, now));
+        raise.extend(due.map(|label| (scope.clone(), label.clone())));
+    }
+    raise
 }
 
 /// What is given back, and what becomes of the approval: a call that was proved not to be sent costs nothing; one whose fate
@@ -352,6 +369,7 @@ fn raised(call: &Authorized) -> Vec<(String, String)> {
 fn settlement(
     call: &Recorded,
     result: &Result<Map<String, Value>, UpstreamError>,
+    stands: bool,
 ) -> (Vec<(String, i64)>, Vec<Put>) {
     let approval = if let Consent::Given(approval, revision) = &call.consent {
         Some((approval, *revision))
@@ -374,7 +392,13 @@ fn settlement(
                 .iter()
                 .map(|r| (r.key.clone(), r.amount))
                 .collect();
-            (release, becomes(ApprovalState::Approved))
+            // What was contained meanwhile took its approvals with it, this one included.
+            let state = if stands {
+                ApprovalState::Approved
+            } else {
+                ApprovalState::Cancelled
+            };
+            (release, becomes(state))
         }
         Err(UpstreamError::Ambiguous(_) | UpstreamError::Cancelled) => {
             (Vec::new(), becomes(ApprovalState::Ambiguous))

@@ -9,10 +9,12 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use remit_books::Change;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::{Finding, FindingKind};
-use remit_domain::{ApprovalId, DecisionId, FindingId, OrgId, Principal, Refusal, RefusalCode};
+use remit_domain::{
+    ApprovalId, DecisionId, FindingId, OrgId, Principal, Refusal, RefusalCode, RunId,
+};
 use remit_ports::store::Filter;
 
-use crate::limits::REFUSALS_PER_SECOND;
+use crate::limits::{DENIALS_PER_SECOND, REFUSALS_PER_SECOND};
 use crate::{Caller, Gateway};
 
 /// The answer no, with what it was recorded as.
@@ -39,18 +41,34 @@ impl From<Refusal> for Refused {
 /// Counts what is refused before it comes to a decision.
 pub(crate) struct Door {
     limiter: DefaultKeyedRateLimiter<OrgId>,
+    /// Recorded denials of each run.
+    denials: DefaultKeyedRateLimiter<RunId>,
     /// Refusals above the limit, by code, since they were last recorded.
     counted: Mutex<HashMap<(OrgId, RefusalCode), AtomicU64>>,
 }
 
 impl Default for Door {
     fn default() -> Self {
-        let quota =
-            Quota::per_second(NonZeroU32::new(REFUSALS_PER_SECOND).unwrap_or(NonZeroU32::MIN));
+        let each = |n| Quota::per_second(NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN));
         Self {
-            limiter: RateLimiter::keyed(quota),
+            limiter: RateLimiter::keyed(each(REFUSALS_PER_SECOND)),
+            denials: RateLimiter::keyed(each(DENIALS_PER_SECOND)),
             counted: Mutex::default(),
         }
+    }
+}
+
+impl Door {
+    /// Whether another denial of this run may be recorded whole.
+    pub(crate) fn has_room(&self, run: &RunId) -> bool {
+        self.denials.check_key(run).is_ok()
+    }
+
+    /// Counts a refusal that is not recorded by itself.
+    pub(crate) fn count(&self, org: &OrgId, code: RefusalCode) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counted.entry((org.clone(), code)).or_default();
+        count.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -64,16 +82,7 @@ impl Gateway {
         refusal: Refusal,
     ) -> Refused {
         if self.inner.refusals.limiter.check_key(org).is_err() {
-            let mut counted = self
-                .inner
-                .refusals
-                .counted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            counted
-                .entry((org.clone(), refusal.code))
-                .or_default()
-                .fetch_add(1, Ordering::Relaxed);
+            self.inner.refusals.count(org, refusal.code);
             return refusal.into();
         }
         let now = self.books().now();
@@ -140,6 +149,9 @@ impl Gateway {
     /// # Errors
     /// When it cannot be committed; the counts are kept then.
     pub async fn record_counted_refusals(&self) -> Result<(), remit_books::BooksError> {
+        // Keys that have been quiet are forgotten.
+        self.inner.refusals.limiter.retain_recent();
+        self.inner.refusals.denials.retain_recent();
         let counted: Vec<((OrgId, RefusalCode), u64)> = {
             let mut counted = self
                 .inner

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use remit_books::OrgBook;
 use remit_books::facts::{Who, fixed_facts};
-use remit_books::{Ending, OrgBook};
 use remit_domain::containment::Target;
-use remit_domain::run::{Run, RunEnd, RunState};
+use remit_domain::run::{Run, RunState};
 use remit_domain::tool::{ToolRef, ToolState};
-use remit_domain::{OrgId, Principal, Refusal, RefusalCode, Registry, RunId, Tool};
+use remit_domain::{OrgId, Refusal, RefusalCode, Registry, RunId, Tool};
 use remit_mcp::AggregatedNames;
 use remit_policy::{Engine, Prepared};
 
@@ -60,10 +60,10 @@ impl Gateway {
                 "this node has lost touch with the others, so nothing is allowed; try again later",
             ));
         }
-        let engine = self.engine(&book)?;
         let now = self.books().now();
         // The epoch is read before anything that depends on it: what moves afterwards is noticed at the point of effect.
         let epoch = book.epoch();
+        let engine = self.engine(&book)?;
         let looked = {
             let registry = book.registry();
             standing_caller(&registry, &caller, now).and_then(|standing| {
@@ -95,20 +95,13 @@ impl Gateway {
             }
             Err(refusal) => return Err(refusal),
         };
-        let idle = self.inner.runs.touch(&standing.run, now);
-        if idle {
-            let ending = Ending::because(Principal::Remit, RunEnd::Idle);
-            self.books()
-                .end_run(&received.org, &standing.run.id, &ending)
-                .await
-                .map_err(|e| unavailable(&e))?;
-            return Err(no(
-                RefusalCode::RunEnded,
-                "the run was idle for too long and has ended; start another",
-            ));
-        }
+        let run = &standing.run;
         let labels = self
-            .labels(&received.org, standing.run.root.as_str())
+            .tree_labels(&received.org, &run.root)
+            .await
+            .map_err(|e| unavailable(&e))?;
+        let own = self
+            .agent_labels(&received.org, &run.agent)
             .await
             .map_err(|e| unavailable(&e))?;
         let resolved = Resolved {
@@ -123,7 +116,7 @@ impl Gateway {
             fixed_hash,
             epoch,
             labels,
-            idle,
+            own,
         };
         match resolved.received.call.request_state.as_deref() {
             Some(state) if self.open_handle(&resolved, state).is_none() => Err(no(

@@ -1,78 +1,60 @@
-//! What the gateway remembers of runs: their labels, and when each was last used.
+//! What the gateway remembers of runs: their labels, and which of them may have processes at upstreams.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use remit_books::{BooksError, Ending};
+use remit_books::BooksError;
 use remit_domain::limits::LABEL_CARRY_SECS;
-use remit_domain::run::{Run, RunEnd};
-use remit_domain::{AgentId, OrgId, Principal, RunId, Timestamp};
+use remit_domain::run::{Mode, Run};
+use remit_domain::{AgentId, OrgId, RunId, Timestamp};
 use remit_ports::store::LabelState;
 
 use crate::Gateway;
-use crate::limits::LABELS_MAX;
+use crate::limits::{AGENT_LABELS_KEPT, LABEL_REFRESH_SECS, LABELS_MAX};
 
 /// What the gateway remembers of runs.
 pub(crate) struct Runs {
-    /// When this process began: a run is not idle for the time nobody watched it.
-    began: Timestamp,
-    used: Mutex<HashMap<RunId, Timestamp>>,
-    labels: moka::sync::Cache<(OrgId, String), LabelState>,
+    /// Runs that have sent something: their processes and sessions end with them.
+    sent: Mutex<HashSet<(OrgId, RunId)>>,
+    /// Labels of root runs: held to their version at the point of effect.
+    trees: moka::sync::Cache<(OrgId, RunId), LabelState>,
+    /// Labels of agents: kept briefly, because no version holds them.
+    agents: moka::sync::Cache<(OrgId, AgentId), LabelState>,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        let agents = moka::sync::Cache::builder()
+            .max_capacity(LABELS_MAX)
+            .time_to_live(Duration::from_secs(AGENT_LABELS_KEPT))
+            .build();
+        Self {
+            sent: Mutex::default(),
+            trees: moka::sync::Cache::new(LABELS_MAX),
+            agents,
+        }
+    }
 }
 
 impl Runs {
-    pub(crate) fn new(began: Timestamp) -> Self {
-        Self {
-            began,
-            used: Mutex::default(),
-            labels: moka::sync::Cache::new(LABELS_MAX),
+    /// Notes that a run has sent something.
+    pub(crate) fn sent(&self, org: &OrgId, run: &RunId) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if !sent.contains(&(org.clone(), run.clone())) {
+            sent.insert((org.clone(), run.clone()));
         }
     }
 
-    /// Notes that a run is used at `now`; returns whether it had been idle for longer than it may.
-    pub(crate) fn touch(&self, run: &Run, now: Timestamp) -> bool {
-        let idle = self.is_idle(run, now);
-        if !idle {
-            self.used
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(run.id.clone(), now);
-        }
-        idle
+    /// Takes in the labels of a tree as the store has them.
+    pub(crate) fn saw(&self, org: &OrgId, root: &RunId, labels: LabelState) {
+        self.trees.insert((org.clone(), root.clone()), labels);
     }
 
-    /// Whether a run has been idle for longer than it may.
-    pub(crate) fn is_idle(&self, run: &Run, now: Timestamp) -> bool {
-        let used = self
-            .used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&run.id)
-            .copied();
-        now.secs_since(used.unwrap_or(run.started.max(self.began))) > run.idle_secs_max
-    }
-
-    fn forget(&self, kept: &BTreeSet<RunId>) {
-        self.used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|run, _| kept.contains(run));
-    }
-
-    /// Takes in labels as the store has them.
-    pub(crate) fn saw(&self, org: &OrgId, scope: &str, labels: LabelState) {
-        self.labels.insert((org.clone(), scope.to_owned()), labels);
-    }
-
-    /// Takes in labels that were raised.
-    pub(crate) fn raised(&self, org: &OrgId, raise: &[(String, String)], now: Timestamp) {
-        for (scope, label) in raise {
-            let key = (org.clone(), scope.clone());
-            if let Some(mut known) = self.labels.get(&key) {
-                known.labels.insert(label.clone(), now);
-                self.labels.insert(key, known);
-            }
-        }
+    /// Forgets what was kept of labels that were raised: the next look reads the store.
+    pub(crate) fn raised(&self, org: &OrgId, root: &RunId, agent: &AgentId) {
+        self.trees.invalidate(&(org.clone(), root.clone()));
+        self.agents.invalidate(&(org.clone(), agent.clone()));
     }
 }
 
@@ -81,62 +63,87 @@ pub(crate) fn agent_scope(agent: &AgentId) -> String {
     format!("agent:{agent}")
 }
 
+/// Whether a label is worth raising again: it is new, or its day would otherwise be counted from too long ago.
+pub(crate) fn is_due(known: &LabelState, label: &str, now: Timestamp) -> bool {
+    known
+        .labels
+        .get(label)
+        .is_none_or(|at| now.secs_since(*at) >= LABEL_REFRESH_SECS)
+}
+
 impl Gateway {
-    /// The labels of a scope, read once and kept.
-    pub(crate) async fn labels(&self, org: &OrgId, scope: &str) -> Result<LabelState, BooksError> {
-        if let Some(known) = self.inner.runs.labels.get(&(org.clone(), scope.to_owned())) {
+    /// The labels of a tree of runs.
+    pub(crate) async fn tree_labels(
+        &self,
+        org: &OrgId,
+        root: &RunId,
+    ) -> Result<LabelState, BooksError> {
+        if let Some(known) = self.inner.runs.trees.get(&(org.clone(), root.clone())) {
             return Ok(known);
         }
-        let labels = self.books().store().labels(org, scope).await?;
-        self.inner.runs.saw(org, scope, labels.clone());
+        let labels = self.books().store().labels(org, root.as_str()).await?;
+        self.inner.runs.saw(org, root, labels.clone());
         Ok(labels)
     }
 
-    /// Labels that follow an agent into a run it opened by itself: those it raised in the last 24 hours. A run that a person
-    /// delegated starts clean.
-    pub(crate) async fn carried(
+    /// The labels an agent has raised, whatever the run.
+    pub(crate) async fn agent_labels(
         &self,
         org: &OrgId,
-        run: &Run,
-        now: Timestamp,
-    ) -> Result<BTreeSet<String>, BooksError> {
-        if run.person.is_some() {
-            return Ok(BTreeSet::new());
+        agent: &AgentId,
+    ) -> Result<LabelState, BooksError> {
+        let key = (org.clone(), agent.clone());
+        if let Some(known) = self.inner.runs.agents.get(&key) {
+            return Ok(known);
         }
-        let own = self.labels(org, &agent_scope(&run.agent)).await?;
-        let recent = own
-            .labels
-            .into_iter()
-            .filter(|(_, at)| now.secs_since(*at) < LABEL_CARRY_SECS);
-        Ok(recent.map(|(label, _)| label).collect())
+        let labels = self
+            .books()
+            .store()
+            .labels(org, &agent_scope(agent))
+            .await?;
+        self.inner.runs.agents.insert(key, labels.clone());
+        Ok(labels)
     }
 
-    /// Ends the runs that have been idle for longer than they may. Called now and then.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub async fn end_idle_runs(&self, org: &OrgId) -> Result<u32, BooksError> {
-        let Some(book) = self.books().org(org) else {
-            return Ok(0);
-        };
-        let now = self.books().now();
-        let (kept, idle): (BTreeSet<RunId>, Vec<RunId>) = {
-            let registry = book.registry();
-            let idle = registry
-                .runs
-                .values()
-                .filter(|r| self.inner.runs.is_idle(r, now))
-                .map(|r| r.id.clone())
-                .collect();
-            (registry.runs.keys().cloned().collect(), idle)
-        };
-        self.inner.runs.forget(&kept);
-        for run in &idle {
-            self.books()
-                .end_run(org, run, &Ending::because(Principal::Remit, RunEnd::Idle))
-                .await?;
-            self.inner.upstreams.end_run(org, run).await;
+    /// Labels that follow an agent into a run it opened by itself: those it raised in the last 24 hours. Only what a person
+    /// delegates there and then starts clean; a sub-agent's run has its tree's labels.
+    pub(crate) fn carried(run: &Run, own: &LabelState, now: Timestamp) -> BTreeSet<String> {
+        if matches!(run.mode, Mode::Interactive | Mode::Subagent) {
+            return BTreeSet::new();
         }
-        Ok(u32::try_from(idle.len()).unwrap_or(u32::MAX))
+        let kept = LABEL_CARRY_SECS.saturating_add(LABEL_REFRESH_SECS);
+        let recent = own
+            .labels
+            .iter()
+            .filter(|(_, at)| now.secs_since(**at) < kept);
+        recent.map(|(label, _)| label.clone()).collect()
+    }
+
+    /// Ends what upstreams hold for runs that have ended. Called now and then.
+    pub async fn close_ended_runs(&self) {
+        let sent: Vec<(OrgId, RunId)> = self
+            .inner
+            .runs
+            .sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect();
+        for (org, run) in sent {
+            let goes_on = self
+                .books()
+                .org(&org)
+                .is_some_and(|book| book.registry().runs.contains_key(&run));
+            if !goes_on {
+                self.inner.upstreams.end_run(&org, &run).await;
+                self.inner
+                    .runs
+                    .sent
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&(org, run));
+            }
+        }
     }
 }

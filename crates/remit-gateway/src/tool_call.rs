@@ -50,11 +50,12 @@ impl Gateway {
         let mut call = call;
         for _ in 0..WALKS_MAX {
             let resolved = self.resolve(call).await?;
-            let authorized = self.authorize(resolved).await?;
+            let authorized = self.authorize(resolved)?;
             let approved = self.approve(authorized).await?;
             match self.record_decision(approved).await {
                 Ok(recorded) => return Ok(recorded),
-                Err(NotRecorded::Moved(again)) => call = *again,
+                // From the beginning: the token itself may be what moved.
+                Err(NotRecorded::Moved(again)) => call = self.authenticate(*again).await?,
                 Err(NotRecorded::Refused(refused)) => return Err(Stopped::Recorded(refused)),
                 Err(NotRecorded::Failed(refusal)) => return Err(Stopped::AtDoor(refusal)),
             }

@@ -25,12 +25,13 @@ impl Issuer {
         org: &OrgId,
         email: &Email,
     ) -> Result<Enrolled, Refusal> {
-        let has_admin = self
-            .tenant(org)?
-            .registry()
-            .people
-            .values()
-            .any(|person| person.holds(Role::Admin));
+        // One look: the number of people belongs to the moment at which there was no administrator.
+        let (has_admin, count) = {
+            let book = self.tenant(org)?;
+            let registry = book.registry();
+            let mut people = registry.people.values();
+            (people.any(|p| p.holds(Role::Admin)), registry.people.len())
+        };
         if has_admin {
             return Err(no(
                 RefusalCode::Forbidden,
@@ -58,7 +59,6 @@ impl Issuer {
         .content("person", &person);
         let (enrolled, link) = self.plan_enrolment(org, &person.id, None, Principal::Operator)?;
         // Two at once would both find no administrator: the number of people tells them apart from a later need.
-        let count = self.tenant(org)?.registry().people.len();
         let until = self.books().now().plus_secs(ENROLMENT_SECS);
         let once = Once {
             key: format!("first-admin:{count}"),

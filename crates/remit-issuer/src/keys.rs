@@ -133,7 +133,7 @@ impl Issuer {
         let key = SigningKey::from_pkcs8(&secret).map_err(|_| unusable())?;
         let public = serde_json::to_string(&key.public()).map_err(|_| unusable())?;
         self.books()
-            .add_signing_key(org, KeyUse::Issuer, public, &secret)
+            .add_signing_key(org, KeyUse::Issuer, public, &secret, None)
             .await
             .map_err(from_books)?;
         Ok(key)

@@ -144,6 +144,11 @@ pub trait Store: Send + Sync + 'static {
     /// Whether changes of other nodes arrive. `false` makes every decision refuse with `snapshot-stale`.
     fn is_fresh(&self) -> bool;
 
+    /// Whether other nodes may write to the same database, so that their changes have to be followed.
+    fn has_other_nodes(&self) -> bool {
+        true
+    }
+
     /// One round trip, for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
 

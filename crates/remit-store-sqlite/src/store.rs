@@ -303,6 +303,11 @@ impl Store for SqliteStore {
     }
 
     /// There are no other nodes: one process holds the directory.
+    /// One process holds the directory: what it commits, it knows.
+    fn has_other_nodes(&self) -> bool {
+        false
+    }
+
     fn is_fresh(&self) -> bool {
         !self.closed.load(Ordering::Relaxed)
     }

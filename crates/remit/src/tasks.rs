@@ -30,6 +30,7 @@ pub(crate) fn start(house: &House, settings: &Settings, stop: &CancellationToken
         house.books.clone(),
         house.control.clone(),
         house.gateway.clone(),
+        house.issuer.clone(),
         stop.clone(),
     ));
     let dirs = checkpoint_dirs(settings);
@@ -42,6 +43,7 @@ async fn sweep(
     books: remit_books::Books,
     control: remit_control::Control,
     gateway: remit_gateway::Gateway,
+    issuer: remit_issuer::Issuer,
     stop: CancellationToken,
 ) {
     while tokio::time::timeout(SWEEP_EVERY, stop.cancelled())
@@ -52,10 +54,9 @@ async fn sweep(
             if let Err(error) = control.tick(&book.id).await {
                 tracing::error!(%error, org = %book.id, "what has run out could not be ended; trying again");
             }
-            if let Err(error) = gateway.end_idle_runs(&book.id).await {
-                tracing::error!(%error, org = %book.id, "idle runs could not be ended; trying again");
-            }
         }
+        issuer.tick().await;
+        gateway.close_ended_runs().await;
         if let Err(error) = gateway.record_counted_refusals().await {
             tracing::error!(%error, "counted refusals could not be recorded; trying again");
         }

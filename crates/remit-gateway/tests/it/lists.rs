@@ -11,15 +11,36 @@ async fn names(world: &World, endpoint: Endpoint) -> Vec<String> {
         bearer: GOOD.to_owned().into(),
         resource: "http://test/mcp".to_owned(),
     };
-    world.gateway.list_tools(request).await.unwrap().into_iter().map(|t| t.name).collect()
+    world
+        .gateway
+        .list_tools(request)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|t| t.name)
+        .collect()
 }
 
 #[tokio::test]
 async fn ungranted_tools_are_not_listed() {
     let world = World::new().await;
     let one = names(&world, Endpoint::One("orders".parse().unwrap())).await;
-    assert_eq!(one, ["note", "order_status", "refund", "remit_approval_status"]);
+    assert_eq!(
+        one,
+        ["note", "order_status", "refund", "remit_approval_status"]
+    );
     let all = names(&world, Endpoint::All).await;
-    assert_eq!(all, ["orders__note", "orders__order_status", "orders__refund", "remit_approval_status"]);
-    assert_eq!(names(&world, Endpoint::One("other".parse().unwrap())).await, ["remit_approval_status"]);
+    assert_eq!(
+        all,
+        [
+            "orders__note",
+            "orders__order_status",
+            "orders__refund",
+            "remit_approval_status"
+        ]
+    );
+    assert_eq!(
+        names(&world, Endpoint::One("other".parse().unwrap())).await,
+        ["remit_approval_status"]
+    );
 }

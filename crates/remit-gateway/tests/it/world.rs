@@ -23,7 +23,11 @@ struct OneToken(Caller);
 #[async_trait]
 impl Authenticator for OneToken {
     async fn authenticate(&self, _: &OrgId, token: &str, _: &str) -> Result<Caller, Refusal> {
-        if token == GOOD { Ok(self.0.clone()) } else { Err(Refusal::new(RefusalCode::Unauthenticated, "no such token")) }
+        if token == GOOD {
+            Ok(self.0.clone())
+        } else {
+            Err(Refusal::new(RefusalCode::Unauthenticated, "no such token"))
+        }
     }
 }
 
@@ -39,7 +43,10 @@ pub(crate) struct World {
 }
 
 fn id(prefix: &str, n: u8) -> String {
-    format!("{prefix}_{}", "0".repeat(25) + &char::from(b'A' + n).to_string())
+    format!(
+        "{prefix}_{}",
+        "0".repeat(25) + &char::from(b'A' + n).to_string()
+    )
 }
 
 fn noun<N: DeserializeOwned>(value: Value) -> N {
@@ -84,7 +91,10 @@ impl World {
         let books = Books::open(parts).await.unwrap();
         let org: OrgId = id("org", 1).parse().unwrap();
         let organization = noun(json!({ "id": org, "name": "acme", "separation": "dual" }));
-        books.create_organization(&organization, remit_domain::Principal::Operator).await.unwrap();
+        books
+            .create_organization(&organization, remit_domain::Principal::Operator)
+            .await
+            .unwrap();
         let workflow = Self::furnish(&books, &org).await;
         let new = NewRun {
             agent: id("agt", 1).parse().unwrap(),
@@ -108,8 +118,22 @@ impl World {
             credential: id("crd", 1),
         };
         let upstreams = Arc::new(FakeUpstreams::default());
-        let gateway = Gateway::new(books.clone(), Arc::new(OneToken(caller)), upstreams.clone(), Arc::new(NoSecrets));
-        Self { org, books, store, clock, upstreams, gateway, run, approver: id("per", 2).parse().unwrap() }
+        let gateway = Gateway::new(
+            books.clone(),
+            Arc::new(OneToken(caller)),
+            upstreams.clone(),
+            Arc::new(NoSecrets),
+        );
+        Self {
+            org,
+            books,
+            store,
+            clock,
+            upstreams,
+            gateway,
+            run,
+            approver: id("per", 2).parse().unwrap(),
+        }
     }
 
     async fn furnish(books: &Books, org: &OrgId) -> Workflow {
@@ -182,25 +206,54 @@ impl World {
 
     /// A person says yes to the one approval that waits.
     pub(crate) async fn approve(&self) {
-        let filter = Filter { state: Some("pending".to_owned()), ..Filter::default() };
-        let (waiting, _) = self.books.list::<Approval>(&self.org, &filter).await.unwrap();
+        let filter = Filter {
+            state: Some("pending".to_owned()),
+            ..Filter::default()
+        };
+        let (waiting, _) = self
+            .books
+            .list::<Approval>(&self.org, &filter)
+            .await
+            .unwrap();
         let approval = &waiting[0];
-        let verdict = Verdict { person: self.approver.clone(), approve: true, reason: None, at: self.books.now() };
+        let verdict = Verdict {
+            person: self.approver.clone(),
+            approve: true,
+            reason: None,
+            at: self.books.now(),
+        };
         let next = approval.noun.decide(verdict, |_| true).unwrap();
-        self.books.commit(&self.org, Change::new().update(&next, approval.revision)).await.unwrap();
+        self.books
+            .commit(&self.org, Change::new().update(&next, approval.revision))
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn approvals(&self, state: ApprovalState) -> usize {
-        let filter = Filter { state: Some(state.as_str().to_owned()), ..Filter::default() };
-        self.books.list::<Approval>(&self.org, &filter).await.unwrap().0.len()
+        let filter = Filter {
+            state: Some(state.as_str().to_owned()),
+            ..Filter::default()
+        };
+        self.books
+            .list::<Approval>(&self.org, &filter)
+            .await
+            .unwrap()
+            .0
+            .len()
     }
 
     /// Outcomes of the recorded decisions, in order.
     pub(crate) async fn recorded(&self, kind: EventKind, fact: &str) -> Vec<String> {
         self.store_flush().await;
-        let filter = EntryFilter { kinds: vec![kind], ..EntryFilter::default() };
+        let filter = EntryFilter {
+            kinds: vec![kind],
+            ..EntryFilter::default()
+        };
         let entries = self.books.opened_entries(&self.org, &filter).await.unwrap();
-        entries.iter().map(|e| e.leaf.facts[fact].as_str().unwrap_or_default().to_owned()).collect()
+        entries
+            .iter()
+            .map(|e| e.leaf.facts[fact].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     async fn store_flush(&self) {
