@@ -171,7 +171,7 @@ async fn watch(client: &Client, out: Out, once: bool) -> anyhow::Result<()> {
         let news = client.get_with(&["approvals", "watch"], &query).await?;
         for asked in items(&news, "items") {
             match out.format {
-                Format::Table => print(&page(out, asked)),
+                Format::Table => print(&format!("{}\n", page(out, asked))),
                 Format::Name => print(&line(&text(asked, "id"), 100)),
                 _ => print(&asked.to_string()),
             }

@@ -56,7 +56,6 @@ impl Refused {
     fn hint(&self) -> Option<&'static str> {
         match self.status {
             401 => Some("Sign in with `remit login`, or set REMIT_TOKEN."),
-            409 => Some("Look at what is there now, then try again."),
             429 | 503 => Some("Try again in a moment."),
             _ => None,
         }

@@ -127,12 +127,7 @@ async fn validate(client: &Client, out: Out, cedar: &str, name: &str, file: &str
         .await?;
     let valid = found.get("valid") == Some(&Value::Bool(true));
     out.one(&found, "name", || {
-        let told = |what: &str, sort: &str| {
-            items(&found, what)
-                .iter()
-                .map(|p| problem(file, sort, p))
-                .collect::<Vec<_>>()
-        };
+        let told = |what: &str, sort: &str| problems(file, sort, items(&found, what));
         let mut all = told("problems", "error");
         all.extend(told("warnings", "warning"));
         all.push(if valid {
@@ -143,6 +138,38 @@ async fn validate(client: &Client, out: Out, cedar: &str, name: &str, file: &str
         all.join("\n")
     })?;
     Ok(if valid { OK } else { ERROR })
+}
+
+/// Problems, each once: one that is the same for many actions is told for the first.
+fn problems(file: &str, sort: &str, all: &[Value]) -> Vec<String> {
+    let mut told: Vec<(String, String, u64)> = Vec::new();
+    for found in all {
+        let text = problem(file, sort, found);
+        let same = without_action(&text);
+        match told.iter_mut().find(|(seen, ..)| *seen == same) {
+            Some((.., more)) => *more += 1,
+            None => told.push((same, text, 0)),
+        }
+    }
+    let line = |(_, text, more): (String, String, u64)| match more {
+        0 => text,
+        n => format!(
+            "{text} (the same for {})",
+            crate::value::count(n, "other action")
+        ),
+    };
+    told.into_iter().map(line).collect()
+}
+
+fn without_action(text: &str) -> String {
+    const START: &str = "Action::\"";
+    match text.split_once(START) {
+        Some((before, after)) => {
+            let rest = after.split_once('"').map_or("", |(_, rest)| rest);
+            format!("{before}{START}{rest}")
+        }
+        None => text.to_owned(),
+    }
 }
 
 fn problem(file: &str, sort: &str, problem: &Value) -> String {
@@ -225,6 +252,22 @@ mod tests {
             "would_change": ["amount at most 50"], "standing": null,
         });
         insta::assert_snapshot!(page(out(), "support -> orders/refund", &answer));
+    }
+
+    #[test]
+    fn what_is_the_same_for_many_actions_is_told_once() {
+        let found = |action: &str| json!({"line": 1, "column": 2, "message": format!("attribute `nope` in context for Action::\"{action}\" not found")});
+        let other = json!({"line": 2, "column": 2, "message": "unknown type"});
+        let told = problems(
+            "-",
+            "error",
+            &[found("a/b"), found("c/d"), other, found("e/f")],
+        );
+        assert_eq!(told.len(), 2);
+        assert_eq!(
+            told[0],
+            "-:1:2: error: attribute `nope` in context for Action::\"a/b\" not found (the same for 2 other actions)"
+        );
     }
 
     #[test]

@@ -209,7 +209,7 @@ async fn approve(
     };
     let mut spec = said.or_else(kept).ok_or_else(|| {
         Usage(format!(
-            "{tool} was never classified; use `remit tool classify {tool} --effect …`"
+            "{tool} has no classification; use `remit tool classify {tool} --effect …`"
         ))
     })?;
     if looked.hash.is_none() {

@@ -1,5 +1,6 @@
 //! Who the bridge is: a signed assertion for a token, a run for its calls, a new token before the old one ends.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -66,6 +67,7 @@ impl Identity {
             ))
             .into());
         }
+        warn_if_others_can_read(&args.key);
         let pem = SecretString::from(input::file(&args.key, input::BYTES_MAX)?);
         let key = SigningKey::from_pkcs8_pem(pem.expose_secret()).with_context(|| {
             format!(
@@ -283,5 +285,17 @@ impl Identity {
             );
         }
         Ok(metadata)
+    }
+}
+
+/// Whoever can read the key is the agent. It is said, not refused: a mounted secret may have no other mode.
+fn warn_if_others_can_read(key: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let open = std::fs::metadata(key).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
+    if open {
+        crate::print::note(&format!(
+            "warning: others can read the key; run: chmod 600 {}",
+            key.display()
+        ));
     }
 }
