@@ -109,6 +109,9 @@ impl Cli {
     }
 }
 
+/// What the policy that asks says of itself.
+const ASKS_FINANCE: &str = "a refund of 50 EUR or more waits for finance";
+
 /// A command, its exit code, and what its output has to hold.
 struct Question<'a> {
     args: Vec<&'a str>,
@@ -163,7 +166,8 @@ async fn who_and_what(stage: &mut Stage) -> Result<()> {
         "orders/refund",
         "orders/customer_lookup",
         "customer-pii",
-        "refund-asks-finance",
+        ASKS_FINANCE,
+        "no agent refunds more than 500 EUR",
     ];
     let asked = [question(&["access", "show", "support-triage"], &facts)];
     section(
@@ -243,7 +247,7 @@ async fn people_and_records(stage: &mut Stage) -> Result<()> {
     let asked = [
         question(
             &["access", "show", "support-triage", "--asks"],
-            &["orders/refund", "refund-asks-finance"],
+            &["orders/refund", ASKS_FINANCE],
         ),
         question(&["approval", "ls"], &[pending, "itsm/reset_mfa"]),
     ];
