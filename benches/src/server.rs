@@ -184,6 +184,11 @@ async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Result<(Strin
         ),
     ];
     server.apply(&documents.concat()).await?;
+    activate(server).await
+}
+
+/// Gives the agent a key and has it activated by somebody else.
+async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
     let pair = aws_lc_rs::signature::EcdsaKeyPair::generate(
         &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
     )?;

@@ -11,6 +11,64 @@ use tokio::sync::Mutex;
 use crate::furnish::{enrol, upstream_and_agent};
 use crate::server::{Server, installed};
 
+/// Every decision the ledger tells of.
+async fn decisions(server: &Server, auditor: &str) -> BTreeSet<String> {
+    let mut decided = BTreeSet::new();
+    let mut from = 0;
+    loop {
+        let path = format!("/audit/entries?kind=call.decided&from={from}&limit=500");
+        let (status, page) = server.rest(Method::GET, &path, auditor, None).await;
+        assert_eq!(status, 200, "{page}");
+        let items = page["items"].as_array().unwrap();
+        decided.extend(
+            items
+                .iter()
+                .filter_map(|e| e["decision"].as_str().map(str::to_owned)),
+        );
+        match items.last() {
+            Some(last) => from = last["index"].as_u64().unwrap() + 1,
+            None => break,
+        }
+    }
+    decided
+}
+
+/// Calls one after another, noting what was acknowledged, until the connection breaks.
+async fn call_until_it_breaks(
+    n: usize,
+    base: String,
+    token: String,
+    acknowledged: Arc<Mutex<BTreeSet<String>>>,
+    enough: Arc<AtomicBool>,
+) {
+    let client = reqwest::Client::new();
+    for i in 0.. {
+        let body = json!({ "jsonrpc": "2.0", "id": i, "method": "tools/call", "params": { "name": "echo",
+                    "arguments": { "message": format!("{n}-{i}") }, "_meta": {
+                    "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} } } });
+        let request = client
+            .post(format!("{base}/mcp/it"))
+            .bearer_auth(&token)
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", "tools/call")
+            .header("mcp-name", "echo")
+            .json(&body);
+        // The connection breaks when the server is killed: that call was not acknowledged.
+        let Ok(response) = request.send().await else {
+            return;
+        };
+        let Ok(answer) = response.json::<Value>().await else {
+            return;
+        };
+        if let Some(id) = answer["result"]["_meta"]["dev.remit/decision"].as_str() {
+            let mut acknowledged = acknowledged.lock().await;
+            acknowledged.insert(id.to_owned());
+            enough.store(acknowledged.len() >= 100, Ordering::Release);
+        }
+    }
+}
+
 async fn crash(args: &[&str], dir: tempfile::TempDir) {
     let server = Server::serve(dir, args).await;
     let agent = upstream_and_agent(
@@ -31,30 +89,13 @@ async fn crash(args: &[&str], dir: tempfile::TempDir) {
     for n in 0..8 {
         let (base, token) = (server.base(), token.clone());
         let (acknowledged, enough) = (Arc::clone(&acknowledged), Arc::clone(&enough));
-        loops.push(tokio::spawn(async move {
-            let client = reqwest::Client::new();
-            for i in 0.. {
-                let body = json!({ "jsonrpc": "2.0", "id": i, "method": "tools/call", "params": { "name": "echo",
-                    "arguments": { "message": format!("{n}-{i}") }, "_meta": {
-                    "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} } } });
-                let request = client
-                    .post(format!("{base}/mcp/it"))
-                    .bearer_auth(&token)
-                    .header("accept", "application/json, text/event-stream")
-                    .header("mcp-protocol-version", "2026-07-28")
-                    .header("mcp-method", "tools/call")
-                    .header("mcp-name", "echo")
-                    .json(&body);
-                // The connection breaks when the server is killed: that call was not acknowledged.
-                let Ok(response) = request.send().await else { return };
-                let Ok(answer) = response.json::<Value>().await else { return };
-                if let Some(id) = answer["result"]["_meta"]["dev.remit/decision"].as_str() {
-                    let mut acknowledged = acknowledged.lock().await;
-                    acknowledged.insert(id.to_owned());
-                    enough.store(acknowledged.len() >= 100, Ordering::Release);
-                }
-            }
-        }));
+        loops.push(tokio::spawn(call_until_it_breaks(
+            n,
+            base,
+            token,
+            acknowledged,
+            enough,
+        )));
     }
     while !enough.load(Ordering::Acquire) {
         tokio::task::yield_now().await;
@@ -64,23 +105,7 @@ async fn crash(args: &[&str], dir: tempfile::TempDir) {
     for one in loops {
         one.await.unwrap();
     }
-    let mut decided = BTreeSet::new();
-    let mut from = 0;
-    loop {
-        let path = format!("/audit/entries?kind=call.decided&from={from}&limit=500");
-        let (status, page) = server.rest(Method::GET, &path, &auditor, None).await;
-        assert_eq!(status, 200, "{page}");
-        let items = page["items"].as_array().unwrap();
-        decided.extend(
-            items
-                .iter()
-                .filter_map(|e| e["decision"].as_str().map(str::to_owned)),
-        );
-        match items.last() {
-            Some(last) => from = last["index"].as_u64().unwrap() + 1,
-            None => break,
-        }
-    }
+    let decided = decisions(&server, &auditor).await;
     let acknowledged = acknowledged.lock().await;
     let lost: Vec<_> = acknowledged.difference(&decided).collect();
     assert!(

@@ -10,7 +10,6 @@ use crate::server::{Server, new_key};
 pub(crate) struct Agent {
     pub(crate) client: String,
     pub(crate) key: SigningKey,
-    pub(crate) key_file: std::path::PathBuf,
 }
 
 pub(crate) fn document(kind: &str, name: &str, spec: &Value) -> Value {
@@ -97,11 +96,9 @@ pub(crate) async fn register(server: &Server, agent: &str, grants: &[Value]) -> 
         )
         .await;
     assert_eq!(status, 200, "{active}");
-    let key_file = server.dir.path().join(format!("{agent}.pem"));
     Agent {
         client: active["id"].as_str().unwrap().to_owned(),
         key,
-        key_file,
     }
 }
 

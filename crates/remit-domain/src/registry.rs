@@ -82,66 +82,49 @@ impl Registry {
         revision: u64,
         body: &Value,
     ) -> Result<(), UnreadableRecord> {
-        let parsed = |source| UnreadableRecord {
+        let seen = self.revisions.get(&(kind, key.to_owned()));
+        if seen.is_some_and(|seen| *seen >= revision) {
+            return Ok(());
+        }
+        let taken = self.take(kind, body).map_err(|source| UnreadableRecord {
             kind: kind.as_str(),
             key: key.to_owned(),
             source,
-        };
-        if self
-            .revisions
-            .get(&(kind, key.to_owned()))
-            .is_some_and(|seen| *seen >= revision)
-        {
-            return Ok(());
+        })?;
+        if taken {
+            let passing = matches!(
+                kind,
+                Kind::Run | Kind::Delegation | Kind::Containment | Kind::AgentKey
+            );
+            self.generation += u64::from(!passing);
+            self.revisions.insert((kind, key.to_owned()), revision);
+        }
+        Ok(())
+    }
+
+    /// Takes in a body; says whether records of its kind are kept here.
+    fn take(&mut self, kind: Kind, body: &Value) -> Result<bool, serde_json::Error> {
+        macro_rules! keep {
+            ($map:ident, $key:ident: $noun:ty) => {{
+                let noun: Arc<$noun> = self.named(body)?;
+                self.$map.insert(noun.$key.clone(), noun);
+            }};
         }
         match kind {
-            Kind::Organization => self.organization = Some(read(body).map_err(parsed)?),
-            Kind::Team => self
-                .take(body, |r, t: Arc<Team>| {
-                    r.teams.insert(t.id.clone(), t).is_some()
-                })
-                .map_err(parsed)?,
-            Kind::Person => self
-                .take(body, |r, p: Arc<Person>| {
-                    r.people.insert(p.id.clone(), p).is_some()
-                })
-                .map_err(parsed)?,
-            Kind::System => self
-                .take(body, |r, s: Arc<System>| {
-                    r.systems.insert(s.id.clone(), s).is_some()
-                })
-                .map_err(parsed)?,
-            Kind::Agent => self
-                .take(body, |r, a: Arc<Agent>| {
-                    r.agents.insert(a.id.clone(), a).is_some()
-                })
-                .map_err(parsed)?,
-            Kind::AgentKey => {
-                self.take(body, |r, k: Arc<AgentKey>| {
-                    r.keys.insert(k.thumbprint.clone(), k).is_some()
-                })
-                .map_err(parsed)?;
+            Kind::Organization => {
+                self.organization = Some(read::<Organization>(body)?);
             }
-            Kind::Workflow => {
-                self.take(body, |r, w: Arc<Workflow>| {
-                    r.workflows.insert(w.id.clone(), w).is_some()
-                })
-                .map_err(parsed)?;
-            }
-            Kind::Upstream => {
-                self.take(body, |r, u: Arc<Upstream>| {
-                    r.upstreams.insert(u.name.clone(), u).is_some()
-                })
-                .map_err(parsed)?;
-            }
-            Kind::Tool => self
-                .take(body, |r, t: Arc<Tool>| {
-                    r.tools.insert(t.tool.clone(), t).is_some()
-                })
-                .map_err(parsed)?,
-            Kind::Run => self.take(body, Self::take_run).map_err(parsed)?,
-            Kind::Delegation => self.take(body, Self::take_delegation).map_err(parsed)?,
-            Kind::Containment => self.take(body, Self::take_containment).map_err(parsed)?,
+            Kind::Team => keep!(teams, id: Team),
+            Kind::Person => keep!(people, id: Person),
+            Kind::System => keep!(systems, id: System),
+            Kind::Agent => keep!(agents, id: Agent),
+            Kind::AgentKey => keep!(keys, thumbprint: AgentKey),
+            Kind::Workflow => keep!(workflows, id: Workflow),
+            Kind::Upstream => keep!(upstreams, name: Upstream),
+            Kind::Tool => keep!(tools, tool: Tool),
+            Kind::Run => self.take_run(read(body)?),
+            Kind::Delegation => self.take_delegation(read(body)?),
+            Kind::Containment => self.take_containment(read(body)?),
             Kind::Token
             | Kind::PersonToken
             | Kind::Enrolment
@@ -150,63 +133,48 @@ impl Registry {
             | Kind::PolicySet
             | Kind::SigningKey
             | Kind::ShredKey
-            | Kind::Setting => return Ok(()),
+            | Kind::Setting => return Ok(false),
         }
-        if !matches!(
-            kind,
-            Kind::Run | Kind::Delegation | Kind::Containment | Kind::AgentKey
-        ) {
-            self.generation += 1;
-        }
-        self.revisions.insert((kind, key.to_owned()), revision);
-        Ok(())
+        Ok(true)
     }
 
-    fn take<N: Noun>(
-        &mut self,
-        body: &Value,
-        put: impl FnOnce(&mut Self, Arc<N>) -> bool,
-    ) -> Result<(), serde_json::Error> {
+    fn named<N: Noun>(&mut self, body: &Value) -> Result<Arc<N>, serde_json::Error> {
         let noun: Arc<N> = read(body)?;
         if let Some(name) = noun.name() {
             self.names.insert((N::KIND, name), noun.key());
         }
-        put(self, noun);
-        Ok(())
+        Ok(noun)
     }
 
-    fn take_run(&mut self, run: Arc<Run>) -> bool {
-        if matches!(run.state, RunState::Ended { .. }) {
-            // Its revision is kept for a while, so that a late look at how it was does not bring it back.
-            self.ended.push_back(run.id.to_string());
-            if self.ended.len() > ENDED_KEPT
-                && let Some(oldest) = self.ended.pop_front()
-            {
-                self.revisions.remove(&(Kind::Run, oldest));
-            }
-            self.runs.remove(&run.id).is_some()
-        } else {
-            self.runs.insert(run.id.clone(), run).is_some()
+    fn take_run(&mut self, run: Arc<Run>) {
+        if !matches!(run.state, RunState::Ended { .. }) {
+            self.runs.insert(run.id.clone(), run);
+            return;
+        }
+        // Its revision is kept for a while, so that a late look at how it was does not bring it back.
+        self.runs.remove(&run.id);
+        self.ended.push_back(run.id.to_string());
+        if self.ended.len() > ENDED_KEPT
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.revisions.remove(&(Kind::Run, oldest));
         }
     }
 
-    fn take_delegation(&mut self, delegation: Arc<Delegation>) -> bool {
+    fn take_delegation(&mut self, delegation: Arc<Delegation>) {
         if delegation.state == DelegationState::Active {
-            self.delegations
-                .insert(delegation.id.clone(), delegation)
-                .is_some()
+            self.delegations.insert(delegation.id.clone(), delegation);
         } else {
-            self.delegations.remove(&delegation.id).is_some()
+            self.delegations.remove(&delegation.id);
         }
     }
 
-    fn take_containment(&mut self, containment: Arc<Containment>) -> bool {
+    fn take_containment(&mut self, containment: Arc<Containment>) {
         if containment.lifted.is_none() {
             self.containments
-                .insert(containment.id.clone(), containment)
-                .is_some()
+                .insert(containment.id.clone(), containment);
         } else {
-            self.containments.remove(&containment.id).is_some()
+            self.containments.remove(&containment.id);
         }
     }
 

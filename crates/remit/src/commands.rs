@@ -135,7 +135,10 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
             crate::docs::write(&out, &<Cli as clap::CommandFactory>::command())
                 .map(|()| ExitCode::SUCCESS)
         }
-        Command::Client(command) => return remit_cli::run(command).await,
+        Command::Client(command) => {
+            let whole = <Cli as clap::CommandFactory>::command();
+            return remit_cli::run_with(command, Some(whole)).await;
+        }
     };
     done.unwrap_or_else(|error| failed(&error))
 }

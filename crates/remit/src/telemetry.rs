@@ -10,6 +10,12 @@ pub(crate) fn init(format: LogFormat) {
         .with_env_var("REMIT_LOG")
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
         .from_env_lossy();
+    // A library that tells of every session it serves.
+    let quiet = "rmcp=warn".parse();
+    let filter = match quiet {
+        Ok(quiet) => filter.add_directive(quiet),
+        Err(_) => filter,
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
