@@ -13,6 +13,7 @@ use remit_domain::finding::FindingKind;
 use remit_domain::tool::{Definition, ToolRef, ToolState};
 use remit_domain::upstream::{Injection, UpstreamName};
 use remit_domain::{Kind, Noun, RefusalCode, Role, Tool, Upstream};
+use remit_mcp::jsonrpc::code;
 use remit_mcp::tools::{ToolDefinition, ToolPage, confusable, refuse_look_alikes};
 use remit_ports::upstreams::{Lease, UpstreamError, UpstreamRequest};
 use schemars::JsonSchema;
@@ -20,6 +21,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+
+mod methods;
 
 use crate::error::not_found;
 use crate::{Caller, Control, ControlError, refuse};
@@ -150,13 +153,24 @@ impl Control {
             }
             let Some(next) = page.next_cursor else {
                 refused.extend(refuse_look_alikes(&mut tools));
-                let refused = refused
+                let mut refused: Vec<_> = refused
                     .into_iter()
                     .map(|r| RefusedToolView {
                         name: r.name,
                         reason: r.error.to_string(),
                     })
                     .collect();
+                tools.retain(|tool| match methods::taken(&tool.name) {
+                    None => true,
+                    Some(reason) => {
+                        refused.push(RefusedToolView {
+                            name: tool.name.clone(),
+                            reason: reason.to_owned(),
+                        });
+                        false
+                    }
+                });
+                tools.extend(self.methods(caller, upstream, lease).await?);
                 return Ok((tools, refused));
             };
             if !seen.insert(next.clone()) {
@@ -178,34 +192,63 @@ impl Control {
         lease: Lease,
         cursor: Option<&str>,
     ) -> Result<ToolPage, ControlError> {
+        let params = cursor.map_or_else(|| json!({}), |cursor| json!({ "cursor": cursor }));
+        match self
+            .ask(caller, upstream, lease, "tools/list", params)
+            .await
+        {
+            Ok(Value::Object(result)) => {
+                ToolPage::read(result).map_err(|e| invalid(upstream, &e.to_string()))
+            }
+            Ok(_) => Err(invalid(
+                upstream,
+                "answered tools/list with something other than an object",
+            )),
+            Err(error) => Err(failed(upstream, &error)),
+        }
+    }
+
+    /// What the upstream offers beside its tools. One that cannot say offers nothing else.
+    async fn methods(
+        &self,
+        caller: &Caller,
+        upstream: &Arc<Upstream>,
+        lease: Lease,
+    ) -> Result<Vec<ToolDefinition>, ControlError> {
+        match self
+            .ask(caller, upstream, lease, "server/discover", Value::Null)
+            .await
+        {
+            Ok(discovered) => Ok(methods::tools(&discovered)),
+            Err(UpstreamError::Rpc {
+                code: code::METHOD_NOT_FOUND,
+                ..
+            }) => Ok(Vec::new()),
+            Err(error) => Err(failed(upstream, &error)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        caller: &Caller,
+        upstream: &Arc<Upstream>,
+        lease: Lease,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, UpstreamError> {
         let request = UpstreamRequest {
             org: caller.org.clone(),
             upstream: Arc::clone(upstream),
             run: None,
-            method: "tools/list".to_owned(),
-            params: cursor.map_or_else(|| json!({}), |cursor| json!({ "cursor": cursor })),
+            method: method.to_owned(),
+            params,
             input_schema: Value::Null,
             lease,
             cancel: CancellationToken::new(),
             notifications: None,
             timeout: TIMEOUT,
         };
-        let invalid = |why: String| {
-            refuse(
-                RefusalCode::UpstreamInvalid,
-                format!("upstream `{}`: {why}", upstream.name),
-            )
-        };
-        match self.upstreams.request(request).await {
-            Ok(Value::Object(result)) => ToolPage::read(result).map_err(|e| invalid(e.to_string())),
-            Ok(_) => Err(invalid(
-                "answered tools/list with something other than an object".to_owned(),
-            )),
-            Err(error) => Err(refuse(
-                code_of(&error),
-                format!("upstream `{}`: {error}", upstream.name),
-            )),
-        }
+        self.upstreams.request(request).await
     }
 
     /// The credential an upstream needs, for one call.
@@ -437,6 +480,16 @@ fn synced(event: Event, name: &UpstreamName, report: &SyncReport) -> Event {
         .fact("unchanged", report.unchanged)
         .fact("refused", report.refused.len())
         .content("refused", &report.refused)
+}
+
+fn invalid(upstream: &Upstream, why: &str) -> ControlError {
+    let text = format!("upstream `{}`: {why}", upstream.name);
+    refuse(RefusalCode::UpstreamInvalid, text)
+}
+
+fn failed(upstream: &Upstream, error: &UpstreamError) -> ControlError {
+    let text = format!("upstream `{}`: {error}", upstream.name);
+    refuse(code_of(error), text)
 }
 
 fn code_of(error: &UpstreamError) -> RefusalCode {

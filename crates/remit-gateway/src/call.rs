@@ -8,8 +8,8 @@ use remit_domain::standing::Standing;
 use remit_domain::tool::ToolRef;
 use remit_domain::upstream::UpstreamName;
 use remit_domain::{DecisionId, OrgId, Tool, Upstream};
-use remit_mcp::CallDigest;
 use remit_mcp::calls::ToolCall;
+use remit_mcp::{CallDigest, ErrorObject};
 use remit_policy::{Decision, Dynamic, Engine, Fixed, Prepared};
 use remit_ports::store::{LabelState, Reserve};
 use remit_ports::upstreams::Lease;
@@ -188,4 +188,6 @@ pub struct Answer {
     pub index: u64,
     /// The upstream's result: parsed, its handles sealed, with the decision in `_meta`.
     pub result: Map<String, Value>,
+    /// The upstream's own error in its place, where its caller can do something about it.
+    pub error: Option<ErrorObject>,
 }

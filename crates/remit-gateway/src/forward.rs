@@ -103,7 +103,7 @@ impl Gateway {
                 );
                 params
             }
-            _ => call.arguments.value().clone(),
+            _ => self.opened(resolved),
         };
         if let Some(responses) = &call.input_responses {
             params.insert(
@@ -118,7 +118,7 @@ impl Gateway {
         {
             params.insert("requestState".to_owned(), json!(state));
         }
-        let mut meta = call.meta.forward.clone();
+        let mut meta = call.meta.for_upstream();
         if call.meta.progress_token.is_some() && resolved.received.notifications.is_some() {
             // The token itself is the upstream connection's own; that there is one is what passes.
             meta.insert("progressToken".to_owned(), json!(0));

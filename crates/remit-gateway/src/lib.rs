@@ -23,6 +23,7 @@ mod record;
 mod refuse;
 mod resolve;
 mod runs;
+mod told;
 mod tool_call;
 
 use std::sync::Arc;

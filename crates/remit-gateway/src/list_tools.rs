@@ -112,6 +112,7 @@ impl Gateway {
             decision: approval.decision,
             index: 0,
             result,
+            error: None,
         })
     }
 

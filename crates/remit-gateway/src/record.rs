@@ -15,6 +15,7 @@ use crate::entry;
 use crate::refuse::Refused;
 use crate::resolve::unavailable;
 use crate::runs::{agent_scope, is_due};
+use crate::told::told;
 
 /// Why a decision did not become a permission.
 pub(crate) enum NotRecorded {
@@ -131,44 +132,17 @@ impl Gateway {
         let run = &resolved.standing.run;
         let goes_on =
             matches!(call.consent, Consent::NotNeeded | Consent::Given(..)) && !decision.is_deny();
-        let mut entries = vec![
-            self.books()
-                .seal(org, &entry::decided(call, decision))
-                .await?,
-        ];
+        let decided = entry::decided(call, decision);
+        let mut entries = vec![self.books().seal(org, &decided).await?];
         let mut puts = Vec::new();
-        match &call.consent {
-            Consent::Given(approval, revision) if goes_on => {
-                let used = Approval {
-                    state: ApprovalState::Used,
-                    ..(**approval).clone()
-                };
-                let event =
-                    entry::approval(EventKind::ApprovalSettled, &used, used.state, dynamic.now);
-                entries.push(self.books().seal(org, &event).await?);
-                puts.push(Put::new(&used, Expect::Revision(*revision)));
-            }
-            Consent::Spent(_, approval, revision) => {
-                let event = entry::approval(
-                    EventKind::ApprovalSettled,
-                    approval,
-                    approval.state,
-                    dynamic.now,
-                );
-                entries.push(self.books().seal(org, &event).await?);
-                puts.push(Put::new(&**approval, Expect::Revision(*revision)));
-            }
-            Consent::Asked(approval, _) => {
-                let event = entry::approval(
-                    EventKind::ApprovalRequested,
-                    approval,
-                    approval.state,
-                    dynamic.now,
-                );
-                entries.push(self.books().seal(org, &event).await?);
-                puts.push(Put::new(&**approval, Expect::Absent));
-            }
-            _ => {}
+        if let Some((approval, expect)) = written(&call.consent, goes_on) {
+            let kind = match expect {
+                Expect::Absent => EventKind::ApprovalRequested,
+                _ => EventKind::ApprovalSettled,
+            };
+            let event = entry::approval(kind, &approval, approval.state, dynamic.now);
+            entries.push(self.books().seal(org, &event).await?);
+            puts.push(Put::new(&approval, expect));
         }
         let admit = Admit {
             org: org.clone(),
@@ -311,13 +285,22 @@ impl Gateway {
             Ok(result) => Ok(Answer {
                 index: recorded.index,
                 result: with_decision(result, &id),
+                error: None,
                 decision: id,
             }),
-            Err(error) => Err(Refused {
-                refusal: failed(error),
-                decision: Some(id),
-                approval: None,
-            }),
+            Err(error) => match told(&recorded.authorized.resolved.received, &error) {
+                Some(told) => Ok(Answer {
+                    index: recorded.index,
+                    result: Map::new(),
+                    error: Some(told),
+                    decision: id,
+                }),
+                None => Err(Refused {
+                    refusal: failed(error),
+                    decision: Some(id),
+                    approval: None,
+                }),
+            },
         }
     }
 }
@@ -362,6 +345,24 @@ fn raised(call: &Authorized) -> Vec<(String, String)> {
         raise.extend(due.map(|label| (scope.clone(), label.clone())));
     }
     raise
+}
+
+/// What becomes of the approval with the decision, and what has to be there for it.
+fn written(consent: &Consent, goes_on: bool) -> Option<(Approval, Expect)> {
+    match consent {
+        Consent::Given(approval, revision) if goes_on => {
+            let used = Approval {
+                state: ApprovalState::Used,
+                ..(**approval).clone()
+            };
+            Some((used, Expect::Revision(*revision)))
+        }
+        Consent::Spent(_, approval, revision) => {
+            Some(((**approval).clone(), Expect::Revision(*revision)))
+        }
+        Consent::Asked(approval, _) => Some(((**approval).clone(), Expect::Absent)),
+        _ => None,
+    }
 }
 
 /// What is given back, and what becomes of the approval: a call that was proved not to be sent costs nothing; one whose fate

@@ -7,17 +7,21 @@ use remit_books::OrgBook;
 use remit_books::facts::{Who, fixed_facts};
 use remit_domain::containment::Target;
 use remit_domain::run::{Run, RunState};
+use remit_domain::standing::Standing;
 use remit_domain::tool::{ToolRef, ToolState};
-use remit_domain::{OrgId, Refusal, RefusalCode, Registry, RunId, Tool};
+use remit_domain::{OrgId, Refusal, RefusalCode, Registry, RunId, Tool, Upstream};
 use remit_mcp::AggregatedNames;
 use remit_policy::{Engine, Prepared};
 
-use crate::call::{Action, Authenticated, Endpoint, Resolved};
+use crate::call::{Action, Authenticated, Endpoint, Received, Resolved};
 use crate::limits::RESOLVED_MAX;
 use crate::{Caller, Gateway};
 
 /// Made at this generation of the registry, under this engine.
 type Facts = (u64, Arc<Engine>, Arc<Prepared>, Arc<str>);
+
+/// What one look finds.
+type Looked = (Standing, Arc<Tool>, Arc<Upstream>, Arc<Prepared>, Arc<str>);
 
 /// Facts and names made before, while nothing they were made from has changed.
 pub(crate) struct Cache {
@@ -60,34 +64,10 @@ impl Gateway {
                 "this node has lost touch with the others, so nothing is allowed; try again later",
             ));
         }
-        let now = self.books().now();
         // The epoch is read before anything that depends on it: what moves afterwards is noticed at the point of effect.
         let epoch = book.epoch();
         let engine = self.engine(&book)?;
-        let looked = {
-            let registry = book.registry();
-            standing_caller(&registry, &caller, now).and_then(|standing| {
-                let tool = self.tool_named(
-                    &registry,
-                    &engine,
-                    &received.org,
-                    &received.endpoint,
-                    received.action,
-                    &received.call.name,
-                )?;
-                let upstream = registry.upstreams.get(tool.tool.upstream()).cloned();
-                let upstream = upstream
-                    .ok_or_else(|| no(RefusalCode::ToolUnknown, "the tool has no upstream"))?;
-                let (prepared, hash) = self.facts(
-                    &registry,
-                    &engine,
-                    &Who::from(&standing),
-                    &standing.run.id,
-                    &tool.tool,
-                )?;
-                Ok((standing, tool, upstream, prepared, hash))
-            })
-        };
+        let looked = self.look(&book, &engine, &received, &caller);
         let (standing, tool, upstream, prepared, fixed_hash) = match looked {
             Ok(found) => found,
             Err(refusal) if refusal.code == RefusalCode::RunUnknown => {
@@ -118,13 +98,34 @@ impl Gateway {
             labels,
             own,
         };
-        match resolved.received.call.request_state.as_deref() {
-            Some(state) if self.open_handle(&resolved, state).is_none() => Err(no(
-                RefusalCode::InvalidRequest,
-                "`requestState` was not given to this run by this upstream",
-            )),
-            _ => Ok(resolved),
-        }
+        self.holds_handles(&resolved)?;
+        Ok(resolved)
+    }
+
+    /// The one look at the registry; nothing is waited for while it is held.
+    fn look(
+        &self,
+        book: &OrgBook,
+        engine: &Arc<Engine>,
+        received: &Received,
+        caller: &Caller,
+    ) -> Result<Looked, Refusal> {
+        let registry = book.registry();
+        let standing = standing_caller(&registry, caller, self.books().now())?;
+        let tool = self.tool_named(
+            &registry,
+            engine,
+            &received.org,
+            &received.endpoint,
+            received.action,
+            &received.call.name,
+        )?;
+        let upstream = registry.upstreams.get(tool.tool.upstream()).cloned();
+        let upstream =
+            upstream.ok_or_else(|| no(RefusalCode::ToolUnknown, "the tool has no upstream"))?;
+        let who = Who::from(&standing);
+        let (prepared, hash) = self.facts(&registry, engine, &who, &standing.run.id, &tool.tool)?;
+        Ok((standing, tool, upstream, prepared, hash))
     }
 
     pub(crate) fn engine(&self, book: &OrgBook) -> Result<Arc<Engine>, Refusal> {

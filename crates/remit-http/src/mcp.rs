@@ -25,7 +25,7 @@ use axum::{Router, routing};
 use remit_domain::Refusal;
 use remit_gateway::{Action, Caller, Endpoint, ListRequest};
 use remit_mcp::jsonrpc::code;
-use remit_mcp::protocol::header as mcp_header;
+use remit_mcp::protocol::{LogLevel, header as mcp_header};
 use remit_mcp::{ErrorObject, Message, Method, MethodKind, Notification, Sender, results};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -178,9 +178,8 @@ impl Turn {
         match method {
             Method::Initialize => self.initialize(),
             Method::Discover => self.discover(),
-            Method::Ping | Method::LoggingSetLevel => {
-                result(&self.incoming, method, serde_json::Map::new(), 0)
-            }
+            Method::Ping => result(&self.incoming, method, Object::new(), 0),
+            Method::LoggingSetLevel => self.set_level(),
             Method::ToolsList => self.list_tools().await,
             Method::ToolsCall => match Call::tool(&self) {
                 Ok(call) => self.call(method, call).await,
@@ -213,6 +212,19 @@ impl Turn {
     fn unknown_method(&self) -> Reply {
         let error = ErrorObject::new(code::METHOD_NOT_FOUND, "this method is not offered here");
         rpc_error(&self.incoming, error)
+    }
+
+    /// Which log messages of calls a session wants to see. Without a session there is nothing to keep it with.
+    fn set_level(&self) -> Reply {
+        let params = self.incoming.message.params();
+        let Some(level) = params.and_then(|p| p.get("level")).and_then(LogLevel::read) else {
+            let error = ErrorObject::new(code::INVALID_PARAMS, "`level` must be a log level");
+            return rpc_error(&self.incoming, error);
+        };
+        if let Some(session) = self.incoming.session() {
+            self.site.sessions.set_level(session, level);
+        }
+        result(&self.incoming, Method::LoggingSetLevel, Object::new(), 0)
     }
 
     fn initialize(&self) -> Reply {

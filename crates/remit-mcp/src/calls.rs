@@ -9,7 +9,7 @@ use crate::canonical::{CanonicalArgs, CanonicalError};
 use crate::json::JsonObject;
 use crate::jsonrpc::{ErrorObject, Id, code};
 use crate::limits::HANDLE_BYTES_MAX;
-use crate::protocol::{Revision, forwardable_meta, meta};
+use crate::protocol::{LogLevel, Revision, forwardable_meta, meta};
 use crate::tools::{NameError, check_tool_name};
 
 /// Why a `tools/call` request is refused. All are invalid parameters.
@@ -52,6 +52,8 @@ pub struct RequestMeta {
     pub client_capabilities: Option<JsonObject>,
     /// The client's self-reported software; for display only.
     pub client_info: Option<JsonObject>,
+    /// Lowest level of log messages that the caller wants; none wants none (2026-07-28).
+    pub log_level: Option<LogLevel>,
     /// Trace context that may be forwarded, see [`forwardable_meta`].
     pub forward: JsonObject,
 }
@@ -82,8 +84,41 @@ impl RequestMeta {
             progress_token,
             client_capabilities: object(meta::CLIENT_CAPABILITIES)?,
             client_info: object(meta::CLIENT_INFO)?,
+            log_level: match found.get(meta::LOG_LEVEL) {
+                None => None,
+                Some(level) => Some(LogLevel::read(level).ok_or(CallError::Meta {
+                    key: meta::LOG_LEVEL,
+                })?),
+            },
             forward: forwardable_meta(found),
         })
+    }
+
+    /// What an upstream gets to see: trace context, the log level, and which questions the caller can answer.
+    ///
+    /// Of the capabilities only [`meta::ASKABLE`] pass, as empty objects with the modes of elicitation: the rest
+    /// announces extensions that the gateway itself would have to understand.
+    #[must_use]
+    pub fn for_upstream(&self) -> JsonObject {
+        let mut found = self.forward.clone();
+        if let Some(level) = self.log_level {
+            found.insert(meta::LOG_LEVEL.to_owned(), json!(level.as_str()));
+        }
+        let declared = self.client_capabilities.iter().flatten();
+        let askable: JsonObject = declared
+            .filter(|(key, value)| meta::ASKABLE.contains(&key.as_str()) && value.is_object())
+            .map(|(key, value)| {
+                let modes = ["form", "url"].into_iter().filter(|mode| {
+                    key == "elicitation" && value.get(*mode).is_some_and(Value::is_object)
+                });
+                let modes: JsonObject = modes.map(|mode| (mode.to_owned(), json!({}))).collect();
+                (key.clone(), Value::Object(modes))
+            })
+            .collect();
+        if !askable.is_empty() {
+            found.insert(meta::CLIENT_CAPABILITIES.to_owned(), Value::Object(askable));
+        }
+        found
     }
 }
 
@@ -212,6 +247,32 @@ mod tests {
             client_info: json!({"name": "remit", "version": "0"}),
             client_capabilities: JsonObject::new(),
         }
+    }
+
+    #[test]
+    fn an_upstream_sees_what_can_be_asked_and_no_more_of_the_client() {
+        let params = json!({"_meta": {
+            "traceparent": "00-1", "progressToken": 1,
+            "io.modelcontextprotocol/logLevel": "info",
+            "io.modelcontextprotocol/clientInfo": {"name": "secret"},
+            "io.modelcontextprotocol/clientCapabilities": {
+                "elicitation": {"form": {"x": 1}, "url": {}, "other": {}}, "sampling": {"tools": {}}, "roots": true,
+                "extensions": {"io.modelcontextprotocol/tasks": {}}, "experimental": {},
+            },
+        }});
+        let read = RequestMeta::read(params.as_object()).unwrap();
+        assert_eq!(
+            Value::Object(read.for_upstream()),
+            json!({
+                "traceparent": "00-1", "io.modelcontextprotocol/logLevel": "info",
+                "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}, "url": {}}, "sampling": {}},
+            })
+        );
+        let nothing = json!({"_meta": {"io.modelcontextprotocol/clientCapabilities": {}}});
+        let read = RequestMeta::read(nothing.as_object()).unwrap();
+        assert_eq!(read.for_upstream(), JsonObject::new());
+        let wrong = json!({"_meta": {"io.modelcontextprotocol/logLevel": "loud"}});
+        assert!(RequestMeta::read(wrong.as_object()).is_err());
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::fmt;
 use crate::json::JsonObject;
 use crate::limits::TRACE_VALUE_BYTES_MAX;
 
+mod level;
 mod method;
 
+pub use level::LogLevel;
 pub use method::{Method, MethodKind, Sender};
 
 /// A revision of MCP that is spoken. Ordered by age.
@@ -102,6 +104,8 @@ pub mod meta {
     pub const BAGGAGE: &str = "baggage";
     /// The only keys that go from a caller to an upstream.
     pub const FORWARDED: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
+    /// Client capabilities that let a server ask something with the result of a call (MCP 2026-07-28 basic/patterns/mrtr).
+    pub const ASKABLE: [&str; 3] = ["elicitation", "sampling", "roots"];
     /// Decision id, on results of this product.
     pub const DECISION: &str = "dev.remit/decision";
 }

@@ -1,7 +1,7 @@
 //! What is sent: parameters with the metadata of the upstream's revision, and nothing that a caller could slip in.
 
 use remit_mcp::jsonrpc::code;
-use remit_mcp::protocol::{Method, MethodKind, Revision, Sender, forwardable_meta, meta};
+use remit_mcp::protocol::{LogLevel, Method, MethodKind, Revision, Sender, forwardable_meta, meta};
 use remit_mcp::text::one_line;
 use remit_mcp::{ErrorObject, Id, JsonObject};
 use remit_ports::upstreams::UpstreamError;
@@ -84,7 +84,7 @@ pub(crate) fn prepare(
         found.insert(meta::CLIENT_INFO.to_owned(), client_info());
         if let Some(level) = given
             .get(meta::LOG_LEVEL)
-            .filter(|level| is_log_level(level))
+            .filter(|level| LogLevel::read(level).is_some())
         {
             found.insert(meta::LOG_LEVEL.to_owned(), level.clone());
         }
@@ -93,21 +93,6 @@ pub(crate) fn prepare(
         params.insert("_meta".to_owned(), Value::Object(found));
     }
     Ok(Prepared { params, token })
-}
-
-fn is_log_level(level: &Value) -> bool {
-    // RFC 5424 section 6.2.1, as MCP spells them.
-    const LEVELS: [&str; 8] = [
-        "debug",
-        "info",
-        "notice",
-        "warning",
-        "error",
-        "critical",
-        "alert",
-        "emergency",
-    ];
-    level.as_str().is_some_and(|level| LEVELS.contains(&level))
 }
 
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 
 use remit_gateway::{Action, Received};
 use remit_mcp::jsonrpc::code;
+use remit_mcp::protocol::LogLevel;
 use remit_mcp::{CanonicalArgs, ErrorObject, Id, Method, RequestMeta, ToolCall};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -101,7 +102,9 @@ impl Turn {
                 }
             },
         };
-        let asked = self.asked(method, &call, id);
+        let mut call = call;
+        let log_level = self.log_level(&mut call.call.meta);
+        let asked = self.asked(method, &call, id, log_level);
         let (to, notifications) = mpsc::channel(NOTIFICATIONS_WAITING_MAX);
         let received = Received {
             org: self.door.place.org().clone(),
@@ -130,8 +133,21 @@ impl Turn {
             .await
     }
 
-    fn asked(&self, method: Method, call: &Call, id: Id) -> Asked {
+    /// From which level on log messages pass. 2026-07-28 says so in each request, together with what the client can be
+    /// asked; 2025-11-25 in its session, and without that leaves it to the server.
+    fn log_level(&self, meta: &mut RequestMeta) -> Option<LogLevel> {
+        if self.incoming.revision.is_stateless() {
+            return meta.log_level;
+        }
+        meta.client_capabilities = None;
+        let session = self.incoming.session();
+        meta.log_level = session.and_then(|session| self.site.sessions.level(session));
+        meta.log_level.or(Some(LogLevel::Debug))
+    }
+
+    fn asked(&self, method: Method, call: &Call, id: Id, log_level: Option<LogLevel>) -> Asked {
         Asked {
+            log_level,
             id,
             method,
             revision: self.incoming.revision,

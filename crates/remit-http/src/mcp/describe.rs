@@ -29,6 +29,8 @@ pub(super) fn capabilities(door: &Door) -> Object {
     let mut capabilities = Object::new();
     let mut put = |name: &str, value: Value| capabilities.insert(name.to_owned(), value);
     put("tools", json!({ "listChanged": false }));
+    // Log lines of a call pass (MCP 2025-11-25 server/utilities/logging "Capabilities": then this is declared).
+    put("logging", json!({}));
     if let Endpoint::One(upstream) = &door.endpoint {
         let registry = door.place.book.registry();
         let enabled = |pseudo: &str| {

@@ -3,9 +3,10 @@
 //! A refused tool call is a tool result with `isError` and one line that a model can use: several clients turn a JSON-RPC
 //! error into a generic text, or end the run.
 
-use remit_domain::RefusalCode;
+use remit_domain::{DecisionId, Refusal, RefusalCode};
 use remit_gateway::{Answer, Refused};
-use remit_mcp::protocol::meta;
+use remit_mcp::jsonrpc::code;
+use remit_mcp::protocol::{LogLevel, meta};
 use remit_mcp::{ErrorObject, Id, Message, Method, ResultType, Revision, results};
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ pub(super) struct Asked {
     /// Whether a refusal may have structured content.
     pub(super) structured: bool,
     pub(super) progress_token: Option<Id>,
+    /// From which level on log messages pass; none, and none does.
+    pub(super) log_level: Option<LogLevel>,
 }
 
 impl Asked {
@@ -37,6 +40,7 @@ impl Asked {
             streams: false,
             structured: false,
             progress_token: None,
+            log_level: None,
         }
     }
 
@@ -49,13 +53,16 @@ impl Asked {
     }
 
     fn answered(&self, answer: Answer) -> Message {
+        if let Some(error) = answer.error {
+            return self.told(error, answer.decision);
+        }
         let mut result = answer.result;
         match ResultType::of(&result) {
             Some(ResultType::Complete) => {}
             Some(ResultType::InputRequired) if self.revision.is_stateless() => {}
             _ => {
                 let text = "the upstream answered in a way that this protocol version cannot say; use 2026-07-28";
-                let refusal = remit_domain::Refusal::new(RefusalCode::UpstreamInvalid, text);
+                let refusal = Refusal::new(RefusalCode::UpstreamInvalid, text);
                 return self.refused(&Refused {
                     refusal,
                     decision: Some(answer.decision),
@@ -73,6 +80,29 @@ impl Asked {
         Message::Response {
             id: self.id.clone(),
             result,
+        }
+    }
+
+    /// The upstream's own error, in the words of this revision.
+    fn told(&self, mut error: ErrorObject, decision: DecisionId) -> Message {
+        let stateless = self.revision.is_stateless();
+        if error.code == code::MISSING_CLIENT_CAPABILITY && !stateless {
+            let text = "the upstream would have to ask something, which this protocol version cannot pass on; use 2026-07-28";
+            return self.refused(&Refused {
+                refusal: Refusal::new(RefusalCode::UpstreamInvalid, text),
+                decision: Some(decision),
+                approval: None,
+            });
+        }
+        if error.code == code::RESOURCE_NOT_FOUND_2025 && stateless {
+            error.code = code::INVALID_PARAMS;
+        }
+        if let Some(Value::Object(data)) = &mut error.data {
+            data.insert("decision".to_owned(), json!(decision));
+        }
+        Message::Error {
+            id: Some(self.id.clone()),
+            error,
         }
     }
 
@@ -119,7 +149,7 @@ impl Asked {
     pub(super) fn broken(&self) -> Message {
         let text =
             "the call broke off inside the server; find out what became of it before repeating";
-        let error = ErrorObject::new(remit_mcp::jsonrpc::code::INTERNAL_ERROR, text);
+        let error = ErrorObject::new(code::INTERNAL_ERROR, text);
         Message::Error {
             id: Some(self.id.clone()),
             error,
@@ -130,7 +160,8 @@ impl Asked {
     pub(super) fn notification(&self, mut value: Value) -> Option<Value> {
         let method = value.get("method").and_then(Value::as_str);
         if method == Some(Method::LogMessage.as_str()) {
-            return Some(value);
+            let level = LogLevel::read(value.get("params")?.get("level")?)?;
+            return (level >= self.log_level?).then_some(value);
         }
         if method != Some(Method::Progress.as_str()) {
             return None;
@@ -168,8 +199,6 @@ pub(super) fn counted(outcome: &Result<Answer, Refused>) -> Counted {
 
 #[cfg(test)]
 mod tests {
-    use remit_domain::{DecisionId, Refusal};
-
     use super::*;
 
     fn asked(method: Method, revision: Revision, structured: bool) -> Asked {
@@ -181,6 +210,7 @@ mod tests {
             streams: true,
             structured,
             progress_token,
+            log_level: Some(LogLevel::Warning),
         }
     }
 
@@ -236,6 +266,7 @@ mod tests {
             decision: "dec_0000000000000000000000000A".parse().unwrap(),
             index: 1,
             result: result.clone(),
+            error: None,
         };
         let old = asked(Method::ToolsCall, Revision::R20251125, true)
             .message(Ok(answer()))
@@ -246,6 +277,37 @@ mod tests {
             .message(Ok(answer()))
             .into_value();
         assert_eq!(new["result"]["resultType"], "input_required");
+    }
+
+    #[test]
+    fn an_upstreams_own_error_is_told_in_the_words_of_the_revision() {
+        let told = |method, revision, code| {
+            let answer = Answer {
+                decision: "dec_0000000000000000000000000A".parse().unwrap(),
+                index: 1,
+                result: Object::new(),
+                error: Some(ErrorObject::new(code, "no").with_data(json!({"uri": "a:b"}))),
+            };
+            asked(method, revision, true)
+                .message(Ok(answer))
+                .into_value()
+        };
+        let (old, new) = (Revision::R20251125, Revision::R20260728);
+        let read = Method::ResourcesRead;
+        assert_eq!(told(read, old, -32002)["error"]["code"], -32002);
+        let error = &told(read, new, -32002)["error"];
+        assert_eq!(
+            (&error["code"], &error["data"]["uri"]),
+            (&json!(-32602), &json!("a:b"))
+        );
+        assert_eq!(
+            told(Method::ToolsCall, new, -32021)["error"]["code"],
+            -32021
+        );
+        assert_eq!(
+            told(Method::ToolsCall, old, -32021)["result"]["isError"],
+            json!(true)
+        );
     }
 
     #[test]
@@ -260,10 +322,16 @@ mod tests {
             asked.notification(json!({"method": "notifications/tools/list_changed"})),
             None
         );
+        let log = |level: &str| json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": level, "data": 1}});
+        assert_eq!(asked.notification(log("error")), Some(log("error")));
+        assert_eq!(asked.notification(log("info")), None);
+        assert_eq!(asked.notification(log("loud")), None);
         let nobody = Asked {
+            log_level: None,
             progress_token: None,
             ..asked
         };
         assert_eq!(nobody.notification(progress), None);
+        assert_eq!(nobody.notification(log("emergency")), None);
     }
 }

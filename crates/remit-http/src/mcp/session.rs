@@ -1,7 +1,8 @@
 //! Sessions of 2025-11-25: a name for a conversation, and nothing more. A session permits nothing.
 //!
 //! The id is sealed under the instance's master key and says itself what it belongs to, so that any node can check it and
-//! nobody can make one up. What a node keeps is which of its calls can be cancelled, and which ids were ended early.
+//! nobody can make one up. What a node keeps is which of its calls can be cancelled, which ids were ended early, and
+//! which log messages are wanted.
 //!
 //! Source: MCP 2025-11-25 basic/transports "Session Management", basic/utilities/cancellation.
 
@@ -14,6 +15,7 @@ use remit_books::Books;
 use remit_domain::OrgId;
 use remit_gateway::Caller;
 use remit_mcp::Id;
+use remit_mcp::protocol::LogLevel;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -53,22 +55,36 @@ struct Inside {
 
 type Calls = Arc<Mutex<HashMap<String, HashMap<Id, CancellationToken>>>>;
 
+/// Something about sessions, for as long as one lives.
+fn remembered<V: Clone + Send + Sync + 'static>() -> moka::sync::Cache<String, V> {
+    let cache = moka::sync::Cache::builder().max_capacity(SESSIONS_MAX);
+    cache.time_to_live(SESSION_LIFE).build()
+}
+
 /// What this node knows of sessions.
 pub(crate) struct Sessions {
     calls: Calls,
     ended: moka::sync::Cache<String, ()>,
+    levels: moka::sync::Cache<String, LogLevel>,
 }
 
 impl Sessions {
     pub(crate) fn new() -> Self {
-        let ended = moka::sync::Cache::builder()
-            .max_capacity(SESSIONS_MAX)
-            .time_to_live(SESSION_LIFE)
-            .build();
         Self {
             calls: Calls::default(),
-            ended,
+            ended: remembered(),
+            levels: remembered(),
         }
+    }
+
+    /// From now on the session sees log messages of this level and above, from calls that this node serves.
+    pub(crate) fn set_level(&self, session: &str, level: LogLevel) {
+        self.levels.insert(session.to_owned(), level);
+    }
+
+    /// The level that the session has set, if it has.
+    pub(crate) fn level(&self, session: &str) -> Option<LogLevel> {
+        self.levels.get(session)
     }
 
     /// A new session id; none when the master key cannot be used.

@@ -54,6 +54,9 @@ impl Upstreams for Shop {
                 tool("refund", json!({ "amount": { "type": "number" } })),
             ] }));
         }
+        if request.method == "server/discover" {
+            return Ok(json!({ "capabilities": { "tools": {} } }));
+        }
         self.called.fetch_add(1, Ordering::SeqCst);
         let done = json!({ "content": [{ "type": "text", "text": "done" }] });
         if request.params["name"] != "slow" {

@@ -131,7 +131,7 @@ async fn an_endpoint_describes_itself() {
     );
     assert_eq!(
         found["result"]["capabilities"],
-        json!({ "tools": { "listChanged": false } })
+        json!({ "logging": {}, "tools": { "listChanged": false } })
     );
     assert_eq!(found["result"]["cacheScope"], "private");
     let list = house
