@@ -13,6 +13,7 @@
 mod bad_input;
 mod clients;
 mod command_line;
+mod conformance;
 mod crash;
 mod furnish;
 mod real_servers;
