@@ -123,7 +123,7 @@ async fn crash(args: &[&str], dir: tempfile::TempDir) {
     assert_eq!(exit, 0, "{text}");
 }
 
-fn with_everything_server(dir: &tempfile::TempDir) -> String {
+pub(crate) fn with_everything_server(dir: &tempfile::TempDir) -> String {
     let node = installed("REMIT_TEST_NODE");
     let script = installed("REMIT_TEST_NODE_MODULES")
         .join("@modelcontextprotocol/server-everything/dist/index.js");

@@ -15,6 +15,8 @@ mod clients;
 mod command_line;
 mod conformance;
 mod crash;
+mod demo;
 mod furnish;
+mod nodes;
 mod real_servers;
 mod server;

@@ -133,6 +133,26 @@ impl Server {
             .expect("the binary starts")
     }
 
+    /// Another server over the same database and keys, known to everybody by the first one's address.
+    pub(crate) async fn beside(&self, args: &[&str]) -> Self {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let base = self.base();
+        let args: Vec<&str> = args
+            .iter()
+            .copied()
+            .chain(["--public-url", &base])
+            .collect();
+        let child = Self::spawn(&self.dir.path().join("data"), &listen, &args);
+        let mut server = Self {
+            child,
+            ready: json!({ "base_url": format!("http://{listen}"), "admin_token": self.admin() }),
+            dir: tempfile::tempdir().unwrap(),
+            http: reqwest::Client::new(),
+        };
+        server.until_ready().await;
+        server
+    }
+
     /// Ends the process at once, without warning, and starts it again over the same data.
     pub(crate) async fn kill_and_restart(&mut self, args: &[&str]) {
         self.child.kill().unwrap();

@@ -138,7 +138,7 @@ fn banner(ready: &Ready, login: &str) -> String {
             .collect::<Vec<_>>()
             .join(", ");
         text.push_str(&format!(
-            "\nDemo agents: {agents}\n\nTry:\n  remit agent ls\n  remit access show support-triage\n  remit delegation tree\n  remit audit verify\n  remit demo          (in a server of its own: five use-cases, each with an attack)\n"
+            "\nDemo agents: {agents}\n\nTry:\n  remit agent ls\n  remit access show support-triage\n  remit delegation tree\n  remit doctor\n  remit demo          (in a server of its own: five use-cases, each with an attack)\n"
         ));
     }
     text

@@ -135,7 +135,7 @@ fn a_puppet_of_the_requester_does_not_approve_nor_does_a_puppet_of_a_puppet() {
 }
 
 #[test]
-fn who_enrolled_the_requester_does_not_approve_for_them() {
+fn who_created_the_requester_may_approve_and_whom_the_requester_created_may_not() {
     let people = [
         person(1, &["admin", "approver"], None),
         person(2, &[], Some(1)),
@@ -146,11 +146,13 @@ fn who_enrolled_the_requester_does_not_approve_for_them() {
         Some(2),
         json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
     );
-    assert!(counts_for(&r, &a, &at(&r, 1)).is_err());
-    assert!(
-        counts_for(&r, &a, &at(&r, 3)).is_ok(),
-        "someone else the same administrator enrolled may"
+    assert!(counts_for(&r, &a, &at(&r, 1)).is_ok());
+    assert!(counts_for(&r, &a, &at(&r, 3)).is_ok());
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
     );
+    assert!(counts_for(&r, &a, &at(&r, 3)).is_err());
 }
 
 #[test]
