@@ -27,7 +27,10 @@ impl Gateway {
     /// [`Refused`]: the answer no, with its reason and what it was recorded as.
     pub async fn tool_call(&self, received: Received) -> Result<Answer, Refused> {
         let org = received.org.clone();
-        let named = received.call.name.clone();
+        let named = match received.action.pseudo_tool() {
+            Some(method) => method.to_owned(),
+            None => received.call.name.clone(),
+        };
         let call = match self.authenticate(received).await {
             Ok(call) => call,
             Err(refusal) => return Err(self.refuse(&org, None, &named, refusal).await),

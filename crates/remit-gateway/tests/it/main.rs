@@ -12,5 +12,6 @@ mod approvals;
 mod containment;
 mod effects;
 mod lists;
+mod methods;
 mod refusals;
 mod world;

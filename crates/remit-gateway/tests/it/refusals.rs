@@ -112,7 +112,7 @@ async fn other_methods_are_decided_like_tools_and_need_one_upstream() {
     ] {
         let mut received = world.received("", json!({}));
         received.endpoint = endpoint;
-        received.action = Action::ReadResource;
+        received.action = Action::Complete;
         assert_eq!(
             world
                 .gateway

@@ -69,6 +69,15 @@ fn tool(name: &str, classification: Value) -> Tool {
     }))
 }
 
+/// A tool that stands for one of MCP's own methods.
+fn method(name: &str, parameter: &str) -> Tool {
+    let mut method = tool(name, json!({ "effect": "read" }));
+    method.definition.body["inputSchema"] = json!({
+        "type": "object", "properties": { parameter: { "type": "string" } }, "additionalProperties": false
+    });
+    method
+}
+
 fn person(n: u8, roles: Value) -> remit_domain::Person {
     noun(json!({
         "id": id("per", n), "email": format!("p{n}@acme.example"), "display_name": "P", "teams": [], "roles": roles,
@@ -150,6 +159,9 @@ impl World {
                 grant(2, "refund", json!({ "amount": [{ "decimal": { "min": 0, "max": 500 } }] }),
                       json!([{ "sum": { "arg": "amount", "max": 600, "per": "day" } }])),
                 grant(3, "note", json!({}), json!([{ "count": { "max": 2, "per": "run" } }])),
+                grant(4, "mcp.resources.list", json!({}), json!([])),
+                grant(5, "mcp.resources.read",
+                      json!({ "uri": [{ "prefix": { "prefix": "shop://public", "separator": "/" } }] }), json!([])),
             ]
         }));
         let change = Change::new()
@@ -163,6 +175,9 @@ impl World {
             .create(&tool("order_status", json!({ "effect": "read", "data_classes": ["orders"], "untrusted_content": true })))
             .create(&tool("refund", json!({ "effect": "purchase" })))
             .create(&tool("note", json!({ "effect": "draft" })))
+            .create(&method("mcp.resources.list", "cursor"))
+            .create(&method("mcp.resources.read", "uri"))
+            .create(&method("mcp.prompts.get", "name"))
             .create(&tool("cancel", json!({ "effect": "destructive" })))
             .create::<remit_domain::Agent>(&noun(json!({
                 "id": agt, "name": "support", "owner": per, "sponsor": per, "deputy": null, "responsible_team": null,
@@ -194,6 +209,13 @@ impl World {
             cancel: CancellationToken::new(),
             notifications: None,
         }
+    }
+
+    /// Another method than a tool call, with its parameters.
+    pub(crate) async fn ask(&self, action: Action, params: Value) -> Result<Answer, Refused> {
+        let mut received = self.received("", params);
+        received.action = action;
+        self.gateway.tool_call(received).await
     }
 
     pub(crate) async fn call(&self, tool: &str, args: Value) -> Result<Answer, Refused> {
