@@ -131,8 +131,25 @@ impl Default for Settings {
     }
 }
 
-/// Names the environment may hold besides settings.
-const NOT_SETTINGS: [&str; 7] = ["addr", "token", "config", "log", "org", "bin", "cache"];
+/// Settings that the environment may hold, as `REMIT_<NAME>`. Other variables of that prefix belong to the commands, to
+/// secrets of upstreams, or to whoever runs the tests.
+const IN_ENVIRONMENT: [&str; 15] = [
+    "data",
+    "database_url",
+    "listen",
+    "public_url",
+    "default_org",
+    "tls_cert",
+    "tls_key",
+    "behind_tls_proxy",
+    "master_key",
+    "checkpoints",
+    "hosts",
+    "publish_ledger",
+    "log_format",
+    "secret_dirs",
+    "loopback_upstreams",
+];
 
 fn figment(flags: &Flags) -> anyhow::Result<Figment> {
     let mut figment = Figment::from(Serialized::defaults(Settings::default()));
@@ -145,12 +162,7 @@ fn figment(flags: &Flags) -> anyhow::Result<Figment> {
         }
         figment = figment.merge(Toml::file_exact(file));
     }
-    let env = Env::prefixed("REMIT_").filter(|key| {
-        let key = key.as_str().to_ascii_lowercase();
-        !NOT_SETTINGS.contains(&key.as_str())
-            && !key.starts_with("secret_")
-            && !key.starts_with("test_")
-    });
+    let env = Env::prefixed("REMIT_").only(&IN_ENVIRONMENT);
     Ok(figment.merge(env).merge(Serialized::from(flags, "default")))
 }
 
