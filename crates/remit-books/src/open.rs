@@ -64,6 +64,7 @@ impl Books {
                         id,
                         name,
                         separation: Default::default(),
+                        sessions: Default::default(),
                     },
                     Principal::Operator,
                 )

@@ -11,7 +11,9 @@ use remit_domain::finding::FindingKind;
 use remit_domain::name::{Email, Name};
 use remit_domain::person::PersonState;
 use remit_domain::run::RunEnd;
-use remit_domain::{Agent, AgentId, DelegationId, Kind, Noun, Person, RefusalCode, Role, RunId};
+use remit_domain::{
+    Agent, AgentId, DelegationId, Kind, Noun, Person, RefusalCode, Role, RunId, Session,
+};
 use remit_ports::store::Filter;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -39,6 +41,8 @@ pub struct Departure {
     pub approvals: usize,
     /// How many personal tokens and enrolment links ended.
     pub personal_tokens: usize,
+    /// How many sessions with browsers ended.
+    pub sessions: usize,
 }
 
 impl Control {
@@ -208,7 +212,37 @@ impl Control {
             );
             departure.personal_tokens += 1;
         }
-        Ok(change)
+        Ok(change.and(self.end_sessions(caller, person, departure).await?))
+    }
+
+    /// Nobody is signed in after they left: the check of a session asks the registry, and here the records say so too.
+    async fn end_sessions(
+        &self,
+        caller: &Caller,
+        person: &Person,
+        departure: &mut Departure,
+    ) -> Result<Change, ControlError> {
+        let filter = Filter {
+            parent: Some(person.id.to_string()),
+            state: Some("active".to_owned()),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let (sessions, _) = self.books.list::<Session>(&caller.org, &filter).await?;
+        departure.sessions = sessions.len();
+        let now = self.books.now();
+        Ok(sessions.into_iter().fold(Change::new(), |change, found| {
+            let event = self
+                .event(caller, EventKind::SessionEnded)
+                .about(&found.noun.id)
+                .fact("person", &person.id)
+                .fact("why", "left");
+            let ended = Session {
+                ended: Some(now),
+                ..found.noun
+            };
+            change.update(&ended, found.revision).event(event)
+        }))
     }
 
     async fn orphan_systems(

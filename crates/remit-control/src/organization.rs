@@ -42,6 +42,7 @@ impl Control {
             id: self.books.id(OrgId::from_uuid),
             name,
             separation,
+            sessions: Default::default(),
         };
         self.books
             .create_organization(&organization, caller.principal.clone())
@@ -106,6 +107,10 @@ impl Control {
         seen: Option<u64>,
     ) -> Result<Saved<OrganizationView>, ControlError> {
         caller.require(&[Role::Admin])?;
+        if !spec.sessions.is_valid() {
+            let text = "idle_s is 60 to 86400 and at most life_s, which is 300 to 604800";
+            return Err(invalid("sessions", text));
+        }
         let now = self.organization(caller)?;
         let before = Before::of(Some(now.revision), seen)?;
         if now.spec == spec {
@@ -118,11 +123,13 @@ impl Control {
             id: now.id,
             name: now.name,
             separation: spec.separation,
+            sessions: spec.sessions,
         };
         let event = self
             .event(caller, EventKind::OrganizationChanged)
             .about(&organization.id)
             .fact("separation", organization.separation)
+            .fact("sessions", organization.sessions)
             .content("organization", &organization);
         let change: Change = before.put(&organization).event(event).restrict();
         let committed = self.books.commit(&caller.org, change).await?;

@@ -106,6 +106,7 @@ impl Control {
                 created_by: there
                     .as_ref()
                     .map_or_else(|| Some(admin.id.clone()), |p| p.created_by.clone()),
+                break_glass: spec.break_glass,
                 state: PersonState::Active,
             };
             permitted(&registry, admin, there.as_deref(), &new)?;
@@ -189,8 +190,9 @@ fn permitted(
         .organization
         .as_ref()
         .is_none_or(|o| o.separation == Separation::Dual);
-    let gains =
-        !new.roles.is_subset(&there.roles) || !new.entitlements.is_subset(&there.entitlements);
+    let gains = !new.roles.is_subset(&there.roles)
+        || !new.entitlements.is_subset(&there.entitlements)
+        || (new.break_glass && !there.break_glass);
     if dual && gains && admin.id == new.id {
         let text =
             "nobody gives themselves a role or an entitlement here; another administrator has to";

@@ -30,6 +30,8 @@ pub enum FindingKind {
     PolicyError,
     UnreportedOutcome,
     Stale,
+    PasskeyCloned,
+    BreakGlassUsed,
 }
 
 impl FindingKind {
@@ -45,6 +47,8 @@ impl FindingKind {
             Self::PolicyError => "policy_error",
             Self::UnreportedOutcome => "unreported_outcome",
             Self::Stale => "stale",
+            Self::PasskeyCloned => "passkey_cloned",
+            Self::BreakGlassUsed => "break_glass_used",
         }
     }
 }

@@ -140,6 +140,10 @@ ids! {
     ContainmentId = "con";
     /// A finding.
     FindingId = "fnd";
+    /// A person's session with a browser.
+    SessionId = "ses";
+    /// A person's passkey.
+    PasskeyId = "psk";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }

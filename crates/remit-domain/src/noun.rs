@@ -40,6 +40,9 @@ pub enum Kind {
     SigningKey,
     ShredKey,
     Setting,
+    Session,
+    Passkey,
+    IdentityProvider,
 }
 
 impl Kind {
@@ -67,11 +70,14 @@ impl Kind {
             Self::SigningKey => "signing_key",
             Self::ShredKey => "shred_key",
             Self::Setting => "setting",
+            Self::Session => "session",
+            Self::Passkey => "passkey",
+            Self::IdentityProvider => "identity_provider",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -93,6 +99,9 @@ impl Kind {
         Self::SigningKey,
         Self::ShredKey,
         Self::Setting,
+        Self::Session,
+        Self::Passkey,
+        Self::IdentityProvider,
     ];
 
     /// The kind of that word.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, Noun, OrgId, TeamId, name::Name};
+use crate::{Kind, Noun, OrgId, SessionLimits, TeamId, name::Name};
 
 /// Whether one person may both own an agent and activate it.
 #[derive(
@@ -26,6 +26,9 @@ pub struct Organization {
     pub name: Name,
     /// Who may activate an agent.
     pub separation: Separation,
+    /// How long its people stay signed in.
+    #[serde(default)]
+    pub sessions: SessionLimits,
 }
 
 impl Noun for Organization {

@@ -133,7 +133,10 @@ impl Registry {
             | Kind::PolicySet
             | Kind::SigningKey
             | Kind::ShredKey
-            | Kind::Setting => return Ok(false),
+            | Kind::Setting
+            | Kind::Session
+            | Kind::Passkey
+            | Kind::IdentityProvider => return Ok(false),
         }
         Ok(true)
     }

@@ -47,6 +47,7 @@ impl Issuer {
             entitlements: BTreeSet::new(),
             manager: None,
             created_by: None,
+            break_glass: false,
             state: PersonState::Active,
         };
         let created = Event::new(

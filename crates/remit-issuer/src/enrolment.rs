@@ -204,7 +204,11 @@ impl Issuer {
     }
 
     /// The enrolment that a code opens, when it is good now.
-    async fn enrolment_of(&self, org: &OrgId, code: &str) -> Result<Versioned<Enrolment>, Refusal> {
+    pub(crate) async fn enrolment_of(
+        &self,
+        org: &OrgId,
+        code: &str,
+    ) -> Result<Versioned<Enrolment>, Refusal> {
         let book = self.tenant(org)?;
         let secret = OpaqueSecret::parse_kind(code, SecretKind::Enrolment)
             .map_err(|error| no(RefusalCode::Unauthenticated, error.to_string()))?;

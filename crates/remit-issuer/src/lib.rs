@@ -12,6 +12,7 @@
 //! | check an access token | [`Issuer::verify_access`] |
 //! | check a person's or the operator's token | [`Issuer::authenticate_person`], [`Issuer::authenticate_operator`] |
 //! | open, spawn or end a run | [`Issuer::open_run`], [`Issuer::spawn`], [`Issuer::end_run`] |
+//! | let people sign in with a browser | [`Issuer::check_session`], [`Issuer::sign_in_with_link`] |
 //! | let a delegation be used | [`Issuer::assertion`] |
 //! | publish keys and metadata | [`Issuer::jwks`], [`Issuer::authorization_server`], [`Issuer::protected_resource`] |
 //! | begin | [`Issuer::init_operator`], [`Issuer::create_first_admin`] |
@@ -51,6 +52,8 @@ mod revoke;
 mod run;
 mod run_end;
 mod scope;
+mod session;
+mod sign_in;
 mod spawn;
 mod subject;
 #[cfg(test)]
@@ -78,6 +81,7 @@ pub use person::PersonIdentity;
 pub use refusal::oauth_error;
 pub use run::{Caller, RunRequest};
 pub use run_end::RunEndRequest;
+pub use session::{NewSession, OpenSession, PersonSession};
 pub use spawn::{SpawnRequest, Spawned};
 pub use verified::{AccessRefused, Verified};
 
@@ -101,6 +105,7 @@ struct Inner {
     rates: Mutex<HashMap<AgentId, (Duration, u32)>>,
     /// Locks under which implicit runs start, so that two requests at once join one run.
     locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
+    sign_in: sign_in::SignIn,
 }
 
 impl Issuer {
@@ -134,6 +139,7 @@ impl Issuer {
                 .max_capacity(limits::LOCKS_MAX)
                 .time_to_idle(Duration::from_secs(limits::VERIFIED_SECS))
                 .build(),
+            sign_in: sign_in::SignIn::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -38,6 +38,14 @@ pub const PERSON_TOKENS_MAX: usize = 16;
 pub const DIGEST_PREFIX_MIN: usize = 8;
 /// Longest label of a personal token, in bytes.
 pub const LABEL_BYTES_MAX: usize = 100;
+/// Most live sessions of one person; the one that was used longest ago ends when another is opened.
+pub const SESSIONS_MAX: usize = 16;
+/// Most sessions whose look-up is remembered.
+pub const SESSIONS_KNOWN_MAX: u64 = 10_000;
+/// How often, at most, it is written down that a session is in use, in seconds.
+pub const SESSION_SEEN_SECS: i64 = 60;
+/// Longest name of a browser that is kept, in characters.
+pub const BROWSER_CHARS_MAX: usize = 120;
 /// How long the operator's token lives: it is replaced on the machine itself, so that it may be long.
 pub const OPERATOR_TOKEN_SECS: i64 = 365 * 86_400;
 /// Most measures that end a run.

@@ -131,7 +131,7 @@ impl Issuer {
     }
 }
 
-fn cache_key(org: &OrgId, digest: &[u8; 32]) -> [u8; 32] {
+pub(crate) fn cache_key(org: &OrgId, digest: &[u8; 32]) -> [u8; 32] {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     context.update(org.as_str().as_bytes());
     context.update(digest);

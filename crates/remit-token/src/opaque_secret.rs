@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rmt_pat_ + base64url( 32 secret bytes + first 4 bytes of SHA-256( "rmt_pat_" + secret bytes ) )
-//! 8 characters + 48 characters; as a pattern: rmt_(pat|enr|adm)_[A-Za-z0-9_-]{48}
+//! 8 characters + 48 characters; as a pattern: rmt_(pat|enr|adm|ses)_[A-Za-z0-9_-]{48}
 //! ```
 //!
 //! The prefix lets scanners find a leaked one, the check digits let them be sure without asking us, and both let us
@@ -34,10 +34,17 @@ pub enum SecretKind {
     Enrolment,
     /// The first administrator's token.
     AdminBootstrap,
+    /// A person's session with a browser.
+    Session,
 }
 
 impl SecretKind {
-    const ALL: [Self; 3] = [Self::PersonalToken, Self::Enrolment, Self::AdminBootstrap];
+    const ALL: [Self; 4] = [
+        Self::PersonalToken,
+        Self::Enrolment,
+        Self::AdminBootstrap,
+        Self::Session,
+    ];
 
     /// The prefix on the wire, 8 characters.
     #[must_use]
@@ -46,6 +53,7 @@ impl SecretKind {
             Self::PersonalToken => "rmt_pat_",
             Self::Enrolment => "rmt_enr_",
             Self::AdminBootstrap => "rmt_adm_",
+            Self::Session => "rmt_ses_",
         }
     }
 }

@@ -39,6 +39,7 @@ pub(crate) async fn first(
                 id: id.clone(),
                 name,
                 separation,
+                sessions: Default::default(),
             };
             house
                 .books

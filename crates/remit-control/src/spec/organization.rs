@@ -1,6 +1,6 @@
 //! Organizations and teams.
 
-use remit_domain::{Organization, Separation};
+use remit_domain::{Organization, Separation, SessionLimits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,9 @@ pub struct OrganizationSpec {
     /// Whether an owner may activate their own agent.
     #[serde(default)]
     pub separation: Separation,
+    /// How long people stay signed in with a browser.
+    #[serde(default)]
+    pub sessions: SessionLimits,
 }
 
 impl OrganizationSpec {
@@ -18,6 +21,7 @@ impl OrganizationSpec {
     pub fn of(organization: &Organization) -> Self {
         Self {
             separation: organization.separation,
+            sessions: organization.sessions,
         }
     }
 }

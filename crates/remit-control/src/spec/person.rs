@@ -27,6 +27,9 @@ pub struct PersonSpec {
     /// Their manager's address.
     #[serde(default)]
     pub manager: Option<Email>,
+    /// Whether they may sign in with a passkey when the company's OpenID provider does not let them; each time is an alarm.
+    #[serde(default)]
+    pub break_glass: bool,
 }
 
 impl PersonSpec {
@@ -47,6 +50,7 @@ impl PersonSpec {
                 .as_ref()
                 .and_then(|m| registry.people.get(m))
                 .map(|m| m.email.clone()),
+            break_glass: person.break_glass,
         }
     }
 }

@@ -50,6 +50,7 @@ async fn refusals(
                         caller,
                         OrganizationSpec {
                             separation: Separation::Single,
+                            sessions: Default::default(),
                         },
                         None,
                     )

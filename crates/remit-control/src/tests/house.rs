@@ -155,6 +155,7 @@ impl House {
             entitlements: Default::default(),
             manager: None,
             created_by: None,
+            break_glass: false,
             state: PersonState::Active,
         };
         books

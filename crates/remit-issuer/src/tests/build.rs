@@ -45,6 +45,7 @@ pub(super) async fn organization(books: &Books, name: &str) -> OrgId {
         id: id.clone(),
         name: name.parse().unwrap(),
         separation: Default::default(),
+        sessions: Default::default(),
     };
     books
         .create_organization(&noun, Principal::Operator)
@@ -68,6 +69,7 @@ pub(super) async fn person(books: &Books, org: &OrgId, email: &str, roles: &[Rol
         entitlements: BTreeSet::new(),
         manager: None,
         created_by: None,
+        break_glass: false,
         state: PersonState::Active,
     };
     put(books, org, &noun).await;

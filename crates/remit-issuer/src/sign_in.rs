@@ -1,0 +1,144 @@
+//! How people sign in with a browser: what is shared by links, passkeys and the company's OpenID provider.
+
+use std::time::Duration;
+
+use remit_books::{Change, Versioned};
+use remit_domain::credential::Enrolment;
+use remit_domain::event::{Event, EventKind};
+use remit_domain::finding::{Finding, FindingKind};
+use remit_domain::{FindingId, OrgId, Principal, Refusal, RefusalCode, SignedInBy};
+use remit_ports::store::{Filter, Once};
+
+use crate::Issuer;
+use crate::limits::{ONCE_MARGIN_SECS, SESSIONS_KNOWN_MAX, VERIFIED_SECS};
+use crate::person_token::short;
+use crate::refusal::{from_books, no};
+use crate::session::{Known, NewSession, OpenSession};
+
+/// What signing in remembers and reaches.
+pub(crate) struct SignIn {
+    pub(crate) known: moka::sync::Cache<[u8; 32], std::sync::Arc<Known>>,
+}
+
+impl SignIn {
+    pub(crate) fn new() -> Self {
+        Self {
+            known: moka::sync::Cache::builder()
+                .max_capacity(SESSIONS_KNOWN_MAX)
+                .time_to_live(Duration::from_secs(VERIFIED_SECS))
+                .build(),
+        }
+    }
+}
+
+impl Issuer {
+    /// Signs a person in with the code of a link that an administrator, the operator or `remit dev` made. Works once, also
+    /// when it is tried many times at once. A refusal is recorded.
+    ///
+    /// - `browser`: what the browser calls itself; shortened.
+    ///
+    /// # Errors
+    /// `unauthenticated` when the code is not good, `ledger-unavailable`.
+    pub async fn sign_in_with_link(
+        &self,
+        org: &OrgId,
+        code: &str,
+        browser: &str,
+    ) -> Result<NewSession, Refusal> {
+        match self.sign_in_with_link_inner(org, code, browser).await {
+            Err(refusal) if refusal.code == RefusalCode::Unauthenticated => {
+                Err(self.refuse(org, "sign_in_link", None, None, refusal).await)
+            }
+            other => other,
+        }
+    }
+
+    async fn sign_in_with_link_inner(
+        &self,
+        org: &OrgId,
+        code: &str,
+        browser: &str,
+    ) -> Result<NewSession, Refusal> {
+        let found = self.enrolment_of(org, code).await?;
+        let now = self.books().now();
+        let person = found.noun.person.clone();
+        let used = Enrolment {
+            used: Some(now),
+            ..found.noun
+        };
+        let event = Event::new(
+            EventKind::PersonEnrolled,
+            now,
+            Principal::Person(person.clone()),
+        )
+        .about(&person)
+        .fact("enrolment", short(&used.digest))
+        .fact("step", "signed_in")
+        .fact("created_by", &used.created_by);
+        let once = Once {
+            key: format!("enrolment:{}", used.digest),
+            until: used.expires.plus_secs(ONCE_MARGIN_SECS),
+        };
+        let paid = Change::new()
+            .update(&used, found.revision)
+            .event(event)
+            .once(once);
+        let open = OpenSession {
+            person,
+            how: SignedInBy::Link,
+            browser: browser.to_owned(),
+            roles_max: None,
+        };
+        self.open_session_with(org, open, paid).await
+    }
+
+    /// The change that opens a finding, or counts it again where it is open already.
+    pub(crate) async fn finding(
+        &self,
+        org: &OrgId,
+        kind: FindingKind,
+        subject: &str,
+        text: String,
+    ) -> Result<Change, Refusal> {
+        let filter = Filter {
+            parent: Some(subject.to_owned()),
+            state: Some("open".to_owned()),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let (found, _) = self
+            .books()
+            .list::<Finding>(org, &filter)
+            .await
+            .map_err(from_books)?;
+        let open = found.into_iter().find(|f| f.noun.kind == kind);
+        if let Some(Versioned { noun, revision }) = open {
+            let seen = noun.seen.saturating_add(1);
+            return Ok(Change::new().update(&Finding { seen, text, ..noun }, revision));
+        }
+        let now = self.books().now();
+        let finding = Finding {
+            id: self.books().id(FindingId::from_uuid),
+            kind,
+            subject: subject.to_owned(),
+            text,
+            opened: now,
+            seen: 1,
+            closed: None,
+        };
+        let event = Event::new(EventKind::FindingOpened, now, Principal::Remit)
+            .about(&finding.id)
+            .fact("kind", kind)
+            .fact("of", subject)
+            .content("text", &finding.text);
+        Ok(Change::new().create(&finding).event(event))
+    }
+}
+
+/// The same for everybody who cannot sign in, so that nothing is learned of who is here.
+pub(crate) fn cannot_sign_in() -> Refusal {
+    no(
+        RefusalCode::Unauthenticated,
+        "you could not be signed in; try again, or ask an administrator for a link",
+    )
+}
