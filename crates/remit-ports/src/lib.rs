@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod clock;
+pub mod prover;
 pub mod store;
 pub mod upstreams;
 pub mod vault;
@@ -14,6 +15,7 @@ pub mod vault;
 pub mod contract;
 
 pub use clock::{Clock, Entropy};
+pub use prover::{NoProver, Prover};
 pub use store::Store;
 pub use upstreams::Upstreams;
 pub use vault::{Secrets, Vault};

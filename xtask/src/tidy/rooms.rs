@@ -21,9 +21,15 @@ const ROOMS: &[Room] = &[
             "cedar-policy",
             "cedar-policy-core",
             "cedar-policy-mcp-schema-generator",
+            "cedar-policy-formatter",
         ],
-        crates: &["remit-policy"],
-        why: "only remit-policy names Cedar",
+        crates: &["remit-policy", "remit-prove"],
+        why: "only remit-policy decides with Cedar, and only remit-prove proves with it",
+    },
+    Room {
+        what: &["cedar-policy-symcc"],
+        crates: &["remit-prove"],
+        why: "the solver stays behind the port Prover",
     },
     Room {
         what: &["rusqlite", "sqlx"],
