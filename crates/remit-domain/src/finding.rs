@@ -30,8 +30,13 @@ pub enum FindingKind {
     PolicyError,
     UnreportedOutcome,
     Stale,
+    Flagged,
+    Looping,
     PasskeyCloned,
+    RemovedPasskeyUsed,
     BreakGlassUsed,
+    SelfApprovedPolicy,
+    PrivilegedPath,
 }
 
 impl FindingKind {
@@ -47,8 +52,24 @@ impl FindingKind {
             Self::PolicyError => "policy_error",
             Self::UnreportedOutcome => "unreported_outcome",
             Self::Stale => "stale",
+            Self::Flagged => "flagged",
+            Self::Looping => "looping",
+            Self::SelfApprovedPolicy => "self_approved_policy",
+            Self::PrivilegedPath => "privileged_path",
             Self::PasskeyCloned => "passkey_cloned",
+            Self::RemovedPasskeyUsed => "removed_passkey_used",
             Self::BreakGlassUsed => "break_glass_used",
+        }
+    }
+}
+
+impl FindingKind {
+    /// How much risk an open one means for what it is about: 1 low, 2 medium, 3 high.
+    pub const fn risk(self) -> u8 {
+        match self {
+            Self::SharedKey | Self::CallAfterRunEnd | Self::Looping => 3,
+            Self::SelfActivated | Self::StandingAccess | Self::Stale | Self::Flagged => 1,
+            _ => 2,
         }
     }
 }

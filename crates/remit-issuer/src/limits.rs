@@ -42,6 +42,24 @@ pub const LABEL_BYTES_MAX: usize = 100;
 pub const SESSIONS_MAX: usize = 16;
 /// Most sessions whose look-up is remembered.
 pub const SESSIONS_KNOWN_MAX: u64 = 10_000;
+/// How long the two halves of a passkey ceremony, or of a visit to an OpenID provider, may be apart, in seconds.
+pub const CEREMONY_SECS: i64 = 300;
+/// Longest sealed state of a ceremony, in characters: it lists a person's passkeys.
+pub const CEREMONY_BYTES_MAX: usize = 64 * 1024;
+/// How long after signing in with a link or a provider a passkey can be made, in seconds.
+pub const ENROL_FRESH_SECS: i64 = 15 * 60;
+/// How long after a proof with a passkey another one can be made, in seconds.
+pub const STEP_UP_FRESH_SECS: i64 = 300;
+/// Most OpenID providers whose metadata and keys are remembered.
+pub const PROVIDERS_KNOWN_MAX: u64 = 1_000;
+/// How long an OpenID provider's metadata and keys are remembered, in seconds: a key that it changes counts soon.
+pub const PROVIDER_FRESH_SECS: u64 = 60;
+/// Longest address within this site to which a person goes on after signing in, in bytes.
+pub const NEXT_BYTES_MAX: usize = 2_048;
+/// Longest parameter of an answer that comes through the browser, in bytes.
+pub const ANSWER_BYTES_MAX: usize = 4_096;
+/// Oldest ID token that is believed, in seconds: it is fetched the moment it was made.
+pub const ID_TOKEN_AGE_SECS: i64 = 300;
 /// How often, at most, it is written down that a session is in use, in seconds.
 pub const SESSION_SEEN_SECS: i64 = 60;
 /// Longest name of a browser that is kept, in characters.

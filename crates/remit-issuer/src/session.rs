@@ -137,7 +137,7 @@ impl Issuer {
             created: now,
             seen: now,
             expires: now.plus_secs(i64::from(limits.life_s)),
-            stepped_up: None,
+            stepped_up: (open.how == SignedInBy::Passkey).then_some(now),
             ended: None,
         };
         let mut event = Event::new(
@@ -252,6 +252,16 @@ impl Issuer {
             .map_err(from_books)?
             .ok_or_else(over)?;
         Ok(self.remember(org, digest, Known { found, epoch }))
+    }
+
+    /// Forgets what is remembered of a session here, so that the next request reads it.
+    #[cfg(feature = "passkeys")]
+    pub(crate) fn forget_session(&self, org: &OrgId, digest: &str) {
+        let mut bytes = [0; 32];
+        if hex::decode_to_slice(digest, &mut bytes).is_ok() {
+            let key = crate::person::cache_key(org, &bytes);
+            self.inner.sign_in.known.invalidate(&key);
+        }
     }
 
     fn remember(&self, org: &OrgId, digest: &[u8; 32], known: Known) -> Arc<Known> {

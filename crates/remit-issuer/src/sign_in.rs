@@ -1,5 +1,11 @@
 //! How people sign in with a browser: what is shared by links, passkeys and the company's OpenID provider.
 
+pub(crate) mod ceremony;
+mod cookie;
+mod oidc;
+mod provider;
+
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use remit_books::{Change, Versioned};
@@ -8,16 +14,31 @@ use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::{Finding, FindingKind};
 use remit_domain::{FindingId, OrgId, Principal, Refusal, RefusalCode, SignedInBy};
 use remit_ports::store::{Filter, Once};
+use remit_ports::{Secrets, Web};
 
 use crate::Issuer;
-use crate::limits::{ONCE_MARGIN_SECS, SESSIONS_KNOWN_MAX, VERIFIED_SECS};
+use crate::limits::{
+    ONCE_MARGIN_SECS, PROVIDER_FRESH_SECS, PROVIDERS_KNOWN_MAX, SESSIONS_KNOWN_MAX, VERIFIED_SECS,
+};
 use crate::person_token::short;
 use crate::refusal::{from_books, no};
 use crate::session::{Known, NewSession, OpenSession};
 
+pub use cookie::CookieAttributes;
+pub use oidc::{OidcAnswer, OidcStart, Welcome};
+pub use provider::ProviderReport;
+
 /// What signing in remembers and reaches.
 pub(crate) struct SignIn {
-    pub(crate) known: moka::sync::Cache<[u8; 32], std::sync::Arc<Known>>,
+    pub(crate) known: moka::sync::Cache<[u8; 32], Arc<Known>>,
+    pub(crate) providers: moka::sync::Cache<(OrgId, String), Arc<provider::Metadata>>,
+    pub(crate) outside: OnceLock<Outside>,
+}
+
+/// What is outside of this process, for the OpenID provider.
+pub(crate) struct Outside {
+    pub(crate) web: Arc<dyn Web>,
+    pub(crate) secrets: Arc<dyn Secrets>,
 }
 
 impl SignIn {
@@ -27,11 +48,31 @@ impl SignIn {
                 .max_capacity(SESSIONS_KNOWN_MAX)
                 .time_to_live(Duration::from_secs(VERIFIED_SECS))
                 .build(),
+            providers: moka::sync::Cache::builder()
+                .max_capacity(PROVIDERS_KNOWN_MAX)
+                .time_to_live(Duration::from_secs(PROVIDER_FRESH_SECS))
+                .build(),
+            outside: OnceLock::new(),
         }
     }
 }
 
 impl Issuer {
+    /// With the ways to the company's OpenID provider; without them nobody signs in with one. Counts once.
+    #[must_use]
+    pub fn with_web(self, web: Arc<dyn Web>, secrets: Arc<dyn Secrets>) -> Self {
+        if self
+            .inner
+            .sign_in
+            .outside
+            .set(Outside { web, secrets })
+            .is_err()
+        {
+            tracing::debug!("the ways outside were set already");
+        }
+        self
+    }
+
     /// Signs a person in with the code of a link that an administrator, the operator or `remit dev` made. Works once, also
     /// when it is tried many times at once. A refusal is recorded.
     ///

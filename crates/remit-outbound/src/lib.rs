@@ -1,6 +1,6 @@
 //! Everything Remit reaches outside its own process: upstreams, the master key, secrets, the clock.
 //!
-//! Implements the ports [`remit_ports::Upstreams`], [`remit_ports::Vault`], [`remit_ports::Secrets`],
+//! Implements the ports [`remit_ports::Upstreams`], [`remit_ports::Web`], [`remit_ports::Vault`], [`remit_ports::Secrets`],
 //! [`remit_ports::Clock`] and [`remit_ports::Entropy`]. It must not know agents, policies, decisions or the ledger: it
 //! sends what it is given, at most once, and says exactly whether an effect may have happened.
 //!
@@ -46,6 +46,7 @@ pub mod vault;
 
 pub use clock::{SystemClock, SystemEntropy};
 pub use counters::Counters;
+pub use http::HttpWeb;
 pub use outbound::{Outbound, OutboundConfig};
 pub use secrets::SystemSecrets;
 pub use stdio::{AllowedCommand, Allowlist, AllowlistError, StdioLimits};

@@ -10,6 +10,7 @@ pub mod prover;
 pub mod store;
 pub mod upstreams;
 pub mod vault;
+pub mod web;
 
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -19,3 +20,4 @@ pub use prover::{NoProver, Prover};
 pub use store::Store;
 pub use upstreams::Upstreams;
 pub use vault::{Secrets, Vault};
+pub use web::Web;

@@ -73,6 +73,28 @@ impl Target {
         let uri = Uri::try_from(url.as_str()).map_err(|_| form())?;
         Ok(Self { uri })
     }
+
+    /// Whether it names an address of a private network outright.
+    pub(super) fn is_private(&self) -> bool {
+        let host = self.uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host.parse().is_ok_and(is_private)
+    }
+}
+
+/// Whether an address is of a private network (RFC 1918, RFC 4193, RFC 6598).
+pub(super) fn is_private(address: IpAddr) -> bool {
+    let address = match address {
+        IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    };
+    match address {
+        IpAddr::V4(v4) => {
+            let shared = matches!(v4.octets(), [100, 64..=127, ..]);
+            v4.is_private() || shared
+        }
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    }
 }
 
 /// Why an address may not be connected to; `None` when it may.

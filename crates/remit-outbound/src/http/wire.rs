@@ -21,7 +21,7 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use tower_service::Service;
 
-use super::target::refused;
+use super::target::{is_private, refused};
 use crate::flight::Flight;
 use crate::limits::{CONNECT, CONNECTION_IDLE};
 use crate::slots::lock;
@@ -38,14 +38,21 @@ pub(super) type Client =
 pub(super) struct Wire {
     tls: ClientConfig,
     loopback: bool,
+    private: bool,
     clients: Mutex<HashMap<OrgId, Client>>,
 }
 
 impl Wire {
     pub(super) fn new(loopback: bool) -> Self {
+        Self::within(loopback, true)
+    }
+
+    /// - `private`: whether addresses of private networks may be connected to.
+    pub(super) fn within(loopback: bool, private: bool) -> Self {
         Self {
             tls: tls(),
             loopback,
+            private,
             clients: Mutex::default(),
         }
     }
@@ -63,6 +70,7 @@ impl Wire {
     fn build(&self) -> Client {
         let mut tcp = HttpConnector::new_with_resolver(Guarded {
             loopback: self.loopback,
+            private: self.private,
             inner: GaiResolver::new(),
         });
         tcp.enforce_http(false);
@@ -119,6 +127,7 @@ fn trust_nobody() -> ClientConfig {
 #[derive(Debug, Clone)]
 pub(super) struct Guarded {
     loopback: bool,
+    private: bool,
     inner: GaiResolver,
 }
 
@@ -133,12 +142,15 @@ impl Service<Name> for Guarded {
 
     fn call(&mut self, name: Name) -> Self::Future {
         let (resolving, loopback) = (self.inner.call(name), self.loopback);
+        let private = self.private;
         Box::pin(async move {
             let found: Vec<SocketAddr> = resolving.await?.collect();
-            match found
-                .iter()
-                .find_map(|at| Some((at.ip(), refused(at.ip(), loopback)?)))
-            {
+            match found.iter().find_map(|at| {
+                let why = refused(at.ip(), loopback);
+                let inside =
+                    (!private && is_private(at.ip())).then_some("it is of a private network");
+                Some((at.ip(), why.or(inside)?))
+            }) {
                 Some((ip, why)) => Err(io::Error::new(
                     io::ErrorKind::PermissionDenied,
                     format!("its address {ip} is refused: {why}"),

@@ -1,0 +1,62 @@
+//! Asking the web for what is no tool call: the metadata, keys and tokens of a company's OpenID provider.
+
+use async_trait::async_trait;
+use remit_domain::OrgId;
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebRequest {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// Where to.
+    pub url: String,
+    /// Headers, none of which says where to or how long.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+}
+
+/// An answer, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebResponse {
+    /// Status, never one that sends elsewhere.
+    pub status: u16,
+    /// What the body is.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer. Never carries what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WebError {
+    /// The address is not one that may be asked.
+    #[error("the address is refused: {0}")]
+    Refused(String),
+    /// It could not be reached, or its answer cannot be read.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// The answer is longer than is read.
+    #[error("its answer is longer than {0} bytes")]
+    TooLarge(usize),
+    /// There was no whole answer in time.
+    #[error("it did not answer in time")]
+    Timeout,
+    /// It sends elsewhere, which is not followed.
+    #[error("it sends elsewhere, which is not followed; give the address that it sends to")]
+    Redirect,
+}
+
+/// Asks the web.
+///
+/// Contract: https, or plain http to a loopback address where the operator allows loopback; never an address of a metadata
+/// service, of a link, or of a private network unless the operator allows that, whatever a name resolves to; no redirect is
+/// followed; answers are limited in size and time; nothing is shared between organizations.
+#[async_trait]
+pub trait Web: Send + Sync + 'static {
+    /// Sends one request, once.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    async fn request(&self, org: &OrgId, request: WebRequest) -> Result<WebResponse, WebError>;
+}
