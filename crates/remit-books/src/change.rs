@@ -111,16 +111,16 @@ impl Books {
         for event in &change.events {
             entries.push(self.seal(org, event).await?);
         }
+        let puts = change.puts;
         let commit = Commit {
             org: org.clone(),
             at: self.now(),
-            puts: change.puts,
+            puts: self.sealed_puts(org, puts.clone()).await?,
             entries,
             blobs: change.blobs,
             once: change.once,
             raise_epoch: change.raise_epoch,
         };
-        let puts = commit.puts.clone();
         let committed = self.store().commit(commit).await?;
         if book.take(&puts, &committed, engine, raises)? {
             self.refresh(&book).await?;

@@ -22,6 +22,9 @@ pub enum BooksError {
     /// The content was shredded: its key is gone.
     #[error("the content of this entry was shredded")]
     Shredded,
+    /// What the content belongs to still goes on.
+    #[error("`{0}` has not ended: its content bounds what it may do; end it first")]
+    StillCounts(String),
     /// A key could not be sealed or opened.
     #[error(transparent)]
     Vault(#[from] VaultError),

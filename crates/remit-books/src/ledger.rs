@@ -1,11 +1,16 @@
 //! Entries: sealing events, opening what was sealed, destroying what must go.
 
+use std::borrow::Cow;
+
 use remit_domain::event::{Event, EventKind};
 use remit_domain::{OrgId, Principal};
 use remit_ledger::{Body, Leaf, NewEntry};
 use remit_ports::store::{Commit, EntryFilter, StoredEntry};
 
 use crate::{Books, BooksError};
+
+/// The scope of what belongs to no run, person or agent.
+const ORGANIZATION: &str = "organization";
 
 /// An entry, with its content where that can still be read.
 #[derive(Debug, Clone)]
@@ -26,10 +31,19 @@ impl Books {
     /// # Errors
     /// When the event does not fit an entry or its key cannot be had.
     pub async fn seal(&self, org: &OrgId, event: &Event) -> Result<NewEntry, BooksError> {
-        let key = self.data_key(org, &event.shred_scope).await?;
+        let (event, key) = match self.data_key(org, &event.shred_scope).await {
+            Ok(key) => (Cow::Borrowed(event), key),
+            // What happens to something after its content was destroyed is told without any.
+            Err(BooksError::Shredded) => {
+                let mut bare = event.clone();
+                bare.content.clear();
+                (Cow::Owned(bare), self.data_key(org, ORGANIZATION).await?)
+            }
+            Err(error) => return Err(error),
+        };
         Ok(remit_ledger::seal(
             org,
-            event,
+            &event,
             &key,
             self.random(),
             self.random(),
@@ -104,7 +118,8 @@ impl Books {
     /// Destroys the key of a shred scope: what it sealed can never be read again, and every proof still holds.
     ///
     /// # Errors
-    /// When it cannot be committed.
+    /// `StillCounts` for a run that has not ended, or a person for whom a delegation still counts: what bounds it would be
+    /// gone; when it cannot be committed.
     pub async fn shred(
         &self,
         org: &OrgId,
@@ -112,6 +127,9 @@ impl Books {
         by: Principal,
         reason: &str,
     ) -> Result<(), BooksError> {
+        if self.org(org).is_some_and(|book| book.counts(scope)) {
+            return Err(BooksError::StillCounts(scope.to_owned()));
+        }
         let event = Event::new(EventKind::ContentShredded, self.now(), by)
             .about(scope)
             .content("reason", reason);
@@ -136,6 +154,6 @@ fn scopes(leaf: &Leaf) -> Vec<String> {
     let run = leaf.run.as_ref().map(ToString::to_string);
     run.into_iter()
         .chain(leaf.subject.clone())
-        .chain(["organization".to_owned()])
+        .chain([ORGANIZATION.to_owned()])
         .collect()
 }

@@ -27,6 +27,7 @@ mod open;
 mod org;
 mod read;
 mod run;
+mod sealed;
 mod tree;
 
 use std::collections::HashMap;

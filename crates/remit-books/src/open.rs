@@ -161,7 +161,7 @@ impl Books {
         }
         // What was there and may have ended is not in those lists.
         for (kind, key) in before {
-            if let Some(record) = self.store().get(&book.id, kind, &key).await? {
+            if let Some(record) = self.record(&book.id, kind, &key).await? {
                 book.apply(kind, &key, record.revision, &record.body)?;
             }
         }
@@ -190,8 +190,11 @@ impl Books {
         };
         loop {
             let page = self.store().list(&book.id, kind, &filter).await?;
-            for record in &page.records {
-                book.apply(kind, &record.key, record.revision, &record.body)?;
+            let mut keys = Default::default();
+            for record in page.records {
+                if let Some(record) = self.opened_record(&book.id, record, &mut keys).await? {
+                    book.apply(kind, &record.key, record.revision, &record.body)?;
+                }
             }
             match page.next {
                 Some(next) => filter.after = Some(next),
@@ -231,7 +234,7 @@ impl Books {
         }
         let mut compiles = false;
         for (kind, key) in changed.keys.iter().filter(|(kind, _)| KEPT.contains(kind)) {
-            if let Some(record) = self.store().get(&changed.org, *kind, key).await? {
+            if let Some(record) = self.record(&changed.org, *kind, key).await? {
                 compiles |= matches!(kind, Kind::Tool | Kind::PolicySet);
                 book.apply(*kind, key, record.revision, &record.body)?;
             }

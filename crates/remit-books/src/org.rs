@@ -77,6 +77,16 @@ impl OrgBook {
         });
     }
 
+    /// Whether content of this scope bounds something that still counts.
+    pub(crate) fn counts(&self, scope: &str) -> bool {
+        let registry = self.registry();
+        registry.runs.keys().any(|run| run.as_str() == scope)
+            || registry.delegations.values().any(|d| {
+                d.run.as_ref().is_some_and(|run| run.as_str() == scope)
+                    || (d.run.is_none() && d.person.as_str() == scope)
+            })
+    }
+
     pub(crate) fn set_engine(&self, engine: Engine) {
         self.engine.store(Some(Arc::new(engine)));
     }

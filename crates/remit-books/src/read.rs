@@ -1,6 +1,6 @@
 //! Reading nouns that the registry does not keep.
 
-use remit_domain::{Noun, OrgId};
+use remit_domain::{Kind, Noun, OrgId};
 use remit_ports::store::{Filter, Record};
 
 use crate::{Books, BooksError};
@@ -24,11 +24,7 @@ impl Books {
         org: &OrgId,
         key: &str,
     ) -> Result<Option<Versioned<N>>, BooksError> {
-        self.store()
-            .get(org, N::KIND, key)
-            .await?
-            .map(read)
-            .transpose()
+        self.record(org, N::KIND, key).await?.map(read).transpose()
     }
 
     /// One noun by name.
@@ -40,11 +36,13 @@ impl Books {
         org: &OrgId,
         name: &str,
     ) -> Result<Option<Versioned<N>>, BooksError> {
-        self.store()
-            .find(org, N::KIND, name)
-            .await?
-            .map(read)
-            .transpose()
+        let Some(record) = self.store().find(org, N::KIND, name).await? else {
+            return Ok(None);
+        };
+        let record = self
+            .opened_record(org, record, &mut Default::default())
+            .await?;
+        record.map(read).transpose()
     }
 
     /// A page of nouns, and where to go on.
@@ -57,12 +55,30 @@ impl Books {
         filter: &Filter,
     ) -> Result<(Vec<Versioned<N>>, Option<String>), BooksError> {
         let page = self.store().list(org, N::KIND, filter).await?;
-        let nouns = page
-            .records
-            .into_iter()
-            .map(read)
-            .collect::<Result<_, _>>()?;
+        let mut nouns = Vec::with_capacity(page.records.len());
+        let mut keys = Default::default();
+        for record in page.records {
+            if let Some(record) = self.opened_record(org, record, &mut keys).await? {
+                nouns.push(read(record)?);
+            }
+        }
         Ok((nouns, page.next))
+    }
+
+    /// One record, its content opened.
+    pub(crate) async fn record(
+        &self,
+        org: &OrgId,
+        kind: Kind,
+        key: &str,
+    ) -> Result<Option<Record>, BooksError> {
+        match self.store().get(org, kind, key).await? {
+            Some(record) => {
+                self.opened_record(org, record, &mut Default::default())
+                    .await
+            }
+            None => Ok(None),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use crate::ask;
 use crate::client::{Client, ITEMS_MAX};
 use crate::connection::Connection;
 use crate::exit::{Done, OK};
@@ -61,6 +62,17 @@ pub enum RunCommand {
         /// Measure: NAME=VALUE; may be repeated
         #[arg(long = "measure", value_name = "NAME=VALUE", value_parser = measure)]
         measures: Vec<(String, Value)>,
+    },
+    /// Destroy the content of a run that has ended: purpose, arguments, inputs of decisions. Entries stay provable
+    Shred {
+        /// Id
+        id: String,
+        /// Why; it is kept
+        #[arg(long)]
+        reason: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Show the events of a run, one a line
     Tail {
@@ -155,6 +167,18 @@ pub(crate) async fn run(connection: &Connection, command: RunCommand) -> Done {
                 )
                 .await?;
             out.one(&ended, "run.id|id", || over(&id, &outcome, &ended))?;
+        }
+        RunCommand::Shred { id, reason, yes } => {
+            ask::confirm(
+                &format!("The content of {id} is destroyed; nothing brings it back. Go on?"),
+                yes,
+            )?;
+            let shredded = client
+                .post(&["runs", &id, "shred"], &json!({ "reason": reason }))
+                .await?;
+            out.one(&shredded, "id", || {
+                format!("{id}: its content is gone. Its entries stay, and still verify.\n")
+            })?;
         }
         RunCommand::Tail { id, follow } => tail(&client, out, &id, follow).await?,
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use remit_books::{Books, BooksError, Change, OrgBook};
 use remit_domain::event::{Event, EventKind};
+use remit_domain::name::Name;
 use remit_domain::{OrgId, RefusalCode};
 use remit_ports::store::{Committed, StoreError};
 use remit_ports::{Secrets, Upstreams};
@@ -60,6 +61,16 @@ impl Control {
     pub(crate) fn book(&self, org: &OrgId) -> Result<Arc<OrgBook>, ControlError> {
         self.books
             .org(org)
+            .ok_or_else(|| refuse(RefusalCode::NotFound, "no such organization is here"))
+    }
+
+    /// The organization's name.
+    pub(crate) fn org_name(&self, org: &OrgId) -> Result<Name, ControlError> {
+        let book = self.book(org)?;
+        let registry = book.registry();
+        let organization = registry.organization.as_ref();
+        organization
+            .map(|o| o.name.clone())
             .ok_or_else(|| refuse(RefusalCode::NotFound, "no such organization is here"))
     }
 

@@ -187,9 +187,12 @@ impl Control {
         };
         let decision = sealed("decision").and_then(|v| serde_json::from_value(v).ok());
         let dynamic = sealed("dynamic").and_then(|v| serde_json::from_value(v).ok());
-        let fixed = match entry.leaf.facts.get("fixed").and_then(Value::as_str) {
-            Some(hash) => self.books.store().blob(org, hash).await?,
-            None => None,
+        let kept = entry.leaf.facts.get("fixed").and_then(Value::as_str);
+        let fixed = match (kept, &entry.leaf.run) {
+            (Some(hash), Some(run)) if !entry.shredded => {
+                self.books.open_blob(org, run.as_str(), hash).await?
+            }
+            _ => None,
         };
         let fixed = fixed.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Recorded {

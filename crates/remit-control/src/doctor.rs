@@ -231,7 +231,7 @@ impl Control {
         let name = format!("upstream {}", upstream.name);
         let fix =
             "look at the server, its address and its secret; `remit upstream sync` tells more";
-        let lease = match self.lease(&upstream).await {
+        let lease = match self.lease(org, &upstream).await {
             Ok(lease) => lease,
             Err(error) => return Check::new(&name, false, error.to_string(), fix),
         };

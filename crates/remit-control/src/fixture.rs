@@ -386,7 +386,9 @@ impl World {
             dynamic: &dynamic,
         });
         let goes_on = decision.outcome.as_str() == "allow";
-        let hash = fixed.hash().unwrap();
+        let plain = serde_json::to_vec(&fixed).unwrap();
+        let facts = self.books.seal_blob(&self.org, run.id.as_str(), &plain);
+        let facts = facts.await.unwrap();
         let event = Event::new(
             EventKind::CallDecided,
             self.books.now(),
@@ -404,7 +406,7 @@ impl World {
         .fact("workflow", &run.workflow)
         .fact("system", self::id("sys", 1))
         .fact("engine", engine.version())
-        .fact("fixed", &hash)
+        .fact("fixed", &facts.hash)
         .content("decision", &decision)
         .content("dynamic", &dynamic)
         .content("summary", json!({ "order": "string" }));
@@ -427,10 +429,7 @@ impl World {
             reserve: Vec::new(),
             puts: Vec::new(),
             blobs: vec![
-                Blob {
-                    hash,
-                    body: remit_mcp::canonical::jcs(&fixed).unwrap().into_bytes(),
-                },
+                facts,
                 Blob {
                     hash: engine.version().to_owned(),
                     body: sources.to_string().into_bytes(),
@@ -441,6 +440,18 @@ impl World {
         };
         self.books.store().admit(admit).await?;
         Ok((id, decision))
+    }
+
+    /// Ends a run.
+    pub(crate) async fn end(&self, run: &Run) {
+        let ending = remit_books::Ending::because(
+            Principal::Agent(run.agent.clone()),
+            remit_domain::run::RunEnd::Agent,
+        );
+        self.books
+            .end_run(&self.org, &run.id, &ending)
+            .await
+            .unwrap();
     }
 
     /// Records what came of a call.

@@ -76,6 +76,7 @@ impl Control {
             );
             puts.push(Put::new(&next, Expect::Revision(revision)));
         }
+        let puts = self.books.sealed_puts(org, puts).await?;
         let text = format!(
             "a call of {} was sent and its outcome is not known; find out at the upstream",
             call.tool

@@ -106,7 +106,7 @@ pub use organization::OrganizationView;
 pub use person::PersonView;
 pub use plan::{Action, FieldChange, Plan, PlannedChange};
 pub use policy_set::{PolicyProblem, PolicySetView, Validation};
-pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView};
+pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView, Shred};
 pub use spec::{DocumentKind, schema};
 pub use stop::{StopReport, Stopping, plan_stop};
 pub use sweep::Swept;

@@ -106,7 +106,7 @@ impl Control {
                 });
             }
         };
-        let mut errors = check(&book, &documents);
+        let mut errors = check(self, &book, &documents);
         let documents = ordered(&book, documents, &mut errors);
         let mut changes = Vec::with_capacity(documents.len());
         let mut states = Vec::with_capacity(documents.len());
@@ -161,7 +161,7 @@ fn is_known(book: &OrgBook, spec: &AnySpec) -> bool {
 }
 
 /// What stands against each document by itself, and names that nobody has, here or in another document.
-fn check(book: &OrgBook, documents: &[Document]) -> Vec<DocumentProblem> {
+fn check(control: &Control, book: &OrgBook, documents: &[Document]) -> Vec<DocumentProblem> {
     let named: BTreeSet<_> = documents
         .iter()
         .map(|d| (d.spec.kind(), d.spec.name()))
@@ -169,6 +169,11 @@ fn check(book: &OrgBook, documents: &[Document]) -> Vec<DocumentProblem> {
     let mut problems = Vec::new();
     for document in documents {
         if let Err(error) = check_spec(book, &document.spec) {
+            problems.push(document.problem(error));
+        }
+        if let AnySpec::Upstream(_, spec) = &document.spec
+            && let Err(error) = control.check_secret_places(&book.id, spec)
+        {
             problems.push(document.problem(error));
         }
         for reference in document.spec.references() {

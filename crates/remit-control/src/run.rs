@@ -4,7 +4,7 @@ mod story;
 
 use std::collections::BTreeMap;
 
-use remit_books::{Ending, Versioned};
+use remit_books::{BooksError, Ending, Versioned};
 use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode, Provenance, Run, RunEnd, RunOutcome, RunState};
 use remit_domain::{
@@ -106,6 +106,14 @@ pub struct RunReport {
     pub outcome: Option<RunOutcome>,
     /// Measures: names to numbers or texts, at most 32.
     pub measures: BTreeMap<String, Value>,
+}
+
+/// Why content is to be destroyed.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shred {
+    /// Why; kept in the ledger.
+    pub reason: String,
 }
 
 /// What ended with a run.
@@ -312,6 +320,41 @@ impl Control {
             report,
         )
         .await
+    }
+
+    /// Destroys the content of a run that has ended: its purpose, its arguments, what people were shown, the inputs of its
+    /// decisions. What happened, when and by whom stays, and every proof holds. Nothing brings the content back.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator; `invalid-request` without a reason; `conflict` while the run goes on, or
+    /// when its content is gone already; `not-found`.
+    pub async fn shred_run(
+        &self,
+        caller: &Caller,
+        id: &RunId,
+        request: &Shred,
+    ) -> Result<RunView, ControlError> {
+        caller.require(&[Role::Admin])?;
+        let reason = request.reason.trim();
+        if reason.is_empty() || reason.len() > MEASURE_BYTES_MAX {
+            let why = format!("say why, in 1 to {MEASURE_BYTES_MAX} bytes");
+            return Err(invalid("reason", why));
+        }
+        let found = self.books.get::<Run>(&caller.org, id.as_str()).await?;
+        let found = found.ok_or_else(|| not_found("run", id))?.noun;
+        if !matches!(found.state, RunState::Ended { .. }) {
+            let text = format!("run `{id}` goes on, and its intent bounds it; end it first");
+            return Err(refuse(RefusalCode::Conflict, text));
+        }
+        let by = caller.principal.clone();
+        match self.books.shred(&caller.org, id.as_str(), by, reason).await {
+            Ok(()) => self.run_view(&caller.org, id).await,
+            Err(BooksError::StillCounts(_)) => {
+                let text = format!("something made in run `{id}` still counts; end it first");
+                Err(refuse(RefusalCode::Conflict, text))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn end(

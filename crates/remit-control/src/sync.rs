@@ -12,7 +12,7 @@ use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::FindingKind;
 use remit_domain::tool::{Definition, ToolRef, ToolState};
 use remit_domain::upstream::{Injection, UpstreamName};
-use remit_domain::{Kind, Noun, RefusalCode, Role, Tool, Upstream};
+use remit_domain::{Kind, Noun, OrgId, RefusalCode, Role, Tool, Upstream};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::tools::{ToolDefinition, ToolPage, confusable, refuse_look_alikes};
 use remit_ports::upstreams::{Lease, UpstreamError, UpstreamRequest};
@@ -135,7 +135,7 @@ impl Control {
         caller: &Caller,
         upstream: &Arc<Upstream>,
     ) -> Result<(Vec<ToolDefinition>, Vec<RefusedToolView>), ControlError> {
-        let lease = self.lease(upstream).await?;
+        let lease = self.lease(&caller.org, upstream).await?;
         let (mut tools, mut refused) = (Vec::new(), Vec::new());
         let (mut cursor, mut seen) = (None, BTreeSet::new());
         for _ in 0..PAGES_MAX {
@@ -251,9 +251,17 @@ impl Control {
         self.upstreams.request(request).await
     }
 
-    /// The credential an upstream needs, for one call.
-    pub(crate) async fn lease(&self, upstream: &Upstream) -> Result<Lease, ControlError> {
+    /// The credential an upstream of the organization needs, for one call.
+    pub(crate) async fn lease(
+        &self,
+        org: &OrgId,
+        upstream: &Upstream,
+    ) -> Result<Lease, ControlError> {
         let mut lease = Lease::default();
+        if upstream.secret.is_none() {
+            return Ok(lease);
+        }
+        let org = self.org_name(org)?;
         let unreadable = |e: remit_ports::vault::VaultError| {
             refuse(
                 RefusalCode::CredentialUnavailable,
@@ -263,21 +271,28 @@ impl Control {
         match &upstream.secret {
             None => {}
             Some(Injection::Bearer(reference)) => {
-                let secret = self.secrets.read(reference).await.map_err(unreadable)?;
+                let secret = self
+                    .secrets
+                    .read(&org, reference)
+                    .await
+                    .map_err(unreadable)?;
                 let bearer = SecretString::from(format!("Bearer {}", secret.expose_secret()));
                 lease.headers.push(("authorization".to_owned(), bearer));
             }
             Some(Injection::Header { name, secret }) => {
                 lease.headers.push((
                     name.clone(),
-                    self.secrets.read(secret).await.map_err(unreadable)?,
+                    self.secrets.read(&org, secret).await.map_err(unreadable)?,
                 ));
             }
             Some(Injection::Environment(variables)) => {
                 for (name, reference) in variables {
                     lease.environment.push((
                         name.clone(),
-                        self.secrets.read(reference).await.map_err(unreadable)?,
+                        self.secrets
+                            .read(&org, reference)
+                            .await
+                            .map_err(unreadable)?,
                     ));
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use remit_domain::event::EventKind;
 use remit_domain::upstream::{Injection, SecretRef, Transport, UpstreamName};
-use remit_domain::{Kind, Noun, Registry, Role, Upstream};
+use remit_domain::{Kind, Noun, OrgId, Registry, Role, Upstream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -103,6 +103,7 @@ impl Control {
     ) -> Result<Saved<UpstreamView>, ControlError> {
         caller.require(&[Role::Admin])?;
         check_spec(&spec)?;
+        self.check_secret_places(&caller.org, &spec)?;
         let book = self.book(&caller.org)?;
         let (upstream, before, there) = {
             let registry = book.registry();
@@ -150,6 +151,36 @@ impl Control {
             action,
             view: self.upstream(caller, name)?,
         })
+    }
+}
+
+impl Control {
+    /// Refuses a spec that names a secret which is not the organization's own (invariant 10). The broker looks again at every
+    /// call.
+    pub(crate) fn check_secret_places(
+        &self,
+        org: &OrgId,
+        spec: &UpstreamSpec,
+    ) -> Result<(), ControlError> {
+        let Some(secret) = &spec.secret else {
+            return Ok(());
+        };
+        let org = self.org_name(org)?;
+        for reference in references(secret) {
+            let checked = self.secrets.may_name(&org, reference);
+            checked.map_err(|why| invalid("secret", why))?;
+        }
+        Ok(())
+    }
+}
+
+fn references(secret: &Injection) -> Vec<&SecretRef> {
+    match secret {
+        Injection::Bearer(reference)
+        | Injection::Header {
+            secret: reference, ..
+        } => vec![reference],
+        Injection::Environment(variables) => variables.values().collect(),
     }
 }
 

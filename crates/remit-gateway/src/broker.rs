@@ -1,5 +1,6 @@
 //! The upstream credential, for this call only; the agent never sees it (invariant 7).
 
+use remit_domain::name::Name;
 use remit_domain::upstream::{Injection, SecretRef};
 use remit_domain::{Refusal, RefusalCode, Upstream};
 use remit_ports::upstreams::Lease;
@@ -11,7 +12,12 @@ use crate::call::{Equipped, Recorded};
 
 impl Gateway {
     pub(crate) async fn broker(&self, call: Recorded) -> Result<Equipped, (Recorded, Refusal)> {
-        match self.lease(&call.authorized.resolved.upstream).await {
+        let resolved = &call.authorized.resolved;
+        let org = {
+            let registry = resolved.book.registry();
+            registry.organization.as_ref().map(|o| o.name.clone())
+        };
+        match self.lease(org.as_ref(), &resolved.upstream).await {
             Ok(lease) => Ok(Equipped {
                 recorded: call,
                 lease,
@@ -24,30 +30,39 @@ impl Gateway {
         }
     }
 
-    async fn lease(&self, upstream: &Upstream) -> Result<Lease, VaultError> {
+    async fn lease(&self, org: Option<&Name>, upstream: &Upstream) -> Result<Lease, VaultError> {
         let mut lease = Lease::default();
         match &upstream.secret {
             None => {}
             Some(Injection::Bearer(reference)) => {
-                let secret = self.read(reference).await?;
+                let secret = self.read(org, reference).await?;
                 let value = SecretString::from(format!("Bearer {}", secret.expose_secret()));
                 lease.headers.push(("authorization".to_owned(), value));
             }
-            Some(Injection::Header { name, secret }) => {
-                lease.headers.push((name.clone(), self.read(secret).await?))
-            }
+            Some(Injection::Header { name, secret }) => lease
+                .headers
+                .push((name.clone(), self.read(org, secret).await?)),
             Some(Injection::Environment(variables)) => {
                 for (name, reference) in variables {
                     lease
                         .environment
-                        .push((name.clone(), self.read(reference).await?));
+                        .push((name.clone(), self.read(org, reference).await?));
                 }
             }
         }
         Ok(lease)
     }
 
-    async fn read(&self, reference: &SecretRef) -> Result<SecretString, VaultError> {
-        self.inner.secrets.read(reference).await
+    async fn read(
+        &self,
+        org: Option<&Name>,
+        reference: &SecretRef,
+    ) -> Result<SecretString, VaultError> {
+        let unknown = || VaultError::Unreadable {
+            reference: "of an upstream".to_owned(),
+            why: "its organization is not known".to_owned(),
+        };
+        let org = org.ok_or_else(unknown)?;
+        self.inner.secrets.read(org, reference).await
     }
 }

@@ -21,7 +21,9 @@ fn consent_word(consent: &Consent) -> &'static str {
 }
 
 /// The decision: everything that led to it, in the leaf as ids, hashes and codes, in the body whole.
-pub(crate) fn decided(call: &Approved, decision: &Decision) -> Event {
+///
+/// - `facts`: where the slice of the registry is kept.
+pub(crate) fn decided(call: &Approved, decision: &Decision, facts: &str) -> Event {
     let Authorized {
         resolved,
         id,
@@ -61,7 +63,7 @@ pub(crate) fn decided(call: &Approved, decision: &Decision) -> Event {
         .fact("policies", leading(&decision.policies))
         .fact("policy_count", decision.policies.len())
         .fact("engine", resolved.engine.version())
-        .fact("fixed", &*resolved.fixed_hash)
+        .fact("fixed", facts)
         .fact("epoch", resolved.epoch)
         .fact("workflow", &run.workflow)
         .fact("mode", run.mode)

@@ -55,7 +55,7 @@ struct Inner {
     resolved: resolve::Cache,
     refusals: refuse::Door,
     /// Content-addressed inputs this node has kept already.
-    kept: moka::sync::Cache<(OrgId, String), ()>,
+    kept: moka::sync::Cache<(OrgId, String), Arc<str>>,
 }
 
 impl Gateway {

@@ -1,9 +1,11 @@
 //! The one point of effect, and what is queued after it.
 
-use remit_books::BooksError;
+use std::sync::Arc;
+
+use remit_books::{BooksError, OrgBook};
 use remit_domain::approval::{Approval, ApprovalState};
 use remit_domain::event::EventKind;
-use remit_domain::{Refusal, RefusalCode};
+use remit_domain::{OrgId, Refusal, RefusalCode};
 use remit_policy::Decision;
 use remit_ports::store::{Admit, AdmitError, Blob, Expect, LabelState, Outcome, Put, StoreError};
 use remit_ports::upstreams::UpstreamError;
@@ -132,7 +134,8 @@ impl Gateway {
         let run = &resolved.standing.run;
         let goes_on =
             matches!(call.consent, Consent::NotNeeded | Consent::Given(..)) && !decision.is_deny();
-        let decided = entry::decided(call, decision);
+        let (facts, blobs) = self.blobs(&call.authorized).await?;
+        let decided = entry::decided(call, decision, &facts);
         let mut entries = vec![self.books().seal(org, &decided).await?];
         let mut puts = Vec::new();
         if let Some((approval, expect)) = written(&call.consent, goes_on) {
@@ -159,62 +162,55 @@ impl Gateway {
                 Vec::new()
             },
             reserve: reserve.to_vec(),
-            puts,
-            blobs: self.blobs(&call.authorized),
+            puts: self.books().sealed_puts(org, puts).await?,
+            blobs: blobs.iter().map(|(_, blob)| blob.clone()).collect(),
             entries,
             sends: goes_on.then(|| self.books().node().to_owned()),
         };
-        let kept: Vec<String> = admit.blobs.iter().map(|b| b.hash.clone()).collect();
         let admitted = self
             .books()
             .store()
             .admit(admit)
             .await
             .map_err(AdmitFailure::Admit)?;
-        for hash in kept {
-            self.inner.kept.insert((org.clone(), hash), ());
+        for (of, blob) in blobs {
+            let at = Arc::from(blob.hash);
+            self.inner.kept.insert((org.clone(), of), at);
         }
         Ok(admitted.index)
     }
 
-    /// Inputs of the decision that are kept by their hash, where this node has not kept them yet.
-    fn blobs(&self, call: &Authorized) -> Vec<Blob> {
+    /// Where the slice of the registry is kept, and the inputs of the decision that this node has not kept yet, each with what
+    /// it is of. The slice holds the run's purpose, so it is sealed under the run's key.
+    async fn blobs(
+        &self,
+        call: &Authorized,
+    ) -> Result<(Arc<str>, Vec<(String, Blob)>), BooksError> {
         let resolved = &call.resolved;
         let org = &resolved.received.org;
-        let new = |hash: &str| {
-            !self
-                .inner
-                .kept
-                .contains_key(&(org.clone(), hash.to_owned()))
-        };
+        let run = resolved.standing.run.id.as_str();
+        let kept = |of: &str| self.inner.kept.get(&(org.clone(), of.to_owned()));
         let mut blobs = Vec::new();
-        if new(&resolved.fixed_hash)
-            && let Ok(text) = remit_mcp::canonical::jcs(&**resolved.fixed())
-        {
-            blobs.push(Blob {
-                hash: resolved.fixed_hash.to_string(),
-                body: text.into_bytes(),
-            });
+        let of = format!("{run}/{}", resolved.fixed_hash);
+        let facts = match kept(&of) {
+            Some(hash) => hash,
+            None => {
+                let plain = serde_json::to_vec(&**resolved.fixed())?;
+                let blob = self.books().seal_blob(org, run, &plain).await?;
+                let hash = Arc::from(blob.hash.as_str());
+                blobs.push((of, blob));
+                hash
+            }
+        };
+        let engine = resolved.engine.version();
+        if kept(engine).is_none() {
+            let blob = Blob {
+                hash: engine.to_owned(),
+                body: sources(&resolved.book).to_string().into_bytes(),
+            };
+            blobs.push((engine.to_owned(), blob));
         }
-        if new(resolved.engine.version()) {
-            let tools: Vec<_> = resolved.book.registry().tools.values().cloned().collect();
-            let sets: Vec<_> = resolved
-                .book
-                .policy_sets()
-                .into_iter()
-                .filter(|s| s.enabled)
-                .collect();
-            let sets: Vec<_> = sets
-                .into_iter()
-                .map(|s| json!({ "name": s.name, "text": s.text }))
-                .collect();
-            let sources = json!({ "tools": tools, "sets": sets });
-            blobs.push(Blob {
-                hash: resolved.engine.version().to_owned(),
-                body: sources.to_string().into_bytes(),
-            });
-        }
-        blobs
+        Ok((facts, blobs))
     }
 
     /// A limit stands in the way: that is recorded as the denial it is, and consumes nothing.
@@ -253,6 +249,15 @@ impl Gateway {
         }
     }
 
+    /// Records of an outcome, sealed. What cannot be sealed is left as it was: the approval stays used.
+    async fn settled_puts(&self, org: &OrgId, puts: Vec<Put>) -> Vec<Put> {
+        let sealed = self.books().sealed_puts(org, puts).await;
+        sealed.unwrap_or_else(|error| {
+            tracing::error!(%error, "an approval could not be sealed after its call: it stays used");
+            Vec::new()
+        })
+    }
+
     /// Queues the outcome; what could not be queued stays open and is reported as a gap.
     pub(crate) async fn record_outcome(&self, call: Forwarded) -> Result<Answer, Refused> {
         let Forwarded { recorded, result } = call;
@@ -264,6 +269,7 @@ impl Gateway {
             Ok(entry) => {
                 let stands = self.still_stands(&recorded.authorized.resolved).is_ok();
                 let (release, puts) = settlement(&recorded, &result, stands);
+                let puts = self.settled_puts(&org, puts).await;
                 let outcome = Outcome {
                     org,
                     decision: id.clone(),
@@ -303,6 +309,18 @@ impl Gateway {
             },
         }
     }
+}
+
+/// What the engine is compiled from.
+fn sources(book: &OrgBook) -> Value {
+    let tools: Vec<_> = book.registry().tools.values().cloned().collect();
+    let sets: Vec<_> = book
+        .policy_sets()
+        .into_iter()
+        .filter(|s| s.enabled)
+        .map(|s| json!({ "name": s.name, "text": s.text }))
+        .collect();
+    json!({ "tools": tools, "sets": sets })
 }
 
 enum AdmitFailure {

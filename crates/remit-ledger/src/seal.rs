@@ -30,6 +30,46 @@ impl DataKey {
             .map(|key| Self(LessSafeKey::new(key)))
             .map_err(|_| SealError::Cipher)
     }
+
+    /// Seals content that is no entry's body: `nonce (12 bytes) | AES-256-GCM ciphertext | tag (16 bytes)`.
+    ///
+    /// - `context`: what it is sealed in and for; authenticated, not secret.
+    /// - `nonce`: 12 random bytes, never used with this key before.
+    ///
+    /// # Errors
+    /// When the cipher fails.
+    pub fn seal(
+        &self,
+        plain: &[u8],
+        context: &[u8],
+        nonce: [u8; NONCE_LEN],
+    ) -> Result<Vec<u8>, SealError> {
+        let mut bytes = plain.to_vec();
+        let used = Nonce::assume_unique_for_key(nonce);
+        self.0
+            .seal_in_place_append_tag(used, Aad::from(context), &mut bytes)
+            .map_err(|_| SealError::Cipher)?;
+        let mut sealed = nonce.to_vec();
+        sealed.append(&mut bytes);
+        Ok(sealed)
+    }
+
+    /// Opens what [`Self::seal`] made for the same context.
+    ///
+    /// # Errors
+    /// `Cipher` for another key, another context or changed bytes.
+    pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (nonce, ciphertext) = sealed
+            .split_at_checked(NONCE_LEN)
+            .ok_or(SealError::Cipher)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Cipher)?;
+        let mut bytes = ciphertext.to_vec();
+        let plain = self
+            .0
+            .open_in_place(nonce, Aad::from(context), &mut bytes)
+            .map_err(|_| SealError::Cipher)?;
+        Ok(plain.to_vec())
+    }
 }
 
 /// What is sealed beside a leaf.

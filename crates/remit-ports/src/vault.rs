@@ -1,6 +1,7 @@
 //! Keeping keys at rest, and reading secrets that live elsewhere.
 
 use async_trait::async_trait;
+use remit_domain::name::Name;
 use remit_domain::upstream::SecretRef;
 use secrecy::SecretString;
 
@@ -40,11 +41,20 @@ pub trait Vault: Send + Sync + 'static {
 }
 
 /// Reads secrets by reference, each time anew, so that a rotated file counts at once.
+///
+/// Contract: every secret belongs to at most one organization, by its place alone (invariant 10). A reference to any other is
+/// refused by both methods, alike whether anything is there.
 #[async_trait]
 pub trait Secrets: Send + Sync + 'static {
+    /// Whether the organization of that name may name `reference`. It need not be there yet.
+    ///
+    /// # Errors
+    /// [`VaultError::Unreadable`] when its place is not the organization's own.
+    fn may_name(&self, org: &Name, reference: &SecretRef) -> Result<(), VaultError>;
+
     /// The secret behind `reference`, trimmed of trailing line ends, at most 64 KiB.
     ///
     /// # Errors
-    /// [`VaultError::Unreadable`] when it is missing, empty or too large.
-    async fn read(&self, reference: &SecretRef) -> Result<SecretString, VaultError>;
+    /// [`VaultError::Unreadable`] when it is not the organization's own, missing, empty or too large.
+    async fn read(&self, org: &Name, reference: &SecretRef) -> Result<SecretString, VaultError>;
 }

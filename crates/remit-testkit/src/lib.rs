@@ -22,4 +22,4 @@ pub use entropy::SeededEntropy;
 pub use postgres::TestDatabase;
 
 pub use store::FakeStore;
-pub use upstreams::{FakeUpstreams, FakeVault, NoSecrets, Script};
+pub use upstreams::{FakeSecrets, FakeUpstreams, FakeVault, NoSecrets, Script};

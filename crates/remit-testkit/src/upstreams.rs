@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use remit_domain::name::Name;
 use remit_domain::upstream::SecretRef;
 use remit_domain::{OrgId, RunId};
 use remit_ports::upstreams::{UpstreamError, UpstreamRequest, Upstreams};
@@ -128,10 +129,37 @@ pub struct NoSecrets;
 
 #[async_trait]
 impl Secrets for NoSecrets {
-    async fn read(&self, reference: &SecretRef) -> Result<SecretString, VaultError> {
+    fn may_name(&self, _org: &Name, _reference: &SecretRef) -> Result<(), VaultError> {
+        Ok(())
+    }
+
+    async fn read(&self, _org: &Name, reference: &SecretRef) -> Result<SecretString, VaultError> {
         Err(VaultError::Unreadable {
             reference: format!("{reference:?}"),
             why: "this test has no secrets".to_owned(),
         })
+    }
+}
+
+/// One secret for each organization, behind variables whose names begin with `REMIT_SECRET_{ORGANIZATION}__`.
+#[derive(Debug, Default)]
+pub struct FakeSecrets;
+
+#[async_trait]
+impl Secrets for FakeSecrets {
+    fn may_name(&self, org: &Name, reference: &SecretRef) -> Result<(), VaultError> {
+        let own = format!("REMIT_SECRET_{}__", org.as_str().to_ascii_uppercase());
+        match reference {
+            SecretRef::Env(name) if name.starts_with(&own) => Ok(()),
+            other => Err(VaultError::Unreadable {
+                reference: format!("{other:?}"),
+                why: "it is not this organization's".to_owned(),
+            }),
+        }
+    }
+
+    async fn read(&self, org: &Name, reference: &SecretRef) -> Result<SecretString, VaultError> {
+        self.may_name(org, reference)?;
+        Ok(SecretString::from(format!("secret of {org}")))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use remit_books::{Books, Parts};
 use remit_control::Control;
+use remit_domain::name::Name;
 use remit_gateway::Gateway;
 use remit_http::{App, TokenAuthenticator};
 use remit_issuer::Issuer;
@@ -86,12 +87,14 @@ impl House {
             ..OutboundConfig::default()
         }));
         let upstreams: Arc<dyn Upstreams> = outbound.clone();
-        let secrets: Arc<dyn Secrets> =
-            Arc::new(SystemSecrets::within(settings.secret_dirs.clone()));
-        let default_org = settings
+        let default_org: Name = settings
             .default_org
             .parse()
             .map_err(|e| anyhow!("default_org: {e}"))?;
+        let secrets: Arc<dyn Secrets> = Arc::new(SystemSecrets::within(
+            settings.secret_dirs.clone(),
+            default_org.clone(),
+        ));
         let issuer = Issuer::new(books.clone(), public_url, default_org)
             .context("public_url cannot be used")?;
         let authenticator = Arc::new(TokenAuthenticator::new(issuer.clone()));

@@ -151,13 +151,19 @@ async fn shredding_breaks_no_proof() {
             .parse::<PersonId>()
             .unwrap(),
     );
+    // What bounds a run that goes on is not destroyed under it.
+    let early = w
+        .books
+        .shred(&w.org, run.id.as_str(), by.clone(), "asked to");
+    assert!(early.await.is_err());
+    w.end(&run).await;
     w.books
         .shred(&w.org, run.id.as_str(), by, "asked to")
         .await
         .unwrap();
     let report = w.control.verify(&w.caller(AUDITOR), None).await.unwrap();
     assert!(report.ok, "{report:#?}");
-    assert_eq!((report.shredded, report.replayable), (2, 0));
+    assert_eq!((report.shredded, report.replayable), (3, 0));
 }
 
 #[tokio::test]

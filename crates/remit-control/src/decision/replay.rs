@@ -69,18 +69,6 @@ impl Control {
             .fixed
             .as_ref()
             .ok_or_else(|| missing("the facts of the registry it refers to are not kept"))?;
-        let stated = recorded
-            .entry
-            .leaf
-            .facts
-            .get("fixed")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if fixed.hash().ok().as_deref() != Some(stated) {
-            return Err(missing(
-                "the facts of the registry are not those that its entry names",
-            ));
-        }
         let version = version(&recorded).ok_or_else(|| missing("its entry names no engine"))?;
         let engine = self
             .engine_of(&caller.org, version)

@@ -113,6 +113,7 @@ async fn what_was_shredded_is_not_replayed_and_says_so() {
         .await
         .unwrap();
     let by = Principal::Person(id("per", 1).parse::<PersonId>().unwrap());
+    w.end(&run).await;
     w.books
         .shred(&w.org, run.id.as_str(), by, "asked to")
         .await

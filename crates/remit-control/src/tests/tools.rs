@@ -286,3 +286,51 @@ async fn an_upstream_names_its_secret_and_never_holds_it() {
     assert_eq!(house.upstreams.reached().len(), sent);
     assert!(house.control.person(&admin, &email("owner")).is_ok());
 }
+
+/// An administrator writes references, so one that names the secret of another organization must not get far enough to be
+/// read (invariant 10).
+#[tokio::test]
+async fn a_secret_of_another_organization_cannot_be_named() {
+    let house = House::new(Separation::Dual).await;
+    let admin = house.admin();
+    let control = crate::Control::new(
+        house.control.books().clone(),
+        house.upstreams.clone(),
+        std::sync::Arc::new(remit_testkit::FakeSecrets),
+    );
+    let spec = |secret: serde_json::Value| {
+        let body = json!({ "system": "shop", "secret": secret,
+            "transport": { "type": "http", "url": "https://orders.example/mcp" } });
+        serde_json::from_value::<crate::spec::UpstreamSpec>(body).unwrap()
+    };
+    let (theirs, web) = ("REMIT_SECRET_GLOBEX__ORDERS", "web".parse().unwrap());
+    for secret in [
+        json!({ "bearer": { "env": theirs } }),
+        json!({ "bearer": { "file": "/secrets/globex/orders" } }),
+        json!({ "header": { "name": "x-api-key", "secret": { "env": theirs } } }),
+    ] {
+        let put = control.put_upstream(&admin, &web, spec(secret), None);
+        assert_eq!(code(put.await), RefusalCode::InvalidRequest);
+    }
+    let stdio = json!({ "system": "shop", "transport": { "type": "stdio", "command": "orders" },
+        "secret": { "environment": { "OWN": { "env": "REMIT_SECRET_ACME__A" }, "TOKEN": { "env": theirs } } } });
+    let stdio = serde_json::from_value(stdio).unwrap();
+    let put = control.put_upstream(&admin, &web, stdio, None);
+    assert_eq!(code(put.await), RefusalCode::InvalidRequest);
+    // Documents are held to the same, before anything of them is applied.
+    let text = format!(
+        "apiVersion: remit.dev/v1\nkind: Upstream\nmetadata: {{ name: web }}\nspec:\n  system: shop\n  \
+         transport: {{ type: http, url: https://orders.example/mcp }}\n  secret: {{ bearer: {{ env: {theirs} }} }}\n"
+    );
+    let plan = control.plan(&admin, &text).unwrap();
+    assert!(
+        plan.errors.iter().any(|e| e.to_string().contains(theirs)),
+        "{:?}",
+        plan.errors
+    );
+    let own = spec(json!({ "bearer": { "env": "REMIT_SECRET_ACME__ORDERS" } }));
+    control
+        .put_upstream(&admin, &"web".parse().unwrap(), own, None)
+        .await
+        .unwrap();
+}

@@ -1,7 +1,9 @@
 //! No effect without a durable decision; every decision with its outcome; nothing sent twice.
 
-use remit_domain::RefusalCode;
+use remit_books::Change;
 use remit_domain::event::EventKind;
+use remit_domain::upstream::{Injection, SecretRef};
+use remit_domain::{RefusalCode, Upstream};
 use remit_ports::upstreams::UpstreamError;
 use remit_testkit::Script;
 use serde_json::json;
@@ -140,5 +142,36 @@ async fn the_outcome_is_recorded_when_the_caller_leaves() {
     }
     while world.recorded(EventKind::CallCompleted, "status").await != ["ok"] {
         tokio::task::yield_now().await;
+    }
+}
+
+/// The broker asks for the secret as the organization whose call it is: a reference that got past registration gives nothing.
+#[tokio::test]
+async fn the_secret_of_another_organization_is_not_lent() {
+    let world = World::new().await;
+    for (variable, passes) in [
+        ("REMIT_SECRET_GLOBEX__ORDERS", false),
+        ("REMIT_SECRET_ACME__ORDERS", true),
+    ] {
+        let orders = world.books.get::<Upstream>(&world.org, "orders").await;
+        let orders = orders.unwrap().unwrap();
+        let secret = Some(Injection::Bearer(SecretRef::Env(variable.to_owned())));
+        let change = Change::new().update(
+            &Upstream {
+                secret,
+                ..orders.noun
+            },
+            orders.revision,
+        );
+        world.books.commit(&world.org, change).await.unwrap();
+        let sent = world.upstreams.reached().len();
+        let answer = world.call("order_status", json!({ "order": "A" })).await;
+        if passes {
+            answer.unwrap();
+        } else {
+            let code = answer.unwrap_err().refusal.code;
+            assert_eq!(code, RefusalCode::CredentialUnavailable);
+            assert_eq!(world.upstreams.reached().len(), sent);
+        }
     }
 }

@@ -11,7 +11,7 @@ use remit_domain::{OrgId, PersonId, Refusal, RefusalCode, Run, Tool, Workflow};
 use remit_gateway::{Action, Answer, Authenticator, Caller, Endpoint, Gateway, Received, Refused};
 use remit_mcp::{Sha256Digest, ToolCall};
 use remit_ports::store::{EntryFilter, Filter};
-use remit_testkit::{FakeStore, FakeUpstreams, FakeVault, NoSecrets, SeededEntropy, SimClock};
+use remit_testkit::{FakeSecrets, FakeStore, FakeUpstreams, FakeVault, SeededEntropy, SimClock};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -131,7 +131,7 @@ impl World {
             books.clone(),
             Arc::new(OneToken(caller)),
             upstreams.clone(),
-            Arc::new(NoSecrets),
+            Arc::new(FakeSecrets),
         );
         Self {
             org,

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use remit_control::spec::WorkflowRef;
-use remit_control::{ListQuery, Listing, RunEnded, RunReport, RunStory, RunView};
+use remit_control::{ListQuery, Listing, RunEnded, RunReport, RunStory, RunView, Shred};
 use remit_domain::authority::Authority;
 use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode, Provenance};
@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::table::{AGENT, PERSON, PERSON_AGENT};
+use super::table::{ADMIN, AGENT, PERSON, PERSON_AGENT};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::identity::Identity;
 use crate::problem::Problem;
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/runs", PERSON, "Runs", runs),
         route(Method::GET, "/runs/{id}", PERSON_AGENT, "One run; an agent sees its own", run),
         route(Method::GET, "/runs/{id}/events", PERSON, "What happened in a run, in order", events),
+        route(Method::POST, "/runs/{id}/shred", ADMIN, "Destroy the content of a run that has ended; its entries stay provable", shred),
         route(Method::POST, "/runs/{id}/end", PERSON_AGENT, "End a run and say how it went", end),
     ]
 }
@@ -242,6 +243,12 @@ async fn events(ask: Ask) -> Result<Reply<RunStory>, Problem> {
         .run_story(&ask.caller()?, &ask.named("id")?)
         .await?
         .into())
+}
+
+async fn shred(ask: Ask<Shred>) -> Result<Reply<RunView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    Ok(control.shred_run(&caller, &id, &ask.body).await?.into())
 }
 
 async fn end(ask: Ask<RunReport>) -> Result<Reply<RunEnded>, Problem> {
