@@ -4,12 +4,16 @@
 //! (`Action::"effect:purchase"`) and, where it reaches outside, in `Action::"external"`. Its context holds the tool's
 //! own arguments, typed (see [`crate::args`]).
 
+mod table;
+
 use cedar_policy::{Schema, SchemaFragment};
 use remit_domain::tool::{Classification, Effect};
 use serde_json::{Map, Value, json};
 
 use crate::args::ArgType;
 use crate::error::PolicyError;
+pub use table::{FactNote, fact_table};
+use table::{On, record};
 
 /// Every effect, each of which is a group of actions.
 pub(crate) const EFFECTS: [Effect; 8] = [
@@ -83,72 +87,18 @@ pub(crate) fn build<'a>(
 }
 
 fn context(args: &ArgType) -> Value {
-    record(json!({
-        "approved": boolean(),
-        "args": args.to_schema(),
-        "labels": strings(),
-        "breaches": strings(),
-        "granted": boolean(),
-        "live": boolean(),
-        "now": long(),
-        "hour": long(),
-        "weekday": long(),
-        "chain_depth": long(),
-        "run": entity("Run"),
-        "person": entity("Person"),
-    }))
+    record(On::Context, &args.to_schema())
 }
 
 fn entity_types() -> Value {
+    let shape = |on| record(on, &Value::Null);
     json!({
-        "Agent": { "memberOfTypes": ["Workflow"], "shape": record(json!({
-            "id": string(), "name": string(), "state": string(), "tier": long(), "environment": string(),
-            "environment_rank": long(), "data_classes": strings(), "systems": strings(), "enforcement": string(),
-            "owner_living": boolean(), "sponsor_living": boolean(), "workflow": entity("Workflow"),
-        }))},
-        "Workflow": { "shape": record(json!({
-            "id": string(), "name": string(), "enabled": boolean(), "data_classes": strings(),
-        }))},
-        "Tool": { "memberOfTypes": ["Upstream"], "shape": record(json!({
-            "name": string(), "upstream": string(), "effect": string(), "external": boolean(), "classified": boolean(),
-            "usable": boolean(), "changed": boolean(), "data_classes": strings(), "untrusted_content": boolean(),
-            "entitlements": strings(), "system": entity("System"),
-        }))},
-        "Upstream": { "memberOfTypes": ["System"], "shape": record(json!({ "name": string() }))},
-        "System": { "shape": record(json!({
-            "id": string(), "name": string(), "environment": string(), "environment_rank": long(),
-            "criticality": string(), "criticality_rank": long(),
-        }))},
-        "Run": { "shape": record(json!({
-            "purpose": string(), "mode": string(), "ticket": { "type": "String", "required": false },
-        }))},
-        "Person": { "shape": record(json!({
-            "id": string(), "present": boolean(), "active": boolean(), "entitlements": strings(), "roles": strings(),
-            "teams": strings(),
-        }))},
+        "Agent": { "memberOfTypes": ["Workflow"], "shape": shape(On::Agent) },
+        "Workflow": { "shape": shape(On::Workflow) },
+        "Tool": { "memberOfTypes": ["Upstream"], "shape": shape(On::Tool) },
+        "Upstream": { "memberOfTypes": ["System"], "shape": shape(On::Upstream) },
+        "System": { "shape": shape(On::System) },
+        "Run": { "shape": shape(On::Run) },
+        "Person": { "shape": shape(On::Person) },
     })
-}
-
-fn record(attributes: Value) -> Value {
-    json!({ "type": "Record", "attributes": attributes })
-}
-
-fn string() -> Value {
-    json!({ "type": "String" })
-}
-
-fn boolean() -> Value {
-    json!({ "type": "Boolean" })
-}
-
-fn long() -> Value {
-    json!({ "type": "Long" })
-}
-
-fn strings() -> Value {
-    json!({ "type": "Set", "element": string() })
-}
-
-fn entity(name: &str) -> Value {
-    json!({ "type": "Entity", "name": name })
 }

@@ -31,6 +31,8 @@ pub enum Claim {
 pub struct Question {
     /// The schema, as Cedar schema text.
     pub schema: String,
+    /// Which actions to look at, as `upstream/tool`; all where empty.
+    pub actions: Vec<String>,
     /// The policies.
     pub policies: Vec<PolicyText>,
     /// What is claimed of them.
@@ -65,7 +67,9 @@ pub enum Proof {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProverError {
     /// There is no solver.
-    #[error("there is no solver here, so nothing is proved: install cvc5 and start Remit again ({0})")]
+    #[error(
+        "there is no solver here, so nothing is proved: install cvc5 and start Remit again ({0})"
+    )]
     Absent(String),
     /// The question is none.
     #[error("this cannot be asked: {0}")]

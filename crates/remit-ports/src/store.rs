@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use remit_domain::{Kind, OrgId};
 use tokio::sync::broadcast;
 
-pub use admit::{Admit, AdmitError, Admitted, LabelState, OpenCall, Outcome, Reserve};
+pub use admit::{Admit, AdmitError, Admitted, LabelState, OpenCall, Outcome, Reserve, held};
 pub use commit::{Blob, Commit, Committed, Expect, Filter, Once, Page, Put, Record};
 pub use error::StoreError;
 pub use ledger::{EntryFilter, StoredEntry, TreeAppend};
@@ -64,7 +64,7 @@ pub trait Store: Send + Sync + 'static {
     /// limits, registers the call as in flight, and appends the decision. Many share one group commit.
     ///
     /// Checks in this order: epoch, labels, limits, records, and that the decision is not in flight already (`Replayed`).
-    /// Amounts below 0 count as 0.
+    /// Amounts below 0 count as 0. What a reservation finds used is the sum of its own counter and those it counts besides.
     ///
     /// # Errors
     /// [`AdmitError`]; nothing has changed then.
@@ -72,7 +72,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Queues an outcome: it rides with the next commit or goes within 50 ms, and is not awaited. Closes the open call.
     ///
-    /// Its entries are appended whatever has changed meanwhile, even when the call was closed before. Amounts are given back
+    /// Its entries are appended whatever has changed meanwhile, even when the call was closed before. What the call holds is
+    /// given back by whoever closes it, on whichever node. Amounts are given back
     /// (never below 0) only if this closes the call, so that a second report gives back nothing. A record that has moved on
     /// is left as it is. Outcomes that find the database unavailable are kept and tried again.
     ///
@@ -94,6 +95,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is used of each counter, zero where none.
     async fn counters(&self, org: &OrgId, keys: &[String]) -> Result<Vec<i64>, StoreError>;
+
+    /// Counters whose keys begin with `prefix`, ordered by key, at most `limit`; those that may be forgotten perhaps included.
+    async fn counters_under(
+        &self,
+        org: &OrgId,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, i64)>, StoreError>;
 
     /// Content-addressed bytes, by SHA-256 (hex).
     async fn blob(&self, org: &OrgId, hash: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use remit_domain::{OrgId, RunId, Upstream};
 use secrecy::SecretString;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// A brokered credential, for one call; the agent never sees it.
@@ -41,9 +41,53 @@ pub struct UpstreamRequest {
     /// Where the upstream's notifications for this request go (progress, log messages), parsed. A full channel slows the
     /// upstream down rather than hold more.
     pub notifications: Option<mpsc::Sender<Value>>,
+    /// Where the upstream's own requests to its client go (sampling, elicitation, roots), when it may ask any. Each is
+    /// answered through its `reply`; a full channel refuses the question, rather than hold more.
+    pub questions: Option<mpsc::Sender<Question>>,
     /// How long to wait for the answer.
     pub timeout: Duration,
 }
+
+/// A request from the other side while a call is in work (MCP 2025-11-25), parsed, with its parameters as received.
+#[derive(Debug)]
+pub struct Question {
+    /// MCP method, such as `elicitation/create`.
+    pub method: String,
+    /// Its parameters.
+    pub params: Value,
+    /// Takes the answer. Dropped without one when nobody answers any more.
+    pub reply: oneshot::Sender<Result<Value, NotAnswered>>,
+}
+
+/// Why a question got no answer: told to who asked, as a JSON-RPC error.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct NotAnswered {
+    /// JSON-RPC code.
+    pub code: i64,
+    /// One line.
+    pub message: String,
+    /// Data.
+    pub data: Option<Value>,
+}
+
+impl NotAnswered {
+    /// A refusal of the question.
+    #[must_use]
+    pub fn new(code: i64, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+        }
+    }
+}
+
+/// Called with the address of a resource that has changed. Must not block.
+pub type Updated = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A subscription at an upstream; dropping it ends it there.
+pub trait Subscribed: Send + Sync + std::fmt::Debug {}
 
 /// Why an upstream gave no usable answer. The caller must know whether an effect may have happened.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -88,6 +132,24 @@ pub trait Upstreams: Send + Sync + 'static {
     /// # Errors
     /// [`UpstreamError`], which says whether an effect is possible.
     async fn request(&self, request: UpstreamRequest) -> Result<Value, UpstreamError>;
+
+    /// Subscribes to the resource that `request` (of method `resources/subscribe`) names; `updated` hears of its changes
+    /// until the result is dropped or the run ends.
+    ///
+    /// # Errors
+    /// [`UpstreamError`]; `Rpc` with code -32601 where updates cannot be had.
+    async fn subscribe(
+        &self,
+        request: UpstreamRequest,
+        updated: Updated,
+    ) -> Result<Box<dyn Subscribed>, UpstreamError> {
+        drop((request, updated));
+        Err(UpstreamError::Rpc {
+            code: -32601,
+            message: "this upstream tells of no changes".to_owned(),
+            data: None,
+        })
+    }
 
     /// Ends every process and session of a run; returns the labels of those that ended (`stdio itsm pid 4711`).
     async fn end_run(&self, org: &OrgId, run: &RunId) -> Vec<String>;

@@ -7,11 +7,18 @@ use crate::connect;
 use crate::error::unavailable;
 
 /// (version, name, text), by version from 1 without gaps.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "store",
-    include_str!("../../../migrations/postgres/0001_store.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "store",
+        include_str!("../../../migrations/postgres/0001_store.sql"),
+    ),
+    (
+        2,
+        "limits",
+        include_str!("../../../migrations/postgres/0002_limits.sql"),
+    ),
+];
 
 /// Advisory lock of whoever migrates: `remit` in ASCII.
 const LOCK: i64 = 0x72_65_6D_69_74;

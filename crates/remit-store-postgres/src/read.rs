@@ -69,6 +69,25 @@ pub(crate) async fn labels(
     Ok(LabelState { labels })
 }
 
+/// Keys are compared by their bytes: nothing that begins with `prefix` comes after `prefix` and the last character there is.
+pub(crate) async fn counters_under(
+    db: &PgPool,
+    org: &OrgId,
+    prefix: &str,
+    limit: u32,
+) -> Result<Vec<(String, i64)>, ReadError> {
+    let found = sqlx::query_as(
+        "SELECT key, used FROM counters WHERE org = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT $4",
+    );
+    Ok(found
+        .bind(org.as_str())
+        .bind(prefix)
+        .bind(format!("{prefix}\u{10FFFF}"))
+        .bind(i64::from(limit))
+        .fetch_all(db)
+        .await?)
+}
+
 pub(crate) async fn counters(
     db: &PgPool,
     org: &OrgId,

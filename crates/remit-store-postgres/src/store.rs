@@ -198,6 +198,16 @@ impl Store for PostgresStore {
         self.read(read::counters(&self.pool, org, keys)).await
     }
 
+    async fn counters_under(
+        &self,
+        org: &OrgId,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        self.read(read::counters_under(&self.pool, org, prefix, limit))
+            .await
+    }
+
     async fn blob(&self, org: &OrgId, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(read::blob(&self.pool, org, hash)).await
     }

@@ -91,6 +91,8 @@ fn admit(n: u128, epoch: u64) -> Admit {
             amount: 1,
             max: 60,
             until,
+            also: Vec::new(),
+            held: false,
         }],
         puts: Vec::new(),
         blobs: Vec::new(),
@@ -124,7 +126,10 @@ async fn until(what: &str, state: impl AsyncFn() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn migrations_are_checkable_first() {
     let database = TestDatabase::create();
-    assert_eq!(pending(&database.url()).await.unwrap(), ["0001_store"]);
+    assert_eq!(
+        pending(&database.url()).await.unwrap(),
+        ["0001_store", "0002_limits"]
+    );
     // Nodes that start together take turns.
     let (one, two) = tokio::join!(open(&database, "a"), open(&database, "b"));
     assert_eq!(

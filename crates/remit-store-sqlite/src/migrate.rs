@@ -9,11 +9,18 @@ use crate::error::unavailable;
 use crate::open::DATABASE;
 
 /// (version, name, text), by version from 1 without gaps.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "store",
-    include_str!("../../../migrations/sqlite/0001_store.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "store",
+        include_str!("../../../migrations/sqlite/0001_store.sql"),
+    ),
+    (
+        2,
+        "limits",
+        include_str!("../../../migrations/sqlite/0002_limits.sql"),
+    ),
+];
 
 /// Which migrations opening `dir` would apply, in order; all of them for a directory without a database.
 ///

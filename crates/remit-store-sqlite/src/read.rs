@@ -135,6 +135,23 @@ pub(crate) fn labels(db: &Connection, org: &OrgId, scope: &str) -> rusqlite::Res
     })
 }
 
+/// Keys are compared by their bytes: nothing that begins with `prefix` comes after `prefix` and the last character there is.
+pub(crate) fn counters_under(
+    db: &Connection,
+    org: &OrgId,
+    prefix: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<(String, i64)>> {
+    let mut select = db.prepare_cached(
+        "SELECT key, used FROM counters WHERE org = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?4",
+    )?;
+    let end = format!("{prefix}\u{10FFFF}");
+    let rows = select.query_map(params![org.as_str(), prefix, end, limit], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    rows.collect()
+}
+
 pub(crate) fn counters(
     db: &Connection,
     org: &OrgId,

@@ -229,6 +229,18 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn counters_under(
+        &self,
+        org: &OrgId,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        let (org, prefix) = (org.clone(), prefix.to_owned());
+        self.readers
+            .read(move |db| Ok(read::counters_under(db, &org, &prefix, limit)?))
+            .await
+    }
+
     async fn blob(&self, org: &OrgId, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (org, hash) = (org.clone(), hash.to_owned());
         self.readers

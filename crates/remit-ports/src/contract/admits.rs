@@ -9,7 +9,7 @@ use super::data::{
     admit, at, calls, commit, entry, org, outcome, put, raise, reserve, used, whole_ledger,
 };
 use crate::Store;
-use crate::store::{Admit, AdmitError, Blob, Expect, StoreError};
+use crate::store::{Admit, AdmitError, Blob, Expect, Reserve, StoreError};
 
 pub(super) async fn all(store: &Arc<dyn Store>) {
     let store = store.as_ref();
@@ -19,6 +19,8 @@ pub(super) async fn all(store: &Arc<dyn Store>) {
     grown_labels_stop_it(store).await;
     a_limit_stops_it(store).await;
     an_amount_cannot_overflow_or_give_back(store).await;
+    a_window_counts_its_earlier_slots(store).await;
+    counters_are_found_by_how_they_begin(store).await;
     an_approval_is_consumed_once(store).await;
     a_stopped_one_leaves_nothing(store).await;
     one_decision_is_not_sent_twice(store).await;
@@ -222,6 +224,51 @@ async fn a_limit_stops_it(store: &dyn Store) {
         .await
         .unwrap();
     assert_eq!(both, [0, 10, 0]);
+}
+
+async fn counters_are_found_by_how_they_begin(store: &dyn Store) {
+    let (org, other) = (org(), org());
+    let take = |org: &remit_domain::OrgId, keys: &[&str]| Admit {
+        reserve: keys.iter().map(|key| reserve(key, 2, 10)).collect(),
+        ..admit(org)
+    };
+    let keys = ["limit:a|x", "limit:a|y", "limit:ab|x", "limit:a", "limit:a%"];
+    store.admit(take(&org, &keys)).await.unwrap();
+    store.admit(take(&other, &["limit:a|z"])).await.unwrap();
+    let found = store.counters_under(&org, "limit:a|", 10).await.unwrap();
+    let expected = [("limit:a|x".to_owned(), 2), ("limit:a|y".to_owned(), 2)];
+    assert_eq!(found, expected);
+    let first = store.counters_under(&org, "limit:a|", 1).await.unwrap();
+    assert_eq!(first, expected[..1]);
+    assert!(store.counters_under(&org, "none", 10).await.unwrap().is_empty());
+}
+
+async fn a_window_counts_its_earlier_slots(store: &dyn Store) {
+    let org = org();
+    let take = |slot: &str, also: &[&str]| Admit {
+        reserve: vec![Reserve {
+            also: also.iter().map(|s| (*s).to_owned()).collect(),
+            ..reserve(slot, 1, 3)
+        }],
+        ..admit(&org)
+    };
+    store.admit(take("w#1", &["w#0"])).await.unwrap();
+    store.admit(take("w#1", &["w#0"])).await.unwrap();
+    store.admit(take("w#2", &["w#1", "w#0"])).await.unwrap();
+    assert_eq!(
+        store.admit(take("w#2", &["w#1", "w#0"])).await,
+        Err(AdmitError::LimitExceeded {
+            key: "w#2".to_owned(),
+            used: 3,
+            max: 3
+        }),
+        "the earlier slots were not counted"
+    );
+    assert_eq!(used(store, &org, "w#1").await, 2, "only its own slot grows");
+    store
+        .admit(take("w#3", &["w#2"]))
+        .await
+        .expect("what has left the window counts no more");
 }
 
 async fn an_amount_cannot_overflow_or_give_back(store: &dyn Store) {

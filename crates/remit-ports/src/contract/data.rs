@@ -140,6 +140,8 @@ pub(super) fn reserve(key: &str, amount: i64, max: i64) -> Reserve {
         amount,
         max,
         until: at(3_600),
+        also: Vec::new(),
+        held: false,
     }
 }
 

@@ -10,13 +10,14 @@ use super::data::{
     admit, at, calls, commit, org, outcome, put, raise, reserve, used, whole_ledger,
 };
 use crate::Store;
-use crate::store::{Admit, Expect, Outcome};
+use crate::store::{Admit, Expect, Outcome, Reserve};
 
 pub(super) async fn all(store: &Arc<dyn Store>) {
     let store = store.as_ref();
     an_outcome_closes_its_call(store).await;
     an_outcome_goes_by_itself(store).await;
     amounts_are_given_back_once(store).await;
+    what_is_held_is_given_back_by_whoever_closes(store).await;
     an_outcome_is_recorded_after_containment(store).await;
     a_conflicting_record_is_left_and_the_entry_stays(store).await;
     outcomes_raise_labels(store).await;
@@ -106,6 +107,51 @@ async fn amounts_are_given_back_once(store: &dyn Store) {
         whole_ledger(store, &org).await.len(),
         5,
         "each report is recorded"
+    );
+}
+
+/// Nothing is named to be released, as when another node reports a gap.
+async fn what_is_held_is_given_back_by_whoever_closes(store: &dyn Store) {
+    let org = org();
+    let call = || Admit {
+        reserve: vec![
+            Reserve {
+                held: true,
+                ..reserve("at-once", 1, 1)
+            },
+            reserve("calls", 1, 10),
+        ],
+        ..admit(&org)
+    };
+    let first = call();
+    store.admit(first.clone()).await.unwrap();
+    assert!(
+        store.admit(call()).await.is_err(),
+        "two at the same time where one is permitted"
+    );
+    for _ in 0..2 {
+        store.outcome(outcome(&first)).unwrap();
+        store.flush().await.unwrap();
+        assert_eq!(used(store, &org, "at-once").await, 0);
+        assert_eq!(
+            used(store, &org, "calls").await,
+            1,
+            "a count was given back"
+        );
+    }
+    store.admit(call()).await.unwrap();
+    let refused = Admit {
+        sends: None,
+        reserve: Vec::new(),
+        ..admit(&org)
+    };
+    store.admit(refused.clone()).await.unwrap();
+    store.outcome(outcome(&refused)).unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(
+        used(store, &org, "at-once").await,
+        1,
+        "a call that held nothing gave something back"
     );
 }
 

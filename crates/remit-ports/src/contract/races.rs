@@ -11,13 +11,15 @@ use super::data::{
     admit, calls, commit, named, once, org, outcome, put, raise, reserve, used, whole_ledger,
 };
 use crate::Store;
-use crate::store::{Admit, AdmitError, Expect, StoreError};
+use crate::store::{Admit, AdmitError, Expect, Reserve, StoreError};
 
 pub(super) async fn all(store: &Arc<dyn Store>) {
     one_single_use_key_has_one_winner(store).await;
     one_approval_has_one_winner(store).await;
     one_name_has_one_winner(store).await;
     a_limit_is_never_overshot(store).await;
+    a_window_is_never_overshot(store).await;
+    no_more_are_under_way_than_may_be(store).await;
     indexes_have_no_gap(store).await;
     a_refused_one_takes_no_other_with_it(store).await;
     nothing_slips_past_containment(store).await;
@@ -137,6 +139,65 @@ async fn a_limit_is_never_overshot(store: &Arc<dyn Store>) {
         ),
         (33, 33)
     );
+}
+
+/// Half of the calls take from one slot of the window and half from the next.
+async fn a_window_is_never_overshot(store: &Arc<dyn Store>) {
+    let org = org();
+    let results = together(200, |n| {
+        let (slot, other) = if n % 2 == 0 {
+            ("r#1", "r#2")
+        } else {
+            ("r#2", "r#1")
+        };
+        let taken = Reserve {
+            also: vec![other.to_owned()],
+            ..reserve(slot, 1, 50)
+        };
+        let (store, admit) = (
+            Arc::clone(store),
+            Admit {
+                reserve: vec![taken],
+                ..admit(&org)
+            },
+        );
+        async move { store.admit(admit).await }
+    })
+    .await;
+    assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 50);
+    let sum = used(store.as_ref(), &org, "r#1").await + used(store.as_ref(), &org, "r#2").await;
+    assert_eq!(sum, 50);
+}
+
+async fn no_more_are_under_way_than_may_be(store: &Arc<dyn Store>) {
+    let org = org();
+    let results = together(120, |_| {
+        let place = Reserve {
+            held: true,
+            ..reserve("place", 1, 4)
+        };
+        let (store, org) = (Arc::clone(store), org.clone());
+        let call = Admit {
+            reserve: vec![place],
+            ..admit(&org)
+        };
+        async move {
+            let admitted = store.admit(call.clone()).await;
+            let under_way = store.open_calls(&org, 1_000).await.unwrap().len();
+            if admitted.is_ok() {
+                store.outcome(outcome(&call)).unwrap();
+            }
+            (admitted.is_ok(), under_way)
+        }
+    })
+    .await;
+    assert!(results.iter().filter(|(ok, _)| *ok).count() >= 4);
+    assert!(
+        results.iter().all(|(_, under_way)| *under_way <= 4),
+        "more calls were under way than may be"
+    );
+    store.flush().await.unwrap();
+    assert_eq!(used(store.as_ref(), &org, "place").await, 0);
 }
 
 async fn indexes_have_no_gap(store: &Arc<dyn Store>) {

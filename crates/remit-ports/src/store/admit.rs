@@ -18,6 +18,10 @@ pub struct Reserve {
     pub max: i64,
     /// When the counter may be forgotten.
     pub until: Timestamp,
+    /// Counters whose use counts towards `max` besides this one's: the earlier slots of a sliding window.
+    pub also: Vec<String>,
+    /// Whether it is given back when the call closes, whatever came of it: a place among calls at the same time.
+    pub held: bool,
 }
 
 /// One decision to record, and what it takes.
@@ -51,6 +55,26 @@ pub struct Admit {
     pub entries: Vec<NewEntry>,
     /// Whether the call goes on: it is registered as in flight until its outcome. Which node sends it.
     pub sends: Option<String>,
+}
+
+impl Admit {
+    /// What the call holds until it closes, as a store keeps it beside the call: a JSON array of `[counter, amount]`. None
+    /// where it holds nothing.
+    pub fn held(&self) -> Option<String> {
+        let held: Vec<(&str, i64)> = self
+            .reserve
+            .iter()
+            .filter(|r| r.held && r.amount > 0)
+            .map(|r| (r.key.as_str(), r.amount))
+            .collect();
+        (!held.is_empty()).then(|| serde_json::json!(held).to_string())
+    }
+}
+
+/// Reads what [`Admit::held`] wrote: counters to give back, and how much of each. What cannot be read gives nothing back.
+pub fn held(text: Option<&str>) -> Vec<(String, i64)> {
+    text.and_then(|t| serde_json::from_str(t).ok())
+        .unwrap_or_default()
 }
 
 /// What an admission came to.
@@ -113,7 +137,8 @@ pub struct Outcome {
     pub entries: Vec<NewEntry>,
     /// Labels it raises, on these scopes.
     pub raise: Vec<(String, String)>,
-    /// Amounts to give back, by counter: on a proved failure.
+    /// Amounts to give back, by counter: on a proved failure, or what was reserved and turned out not to be used. What is
+    /// [held](Reserve::held) is given back without being named here.
     pub release: Vec<(String, i64)>,
     /// Records it writes (an approval that turned out ambiguous).
     pub puts: Vec<Put>,

@@ -54,14 +54,19 @@ impl Unit<'_> {
 
     /// What would be used after it, where that is permitted. A negative amount would give back, so it counts as nothing.
     async fn check_reserve(&mut self, org: &OrgId, reserve: &Reserve) -> Result<i64, Stop> {
-        let used: i64 = sqlx::query_scalar("SELECT used FROM counters WHERE org = $1 AND key = $2")
-            .bind(org.as_str())
-            .bind(&reserve.key)
-            .fetch_optional(&mut *self.db)
-            .await?
-            .unwrap_or(0);
-        match used.checked_add(reserve.amount.max(0)) {
-            Some(after) if after <= reserve.max => Ok(after),
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT key, used FROM counters WHERE org = $1 AND (key = $2 OR key = ANY($3))")
+                .bind(org.as_str())
+                .bind(&reserve.key)
+                .bind(&reserve.also)
+                .fetch_all(&mut *self.db)
+                .await?;
+        let own = rows.iter().find(|(key, _)| *key == reserve.key);
+        let own = own.map_or(0, |(_, used)| *used);
+        let used = rows.iter().fold(0_i64, |sum, (_, n)| sum.saturating_add(*n));
+        let amount = reserve.amount.max(0);
+        match (own.checked_add(amount), used.checked_add(amount)) {
+            (Some(after), Some(all)) if all <= reserve.max => Ok(after),
             _ => {
                 let (key, max) = (reserve.key.clone(), reserve.max);
                 Err(AdmitError::LimitExceeded { key, used, max }.into())
@@ -87,8 +92,8 @@ impl Unit<'_> {
 
     async fn open_call(&mut self, admit: &Admit, index: u64, node: &str) -> Result<(), Stop> {
         let new = sqlx::query(
-            "INSERT INTO calls (org, decision, idx, agent, run, tool, node, at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+            "INSERT INTO calls (org, decision, idx, agent, run, tool, node, at, held)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
         )
         .bind(admit.org.as_str())
         .bind(admit.decision.as_str())
@@ -98,6 +103,7 @@ impl Unit<'_> {
         .bind(admit.tool.to_string())
         .bind(node)
         .bind(admit.at.as_micros())
+        .bind(admit.held())
         .execute(&mut *self.db)
         .await?;
         if new.rows_affected() == 1 {

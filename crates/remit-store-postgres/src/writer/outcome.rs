@@ -1,7 +1,7 @@
 //! What came of a call.
 
 use remit_domain::OrgId;
-use remit_ports::store::Outcome;
+use remit_ports::store::{Outcome, held};
 
 use super::batch::Done;
 use super::unit::{Unit, changed};
@@ -18,15 +18,16 @@ impl Unit<'_> {
             return Ok(Done::default());
         }
         self.writes();
-        let closed = sqlx::query("DELETE FROM calls WHERE org = $1 AND decision = $2")
-            .bind(org.as_str())
-            .bind(outcome.decision.as_str())
-            .execute(&mut *self.db)
-            .await?
-            .rows_affected();
+        let closed: Option<Option<String>> =
+            sqlx::query_scalar("DELETE FROM calls WHERE org = $1 AND decision = $2 RETURNING held")
+                .bind(org.as_str())
+                .bind(outcome.decision.as_str())
+                .fetch_optional(&mut *self.db)
+                .await?;
         self.append(org, &outcome.entries);
         self.raise_labels(org, &outcome.raise, outcome.at).await?;
-        if closed == 1 {
+        if let Some(kept) = closed {
+            self.release(org, &held(kept.as_deref())).await?;
             self.release(org, &outcome.release).await?;
         }
         let mut written = Vec::with_capacity(outcome.puts.len());

@@ -58,14 +58,14 @@ impl Unit<'_> {
 
     /// What would be used after it, where that is permitted. A negative amount would give back, so it counts as nothing.
     fn check_reserve(&self, org: &OrgId, reserve: &Reserve) -> Result<i64, Stop> {
-        let used: i64 = self
-            .db
-            .prepare_cached("SELECT used FROM counters WHERE org = ?1 AND key = ?2")?
-            .query_row(params![org.as_str(), reserve.key], |row| row.get(0))
-            .optional()?
-            .unwrap_or(0);
-        match used.checked_add(reserve.amount.max(0)) {
-            Some(after) if after <= reserve.max => Ok(after),
+        let own = self.used(org, &reserve.key)?;
+        let mut used = own;
+        for key in &reserve.also {
+            used = used.saturating_add(self.used(org, key)?);
+        }
+        let amount = reserve.amount.max(0);
+        match (own.checked_add(amount), used.checked_add(amount)) {
+            (Some(after), Some(all)) if all <= reserve.max => Ok(after),
             _ => Err(AdmitError::LimitExceeded {
                 key: reserve.key.clone(),
                 used,
@@ -73,6 +73,15 @@ impl Unit<'_> {
             }
             .into()),
         }
+    }
+
+    fn used(&self, org: &OrgId, key: &str) -> rusqlite::Result<i64> {
+        let used = self
+            .db
+            .prepare_cached("SELECT used FROM counters WHERE org = ?1 AND key = ?2")?
+            .query_row(params![org.as_str(), key], |row| row.get(0))
+            .optional()?;
+        Ok(used.unwrap_or(0))
     }
 
     /// Checks again, since one admission may reserve of one counter twice.
@@ -105,7 +114,7 @@ impl Unit<'_> {
     fn open_call(&self, admit: &Admit, index: u64, node: &str) -> rusqlite::Result<()> {
         self.db
             .prepare_cached(
-                "INSERT INTO calls (org, decision, idx, agent, run, tool, node, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO calls (org, decision, idx, agent, run, tool, node, at, held) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 admit.org.as_str(),
@@ -115,7 +124,8 @@ impl Unit<'_> {
                 admit.run.as_str(),
                 admit.tool.to_string(),
                 node,
-                admit.at.as_micros()
+                admit.at.as_micros(),
+                admit.held(),
             ])
             .map(|_| ())
     }

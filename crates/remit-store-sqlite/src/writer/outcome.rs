@@ -1,8 +1,8 @@
 //! What came of a call.
 
 use remit_domain::OrgId;
-use remit_ports::store::Outcome;
-use rusqlite::params;
+use remit_ports::store::{Outcome, held};
+use rusqlite::{OptionalExtension, params};
 
 use super::batch::Done;
 use super::unit::{Unit, changed};
@@ -14,13 +14,17 @@ impl Unit<'_> {
     pub(super) fn outcome(&mut self, outcome: &Outcome) -> Result<Done, Stop> {
         let org = &outcome.org;
         self.writes();
-        let closed = self
+        let closed: Option<Option<String>> = self
             .db
-            .prepare_cached("DELETE FROM calls WHERE org = ?1 AND decision = ?2")?
-            .execute(params![org.as_str(), outcome.decision.as_str()])?;
+            .prepare_cached("DELETE FROM calls WHERE org = ?1 AND decision = ?2 RETURNING held")?
+            .query_row(params![org.as_str(), outcome.decision.as_str()], |row| {
+                row.get(0)
+            })
+            .optional()?;
         self.append(org, &outcome.entries)?;
         self.raise_labels(org, &outcome.raise, outcome.at)?;
-        if closed == 1 {
+        if let Some(kept) = closed {
+            self.release(org, &held(kept.as_deref()))?;
             self.release(org, &outcome.release)?;
         }
         let mut written = Vec::with_capacity(outcome.puts.len());

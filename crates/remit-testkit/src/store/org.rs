@@ -7,7 +7,7 @@ use remit_domain::{DecisionId, Kind, OrgId, Timestamp};
 use remit_ledger::NewEntry;
 use remit_ports::store::{
     Admit, AdmitError, Admitted, Blob, Changed, Commit, Committed, Expect, LabelState, OpenCall,
-    Outcome, Put, Record, Reserve, StoreError, StoredEntry, TreeAppend,
+    Outcome, Put, Record, Reserve, StoreError, StoredEntry, TreeAppend, held,
 };
 use serde_json::Value;
 
@@ -32,6 +32,8 @@ pub(super) struct Org {
     pub(super) labels: BTreeMap<String, LabelState>,
     pub(super) counters: BTreeMap<String, i64>,
     pub(super) calls: BTreeMap<DecisionId, OpenCall>,
+    /// What each open call holds.
+    held: BTreeMap<DecisionId, Vec<(String, i64)>>,
     pub(super) blobs: BTreeMap<String, Arc<Vec<u8>>>,
     pub(super) tree: Arc<Vec<[u8; 32]>>,
     pub(super) checkpoint: Option<(u64, String)>,
@@ -229,6 +231,8 @@ impl Org {
                 node: node.clone(),
                 at: admit.at,
             };
+            let kept = held(admit.held().as_deref());
+            self.held.insert(admit.decision.clone(), kept);
             if self.calls.insert(admit.decision.clone(), call).is_some() {
                 return Err(StoreError::Replayed {
                     key: admit.decision.to_string(),
@@ -242,15 +246,18 @@ impl Org {
     }
 
     fn reserve(&mut self, reserve: &Reserve) -> Result<(), AdmitError> {
-        let used = self.counters.entry(reserve.key.clone()).or_insert(0);
-        match used.checked_add(reserve.amount.max(0)) {
-            Some(after) if after <= reserve.max => {
-                *used = after;
+        let of = |key: &String| self.counters.get(key).copied().unwrap_or(0);
+        let own = of(&reserve.key);
+        let used = reserve.also.iter().map(of).fold(own, i64::saturating_add);
+        let amount = reserve.amount.max(0);
+        match (own.checked_add(amount), used.checked_add(amount)) {
+            (Some(after), Some(all)) if all <= reserve.max => {
+                self.counters.insert(reserve.key.clone(), after);
                 Ok(())
             }
             _ => Err(AdmitError::LimitExceeded {
                 key: reserve.key.clone(),
-                used: *used,
+                used,
                 max: reserve.max,
             }),
         }
@@ -260,8 +267,9 @@ impl Org {
         let closed = self.calls.remove(&outcome.decision).is_some();
         self.append(&outcome.entries);
         self.raise(&outcome.raise, outcome.at);
+        let kept = self.held.remove(&outcome.decision).unwrap_or_default();
         if closed {
-            for (key, amount) in &outcome.release {
+            for (key, amount) in kept.iter().chain(&outcome.release) {
                 if let Some(used) = self.counters.get_mut(key) {
                     *used = used.saturating_sub((*amount).max(0)).max(0);
                 }

@@ -171,6 +171,21 @@ impl Store for FakeStore {
         self.read(org, |org| org.label_state(scope))
     }
 
+    async fn counters_under(
+        &self,
+        org: &OrgId,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        self.read(org, |org| {
+            let from = org.counters.range(prefix.to_owned()..);
+            from.take_while(|(key, _)| key.starts_with(prefix))
+                .take(size(limit))
+                .map(|(key, used)| (key.clone(), *used))
+                .collect()
+        })
+    }
+
     async fn counters(&self, org: &OrgId, keys: &[String]) -> Result<Vec<i64>, StoreError> {
         self.read(org, |org| {
             keys.iter()

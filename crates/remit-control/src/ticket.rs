@@ -1,0 +1,171 @@
+//! Tickets: what another system says of the tickets that runs work on. Pushed, never fetched; what nobody has told of is
+//! unknown, which is a fact of its own.
+
+use remit_domain::event::{Event, EventKind};
+use remit_domain::name::Name;
+use remit_domain::ticket::{TICKET_BYTES_MAX, Ticket, is_ticket_id};
+use remit_domain::{Kind, Noun, OrgId, Principal, RefusalCode, Registry, Role, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::control::Before;
+use crate::error::{invalid, not_found};
+use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, names, refuse};
+
+/// Most tickets of one organization that are known at once.
+const TICKETS_MAX: usize = 100_000;
+
+/// What is told of a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TicketSpec {
+    /// Its state: `open`, `approved`, `closed`, or another word of its system.
+    pub state: Name,
+    /// When it was in that state, by the clock of who tells; now where absent. An older word never replaces a newer one.
+    #[serde(default)]
+    pub as_of: Option<Timestamp>,
+}
+
+/// A ticket, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TicketView {
+    /// Its id, as runs name it in their intent.
+    pub id: String,
+    /// Its state; `unknown` once it has not been told for too long.
+    pub state: String,
+    /// When it was in that state.
+    pub as_of: Timestamp,
+    /// Who told, by name.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Its revision, which is also its ETag.
+    pub revision: u64,
+}
+
+impl Control {
+    /// What is known of tickets, by id.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but people of the organization.
+    pub fn tickets(
+        &self,
+        caller: &Caller,
+        query: &ListQuery,
+    ) -> Result<Listing<TicketView>, ControlError> {
+        caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let all = registry.tickets.values();
+        let all = all.map(|t| (t.id.clone(), Noun::state(&**t), t));
+        Ok(query.page(all, |t| view(&registry, t, self.books.now())))
+    }
+
+    /// What is known of one ticket.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub fn ticket(&self, caller: &Caller, id: &str) -> Result<TicketView, ControlError> {
+        caller.person()?;
+        self.ticket_view(&caller.org, id)
+    }
+
+    /// Tells the state of a ticket.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but an administrator or responder; `invalid-request`; `limit-exceeded`.
+    pub async fn put_ticket(
+        &self,
+        caller: &Caller,
+        id: &str,
+        spec: &TicketSpec,
+    ) -> Result<Saved<TicketView>, ControlError> {
+        caller.require(&[Role::Admin, Role::Responder])?;
+        self.tell(&caller.org, caller.principal.clone(), id, spec)
+            .await
+    }
+
+    /// Takes in the state of a ticket that a signed message of the organization's ticket system tells.
+    ///
+    /// # Errors
+    /// `invalid-request`; `limit-exceeded`; when it cannot be written.
+    pub async fn pushed_ticket(
+        &self,
+        org: &OrgId,
+        id: &str,
+        spec: &TicketSpec,
+    ) -> Result<Saved<TicketView>, ControlError> {
+        self.tell(org, Principal::Remit, id, spec).await
+    }
+
+    async fn tell(
+        &self,
+        org: &OrgId,
+        by: Principal,
+        id: &str,
+        spec: &TicketSpec,
+    ) -> Result<Saved<TicketView>, ControlError> {
+        if !is_ticket_id(id) {
+            let why = format!("is not 1 to {TICKET_BYTES_MAX} visible ASCII characters");
+            return Err(invalid("id", why));
+        }
+        let plan = || {
+            let by = by.clone();
+            async move {
+                let now = self.books.now();
+                let book = self.book(org)?;
+                let registry = book.registry();
+                let there = registry.tickets.get(id);
+                // A clock that is ahead elsewhere does not lock out what comes later.
+                let as_of = spec.as_of.unwrap_or(now).min(now);
+                if there.is_some_and(|t| t.as_of > as_of) {
+                    return Ok((Action::None, remit_books::Change::new()));
+                }
+                if there.is_none() && registry.tickets.len() >= TICKETS_MAX {
+                    let text = format!("at most {TICKETS_MAX} tickets are known at once");
+                    return Err(refuse(RefusalCode::LimitExceeded, text));
+                }
+                let ticket = Ticket {
+                    id: id.to_owned(),
+                    state: spec.state.clone(),
+                    as_of,
+                    by: by.clone(),
+                    at: now,
+                };
+                let before = Before::of(registry.revision(Kind::Ticket, id), None)?;
+                let event = Event::new(EventKind::TicketChanged, now, by)
+                    .content("ticket", &ticket)
+                    .content("before", there.map(|t| &t.state));
+                let action = match there {
+                    None => Action::Create,
+                    Some(_) => Action::Update,
+                };
+                Ok((action, before.put(&ticket).event(event)))
+            }
+        };
+        let (action, _) = self.settle(org, plan).await?;
+        Ok(Saved {
+            action,
+            view: self.ticket_view(org, id)?,
+        })
+    }
+
+    fn ticket_view(&self, org: &OrgId, id: &str) -> Result<TicketView, ControlError> {
+        let book = self.book(org)?;
+        let registry = book.registry();
+        let found = registry.tickets.get(id);
+        let found = found.ok_or_else(|| not_found("ticket", id))?;
+        Ok(view(&registry, found, self.books.now()))
+    }
+}
+
+fn view(registry: &Registry, ticket: &Ticket, now: Timestamp) -> TicketView {
+    TicketView {
+        id: ticket.id.clone(),
+        state: ticket.state_at(now).to_owned(),
+        as_of: ticket.as_of,
+        by: names::principal(registry, &ticket.by),
+        at: ticket.at,
+        revision: registry.revision(Kind::Ticket, &ticket.id).unwrap_or(0),
+    }
+}

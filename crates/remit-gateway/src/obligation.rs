@@ -1,0 +1,118 @@
+//! What is owed beside a decision: findings of flags, and what limits need to know of outcomes.
+
+use remit_books::Change;
+use remit_domain::event::{Event, EventKind};
+use remit_domain::finding::{Finding, FindingKind};
+use remit_domain::{FindingId, Principal};
+use remit_policy::{Decision, Obligation};
+use remit_ports::upstreams::UpstreamError;
+use serde_json::{Map, Value};
+
+use crate::Gateway;
+use crate::breaker;
+use crate::call::{Approved, Consent, Recorded};
+
+/// The settings that flag a call.
+pub(crate) fn flags(decision: &Decision) -> Vec<&str> {
+    let flag = |o: &'_ Obligation| matches!(o, Obligation::Flag { .. });
+    let flagged = decision.obligations.iter().filter(|o| flag(o));
+    flagged
+        .map(|o| match o {
+            Obligation::Flag { setting, .. } | Obligation::Transform { setting, .. } => {
+                setting.as_str()
+            }
+        })
+        .collect()
+}
+
+/// The settings that mask something of a call or of its result.
+pub(crate) fn transforms(decision: &Decision) -> Vec<&str> {
+    let masking = decision.obligations.iter().filter_map(|o| match o {
+        Obligation::Transform { setting, .. } => Some(setting.as_str()),
+        Obligation::Flag { .. } => None,
+    });
+    masking.collect()
+}
+
+impl Gateway {
+    /// Opens a finding for a call that a setting flags, once for each agent while it is open. The decision itself holds every
+    /// flag, so that a finding that cannot be written takes nothing away.
+    pub(crate) async fn flagged(&self, call: &Approved) {
+        let flags = flags(&call.authorized.decision);
+        let goes_on = matches!(call.consent, Consent::NotNeeded | Consent::Given(..));
+        if flags.is_empty() || !goes_on {
+            return;
+        }
+        let resolved = &call.authorized.resolved;
+        let agent = &resolved.standing.agent.id;
+        let open = {
+            let registry = resolved.book.registry();
+            let about = registry.findings.get(agent.as_str());
+            about.is_some_and(|a| a.values().any(|f| f.kind == FindingKind::Flagged))
+        };
+        if open {
+            return;
+        }
+        let finding = Finding {
+            id: self.books().id(FindingId::from_uuid),
+            kind: FindingKind::Flagged,
+            subject: agent.to_string(),
+            text: format!("calls are flagged by setting {}", flags.join(", ")),
+            opened: self.books().now(),
+            seen: 1,
+            closed: None,
+        };
+        let event = Event::new(EventKind::FindingOpened, finding.opened, Principal::Remit)
+            .about(&finding.id)
+            .agent(agent)
+            .decision(&call.authorized.id)
+            .fact("kind", finding.kind)
+            .fact("of", agent)
+            .fact("settings", &flags)
+            .content("text", &finding.text);
+        let org = &resolved.received.org;
+        let change = Change::new().create(&finding).event(event);
+        if let Err(error) = self.books().commit(org, change).await {
+            tracing::error!(%error, "a finding could not be opened; the decision holds the flag");
+        }
+    }
+
+    /// Whether a limit that stood in the way has room again once the outcomes that wait here are written.
+    pub(crate) async fn has_room_again(&self, call: &Approved, key: &str) -> bool {
+        let Some(reserve) = call.reserve.iter().find(|r| r.key == key) else {
+            return false;
+        };
+        let store = self.books().store();
+        if store.flush().await.is_err() {
+            return false;
+        }
+        let keys: Vec<String> = std::iter::once(key.to_owned())
+            .chain(reserve.also.iter().cloned())
+            .collect();
+        let org = &call.authorized.resolved.received.org;
+        match store.counters(org, &keys).await {
+            Ok(used) => used
+                .iter()
+                .try_fold(reserve.amount, |sum, n| sum.checked_add(*n))
+                .is_some_and(|sum| sum <= reserve.max),
+            Err(_) => false,
+        }
+    }
+
+    /// Lets the breaker see how a call ended that was sent.
+    pub(crate) fn watch_outcome(
+        &self,
+        call: &Recorded,
+        result: &Result<Map<String, Value>, UpstreamError>,
+    ) {
+        let bad = match result {
+            Ok(map) => map.get("isError") == Some(&Value::Bool(true)),
+            Err(UpstreamError::Cancelled) => false,
+            Err(_) => true,
+        };
+        let resolved = &call.authorized.resolved;
+        let digest = breaker::digest(&resolved.received);
+        let agent = &resolved.standing.agent.id;
+        self.watch(&resolved.received.org, agent, digest, bad);
+    }
+}
