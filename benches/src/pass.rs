@@ -31,6 +31,7 @@ pub(crate) async fn start(upstream: SocketAddr) -> anyhow::Result<SocketAddr> {
         secret: None,
         stateless: true,
         enabled: true,
+        may_ask: std::collections::BTreeSet::new(),
     });
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
@@ -73,6 +74,7 @@ async fn answer(
         lease: Lease::default(),
         cancel: CancellationToken::new(),
         notifications: None,
+        questions: None,
         timeout: Duration::from_secs(30),
     };
     let text = match outbound.request(request).await {

@@ -19,7 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
-use crate::furnish::{enrol, upstream_and_agent};
+use crate::furnish::{enrol, upstream_that_asks};
 use crate::server::{Server, installed};
 
 fn here(file: &str) -> PathBuf {
@@ -112,7 +112,8 @@ fn pass_on(request: &mut Request<Incoming>, own: &str, to: &str, bearer: &Header
 /// Runs what `revision` requires of a server against the transparent endpoint of `transport`.
 async fn suite(dir: tempfile::TempDir, revision: &str, transport: Value, args: &[&str]) {
     let server = Server::serve(dir, args).await;
-    let agent = upstream_and_agent(&server, "it", transport, "read").await;
+    let may_ask = ["sampling", "elicitation", "roots"];
+    let agent = upstream_that_asks(&server, "it", transport, "read", &may_ask).await;
     let token = server
         .token(&agent.client, &agent.key, "workflow:answer")
         .await;

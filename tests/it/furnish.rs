@@ -23,13 +23,24 @@ pub(crate) async fn upstream_and_agent(
     transport: Value,
     effect: &str,
 ) -> Agent {
+    upstream_that_asks(server, name, transport, effect, &[]).await
+}
+
+/// The same, with an upstream that may ask the agent's side for these.
+pub(crate) async fn upstream_that_asks(
+    server: &Server,
+    name: &str,
+    transport: Value,
+    effect: &str,
+    may_ask: &[&str],
+) -> Agent {
     let person = json!({ "display_name": "Sponsor", "teams": ["team"], "roles": ["admin", "approver", "responder", "auditor"], "entitlements": [] });
     server
         .apply(&[
             document("Team", "team", &json!({})),
             document("Person", "sponsor@acme.example", &person),
             document("System", "shop", &json!({ "owner": "admin@acme.example", "environment": "production", "criticality": "low" })),
-            document("Upstream", name, &json!({ "system": "shop", "transport": transport, "stateless": false, "enabled": true })),
+            document("Upstream", name, &json!({ "system": "shop", "transport": transport, "stateless": false, "enabled": true, "may_ask": may_ask })),
         ])
         .await;
     server
@@ -55,7 +66,7 @@ pub(crate) async fn upstream_and_agent(
             tool,
             &json!({ "effect": effect, "definition_hash": hash }),
         ));
-        grants.push(json!({ "tool": tool }));
+        grants.push(json!({ "tool": tool, "autonomy": "it is a test" }));
     }
     assert!(!grants.is_empty(), "{name} has no tools: {tools}");
     server.apply(&classified).await;

@@ -31,11 +31,14 @@
 )]
 
 mod access;
+mod activity;
 mod agent;
 mod apply;
 pub mod approval;
 mod audit;
 mod bereavement;
+mod breaker;
+mod bundle;
 mod caller;
 mod check;
 mod completeness;
@@ -46,14 +49,19 @@ mod decision;
 mod delegation;
 mod doctor;
 mod documents;
+mod draft;
 mod error;
+mod facts;
 mod finding;
 #[cfg(test)]
 mod fixture;
+mod freeze;
 mod gap;
+mod idp;
 mod key;
 mod leave;
 mod lifecycle;
+mod limit;
 mod list;
 mod names;
 mod newest;
@@ -63,6 +71,7 @@ mod plan;
 mod policy_set;
 mod resolve;
 mod run;
+mod setting;
 pub mod spec;
 mod stop;
 mod sweep;
@@ -71,17 +80,24 @@ mod system;
 mod team;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod tool;
 mod upstream;
 mod workflow;
 
 pub use access::{AccessRow, Explained, Hypothetical};
+pub use activity::{Activity, Hour, StoryQuery, Use, Uses};
 pub use agent::AgentView;
-pub use apply::{Applied, AppliedChange, Failure};
+pub use apply::{Applied, AppliedChange};
 pub use approval::{
     AgentApprovalView, ApprovalFilter, ApprovalView, AskView, VerdictView, WAIT_SECS_MAX, Watch,
 };
 pub use audit::{EntryQuery, Gap, GapState, Mismatch, Verification};
+pub use breaker::BreakerView;
+pub use bundle::{
+    BundleDiff, BundleView, ClaimResult, NewProposal, ProposalReport, ProposalView, SetDiff,
+    ShadowFlip, ShadowReport, StageView,
+};
 pub use caller::Caller;
 pub use completeness::Completeness;
 pub use containment::{
@@ -94,25 +110,31 @@ pub use delegation::{
     DelegationFilter, DelegationView, Hop, NewDelegation, PersonTree, Revocation, Revoked,
     TreeFilter,
 };
-pub use doctor::Check;
+pub use doctor::{Check, Probe};
 pub use documents::{DOCUMENTS_BYTES_MAX, DOCUMENTS_MAX, DocumentProblem};
 pub use error::{ControlError, refuse};
+pub use facts::FactView;
 pub use finding::{FindingView, finding_change, settle_finding};
+pub use freeze::FreezeView;
+pub use idp::ProviderView;
 pub use key::{KeyView, NewKey};
 pub use leave::Departure;
 pub use lifecycle::Transfer;
+pub use limit::{LimitReport, LimitUse, LimitView};
 pub use list::{ListQuery, Listing};
 pub use organization::OrganizationView;
 pub use person::PersonView;
 pub use plan::{Action, FieldChange, Plan, PlannedChange};
 pub use policy_set::{PolicyProblem, PolicySetView, Validation};
 pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView, Shred};
+pub use setting::{SettingQuery, SettingStanding, SettingView, SettingsExplained};
 pub use spec::{DocumentKind, schema};
 pub use stop::{StopReport, Stopping, plan_stop};
 pub use sweep::Swept;
-pub use sync::{RefusedToolView, SyncReport};
+pub use sync::{Offer, RefusedToolView, SyncReport};
 pub use system::SystemView;
 pub use team::TeamView;
+pub use ticket::{TicketSpec, TicketView};
 pub use tool::ToolView;
 pub use upstream::UpstreamView;
 pub use workflow::WorkflowView;

@@ -14,11 +14,11 @@ use remit_domain::tool::{Definition, ToolRef, ToolState};
 use remit_domain::upstream::{Injection, UpstreamName};
 use remit_domain::{Kind, Noun, OrgId, RefusalCode, Role, Tool, Upstream};
 use remit_mcp::jsonrpc::code;
-use remit_mcp::tools::{ToolDefinition, ToolPage, confusable, refuse_look_alikes};
+use remit_mcp::tools::{RefusedTool, ToolDefinition, ToolPage, confusable, refuse_look_alikes};
 use remit_ports::upstreams::{Lease, UpstreamError, UpstreamRequest};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,21 @@ pub(crate) const TOOLS_MAX: usize = 1_000;
 const PAGES_MAX: usize = 100;
 /// How long one page may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Tools read at once from an offer: as many as one page of `tools/list` may hold.
+const PAGE_TOOLS: usize = remit_mcp::limits::TOOLS_PER_PAGE_MAX;
+
+/// What a wrapped server offers, read on the machine it runs on. Left out for a server that Remit reaches itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// Its tools, as `tools/list` gives them.
+    #[serde(default)]
+    pub tools: Vec<Value>,
+    /// Its capabilities, as it announces them.
+    #[serde(default)]
+    pub capabilities: Value,
+}
 
 /// What a sync found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -80,6 +95,53 @@ impl Control {
         caller: &Caller,
         name: &UpstreamName,
     ) -> Result<SyncReport, ControlError> {
+        let upstream = self.to_sync(caller, name)?;
+        if upstream.is_cooperative() {
+            let text = format!(
+                "upstream `{name}` runs beside its agents, where Remit cannot reach it; run `remit mcp offer --upstream {name} -- CMD` on such a machine"
+            );
+            return Err(refuse(RefusalCode::Conflict, text));
+        }
+        let (offered, refused) = self.offered(caller, &upstream).await?;
+        self.take_in(caller, name, offered, refused).await
+    }
+
+    /// Takes in what an administrator read from a wrapped server on an agent's machine.
+    ///
+    /// # Errors
+    /// As [`Self::sync_upstream`]; `conflict` for an upstream that Remit reaches itself.
+    pub async fn sync_offer(
+        &self,
+        caller: &Caller,
+        name: &UpstreamName,
+        offer: Offer,
+    ) -> Result<SyncReport, ControlError> {
+        let upstream = self.to_sync(caller, name)?;
+        if !upstream.is_cooperative() {
+            let text = format!(
+                "upstream `{name}` is reached by Remit itself; only a wrapped one is told what it offers"
+            );
+            return Err(refuse(RefusalCode::Conflict, text));
+        }
+        if offer.tools.len() > TOOLS_MAX {
+            let text = format!("upstream `{name}` offers more than {TOOLS_MAX} tools");
+            return Err(refuse(RefusalCode::TooLarge, text));
+        }
+        let (mut tools, mut refused) = (Vec::new(), Vec::new());
+        for chunk in offer.tools.chunks(PAGE_TOOLS) {
+            let mut page = serde_json::Map::new();
+            page.insert("tools".to_owned(), Value::Array(chunk.to_vec()));
+            let page = ToolPage::read(page).map_err(|e| invalid(&upstream, &e.to_string()))?;
+            tools.extend(page.tools);
+            refused.extend(page.refused);
+        }
+        let (mut tools, refused) = keep(tools, refused);
+        let announced = json!({ "capabilities": offer.capabilities });
+        tools.extend(methods::tools(&announced, &upstream.may_ask));
+        self.take_in(caller, name, tools, refused).await
+    }
+
+    fn to_sync(&self, caller: &Caller, name: &UpstreamName) -> Result<Arc<Upstream>, ControlError> {
         caller.require(&[Role::Admin])?;
         let book = self.book(&caller.org)?;
         let upstream = book
@@ -94,7 +156,17 @@ impl Control {
                 format!("upstream `{name}` is disabled; enable it first"),
             ));
         }
-        let (offered, refused) = self.offered(caller, &upstream).await?;
+        Ok(upstream)
+    }
+
+    async fn take_in(
+        &self,
+        caller: &Caller,
+        name: &UpstreamName,
+        offered: Vec<ToolDefinition>,
+        refused: Vec<RefusedToolView>,
+    ) -> Result<SyncReport, ControlError> {
+        let book = self.book(&caller.org)?;
         let (report, _) = self
             .settle(&caller.org, || async {
                 let steps = {
@@ -152,24 +224,7 @@ impl Control {
                 return Err(refuse(RefusalCode::TooLarge, text));
             }
             let Some(next) = page.next_cursor else {
-                refused.extend(refuse_look_alikes(&mut tools));
-                let mut refused: Vec<_> = refused
-                    .into_iter()
-                    .map(|r| RefusedToolView {
-                        name: r.name,
-                        reason: r.error.to_string(),
-                    })
-                    .collect();
-                tools.retain(|tool| match methods::taken(&tool.name) {
-                    None => true,
-                    Some(reason) => {
-                        refused.push(RefusedToolView {
-                            name: tool.name.clone(),
-                            reason: reason.to_owned(),
-                        });
-                        false
-                    }
-                });
+                let (mut tools, refused) = keep(tools, refused);
                 tools.extend(self.methods(caller, upstream, lease).await?);
                 return Ok((tools, refused));
             };
@@ -219,11 +274,11 @@ impl Control {
             .ask(caller, upstream, lease, "server/discover", Value::Null)
             .await
         {
-            Ok(discovered) => Ok(methods::tools(&discovered)),
+            Ok(discovered) => Ok(methods::tools(&discovered, &upstream.may_ask)),
             Err(UpstreamError::Rpc {
                 code: code::METHOD_NOT_FOUND,
                 ..
-            }) => Ok(Vec::new()),
+            }) => Ok(methods::tools(&Value::Null, &upstream.may_ask)),
             Err(error) => Err(failed(upstream, &error)),
         }
     }
@@ -246,6 +301,7 @@ impl Control {
             lease,
             cancel: CancellationToken::new(),
             notifications: None,
+            questions: None,
             timeout: TIMEOUT,
         };
         self.upstreams.request(request).await
@@ -361,6 +417,32 @@ impl Control {
         }
         Ok((report, change))
     }
+}
+
+/// The tools that can be taken in, and those that cannot: names that read alike, or that stand for MCP's own methods.
+fn keep(
+    mut tools: Vec<ToolDefinition>,
+    mut refused: Vec<RefusedTool>,
+) -> (Vec<ToolDefinition>, Vec<RefusedToolView>) {
+    refused.extend(refuse_look_alikes(&mut tools));
+    let mut refused: Vec<_> = refused
+        .into_iter()
+        .map(|r| RefusedToolView {
+            name: r.name,
+            reason: r.error.to_string(),
+        })
+        .collect();
+    tools.retain(|tool| match methods::taken(&tool.name) {
+        None => true,
+        Some(reason) => {
+            refused.push(RefusedToolView {
+                name: tool.name.clone(),
+                reason: reason.to_owned(),
+            });
+            false
+        }
+    });
+    (tools, refused)
 }
 
 /// What becomes of each tool, with the revision it is at.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use remit_domain::event::EventKind;
 use remit_domain::upstream::{Injection, SecretRef, Transport, UpstreamName};
-use remit_domain::{Kind, Noun, OrgId, Registry, Role, Upstream};
+use remit_domain::{Kind, Noun, Registry, Role, Upstream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::control::Before;
+use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::UpstreamSpec;
 use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, resolve};
@@ -40,6 +40,8 @@ pub struct UpstreamView {
     pub name: UpstreamName,
     /// `active` or `disabled`.
     pub state: &'static str,
+    /// `enforced`, or `cooperative` for a server on the agent's own machine, which only its wrapper keeps to Remit.
+    pub enforcement: &'static str,
     /// What is declared of it; null when its system is not known any more.
     #[serde(flatten)]
     pub spec: Option<UpstreamSpec>,
@@ -101,56 +103,59 @@ impl Control {
         spec: UpstreamSpec,
         seen: Option<u64>,
     ) -> Result<Saved<UpstreamView>, ControlError> {
-        caller.require(&[Role::Admin])?;
-        check_spec(&spec)?;
-        self.check_secret_places(&caller.org, &spec)?;
         let book = self.book(&caller.org)?;
-        let (upstream, before, there) = {
-            let registry = book.registry();
-            let there = registry.upstreams.get(name).cloned();
-            let revision = there
-                .as_ref()
-                .and_then(|u| registry.revision(Kind::Upstream, &u.key()));
-            let upstream = Upstream {
-                name: name.clone(),
-                system: resolve::system(&registry, "system", &spec.system)?
-                    .id
-                    .clone(),
-                transport: spec.transport,
-                secret: spec.secret,
-                stateless: spec.stateless,
-                enabled: spec.enabled,
-            };
-            (upstream, Before::of(revision, seen)?, there)
-        };
-        if there.as_deref() == Some(&upstream) {
-            return Ok(Saved {
-                action: Action::None,
-                view: self.upstream(caller, name)?,
-            });
-        }
-        let (kind, action) = match there {
-            None => (EventKind::UpstreamCreated, Action::Create),
-            Some(_) => (EventKind::UpstreamChanged, Action::Update),
-        };
-        let event = self
-            .event(caller, kind)
-            .about(name)
-            .fact("system", &upstream.system)
-            .fact("enabled", upstream.enabled)
-            .fact("stateless", upstream.stateless)
-            .content("upstream", &upstream);
-        let change = before.put(&upstream).event(event);
-        let change = if action == Action::Update {
-            change.restrict()
-        } else {
-            change
-        };
-        self.books.commit(&caller.org, change).await?;
+        let draft = self.draft_upstream(&book.registry(), caller, name, spec, seen)?;
+        let action = self.save(caller, draft).await?;
         Ok(Saved {
             action,
             view: self.upstream(caller, name)?,
         })
+    }
+
+    pub(crate) fn draft_upstream(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        name: &UpstreamName,
+        spec: UpstreamSpec,
+        seen: Option<u64>,
+    ) -> Result<Draft, ControlError> {
+        caller.require(&[Role::Admin])?;
+        check_spec(&spec)?;
+        self.check_secret_places(registry, &spec)?;
+        let there = registry.upstreams.get(name);
+        let upstream = Upstream {
+            name: name.clone(),
+            system: resolve::system(registry, "system", &spec.system)?
+                .id
+                .clone(),
+            transport: spec.transport,
+            secret: spec.secret,
+            stateless: spec.stateless,
+            enabled: spec.enabled,
+            may_ask: spec.may_ask,
+        };
+        let draft = Draft::over(
+            registry,
+            there.map(AsRef::as_ref),
+            &upstream,
+            seen,
+            |action| {
+                let kind = match action {
+                    Action::Create => EventKind::UpstreamCreated,
+                    _ => EventKind::UpstreamChanged,
+                };
+                self.event(caller, kind)
+                    .about(name)
+                    .fact("system", &upstream.system)
+                    .fact("enabled", upstream.enabled)
+                    .fact("stateless", upstream.stateless)
+                    .fact("enforcement", upstream.enforcement())
+                    .fact("may_ask", &upstream.may_ask)
+                    .content("upstream", &upstream)
+            },
+        );
+        Ok(draft?.restrict_update())
     }
 }
 
@@ -159,13 +164,13 @@ impl Control {
     /// call.
     pub(crate) fn check_secret_places(
         &self,
-        org: &OrgId,
+        registry: &Registry,
         spec: &UpstreamSpec,
     ) -> Result<(), ControlError> {
-        let Some(secret) = &spec.secret else {
+        let (Some(secret), Some(organization)) = (&spec.secret, &registry.organization) else {
             return Ok(());
         };
-        let org = self.org_name(org)?;
+        let org = organization.name.clone();
         for reference in references(secret) {
             let checked = self.secrets.may_name(&org, reference);
             checked.map_err(|why| invalid("secret", why))?;
@@ -265,6 +270,9 @@ fn check_secret(transport: &Transport, secret: &Injection) -> Result<(), Control
             wrong("an HTTP server takes `bearer` or `header`".to_owned())
         }
         (Transport::Stdio { .. }, _) => wrong("a process takes `environment`".to_owned()),
+        (Transport::Wrapped, _) => {
+            wrong("a wrapped server is beside its agent and gets no secret from Remit".to_owned())
+        }
     }
 }
 
@@ -302,6 +310,7 @@ fn view(registry: &Registry, upstream: &Upstream) -> UpstreamView {
     UpstreamView {
         name: upstream.name.clone(),
         state: upstream.state(),
+        enforcement: upstream.enforcement(),
         spec: UpstreamSpec::of(registry, upstream),
         tools,
         revision: registry

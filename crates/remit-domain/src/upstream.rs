@@ -1,6 +1,6 @@
 //! Upstreams: the governed servers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -82,6 +82,77 @@ pub enum Transport {
         /// `http` (loopback only) or `https` URL of the MCP endpoint.
         url: String,
     },
+    /// A process on the agent's own machine, started beside it by `remit mcp wrap`. Remit decides and records its calls,
+    /// and nothing but the wrapper keeps the agent from going around it: *cooperative*, not *enforced*. It gets no secret.
+    Wrapped,
+}
+
+/// What an upstream may ask the agent's side for while a call of its tools is in work. Each is a tool of ours that has to
+/// be classified and granted, and each question is decided and recorded as a call of it.
+///
+/// Source: MCP 2025-11-25 client/sampling, client/elicitation, client/roots; MCP 2026-07-28 basic/patterns/mrtr.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum MayAsk {
+    /// The agent's model, for a completion.
+    Sampling,
+    /// The agent's person, for input.
+    Elicitation,
+    /// The agent's host, for its working directories.
+    Roots,
+}
+
+impl MayAsk {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Sampling, Self::Elicitation, Self::Roots];
+
+    /// The MCP method of the question.
+    #[must_use]
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Sampling => "sampling/createMessage",
+            Self::Elicitation => "elicitation/create",
+            Self::Roots => "roots/list",
+        }
+    }
+
+    /// The client capability that the question needs.
+    #[must_use]
+    pub const fn capability(self) -> &'static str {
+        match self {
+            Self::Sampling => "sampling",
+            Self::Elicitation => "elicitation",
+            Self::Roots => "roots",
+        }
+    }
+
+    /// The tool that grants are given for.
+    #[must_use]
+    pub const fn pseudo_tool(self) -> &'static str {
+        match self {
+            Self::Sampling => "mcp.sampling.create",
+            Self::Elicitation => "mcp.elicitation.create",
+            Self::Roots => "mcp.roots.list",
+        }
+    }
+
+    /// The kind of a question, by its MCP method.
+    #[must_use]
+    pub fn of_method(method: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.method() == method)
+    }
 }
 
 /// Where a secret is kept: Remit stores the reference, never the secret.
@@ -126,6 +197,27 @@ pub struct Upstream {
     pub stateless: bool,
     /// Whether it is in use.
     pub enabled: bool,
+    /// What it may ask the agent's side for in the middle of a call; nothing unless said.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub may_ask: BTreeSet<MayAsk>,
+}
+
+impl Upstream {
+    /// Whether its calls pass Remit only as long as the wrapper beside the agent is used.
+    #[must_use]
+    pub const fn is_cooperative(&self) -> bool {
+        matches!(self.transport, Transport::Wrapped)
+    }
+
+    /// `cooperative` for a wrapped server, `enforced` for every other: what stands between an agent and the server.
+    #[must_use]
+    pub const fn enforcement(&self) -> &'static str {
+        if self.is_cooperative() {
+            "cooperative"
+        } else {
+            "enforced"
+        }
+    }
 }
 
 impl Noun for Upstream {

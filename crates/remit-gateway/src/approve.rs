@@ -10,7 +10,7 @@ use remit_policy::Outcome;
 use remit_ports::store::{Filter, Reserve};
 
 use crate::Gateway;
-use crate::call::{Approved, Authorized, Consent};
+use crate::call::{Action, Approved, Authorized, Consent};
 use crate::limits::APPROVALS_WAITING_MAX;
 use crate::resolve::unavailable;
 
@@ -19,13 +19,24 @@ impl Gateway {
         let consent = match &call.decision.outcome {
             Outcome::Allow => Consent::NotNeeded,
             Outcome::Deny => Consent::Withheld(denied(&call)),
+            // The call goes on upstream already: nothing in the middle of it waits for a person.
+            Outcome::Ask(_) if call.resolved.received.continues.is_some() => {
+                Consent::Withheld(Refusal::new(RefusalCode::Denied, IN_THE_MIDDLE))
+            }
             Outcome::Ask(asks) => self
                 .consent(&call, asks)
                 .await
                 .map_err(|e| unavailable(&e))?,
         };
         let goes_on = matches!(consent, Consent::NotNeeded | Consent::Given(..));
-        let reserve = if goes_on { reserve(&call) } else { Vec::new() };
+        // What the call itself has reserved is not reserved again with each answer in it.
+        let fresh = call.resolved.received.continues.is_none()
+            || matches!(call.resolved.received.action, Action::Ask(_));
+        let reserve = if goes_on && fresh {
+            reserve(&call)
+        } else {
+            Vec::new()
+        };
         Ok(Approved {
             authorized: call,
             consent,
@@ -80,10 +91,8 @@ impl Gateway {
                     "PENDING approval {}: call again with the same arguments after it is approved; it expires at {}",
                     noun.id, noun.expires
                 );
-                Ok(Consent::Withheld(Refusal::new(
-                    RefusalCode::ApprovalPending,
-                    text,
-                )))
+                let refusal = Refusal::new(RefusalCode::ApprovalPending, text);
+                Ok(Consent::Waits(refusal, noun.id))
             }
             ApprovalState::Denied if now < noun.expires => settled(
                 RefusalCode::ApprovalDenied,
@@ -165,6 +174,9 @@ fn spent(refusal: Refusal, approval: Approval, state: ApprovalState, revision: u
     Consent::Spent(refusal, Box::new(Approval { state, ..approval }), revision)
 }
 
+/// Why a question, or an answer to one, is refused where a whole call would wait.
+const IN_THE_MIDDLE: &str = "DENIED: this needs a person's approval, and nothing in the middle of a call can wait for one. Do not retry the same call";
+
 /// Who may approve, in words.
 pub(crate) fn approvers(asks: &AskSet) -> String {
     let names: BTreeSet<String> = asks
@@ -202,6 +214,8 @@ fn reserve(call: &Authorized) -> Vec<Reserve> {
             amount: r.amount,
             max: r.max,
             until: r.until,
+            also: r.also.clone(),
+            held: r.held,
         })
         .collect()
 }

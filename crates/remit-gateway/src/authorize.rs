@@ -1,18 +1,21 @@
 //! The decision. Pure but for the time and the carried labels it is given.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use remit_domain::{DecisionId, OrgId, Refusal, RefusalCode};
+use remit_mcp::canonical::CanonicalArgs;
 use remit_mcp::{CallBinding, CallDigest, ChainLink, Sha256Digest};
-use remit_policy::Dynamic;
+use remit_policy::{Dynamic, Facts};
 use serde_json::Value;
 
 use crate::Gateway;
 use crate::call::{Authorized, Resolved};
+use crate::transform;
 
 impl Gateway {
     pub(crate) fn authorize(&self, resolved: Resolved) -> Result<Authorized, Refusal> {
         let now = self.books().now();
+        let resolved = transformed(resolved)?;
         let args = Value::Object(resolved.received.call.arguments.value().clone());
         resolved
             .engine
@@ -21,17 +24,26 @@ impl Gateway {
         let mut labels: BTreeSet<String> = resolved.labels.labels.keys().cloned().collect();
         let org = &resolved.received.org;
         labels.extend(Self::carried(&resolved.standing.run, &resolved.own, now));
+        let situation = resolved.situation.clone();
         let dynamic = Dynamic {
-            now,
             args,
             labels,
-            run_active: true,
-            run_idle: false,
-            counters: BTreeMap::new(),
+            ticket: situation.ticket,
+            findings: situation.findings,
+            risk: situation.risk,
+            ..Dynamic::at(now)
         };
         let decision = resolved
             .engine
             .decide_prepared(&resolved.prepared, &dynamic);
+        let shadow = resolved.book.shadow().map(|shadow| {
+            let facts = Facts {
+                fixed: resolved.fixed(),
+                dynamic: &dynamic,
+            };
+            let decision = shadow.engine.decide(facts);
+            (shadow.bundle.clone(), Box::new(decision))
+        });
         let digest = digest(org, &resolved)?;
         let id = self.books().id(DecisionId::from_uuid);
         Ok(Authorized {
@@ -39,9 +51,25 @@ impl Gateway {
             id,
             dynamic,
             decision,
+            shadow,
             digest,
         })
     }
+}
+
+/// The call with the arguments that settings leave of it: what is decided is what is sent.
+fn transformed(resolved: Resolved) -> Result<Resolved, Refusal> {
+    let left = {
+        let given = resolved.received.call.arguments.value();
+        transform::args(&resolved.fixed().settings, given)
+    };
+    let Some(left) = left else {
+        return Ok(resolved);
+    };
+    let mut resolved = resolved;
+    resolved.received.call.arguments = CanonicalArgs::from_object(left)
+        .map_err(|e| Refusal::new(RefusalCode::ArgumentsInvalid, e.to_string()))?;
+    Ok(resolved)
 }
 
 /// The digest that an approval is bound to (invariant 6).

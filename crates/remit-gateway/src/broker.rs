@@ -8,11 +8,20 @@ use remit_ports::vault::VaultError;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::Gateway;
-use crate::call::{Equipped, Recorded};
+use crate::call::{Action, Equipped, Recorded};
 
 impl Gateway {
     pub(crate) async fn broker(&self, call: Recorded) -> Result<Equipped, (Recorded, Refusal)> {
         let resolved = &call.authorized.resolved;
+        // What goes back to the caller's side needs no credential, and gets none.
+        if resolved.upstream.is_cooperative() || matches!(resolved.received.action, Action::Ask(_))
+        {
+            let lease = Lease::default();
+            return Ok(Equipped {
+                recorded: call,
+                lease,
+            });
+        }
         let org = {
             let registry = resolved.book.registry();
             registry.organization.as_ref().map(|o| o.name.clone())

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use remit_books::OrgBook;
+use remit_books::facts::Situation;
 use remit_domain::approval::{Approval, AskSet};
 use remit_domain::standing::Standing;
 use remit_domain::tool::ToolRef;
-use remit_domain::upstream::UpstreamName;
-use remit_domain::{DecisionId, OrgId, Tool, Upstream};
+use remit_domain::upstream::{MayAsk, UpstreamName};
+use remit_domain::{ApprovalId, DecisionId, OrgId, Tool, Upstream};
 use remit_mcp::calls::ToolCall;
 use remit_mcp::{CallDigest, ErrorObject};
 use remit_policy::{Decision, Dynamic, Engine, Fixed, Prepared};
@@ -18,7 +19,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::Caller;
+use crate::{Caller, Line};
 
 /// Which MCP endpoint a message came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,10 @@ pub enum Action {
     ListResourceTemplates,
     /// `prompts/list`, decided as tool `mcp.prompts.list`.
     ListPrompts,
+    /// `resources/subscribe`, decided as tool `mcp.resources.subscribe`.
+    Subscribe,
+    /// A question of the upstream to the caller's side, in the middle of a call; decided as the tool of its kind.
+    Ask(MayAsk),
 }
 
 impl Action {
@@ -59,6 +64,8 @@ impl Action {
             Self::ListResources => "resources/list",
             Self::ListResourceTemplates => "resources/templates/list",
             Self::ListPrompts => "prompts/list",
+            Self::Subscribe => "resources/subscribe",
+            Self::Ask(kind) => kind.method(),
         }
     }
 
@@ -71,12 +78,14 @@ impl Action {
             Self::Complete => Some("mcp.completion.complete"),
             Self::ListResources | Self::ListResourceTemplates => Some("mcp.resources.list"),
             Self::ListPrompts => Some("mcp.prompts.list"),
+            Self::Subscribe => Some("mcp.resources.subscribe"),
+            Self::Ask(kind) => Some(kind.pseudo_tool()),
         }
     }
 }
 
 /// A call as received: parsed and canonical, nothing believed yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Received {
     /// Which organization's endpoint.
     pub org: OrgId,
@@ -94,6 +103,11 @@ pub struct Received {
     pub cancel: CancellationToken,
     /// Where the upstream's notifications go.
     pub notifications: Option<mpsc::Sender<Value>>,
+    /// How the caller's side is asked while the call is in work, where it can be.
+    pub line: Option<Line>,
+    /// The decision on the call that this one goes on with: the same call, now with an answer in it. None for a call that
+    /// came from a caller.
+    pub continues: Option<DecisionId>,
 }
 
 /// Authenticated: who calls.
@@ -117,6 +131,8 @@ pub(crate) struct Resolved {
     pub(crate) labels: LabelState,
     /// Labels the agent has raised, whatever the run.
     pub(crate) own: LabelState,
+    /// What is known of the run's ticket and found about the agent.
+    pub(crate) situation: Situation,
 }
 
 impl Resolved {
@@ -135,6 +151,8 @@ pub(crate) struct Authorized {
     pub(crate) id: DecisionId,
     pub(crate) dynamic: Dynamic,
     pub(crate) decision: Decision,
+    /// What the bundle in the shadow would decide; it has no effect.
+    pub(crate) shadow: Option<(String, Box<Decision>)>,
     pub(crate) digest: CallDigest,
 }
 
@@ -148,6 +166,8 @@ pub(crate) enum Consent {
     Asked(Box<Approval>, AskSet),
     /// No: the approval there was is stale or came too late, and is recorded as that.
     Spent(remit_domain::Refusal, Box<Approval>, u64),
+    /// No: people were asked before, and have not said yet.
+    Waits(remit_domain::Refusal, ApprovalId),
     /// No: denied, or an approval that does not let it pass.
     Withheld(remit_domain::Refusal),
 }

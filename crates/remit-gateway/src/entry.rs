@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::{Approved, Authorized, Consent, Recorded};
 use crate::limits::POLICIES_IN_LEAF;
+use crate::obligation::{flags, transforms};
 
 /// What people had to do with it, as a word.
 fn consent_word(consent: &Consent) -> &'static str {
@@ -16,7 +17,7 @@ fn consent_word(consent: &Consent) -> &'static str {
         Consent::NotNeeded => "not_needed",
         Consent::Given(..) => "given",
         Consent::Asked(..) => "asked",
-        Consent::Withheld(_) | Consent::Spent(..) => "withheld",
+        Consent::Withheld(_) | Consent::Waits(..) | Consent::Spent(..) => "withheld",
     }
 }
 
@@ -42,9 +43,33 @@ pub(crate) fn decided(call: &Approved, decision: &Decision, facts: &str) -> Even
         .collect();
     let approval = match &call.consent {
         Consent::Given(approval, _) | Consent::Asked(approval, _) => Some(&approval.id),
+        Consent::Waits(_, id) => Some(id),
         _ => None,
     };
-    Event::new(EventKind::CallDecided, dynamic.now, actor)
+    let event = Event::new(EventKind::CallDecided, dynamic.now, actor);
+    // What every call has is not said of each: that the gateway enforces it, and that it begins with itself.
+    let event = match resolved.upstream.is_cooperative() {
+        true => event.fact("enforcement", resolved.upstream.enforcement()),
+        false => event,
+    };
+    let event = owed(event, "flagged", &flags(decision));
+    let event = owed(event, "transformed", &transforms(decision));
+    let event = match &resolved.received.continues {
+        Some(call) => event.fact("continues", call),
+        None => event,
+    };
+    let event = match &call.authorized.shadow {
+        Some((bundle, shadow)) => event
+            .fact("shadow", bundle)
+            .fact("shadow_outcome", shadow.outcome.as_str())
+            .content("shadow_decision", shadow),
+        None => event,
+    };
+    let event = match decision.exceptions.is_empty() {
+        true => event,
+        false => event.fact("exceptions", leading(&decision.exceptions)),
+    };
+    event
         .about(id)
         .agent(&run.agent)
         .run(&run.id)
@@ -63,6 +88,7 @@ pub(crate) fn decided(call: &Approved, decision: &Decision, facts: &str) -> Even
         .fact("policies", leading(&decision.policies))
         .fact("policy_count", decision.policies.len())
         .fact("engine", resolved.engine.version())
+        .fact("bundle", resolved.engine.bundle())
         .fact("fixed", facts)
         .fact("epoch", resolved.epoch)
         .fact("workflow", &run.workflow)
@@ -86,6 +112,15 @@ pub(crate) fn decided(call: &Approved, decision: &Decision, facts: &str) -> Even
         )
         .content("trigger", run.trigger.as_deref().unwrap_or("unknown"))
         .content("provenance", provenance(call))
+}
+
+/// The settings that owe something, in the leaf; nothing where there are none.
+fn owed(event: Event, fact: &str, settings: &[&str]) -> Event {
+    if settings.is_empty() {
+        event
+    } else {
+        event.fact(fact, settings)
+    }
 }
 
 /// What the caller said of model, prompt, configuration and context; `unknown` where it did not.

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use remit_books::in_flight::{Departure, FlightGuard, Progress};
 use remit_domain::{Refusal, Registry};
+use remit_mcp::protocol::meta::CLIENT_CAPABILITIES;
 use remit_ports::upstreams::{UpstreamError, UpstreamRequest};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::Gateway;
 use crate::call::{Action, Equipped, Forwarded, Resolved};
-use crate::limits::{CANCEL_GRACE, UPSTREAM_TIMEOUT};
+use crate::limits::{ANSWER_TIMEOUT, CANCEL_GRACE, UPSTREAM_TIMEOUT};
+use crate::line::{BoxFuture, EXECUTE};
+use crate::question::put_as;
 use crate::resolve::standing_caller;
 
 impl Gateway {
@@ -29,6 +33,12 @@ impl Gateway {
             };
         }
         let cancel = resolved.received.cancel.child_token();
+        let (questions, mut asking) = self.questions(&recorded);
+        // A call in which a person may be asked takes as long as people take.
+        let patience = match questions {
+            None => UPSTREAM_TIMEOUT,
+            Some(_) => UPSTREAM_TIMEOUT.saturating_add(ANSWER_TIMEOUT),
+        };
         let request = UpstreamRequest {
             org: resolved.received.org.clone(),
             upstream: Arc::clone(&resolved.upstream),
@@ -39,17 +49,22 @@ impl Gateway {
             lease,
             cancel: cancel.clone(),
             notifications: resolved.received.notifications.clone(),
-            timeout: UPSTREAM_TIMEOUT,
+            questions,
+            timeout: patience,
         };
         guard.say(Progress::Sent);
         self.inner
             .runs
             .sent(&resolved.received.org, &resolved.standing.run.id);
-        let mut answer = std::pin::pin!(self.inner.upstreams.request(request));
+        let mut answer = match self.back(resolved, &cancel) {
+            Some(back) => back,
+            None => self.inner.upstreams.request(request),
+        };
         let result = loop {
             tokio::select! {
                 biased;
                 result = &mut answer => break result,
+                () = &mut asking => {}
                 moved = epoch.changed() => {
                     if moved.is_err() || self.still_good(resolved).await.is_err() {
                         cancel.cancel();
@@ -62,6 +77,32 @@ impl Gateway {
         guard.say(progress(&result));
         let result = result.and_then(object).map(|r| self.sealed(resolved, r));
         Forwarded { recorded, result }
+    }
+
+    /// What does not go to an upstream but back to the caller's side: a question, and a call of a server that runs there.
+    fn back(
+        &self,
+        resolved: &Resolved,
+        cancel: &CancellationToken,
+    ) -> Option<BoxFuture<'static, Result<Value, UpstreamError>>> {
+        let received = &resolved.received;
+        let (method, params, patience) = match received.action {
+            Action::Ask(kind) => (kind.method(), put_as(resolved), ANSWER_TIMEOUT),
+            action if resolved.upstream.is_cooperative() => {
+                let call = json!({ "method": action.method(), "params": self.params(resolved) });
+                (EXECUTE, call, UPSTREAM_TIMEOUT)
+            }
+            _ => return None,
+        };
+        let (line, cancel) = (received.line.clone(), cancel.clone());
+        Some(Box::pin(async move {
+            match line {
+                Some(line) => line.ask(method, params, &cancel, patience).await,
+                None => Err(UpstreamError::Unreachable(
+                    "there is no way back to the caller's side".to_owned(),
+                )),
+            }
+        }))
     }
 
     fn depart(&self, decision: &remit_domain::DecisionId, resolved: &Resolved) -> FlightGuard {
@@ -119,6 +160,7 @@ impl Gateway {
             params.insert("requestState".to_owned(), json!(state));
         }
         let mut meta = call.meta.for_upstream();
+        self.keep_askable(resolved, &mut meta);
         if call.meta.progress_token.is_some() && resolved.received.notifications.is_some() {
             // The token itself is the upstream connection's own; that there is one is what passes.
             meta.insert("progressToken".to_owned(), json!(0));
@@ -127,6 +169,16 @@ impl Gateway {
             params.insert("_meta".to_owned(), Value::Object(meta));
         }
         Value::Object(params)
+    }
+}
+
+impl Gateway {
+    /// Of what the caller can be asked for, an upstream hears only what it may ask for.
+    fn keep_askable(&self, resolved: &Resolved, meta: &mut Map<String, Value>) {
+        let may_ask = &resolved.upstream.may_ask;
+        if let Some(Value::Object(askable)) = meta.get_mut(CLIENT_CAPABILITIES) {
+            askable.retain(|key, _| may_ask.iter().any(|kind| kind.capability() == key));
+        }
     }
 }
 

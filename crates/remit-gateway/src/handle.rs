@@ -19,6 +19,10 @@ impl Gateway {
         resolved: &Resolved,
         mut result: Map<String, Value>,
     ) -> Map<String, Value> {
+        // What the caller's side answered holds no handle.
+        if matches!(resolved.received.action, Action::Ask(_)) {
+            return result;
+        }
         // A member of that name in a tool's result is the tool's own.
         let lists = resolved.received.action != Action::Tool;
         let handles = [

@@ -12,19 +12,27 @@
 mod approve;
 mod authenticate;
 mod authorize;
+mod breaker;
 mod broker;
 mod call;
 mod entry;
 mod forward;
 mod handle;
+mod hold;
 mod limits;
+mod line;
+mod obligation;
 mod list_tools;
+mod question;
 mod record;
 mod refuse;
 mod resolve;
 mod runs;
+mod settle;
+mod subscription;
 mod told;
 mod tool_call;
+mod transform;
 
 use std::sync::Arc;
 
@@ -33,9 +41,13 @@ use remit_domain::OrgId;
 use remit_ports::{Secrets, Upstreams};
 
 pub use authenticate::{Authenticator, Caller};
+pub use breaker::Trip;
 pub use call::{Action, Answer, Endpoint, Received};
+pub use limits::HOLD_MAX;
+pub use line::{Can, EXECUTE, Line};
 pub use list_tools::{ListRequest, ListedTool};
 pub use refuse::Refused;
+pub use subscription::Subscription;
 
 /// Name of the tool that tells what became of an approval; the one tool that is the gateway's own.
 pub const APPROVAL_STATUS_TOOL: &str = "remit_approval_status";
@@ -54,8 +66,11 @@ struct Inner {
     runs: runs::Runs,
     resolved: resolve::Cache,
     refusals: refuse::Door,
+    breaker: breaker::Watch,
     /// Content-addressed inputs this node has kept already.
     kept: moka::sync::Cache<(OrgId, String), Arc<str>>,
+    /// How long a call that waits for a person is held; zero for not at all.
+    hold: std::time::Duration,
 }
 
 impl Gateway {
@@ -66,6 +81,23 @@ impl Gateway {
         upstreams: Arc<dyn Upstreams>,
         secrets: Arc<dyn Secrets>,
     ) -> Self {
+        Self::holding(
+            books,
+            authenticator,
+            upstreams,
+            secrets,
+            std::time::Duration::ZERO,
+        )
+    }
+
+    /// A gateway that holds a call which waits for a person for `hold`, at most [`HOLD_MAX`], before it answers.
+    pub fn holding(
+        books: Books,
+        authenticator: Arc<dyn Authenticator>,
+        upstreams: Arc<dyn Upstreams>,
+        secrets: Arc<dyn Secrets>,
+        hold: std::time::Duration,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 books,
@@ -75,7 +107,9 @@ impl Gateway {
                 runs: runs::Runs::default(),
                 resolved: resolve::Cache::default(),
                 refusals: refuse::Door::default(),
+                breaker: breaker::Watch::default(),
                 kept: moka::sync::Cache::new(limits::RESOLVED_MAX),
+                hold: hold.min(HOLD_MAX),
             }),
         }
     }

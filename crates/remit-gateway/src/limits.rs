@@ -27,3 +27,20 @@ pub(crate) const APPROVALS_WAITING_MAX: usize = 16;
 pub(crate) const DENIALS_PER_SECOND: u32 = 20;
 /// Determining policies named in a leaf; the sealed decision names all.
 pub(crate) const POLICIES_IN_LEAF: usize = 8;
+/// Questions of an upstream that wait in one call, beside the one in work. With their greatest size, below what a call may
+/// hold.
+pub(crate) const QUESTIONS_WAITING_MAX: usize = 2;
+/// Questions of an upstream in one call.
+pub(crate) const QUESTIONS_MAX: usize = 64;
+/// How often an upstream may answer one call with questions.
+pub(crate) const ROUNDS_MAX: usize = 8;
+/// How long the agent's side may take to answer: a person may have to read.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Longest hold of a call that waits for a person, whatever is configured: clients give up soon after.
+pub const HOLD_MAX: Duration = Duration::from_secs(3);
+/// Agents whose last calls the breaker remembers.
+pub(crate) const BREAKER_AGENTS_MAX: u64 = 20_000;
+/// How long an agent is refused after the breaker tripped: its quarantine is committed long before.
+pub(crate) const BREAKER_HOLD: Duration = Duration::from_secs(10);
+/// Agents that may wait for their quarantine at once.
+pub(crate) const TRIPS_WAITING_MAX: usize = 1_024;

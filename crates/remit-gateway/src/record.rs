@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remit_books::{BooksError, OrgBook};
+use remit_books::BooksError;
 use remit_domain::approval::{Approval, ApprovalState};
 use remit_domain::event::EventKind;
 use remit_domain::{OrgId, Refusal, RefusalCode};
@@ -18,6 +18,7 @@ use crate::refuse::Refused;
 use crate::resolve::unavailable;
 use crate::runs::{agent_scope, is_due};
 use crate::told::told;
+use crate::{settle, transform};
 
 /// Why a decision did not become a permission.
 pub(crate) enum NotRecorded {
@@ -31,7 +32,7 @@ pub(crate) enum NotRecorded {
 
 impl Gateway {
     pub(crate) async fn record_decision(&self, call: Approved) -> Result<Recorded, NotRecorded> {
-        if let Consent::Withheld(refusal) = &call.consent {
+        if let Consent::Withheld(refusal) | Consent::Waits(refusal, _) = &call.consent {
             let resolved = &call.authorized.resolved;
             if !self.inner.refusals.has_room(&resolved.standing.run.id) {
                 self.inner
@@ -40,7 +41,10 @@ impl Gateway {
                 let refused = Refused {
                     refusal: refusal.clone(),
                     decision: None,
-                    approval: None,
+                    approval: match &call.consent {
+                        Consent::Waits(_, id) => Some(id.clone()),
+                        _ => None,
+                    },
                 };
                 return Err(NotRecorded::Refused(Box::new(refused)));
             }
@@ -49,7 +53,10 @@ impl Gateway {
             .admit(&call, &call.authorized.decision, &call.reserve)
             .await
         {
-            Ok(index) => Ok(self.recorded(call, index)?),
+            Ok(index) => {
+                self.flagged(&call).await;
+                Ok(self.recorded(call, index)?)
+            }
             Err(AdmitFailure::Admit(AdmitError::EpochMoved(_))) => Err(moved(call)),
             Err(AdmitFailure::Admit(AdmitError::LabelsMoved(labels))) => {
                 let resolved = &call.authorized.resolved;
@@ -100,6 +107,9 @@ impl Gateway {
                     Refusal::new(RefusalCode::ApprovalRequired, text),
                     Some(approval.id.clone()),
                 ));
+            }
+            Consent::Waits(refusal, id) => {
+                return Err(refused(refusal.clone(), Some(id.clone())));
             }
             Consent::Withheld(refusal) | Consent::Spent(refusal, ..) => {
                 return Err(refused(refusal.clone(), None));
@@ -206,7 +216,7 @@ impl Gateway {
         if kept(engine).is_none() {
             let blob = Blob {
                 hash: engine.to_owned(),
-                body: sources(&resolved.book).to_string().into_bytes(),
+                body: resolved.engine.sources().as_bytes().to_vec(),
             };
             blobs.push((engine.to_owned(), blob));
         }
@@ -215,6 +225,17 @@ impl Gateway {
 
     /// A limit stands in the way: that is recorded as the denial it is, and consumes nothing.
     async fn over_limit(&self, call: Approved, key: &str, used: i64, max: i64) -> NotRecorded {
+        if self.has_room_again(&call, key).await {
+            return moved(call);
+        }
+        let resolved = &call.authorized.resolved;
+        if !self.inner.refusals.has_room(&resolved.standing.run.id) {
+            let code = RefusalCode::LimitExceeded;
+            self.inner.refusals.count(&resolved.received.org, code);
+            let text = format!("DENIED by policy: limit reached, {used} of {max} used. Do not retry the same call");
+            let refused = Refused::from(Refusal::new(code, text));
+            return NotRecorded::Refused(Box::new(refused));
+        }
         // What the store counted becomes part of the recorded inputs, so that the denial can be decided again from them.
         let mut call = call;
         let counted = &mut call.authorized.dynamic.counters;
@@ -226,8 +247,10 @@ impl Gateway {
             // Something was given back meanwhile.
             return moved(call);
         }
+        let told: Vec<&str> = decision.reasons.iter().map(|r| r.text.as_str()).collect();
         let text = format!(
-            "DENIED by policy: limit reached, {used} of {max} used ({key}). Do not retry the same call"
+            "DENIED by policy: limit reached, {}. Do not retry the same call",
+            told.join("; ")
         );
         let refusal = Refusal::new(RefusalCode::LimitExceeded, text);
         let id = authorized.id.clone();
@@ -262,13 +285,20 @@ impl Gateway {
     pub(crate) async fn record_outcome(&self, call: Forwarded) -> Result<Answer, Refused> {
         let Forwarded { recorded, result } = call;
         let now = self.books().now();
+        let (result, back, withheld) = released(&recorded, result);
         let id = recorded.authorized.id.clone();
         let org = recorded.authorized.resolved.received.org.clone();
         let event = entry::completed(&recorded, &result, now);
+        let event = match withheld {
+            Some(_) => event.fact("withheld", RefusalCode::LimitExceeded),
+            None => event,
+        };
+        self.watch_outcome(&recorded, &result);
         match self.books().seal(&org, &event).await {
             Ok(entry) => {
                 let stands = self.still_stands(&recorded.authorized.resolved).is_ok();
-                let (release, puts) = settlement(&recorded, &result, stands);
+                let (mut release, puts) = settlement(&recorded, &result, stands);
+                release.extend(back);
                 let puts = self.settled_puts(&org, puts).await;
                 let outcome = Outcome {
                     org,
@@ -287,10 +317,17 @@ impl Gateway {
                 tracing::error!(%error, decision = %id, "an outcome could not be sealed: the call is reported as a gap")
             }
         }
+        if let Some(refusal) = withheld {
+            return Err(Refused {
+                refusal,
+                decision: Some(id),
+                approval: None,
+            });
+        }
         match result {
             Ok(result) => Ok(Answer {
                 index: recorded.index,
-                result: with_decision(result, &id),
+                result: with_decision(transform::result(&recorded.authorized.decision, result), &id),
                 error: None,
                 decision: id,
             }),
@@ -311,16 +348,25 @@ impl Gateway {
     }
 }
 
-/// What the engine is compiled from.
-fn sources(book: &OrgBook) -> Value {
-    let tools: Vec<_> = book.registry().tools.values().cloned().collect();
-    let sets: Vec<_> = book
-        .policy_sets()
-        .into_iter()
-        .filter(|s| s.enabled)
-        .map(|s| json!({ "name": s.name, "text": s.text }))
-        .collect();
-    json!({ "tools": tools, "sets": sets })
+type Answered = Result<Map<String, Value>, UpstreamError>;
+
+/// What an answer gives back of what was reserved for it, and why it is withheld, if it is.
+fn released(
+    call: &Recorded,
+    result: Answered,
+) -> (Answered, Vec<(String, i64)>, Option<Refusal>) {
+    let used = match &result {
+        Ok(map) => settle::used(&call.authorized.decision, map),
+        Err(_) => Ok(Vec::new()),
+    };
+    match used {
+        Ok(back) => (result, back, None),
+        Err(why) => {
+            let text = format!("LIMIT: {why}, so it was withheld. The call has had its effect; ask for less");
+            let refusal = Refusal::new(RefusalCode::LimitExceeded, text);
+            (result, Vec::new(), Some(refusal))
+        }
+    }
 }
 
 enum AdmitFailure {
@@ -406,11 +452,9 @@ fn settlement(
     };
     match result {
         Err(UpstreamError::Unreachable(_)) => {
-            let release = call
-                .reserve
-                .iter()
-                .map(|r| (r.key.clone(), r.amount))
-                .collect();
+            // What is held is given back by whoever closes the call.
+            let taken = call.reserve.iter().filter(|r| !r.held);
+            let release = taken.map(|r| (r.key.clone(), r.amount)).collect();
             // What was contained meanwhile took its approvals with it, this one included.
             let state = if stands {
                 ApprovalState::Approved

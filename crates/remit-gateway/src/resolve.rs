@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use remit_books::OrgBook;
-use remit_books::facts::{Who, fixed_facts};
+use remit_books::facts::{Situation, Who, fixed_facts};
 use remit_domain::containment::Target;
 use remit_domain::run::{Run, RunState};
 use remit_domain::standing::Standing;
@@ -21,7 +21,14 @@ use crate::{Caller, Gateway};
 type Facts = (u64, Arc<Engine>, Arc<Prepared>, Arc<str>);
 
 /// What one look finds.
-type Looked = (Standing, Arc<Tool>, Arc<Upstream>, Arc<Prepared>, Arc<str>);
+type Looked = (
+    Standing,
+    Arc<Tool>,
+    Arc<Upstream>,
+    Arc<Prepared>,
+    Arc<str>,
+    Situation,
+);
 
 /// Facts and names made before, while nothing they were made from has changed.
 pub(crate) struct Cache {
@@ -68,7 +75,7 @@ impl Gateway {
         let epoch = book.epoch();
         let engine = self.engine(&book)?;
         let looked = self.look(&book, &engine, &received, &caller);
-        let (standing, tool, upstream, prepared, fixed_hash) = match looked {
+        let (standing, tool, upstream, prepared, fixed_hash, situation) = match looked {
             Ok(found) => found,
             Err(refusal) if refusal.code == RefusalCode::RunUnknown => {
                 return Err(self.ended(&received.org, &caller).await);
@@ -97,6 +104,7 @@ impl Gateway {
             epoch,
             labels,
             own,
+            situation,
         };
         self.holds_handles(&resolved)?;
         Ok(resolved)
@@ -123,9 +131,20 @@ impl Gateway {
         let upstream = registry.upstreams.get(tool.tool.upstream()).cloned();
         let upstream =
             upstream.ok_or_else(|| no(RefusalCode::ToolUnknown, "the tool has no upstream"))?;
+        if upstream.is_cooperative() {
+            beside(received, &tool)?;
+        }
         let who = Who::from(&standing);
         let (prepared, hash) = self.facts(&registry, engine, &who, &standing.run.id, &tool.tool)?;
-        Ok((standing, tool, upstream, prepared, hash))
+        let run = &standing.run;
+        let runs: &[&RunId] = if run.id == run.root {
+            &[&run.id]
+        } else {
+            &[&run.id, &run.root]
+        };
+        let situation =
+            Situation::of(&registry, &run.agent, &run.intent, runs, self.books().now());
+        Ok((standing, tool, upstream, prepared, hash, situation))
     }
 
     pub(crate) fn engine(&self, book: &OrgBook) -> Result<Arc<Engine>, Refusal> {
@@ -256,6 +275,20 @@ impl Gateway {
             Err(error) => unavailable(&error),
         }
     }
+}
+
+/// Whether a call of a server that runs beside its agent comes from the wrapper there, with the definition that was approved.
+fn beside(received: &Received, tool: &Tool) -> Result<(), Refusal> {
+    if !received.line.as_ref().is_some_and(|line| line.can.wraps) {
+        let text = "this server runs beside its agent; it is called through `remit mcp wrap` there, and nowhere else";
+        return Err(no(RefusalCode::UpstreamUnreachable, text));
+    }
+    let said = received.call.meta.definition.as_deref();
+    if received.action == Action::Tool && said != Some(tool.definition.hash.as_str()) {
+        let text = "the server beside the agent describes this tool in another way than was approved; an administrator has to look at it with `remit mcp offer`";
+        return Err(no(RefusalCode::ToolChanged, text));
+    }
+    Ok(())
 }
 
 /// Who calls, with everything that answers for it, when the token and the run still belong together.

@@ -3,7 +3,8 @@
 use remit_domain::{Refusal, RefusalCode};
 
 use crate::Gateway;
-use crate::call::{Answer, Authenticated, Received, Recorded};
+use crate::breaker;
+use crate::call::{Action, Answer, Authenticated, Received, Recorded};
 use crate::limits::WALKS_MAX;
 use crate::record::NotRecorded;
 use crate::refuse::Refused;
@@ -26,6 +27,28 @@ impl Gateway {
     /// # Errors
     /// [`Refused`]: the answer no, with its reason and what it was recorded as.
     pub async fn tool_call(&self, received: Received) -> Result<Answer, Refused> {
+        let held = self.may_hold(&received);
+        match self.once(received).await {
+            Err(refused) => self.hold(held, refused).await,
+            answered => answered,
+        }
+    }
+
+    /// One walk, and what the upstream asks on the way.
+    pub(crate) async fn once(&self, received: Received) -> Result<Answer, Refused> {
+        if received.call.name == crate::APPROVAL_STATUS_TOOL && received.action == Action::Tool {
+            let (org, named) = (received.org.clone(), received.call.name.clone());
+            return match self.authenticate(received).await {
+                Ok(call) => self.approval_status(call).await,
+                Err(refusal) => Err(self.refuse(&org, None, &named, refusal).await),
+            };
+        }
+        let recorded = self.decided(received).await?;
+        self.converse(recorded).await
+    }
+
+    /// From received to recorded. Every refusal leaves by the one door.
+    pub(crate) async fn decided(&self, received: Received) -> Result<Recorded, Refused> {
         let org = received.org.clone();
         let named = match received.action.pseudo_tool() {
             Some(method) => method.to_owned(),
@@ -35,17 +58,22 @@ impl Gateway {
             Ok(call) => call,
             Err(refusal) => return Err(self.refuse(&org, None, &named, refusal).await),
         };
-        let caller = call.caller.clone();
-        if named == crate::APPROVAL_STATUS_TOOL {
-            return self.approval_status(call).await;
-        }
-        match self.walk(call).await {
-            Ok(recorded) => self.send(recorded).await,
-            Err(Stopped::Recorded(refused)) => Err(*refused),
+        let (caller, digest) = (call.caller.clone(), breaker::digest(&call.received));
+        let walked = match self.not_tripped(&org, &caller.agent) {
+            Ok(()) => self.walk(call).await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        let refused = match walked {
+            Ok(recorded) => return Ok(recorded),
+            Err(Stopped::Recorded(refused)) => *refused,
             Err(Stopped::AtDoor(refusal)) => {
-                Err(self.refuse(&org, Some(&caller), &named, refusal).await)
+                self.refuse(&org, Some(&caller), &named, refusal).await
             }
+        };
+        if breaker::counts(refused.refusal.code) {
+            self.watch(&org, &caller.agent, digest, true);
         }
+        Err(refused)
     }
 
     /// From authenticated to recorded; from the beginning again when something moved meanwhile.
@@ -68,7 +96,7 @@ impl Gateway {
     }
 
     /// From recorded to answered. Goes on when the caller leaves: what was recorded gets its outcome.
-    async fn send(&self, recorded: Recorded) -> Result<Answer, Refused> {
+    pub(crate) async fn send(&self, recorded: Recorded) -> Result<Answer, Refused> {
         let gateway = self.clone();
         let decision = recorded.authorized.id.clone();
         let sending = tokio::spawn(async move {

@@ -52,6 +52,12 @@ pub const DISCOVER_TTL_MS: u64 = 60_000;
 /// Calls in work of one MCP session, for cancellation by request id.
 pub const SESSION_CALLS_MAX: usize = 256;
 
+/// Subscriptions of one MCP session.
+pub const SESSION_SUBSCRIPTIONS_MAX: usize = 64;
+
+/// Questions of one call that wait to be put to its client, beside the one that is put.
+pub const QUESTIONS_WAITING_MAX: usize = 1;
+
 /// MCP sessions with calls in work, or ended before their time, that one node remembers.
 pub const SESSIONS_MAX: u64 = 100_000;
 

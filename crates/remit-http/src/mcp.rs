@@ -2,18 +2,21 @@
 //!
 //! Both revisions are served at the same address, told apart by each message. 2026-07-28 keeps nothing between requests.
 //! 2025-11-25 gets a session id at `initialize`, which is sealed and carries everything about itself, so that any node
-//! can serve it; it permits nothing, since every request brings its own token. There is no stream from server to client
-//! outside of an answer, so GET is 405.
+//! can serve it; it permits nothing, since every request brings its own token. Only such a session has a stream beside its
+//! calls (GET), on which it hears of the resources that it subscribed to.
 //!
 //! Source: MCP 2026-07-28 and 2025-11-25, basic/transports/streamable-http, basic/lifecycle, basic/authorization.
 
 mod answer;
+mod approval;
 mod call;
 mod describe;
 mod door;
 mod list;
+mod news;
 mod outcome;
 mod params;
+mod question;
 mod read;
 mod session;
 mod stream;
@@ -23,10 +26,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
 use remit_domain::Refusal;
-use remit_gateway::{Action, Caller, Endpoint, ListRequest};
+use remit_gateway::{Action, Caller, Can, Endpoint, ListRequest};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::{LogLevel, header as mcp_header};
-use remit_mcp::{ErrorObject, Message, Method, MethodKind, Notification, Sender, results};
+use remit_mcp::{ErrorObject, Id, Message, Method, MethodKind, Notification, Sender, results};
+use remit_ports::upstreams::NotAnswered;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -45,7 +49,7 @@ use read::Incoming;
 
 /// The endpoints, for the organization of the path.
 pub(crate) fn routes() -> Router<Site> {
-    let endpoint = || routing::post(post).get(no_stream).delete(end);
+    let endpoint = || routing::post(post).get(news::listen).delete(end);
     Router::new()
         .route("/mcp", endpoint())
         .route("/mcp/{upstream}", endpoint())
@@ -58,6 +62,8 @@ struct Turn {
     bearer: SecretString,
     caller: Caller,
     incoming: Incoming,
+    /// What the client said that it can do, at the beginning of its session.
+    can: Can,
 }
 
 async fn post(State(site): State<Site>, door: Door, request: Request) -> Response {
@@ -84,15 +90,19 @@ async fn post(State(site): State<Site>, door: Door, request: Request) -> Respons
                 .into_response();
         }
     };
-    let turn = Turn {
+    let mut turn = Turn {
         site,
         door,
         bearer,
         caller,
         incoming,
+        can: Can::default(),
     };
     let reply = match turn.session_in_force() {
-        Ok(()) => turn.serve().await,
+        Ok(can) => {
+            turn.can = can;
+            turn.serve().await
+        }
         Err(reply) => reply,
     };
     reply.into_response()
@@ -134,25 +144,20 @@ async fn not_let_in(
 
 impl Turn {
     /// A session that is named must be this caller's, at this endpoint. None has to be named: each request brings its token.
-    fn session_in_force(&self) -> Result<(), Reply> {
-        let named = self.incoming.session();
+    fn session_in_force(&self) -> Result<Can, Reply> {
         let initialize = self.incoming.message.method() == Some(Method::Initialize.as_str());
-        match named {
-            Some(id)
-                if !initialize
-                    && !self
-                        .site
-                        .sessions
-                        .holds(&self.site.app.books, id, &self.session_of()) =>
-            {
-                let error = ErrorObject::new(
-                    code::INVALID_REQUEST,
-                    "this session is not known; begin again with initialize",
-                );
-                Err(rpc_error(&self.incoming, error).with_status(StatusCode::NOT_FOUND))
-            }
-            _ => Ok(()),
-        }
+        let Some(id) = self.incoming.session().filter(|_| !initialize) else {
+            return Ok(Can::default());
+        };
+        let sessions = &self.site.sessions;
+        let opened = sessions.open(&self.site.app.books, id, &self.session_of());
+        opened.ok_or_else(|| {
+            let error = ErrorObject::new(
+                code::INVALID_REQUEST,
+                "this session is not known; begin again with initialize",
+            );
+            rpc_error(&self.incoming, error).with_status(StatusCode::NOT_FOUND)
+        })
     }
 
     fn session_of(&self) -> session::Bound {
@@ -164,8 +169,22 @@ impl Turn {
         let request = match &self.incoming.message {
             Message::Request(request) => request,
             Message::Notification(notification) => return self.notified(notification),
-            // Nothing was asked of the client, so an answer has no question; 2025-11-25 wants it accepted.
-            Message::Response { .. } | Message::Error { .. } => return Reply::accepted(),
+            Message::Response { id, result } => {
+                return self.answered(Some(id), Ok(Value::Object(result.clone())));
+            }
+            Message::Error { id, error } => {
+                let ErrorObject {
+                    code,
+                    message,
+                    data,
+                } = error.clone();
+                let no = NotAnswered {
+                    code,
+                    message,
+                    data,
+                };
+                return self.answered(id.as_ref(), Err(no));
+            }
         };
         let Some(method) = Method::sent_by(
             revision,
@@ -180,6 +199,8 @@ impl Turn {
             Method::Discover => self.discover(),
             Method::Ping => result(&self.incoming, method, Object::new(), 0),
             Method::LoggingSetLevel => self.set_level(),
+            Method::ResourcesSubscribe if self.at_one() => self.subscribe().await,
+            Method::ResourcesUnsubscribe if self.at_one() => self.unsubscribe(),
             Method::ToolsList => self.list_tools().await,
             Method::ToolsCall => match Call::tool(&self) {
                 Ok(call) => self.call(method, call).await,
@@ -206,7 +227,20 @@ impl Turn {
             Method::Complete => Action::Complete,
             _ => return None,
         };
-        matches!(self.door.endpoint, Endpoint::One(_)).then_some(action)
+        self.at_one().then_some(action)
+    }
+
+    fn at_one(&self) -> bool {
+        matches!(self.door.endpoint, Endpoint::One(_))
+    }
+
+    /// An answer to a question that the client was asked. One without a question is accepted, as 2025-11-25 wants it, and
+    /// goes nowhere.
+    fn answered(&self, id: Option<&Id>, answer: Result<Value, NotAnswered>) -> Reply {
+        if let (Some(session), Some(id)) = (self.incoming.session(), id) {
+            self.site.sessions.questions.answered(session, id, answer);
+        }
+        Reply::accepted()
     }
 
     fn unknown_method(&self) -> Reply {
@@ -228,18 +262,18 @@ impl Turn {
     }
 
     fn initialize(&self) -> Reply {
-        let capabilities = describe::capabilities(&self.door);
+        let capabilities = describe::capabilities(&self.door, self.incoming.revision);
         let body = results::initialize(
             capabilities,
             Some(describe::INSTRUCTIONS),
             &describe::server(),
         );
         let reply = result(&self.incoming, Method::Initialize, body, 0);
-        match self
-            .site
-            .sessions
-            .mint(&self.site.app.books, &self.session_of())
-        {
+        let said = self.incoming.message.params();
+        let said = said.and_then(|p| p.get("capabilities")?.as_object());
+        let can = Can::read(said);
+        let sessions = &self.site.sessions;
+        match sessions.mint(&self.site.app.books, &self.session_of(), can) {
             Some(id) => reply.with_header(mcp_header::SESSION_ID, &id),
             // Without a session everything still works, but for cancelling by request id.
             None => reply,
@@ -247,7 +281,7 @@ impl Turn {
     }
 
     fn discover(&self) -> Reply {
-        let capabilities = describe::capabilities(&self.door);
+        let capabilities = describe::capabilities(&self.door, self.incoming.revision);
         let body = results::discover(
             capabilities,
             Some(describe::INSTRUCTIONS),
@@ -293,7 +327,7 @@ async fn no_stream() -> Response {
     let problem = Problem::invalid("this endpoint is called with POST")
         .with_status(StatusCode::METHOD_NOT_ALLOWED);
     (
-        [(header::ALLOW, HeaderValue::from_static("POST, DELETE"))],
+        [(header::ALLOW, HeaderValue::from_static("POST, GET, DELETE"))],
         problem,
     )
         .into_response()

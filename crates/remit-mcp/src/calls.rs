@@ -54,6 +54,8 @@ pub struct RequestMeta {
     pub client_info: Option<JsonObject>,
     /// Lowest level of log messages that the caller wants; none wants none (2026-07-28).
     pub log_level: Option<LogLevel>,
+    /// What a wrapper says of the tool's definition on its side: its hash, in hex.
+    pub definition: Option<String>,
     /// Trace context that may be forwarded, see [`forwardable_meta`].
     pub forward: JsonObject,
 }
@@ -89,6 +91,15 @@ impl RequestMeta {
                 Some(level) => Some(LogLevel::read(level).ok_or(CallError::Meta {
                     key: meta::LOG_LEVEL,
                 })?),
+            },
+            definition: match found.get(meta::DEFINITION) {
+                None => None,
+                Some(Value::String(hash)) if hash.len() <= 64 => Some(hash.clone()),
+                Some(_) => {
+                    return Err(CallError::Meta {
+                        key: meta::DEFINITION,
+                    });
+                }
             },
             forward: forwardable_meta(found),
         })

@@ -106,6 +106,8 @@ pub mod meta {
     pub const FORWARDED: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
     /// Client capabilities that let a server ask something with the result of a call (MCP 2026-07-28 basic/patterns/mrtr).
     pub const ASKABLE: [&str; 3] = ["elicitation", "sampling", "roots"];
+    /// Hash of a tool's definition, on calls from the wrapper of a server beside its agent.
+    pub const DEFINITION: &str = "dev.remit/definition";
     /// Decision id, on results of this product.
     pub const DECISION: &str = "dev.remit/decision";
 }

@@ -1,5 +1,8 @@
 //! What an upstream says of itself, in either revision.
 
+use std::collections::BTreeSet;
+
+use remit_domain::upstream::MayAsk;
 use remit_mcp::JsonObject;
 use remit_mcp::protocol::{Revision, meta};
 use remit_ports::upstreams::UpstreamError;
@@ -23,13 +26,22 @@ pub(crate) struct Greeting {
 }
 
 impl Greeting {
-    /// Parameters of `initialize`. No capability is declared, so a server has nothing to ask this client for.
+    /// Parameters of `initialize`. Only what the server may ask for is declared; whether a question is put to the agent's
+    /// side is decided each time.
     ///
     /// Source: MCP 2025-11-25 basic/lifecycle "Initialization".
-    pub(crate) fn initialize_params() -> JsonObject {
+    pub(crate) fn initialize_params(may_ask: &BTreeSet<MayAsk>) -> JsonObject {
         let mut params = JsonObject::new();
         params.insert("protocolVersion".to_owned(), json!(Revision::R20251125));
-        params.insert("capabilities".to_owned(), json!({}));
+        let capability = |kind: &MayAsk| {
+            let modes = match kind {
+                MayAsk::Elicitation => json!({ "form": {}, "url": {} }),
+                MayAsk::Sampling | MayAsk::Roots => json!({}),
+            };
+            (kind.capability().to_owned(), modes)
+        };
+        let capabilities: JsonObject = may_ask.iter().map(capability).collect();
+        params.insert("capabilities".to_owned(), Value::Object(capabilities));
         params.insert("clientInfo".to_owned(), client_info());
         params
     }

@@ -17,8 +17,12 @@ mod answer;
 mod call;
 mod peer;
 mod session;
+mod subscribe;
 mod target;
+mod web;
 mod wire;
+
+pub use web::HttpWeb;
 
 use crate::counters::Counters;
 use crate::flight::Flight;
@@ -93,6 +97,7 @@ impl HttpUpstreams {
         call.defined = defined(revision, request)?;
         call.session = session.as_deref();
         call.notifications.clone_from(&request.notifications);
+        call.questions.clone_from(&request.questions);
         call.redactor = Arc::clone(redactor);
         let answered = caller.call(call).await;
         if let Some(session) = &session {
@@ -150,11 +155,13 @@ impl HttpUpstreams {
         url: &str,
     ) -> Result<Arc<Session>, UpstreamError> {
         let key = Key::of(request, !request.lease.headers.is_empty());
+        let may_ask = &request.upstream.may_ask;
         let slot = self.sessions.slot(&request.org, key)?;
         let mut held = slot.held.lock().await;
         if let Some(session) = held.as_ref()
             && !session.is_over()
             && session.url == url
+            && session.may_ask == *may_ask
             && session.is_alive(caller).await
         {
             return Ok(Arc::clone(session));
@@ -165,7 +172,7 @@ impl HttpUpstreams {
             () = slot.stop.cancelled() => {
                 return Err(UpstreamError::Unreachable("the run has ended, nothing was sent".to_owned()));
             }
-            session = Session::open(caller, url) => match session {
+            session = Session::open(caller, url, may_ask) => match session {
                 Ok(session) => Arc::new(session),
                 Err(error) => {
                     // It may speak another revision by now.

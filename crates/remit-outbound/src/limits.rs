@@ -61,6 +61,21 @@ pub const RESUME_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Most requests of a server to its client that are answered during one call.
 pub const SERVER_REQUESTS_MAX: usize = 64;
 
+/// Largest question of a server to its client. Three at most are held for one call, below the 1 MiB that a call may hold.
+pub const QUESTION_BYTES_MAX: usize = 256 * 1024;
+
+/// Most questions of one process that are open at the same time.
+pub const QUESTIONS_OPEN_MAX: usize = 3;
+
+/// Largest notification that is passed on; with the bound on how many wait, a call holds less than 1 MiB of them.
+pub const NOTIFICATION_BYTES_MAX: usize = 64 * 1024;
+
+/// How often the stream of one subscription is asked for again: some hours' worth.
+pub const STREAM_RESTARTS_MAX: usize = 4096;
+
+/// Most subscriptions on one connection to a server.
+pub const SUBSCRIPTIONS_MAX: usize = 256;
+
 /// Largest body of an HTTP error that is read for its reason.
 pub const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -91,3 +106,7 @@ pub const STDERR_LINE_CHARS_MAX: usize = 300;
 pub const STDERR_LINES_MAX: usize = 20;
 /// See [`STDERR_LINES_MAX`].
 pub const STDERR_WINDOW: Duration = Duration::from_secs(10);
+/// Longest wait for a whole answer from an OpenID provider: a person is waiting.
+pub const WEB: Duration = Duration::from_secs(10);
+/// Longest answer of an OpenID provider, in bytes: metadata, keys and tokens are a few KiB.
+pub const WEB_BYTES_MAX: usize = 256 * 1024;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use remit_domain::upstream::Transport;
 use remit_domain::{OrgId, RunId};
 use remit_ports::Upstreams;
-use remit_ports::upstreams::{UpstreamError, UpstreamRequest};
+use remit_ports::upstreams::{Subscribed, Updated, UpstreamError, UpstreamRequest};
 use serde_json::Value;
 
 use crate::counters::Counters;
@@ -87,6 +87,10 @@ impl Upstreams for Outbound {
                     self.stdio.request(&mut request, &flight, &redactor).await
                 }
                 Transport::Http { .. } => self.http.request(&mut request, &flight, &redactor).await,
+                Transport::Wrapped => Err(UpstreamError::Unreachable(
+                    "the server runs beside its agent and is reached through `remit mcp wrap` there only"
+                        .to_owned(),
+                )),
             }
         };
         match flight::bounded(&cancel, timeout, &flight, call).await {
@@ -96,6 +100,36 @@ impl Upstreams for Outbound {
             }
             Err(error) => Err(redactor.error(error)),
         }
+    }
+
+    async fn subscribe(
+        &self,
+        mut request: UpstreamRequest,
+        updated: Updated,
+    ) -> Result<Box<dyn Subscribed>, UpstreamError> {
+        let redactor = Redactor::of(&request.lease);
+        let (cancel, timeout) = (request.cancel.clone(), request.timeout);
+        let subscribing = async {
+            match request.upstream.transport {
+                Transport::Stdio { .. } => {
+                    self.stdio.subscribe(&mut request, &redactor, updated).await
+                }
+                Transport::Http { .. } => {
+                    self.http.subscribe(&mut request, &redactor, updated).await
+                }
+                Transport::Wrapped => Err(UpstreamError::Unreachable(
+                    "a wrapped server tells its own agent".to_owned(),
+                )),
+            }
+        };
+        let subscribed = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(UpstreamError::Cancelled),
+            done = tokio::time::timeout(timeout, subscribing) => done.unwrap_or_else(|_| {
+                Err(UpstreamError::Ambiguous(format!("no answer within {timeout:?}")))
+            }),
+        };
+        subscribed.map_err(|error| redactor.error(error))
     }
 
     async fn end_run(&self, org: &OrgId, run: &RunId) -> Vec<String> {

@@ -3,10 +3,16 @@
 
 use std::sync::Arc;
 
+use remit_domain::upstream::MayAsk;
+use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::Method;
-use remit_mcp::{Id, JsonObject, Message};
+use remit_mcp::{ErrorObject, Id, JsonObject, Message, Request};
+use remit_ports::upstreams::{NotAnswered, Question};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::limits::QUESTION_BYTES_MAX;
+use crate::outgoing::reason;
 
 use crate::redact::Redactor;
 
@@ -17,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) to: Option<mpsc::Sender<Value>>,
     /// The token under which the caller asked for progress.
     pub(crate) token: Option<Id>,
+    /// Where what the upstream asks goes.
+    pub(crate) questions: Option<mpsc::Sender<Question>>,
     /// What must not pass.
     pub(crate) redactor: Arc<Redactor>,
 }
@@ -27,8 +35,46 @@ impl Route {
         Self {
             to: None,
             token: None,
+            questions: None,
             redactor: Arc::default(),
         }
+    }
+
+    /// Puts a request of the upstream to the caller's side and waits for the answer; none for one that nobody here answers.
+    /// Never waits for room: a question that does not fit is refused.
+    ///
+    /// - `bytes`: how long the request was on the wire.
+    pub(crate) async fn ask(&self, request: Request, bytes: usize) -> Option<Message> {
+        let to = self.questions.as_ref()?;
+        MayAsk::of_method(&request.method)?;
+        let Request { id, method, params } = request;
+        let refused = |code: i64, text: &str| Message::Error {
+            id: Some(id.clone()),
+            error: ErrorObject::new(code, text),
+        };
+        if bytes > QUESTION_BYTES_MAX {
+            let text = format!("a question may have {QUESTION_BYTES_MAX} bytes");
+            return Some(refused(code::INVALID_PARAMS, &text));
+        }
+        let mut params = Value::Object(params.unwrap_or_default());
+        self.redactor.value(&mut params);
+        let (reply, answer) = oneshot::channel();
+        let question = Question {
+            method,
+            params,
+            reply,
+        };
+        if to.try_send(question).is_err() {
+            let text =
+                "other questions of this call wait for an answer; ask again when they have one";
+            return Some(refused(code::INTERNAL_ERROR, text));
+        }
+        Some(match answer.await {
+            Ok(Ok(Value::Object(result))) => Message::Response { id, result },
+            Ok(Ok(_)) => refused(code::INTERNAL_ERROR, "the answer is not an object"),
+            Ok(Err(NotAnswered { code, message, .. })) => refused(code, &reason(&message)),
+            Err(_) => refused(code::INTERNAL_ERROR, "nobody answers any more"),
+        })
     }
 
     /// The caller's form of a progress notification; `None` when the caller asked for none.
@@ -75,6 +121,7 @@ mod tests {
         let route = Route {
             to: Some(to),
             token: Some(Id::Text("mine".into())),
+            questions: None,
             redactor: Arc::default(),
         };
         let params = json!({"progressToken": 7, "progress": 1, "total": 2, "message": "m", "_meta": {"x": 1}});

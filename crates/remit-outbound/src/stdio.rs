@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use remit_domain::upstream::Transport;
 use remit_domain::{OrgId, RunId};
-use remit_ports::upstreams::{UpstreamError, UpstreamRequest};
+use remit_ports::upstreams::{Subscribed, Updated, UpstreamError, UpstreamRequest};
 use serde_json::Value;
 
 mod allowlist;
@@ -63,6 +63,21 @@ pub(crate) struct StdioUpstreams {
     counters: Arc<Counters>,
 }
 
+/// A subscription at a process.
+#[derive(Debug)]
+struct Here {
+    process: Arc<Process>,
+    id: u64,
+}
+
+impl Subscribed for Here {}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.process.connection.unlisten(self.id);
+    }
+}
+
 /// How often a call that was not yet queued moves to a fresh process, when the one it found ended just then.
 const PROCESSES_TRIED: usize = 2;
 
@@ -112,6 +127,7 @@ impl StdioUpstreams {
             let route = Route {
                 to: request.notifications.clone(),
                 token: prepared.token,
+                questions: request.questions.clone(),
                 redactor: Arc::clone(redactor),
             };
             match process.connection.call(id, bytes, flight, route).await {
@@ -120,6 +136,52 @@ impl StdioUpstreams {
             }
         }
         Err(last.unwrap_or_else(|| UpstreamError::Unreachable("the process ended".to_owned())))
+    }
+
+    /// Subscribes at the run's process. The process lives as long as the subscription, or until the run ends.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub(crate) async fn subscribe(
+        &self,
+        request: &mut UpstreamRequest,
+        redactor: &Arc<Redactor>,
+        updated: Updated,
+    ) -> Result<Box<dyn Subscribed>, UpstreamError> {
+        let Transport::Stdio { command } = &request.upstream.transport else {
+            return Err(UpstreamError::Unreachable(
+                "the upstream is not one over stdio".to_owned(),
+            ));
+        };
+        let launch = Launch::new(&self.allowlist, command, request, redactor)?;
+        let key = Key::of(request, !request.lease.environment.is_empty());
+        let slot = self.slots.slot(&request.org, key)?;
+        let process = self.process(&slot, launch).await?;
+        outgoing::method(process.greeting.revision, &request.method)?;
+        let uri = request.params.get("uri").and_then(Value::as_str);
+        let uri = uri.unwrap_or_default().to_owned();
+        let id = process.connection.next_id();
+        let prepared =
+            outgoing::prepare(request.params.take(), process.greeting.revision, id, false)?;
+        let bytes = outgoing::encode(id, &request.method, &prepared.params)?;
+        // Before it is asked for: the first news may come with the answer.
+        let here = Here { process, id };
+        if !here.process.connection.listen(id, &uri, updated) {
+            return Err(UpstreamError::Unreachable(
+                "too many subscriptions of this run are there already".to_owned(),
+            ));
+        }
+        let flight = Arc::new(Flight::default());
+        let route = Route::none();
+        match here
+            .process
+            .connection
+            .call(id, bytes, &flight, route)
+            .await
+        {
+            Ok(answer) => answer.map(|_| Box::new(here) as Box<dyn Subscribed>),
+            Err(not_open) => Err(not_open.0),
+        }
     }
 
     /// The process of a slot. Whoever finds none starts it, and others wait for that start.

@@ -1,7 +1,9 @@
 //! Upstreams.
 
+use std::collections::BTreeSet;
+
 use remit_domain::name::Name;
-use remit_domain::upstream::{Injection, Transport};
+use remit_domain::upstream::{Injection, MayAsk, Transport};
 use remit_domain::{Registry, Upstream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,10 @@ pub struct UpstreamSpec {
     /// Whether it is in use.
     #[serde(default = "super::yes")]
     pub enabled: bool,
+    /// What it may ask the agent's side for in the middle of a call; nothing unless said. Each kind becomes a tool
+    /// (`mcp.sampling.create`, `mcp.elicitation.create`, `mcp.roots.list`) to classify and grant.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub may_ask: BTreeSet<MayAsk>,
 }
 
 impl UpstreamSpec {
@@ -36,6 +42,7 @@ impl UpstreamSpec {
             secret: upstream.secret.clone(),
             stateless: upstream.stateless,
             enabled: upstream.enabled,
+            may_ask: upstream.may_ask.clone(),
         })
     }
 }

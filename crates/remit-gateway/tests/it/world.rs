@@ -149,7 +149,7 @@ impl World {
         let (per, sys, agt, wf) = (id("per", 1), id("sys", 1), id("agt", 1), id("wf", 1));
         let grant = |n: u8, tool: &str, bounds: Value, limits: Value| {
             json!({ "id": id("grt", n), "tool": format!("orders/{tool}"), "bounds": bounds, "limits": limits,
-                    "expires": null, "granted_by": per, "granted_at": "2026-11-01T00:00:00Z" })
+                    "expires": null, "autonomy": "tested", "granted_by": per, "granted_at": "2026-11-01T00:00:00Z" })
         };
         let workflow: Workflow = noun(json!({
             "id": wf, "agent": agt, "name": "refund", "purpose": "refunds", "data_classes": ["orders"],
@@ -208,6 +208,8 @@ impl World {
             call: ToolCall::read(params.as_object()).unwrap(),
             cancel: CancellationToken::new(),
             notifications: None,
+            line: None,
+            continues: None,
         }
     }
 

@@ -1,31 +1,54 @@
 //! Calls: from a checked message to the gateway, and back as one answer or as a stream.
 
-use remit_gateway::{Action, Received};
+use remit_gateway::{Action, Line, Received};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::LogLevel;
 use remit_mcp::{CanonicalArgs, ErrorObject, Id, Method, RequestMeta, ToolCall};
+use remit_ports::upstreams::Question;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Turn;
 use super::answer::{Reply, rpc_error};
+use super::approval::{self, Told};
 use super::outcome::Asked;
 use super::params;
 use super::stream::Running;
-use crate::limits::NOTIFICATIONS_WAITING_MAX;
+use crate::limits::{NOTIFICATIONS_WAITING_MAX, QUESTIONS_WAITING_MAX};
 
 /// A call as it goes to the gateway.
 pub(super) struct Call {
     action: Action,
     call: ToolCall,
     structured: bool,
+    /// How a call that waits for a person is told, where the client can be sent to one.
+    told: Option<Told>,
 }
 
 impl Call {
+    /// As it goes to the gateway, with nobody there to be asked or told meanwhile.
+    pub(super) fn received(&mut self, turn: &Turn) -> Received {
+        turn.log_level(&mut self.call.meta);
+        Received {
+            org: turn.door.place.org().clone(),
+            endpoint: turn.door.endpoint.clone(),
+            bearer: turn.bearer.clone(),
+            resource: turn.door.resource.clone(),
+            action: self.action,
+            call: self.call.clone(),
+            cancel: CancellationToken::new(),
+            notifications: None,
+            line: None,
+            continues: None,
+        }
+    }
+
     /// A `tools/call` request.
     pub(super) fn tool(turn: &Turn) -> Result<Self, ErrorObject> {
-        let call = ToolCall::read(turn.incoming.message.params()).map_err(|e| e.to_error())?;
+        let mut call = ToolCall::read(turn.incoming.message.params()).map_err(|e| e.to_error())?;
+        let again = approval::take_back(turn, &mut call)?;
+        let told = Told::of(turn, &call, again);
         let tool = params::find(turn, &call.name);
         if let Some(tool) = &tool {
             params::agree(turn, tool, &call)?;
@@ -35,6 +58,7 @@ impl Call {
             action: Action::Tool,
             call,
             structured,
+            told,
         })
     }
 
@@ -77,6 +101,7 @@ impl Call {
             action,
             call,
             structured: false,
+            told: None,
         })
     }
 }
@@ -104,8 +129,9 @@ impl Turn {
         };
         let mut call = call;
         let log_level = self.log_level(&mut call.call.meta);
-        let asked = self.asked(method, &call, id, log_level);
+        let asked = self.asked(method, &mut call, id, log_level);
         let (to, notifications) = mpsc::channel(NOTIFICATIONS_WAITING_MAX);
+        let (line, questions) = self.line();
         let received = Received {
             org: self.door.place.org().clone(),
             endpoint: self.door.endpoint.clone(),
@@ -115,6 +141,8 @@ impl Turn {
             call: call.call,
             cancel: cancel.clone(),
             notifications: self.incoming.streams.then_some(to),
+            line,
+            continues: None,
         };
         let gateway = self.site.app.gateway.clone();
         let (metrics, clock) = (self.site.clone(), self.site.app.books.clock().clone());
@@ -128,7 +156,8 @@ impl Turn {
             );
             outcome
         });
-        Running::new(task, notifications, cancel, noted)
+        let line = super::stream::Line::new(&self.site, self.incoming.session(), questions);
+        Running::new(task, notifications, line, cancel, noted)
             .answer(&self.door, asked)
             .await
     }
@@ -139,13 +168,33 @@ impl Turn {
         if self.incoming.revision.is_stateless() {
             return meta.log_level;
         }
-        meta.client_capabilities = None;
+        // What the client said at the beginning of its session, as far as it can be asked in this call.
+        let askable = match self.can_be_asked() {
+            true => self.can.askable(),
+            false => super::Object::new(),
+        };
+        meta.client_capabilities = (!askable.is_empty()).then_some(askable);
         let session = self.incoming.session();
         meta.log_level = session.and_then(|session| self.site.sessions.level(session));
         meta.log_level.or(Some(LogLevel::Debug))
     }
 
-    fn asked(&self, method: Method, call: &Call, id: Id, log_level: Option<LogLevel>) -> Asked {
+    /// Whether the client can be asked something while a call of it is in work: on the stream of the call, in a session.
+    fn can_be_asked(&self) -> bool {
+        self.can.any() && self.incoming.streams && self.incoming.session().is_some()
+    }
+
+    /// The way back to the client while its call is in work, and what comes on it.
+    fn line(&self) -> (Option<Line>, Option<mpsc::Receiver<Question>>) {
+        if !self.can_be_asked() {
+            return (None, None);
+        }
+        let (ask, questions) = mpsc::channel(QUESTIONS_WAITING_MAX);
+        let can = self.can;
+        (Some(Line { can, ask }), Some(questions))
+    }
+
+    fn asked(&self, method: Method, call: &mut Call, id: Id, log_level: Option<LogLevel>) -> Asked {
         Asked {
             log_level,
             id,
@@ -153,6 +202,7 @@ impl Turn {
             revision: self.incoming.revision,
             streams: self.incoming.streams,
             structured: call.structured,
+            told: call.told.take(),
             progress_token: call.call.meta.progress_token.clone(),
         }
     }

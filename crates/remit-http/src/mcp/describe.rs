@@ -2,7 +2,7 @@
 
 use remit_domain::tool::{ToolRef, ToolState};
 use remit_gateway::Endpoint;
-use remit_mcp::ServerInfo;
+use remit_mcp::{Revision, ServerInfo};
 use serde_json::{Value, json};
 
 use super::Object;
@@ -25,7 +25,7 @@ pub(super) fn server() -> ServerInfo {
 
 /// `ServerCapabilities`. One upstream's endpoint has what an administrator enabled of it; what is granted to whom is decided
 /// at each call.
-pub(super) fn capabilities(door: &Door) -> Object {
+pub(super) fn capabilities(door: &Door, revision: Revision) -> Object {
     let mut capabilities = Object::new();
     let mut put = |name: &str, value: Value| capabilities.insert(name.to_owned(), value);
     put("tools", json!({ "listChanged": false }));
@@ -41,7 +41,11 @@ pub(super) fn capabilities(door: &Door) -> Object {
         if enabled("mcp.resources.list") || enabled("mcp.resources.read") {
             put(
                 "resources",
-                json!({ "subscribe": false, "listChanged": false }),
+                // `subscriptions/listen` of 2026-07-28 is not offered.
+                json!({
+                    "subscribe": !revision.is_stateless() && enabled("mcp.resources.subscribe"),
+                    "listChanged": false,
+                }),
             );
         }
         if enabled("mcp.prompts.list") || enabled("mcp.prompts.get") {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Object;
 use super::answer::error_of;
+use super::approval::Told;
 use super::describe;
 use crate::ops::Counted;
 use crate::refusals::{McpShape, row_of};
@@ -26,6 +27,8 @@ pub(super) struct Asked {
     /// Whether a refusal may have structured content.
     pub(super) structured: bool,
     pub(super) progress_token: Option<Id>,
+    /// How a call that waits for a person is told, where the client can be sent to one.
+    pub(super) told: Option<Told>,
     /// From which level on log messages pass; none, and none does.
     pub(super) log_level: Option<LogLevel>,
 }
@@ -40,6 +43,7 @@ impl Asked {
             streams: false,
             structured: false,
             progress_token: None,
+            told: None,
             log_level: None,
         }
     }
@@ -107,6 +111,13 @@ impl Asked {
     }
 
     fn refused(&self, refused: &Refused) -> Message {
+        if let Some(message) = self
+            .told
+            .as_ref()
+            .and_then(|t| t.message(&self.id, refused))
+        {
+            return message;
+        }
         let refusal = &refused.refusal;
         let decision = refused.decision.as_ref().map(|id| json!(id));
         let mut data = Object::new();
@@ -210,6 +221,7 @@ mod tests {
             streams: true,
             structured,
             progress_token,
+            told: None,
             log_level: Some(LogLevel::Warning),
         }
     }

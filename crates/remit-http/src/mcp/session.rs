@@ -1,8 +1,8 @@
 //! Sessions of 2025-11-25: a name for a conversation, and nothing more. A session permits nothing.
 //!
 //! The id is sealed under the instance's master key and says itself what it belongs to, so that any node can check it and
-//! nobody can make one up. What a node keeps is which of its calls can be cancelled, which ids were ended early, and
-//! which log messages are wanted.
+//! nobody can make one up. What a node keeps is which of its calls can be cancelled, which ids were ended early,
+//! which log messages are wanted, what its client is asked, and which resources it hears of.
 //!
 //! Source: MCP 2025-11-25 basic/transports "Session Management", basic/utilities/cancellation.
 
@@ -13,12 +13,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use remit_books::Books;
 use remit_domain::OrgId;
-use remit_gateway::Caller;
+use remit_gateway::{Caller, Can};
 use remit_mcp::Id;
 use remit_mcp::protocol::LogLevel;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::news::News;
+use super::question::Questions;
 use crate::limits::{SESSION_CALLS_MAX, SESSION_LIFE, SESSIONS_MAX};
 
 /// What a session belongs to: one run at one endpoint of one organization.
@@ -51,6 +53,8 @@ struct Inside {
     at: String,
     /// Until when, in microseconds since 1970.
     until: i64,
+    /// What the client said that it can do.
+    can: Can,
 }
 
 type Calls = Arc<Mutex<HashMap<String, HashMap<Id, CancellationToken>>>>;
@@ -66,6 +70,10 @@ pub(crate) struct Sessions {
     calls: Calls,
     ended: moka::sync::Cache<String, ()>,
     levels: moka::sync::Cache<String, LogLevel>,
+    /// What clients are asked, and have not answered.
+    pub(crate) questions: Questions,
+    /// What clients hear of beside their calls.
+    news: moka::sync::Cache<String, Arc<News>>,
 }
 
 impl Sessions {
@@ -74,7 +82,14 @@ impl Sessions {
             calls: Calls::default(),
             ended: remembered(),
             levels: remembered(),
+            questions: Questions::default(),
+            news: remembered(),
         }
+    }
+
+    /// What a session hears of beside its calls, on this node.
+    pub(crate) fn news(&self, session: &str) -> Arc<News> {
+        self.news.get_with(session.to_owned(), Arc::default)
     }
 
     /// From now on the session sees log messages of this level and above, from calls that this node serves.
@@ -88,13 +103,14 @@ impl Sessions {
     }
 
     /// A new session id; none when the master key cannot be used.
-    pub(crate) fn mint(&self, books: &Books, bound: &Bound) -> Option<String> {
+    pub(crate) fn mint(&self, books: &Books, bound: &Bound, can: Can) -> Option<String> {
         let life = i64::try_from(SESSION_LIFE.as_micros()).ok()?;
         let until = books.now().as_micros().checked_add(life)?;
         let inside = Inside {
             run: bound.run.clone(),
             at: bound.resource.clone(),
             until,
+            can,
         };
         let plain = serde_json::to_vec(&inside).ok()?;
         Some(URL_SAFE_NO_PAD.encode(books.vault().seal(&plain, &bound.context()).ok()?))
@@ -102,15 +118,22 @@ impl Sessions {
 
     /// Whether an id was given to exactly this caller at this endpoint, and is still good.
     pub(crate) fn holds(&self, books: &Books, id: &str, bound: &Bound) -> bool {
+        self.open(books, id, bound).is_some()
+    }
+
+    /// What the client of a session can do, if the id was given to exactly this caller at this endpoint and is still good.
+    pub(crate) fn open(&self, books: &Books, id: &str, bound: &Bound) -> Option<Can> {
         let opened = || {
             let sealed = URL_SAFE_NO_PAD.decode(id).ok()?;
             let plain = books.vault().unseal(&sealed, &bound.context()).ok()?;
             serde_json::from_slice::<Inside>(&plain).ok()
         };
-        !self.ended.contains_key(id)
-            && opened().is_some_and(|i| {
-                i.run == bound.run && i.at == bound.resource && i.until > books.now().as_micros()
-            })
+        let inside = opened().filter(|i| {
+            i.run == bound.run && i.at == bound.resource && i.until > books.now().as_micros()
+        });
+        inside
+            .filter(|_| !self.ended.contains_key(id))
+            .map(|i| i.can)
     }
 
     /// Ends a session of this caller: its calls are cancelled, and the id is good no more on this node.
@@ -119,6 +142,10 @@ impl Sessions {
             return false;
         }
         self.ended.insert(id.to_owned(), ());
+        self.questions.end(id);
+        if let Some(news) = self.news.remove(id) {
+            news.end();
+        }
         let calls = self
             .calls
             .lock()

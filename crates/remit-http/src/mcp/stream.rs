@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use remit_gateway::{Answer, Refused};
 use remit_mcp::sse::{self, message_event};
+use remit_ports::upstreams::Question;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
@@ -17,9 +18,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::answer::{Reply, status_of};
 use super::door::Door;
-use super::outcome::Asked;
+use super::outcome::Asked as About;
+use super::question::Asked;
 use super::session::Noted;
 use crate::limits::{KEEP_ALIVE, QUIET_BEFORE_STREAM};
+use crate::site::Site;
 
 type Outcome = Result<Result<Answer, Refused>, JoinError>;
 
@@ -28,13 +31,54 @@ pub(super) struct Running {
     task: JoinHandle<Result<Answer, Refused>>,
     notifications: mpsc::Receiver<Value>,
     open: bool,
+    line: Line,
     _cancel: DropGuard,
     _noted: Option<Noted>,
+}
+
+/// What the client is asked while its call is in work.
+pub(super) struct Line {
+    site: Site,
+    session: String,
+    questions: Option<mpsc::Receiver<Question>>,
+    /// Open questions, which end with the call.
+    asked: Vec<Asked>,
+}
+
+impl Line {
+    pub(super) fn new(
+        site: &Site,
+        session: Option<&str>,
+        questions: Option<mpsc::Receiver<Question>>,
+    ) -> Self {
+        Self {
+            site: site.clone(),
+            session: session.unwrap_or_default().to_owned(),
+            questions,
+            asked: Vec::new(),
+        }
+    }
+
+    async fn recv(&mut self) -> Option<Question> {
+        match &mut self.questions {
+            Some(questions) => questions.recv().await,
+            None => None,
+        }
+    }
+
+    /// The event that asks.
+    fn put(&mut self, question: Question) -> String {
+        self.asked.retain(|asked| !asked.is_over());
+        let (message, asked) = self.site.sessions.questions.put(&self.session, question);
+        self.asked.push(asked);
+        message_event(message)
+    }
 }
 
 /// What happens next.
 enum Next {
     Notification(Value),
+    Question(Question),
     Quiet,
     Over(Box<Outcome>),
 }
@@ -43,6 +87,7 @@ impl Running {
     pub(super) fn new(
         task: JoinHandle<Result<Answer, Refused>>,
         notifications: mpsc::Receiver<Value>,
+        line: Line,
         cancel: CancellationToken,
         noted: Option<Noted>,
     ) -> Self {
@@ -50,6 +95,7 @@ impl Running {
             task,
             notifications,
             open: true,
+            line,
             _cancel: cancel.drop_guard(),
             _noted: noted,
         }
@@ -63,6 +109,10 @@ impl Running {
                     Some(value) => return Next::Notification(value),
                     None => self.open = false,
                 },
+                question = self.line.recv(), if self.line.questions.is_some() => match question {
+                    Some(question) => return Next::Question(question),
+                    None => self.line.questions = None,
+                },
                 outcome = &mut self.task => return Next::Over(Box::new(outcome)),
                 () = sleep(patience) => return Next::Quiet,
             }
@@ -70,13 +120,14 @@ impl Running {
     }
 
     /// The answer: plain, if the call ends before anything else happens.
-    pub(super) async fn answer(mut self, door: &Door, asked: Asked) -> Reply {
+    pub(super) async fn answer(mut self, door: &Door, asked: About) -> Reply {
         loop {
             let first = match self.next(QUIET_BEFORE_STREAM).await {
                 Next::Over(outcome) => return whole(door, &asked, *outcome),
                 Next::Notification(value) => {
                     asked.notification(value).map(|v| format!("data: {v}\n\n"))
                 }
+                Next::Question(question) => Some(self.line.put(question)),
                 Next::Quiet => Some(sse::KEEP_ALIVE.to_owned()),
             };
             if let (Some(first), true) = (first, asked.streams) {
@@ -86,7 +137,7 @@ impl Running {
     }
 }
 
-fn whole(door: &Door, asked: &Asked, outcome: Outcome) -> Reply {
+fn whole(door: &Door, asked: &About, outcome: Outcome) -> Reply {
     if let Ok(Err(refused)) = &outcome
         && let Some(challenge) = door.refused(&refused.refusal)
     {
@@ -100,7 +151,7 @@ fn whole(door: &Door, asked: &Asked, outcome: Outcome) -> Reply {
     Reply::message(status, message)
 }
 
-fn last(asked: &Asked, outcome: Outcome) -> remit_mcp::Message {
+fn last(asked: &About, outcome: Outcome) -> remit_mcp::Message {
     match outcome {
         Ok(outcome) => asked.message(outcome),
         Err(error) => {
@@ -113,7 +164,7 @@ fn last(asked: &Asked, outcome: Outcome) -> remit_mcp::Message {
 /// The events of a call: what was said so far, what comes, and at the end its answer.
 fn events(
     running: Running,
-    asked: Asked,
+    asked: About,
     first: String,
 ) -> impl futures_util::Stream<Item = Result<String, Infallible>> {
     let state = (Some(running), asked, Some(first));
@@ -131,6 +182,7 @@ fn events(
                 Next::Notification(value) => {
                     asked.notification(value).map(|v| format!("data: {v}\n\n"))
                 }
+                Next::Question(question) => Some(running.line.put(question)),
                 Next::Quiet => Some(sse::KEEP_ALIVE.to_owned()),
             };
             if let Some(event) = event {

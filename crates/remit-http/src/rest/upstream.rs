@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use remit_control::spec::{SystemSpec, UpstreamSpec};
-use remit_control::{ListQuery, Listing, SyncReport, SystemView, UpstreamView};
+use remit_control::{ListQuery, Listing, Offer, SyncReport, SystemView, UpstreamView};
 
 use super::table::{ADMIN, PERSON};
 use super::{Ask, Nothing, Reply, Route, route};
@@ -18,6 +18,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/upstreams/{name}", PERSON, "One upstream", upstream),
         route(Method::PUT, "/upstreams/{name}", ADMIN, "Create or change an upstream", put_upstream),
         route(Method::POST, "/upstreams/{name}/sync", ADMIN, "Read the tools of an upstream", sync),
+        route(Method::POST, "/upstreams/{name}/offer", ADMIN, "Take in the tools of a wrapped upstream, as read beside its agent", offer),
     ]
 }
 
@@ -85,6 +86,17 @@ async fn sync(ask: Ask<Nothing>) -> Result<Reply<SyncReport>, Problem> {
         .app
         .control
         .sync_upstream(&ask.caller()?, &ask.named("name")?)
+        .await?
+        .into())
+}
+
+async fn offer(ask: Ask<Offer>) -> Result<Reply<SyncReport>, Problem> {
+    let (caller, name) = (ask.caller()?, ask.named("name")?);
+    Ok(ask
+        .site
+        .app
+        .control
+        .sync_offer(&caller, &name, ask.body)
         .await?
         .into())
 }

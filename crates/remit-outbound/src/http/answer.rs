@@ -23,7 +23,8 @@ use super::wire::chain;
 use crate::counters::{Counters, count};
 use crate::flight::Flight;
 use crate::limits::{
-    ERROR_BODY_BYTES_MAX, MESSAGE_BYTES_MAX, RESUME_WAIT_MAX, RESUMES_MAX, SERVER_REQUESTS_MAX,
+    ERROR_BODY_BYTES_MAX, MESSAGE_BYTES_MAX, NOTIFICATION_BYTES_MAX, RESUME_WAIT_MAX, RESUMES_MAX,
+    SERVER_REQUESTS_MAX,
 };
 use crate::outgoing::reason;
 use crate::route::Route;
@@ -123,8 +124,11 @@ impl Reading<'_> {
                 return Err(Failure::Rpc(error));
             }
             Message::Response { .. } | Message::Error { .. } => count(&self.counters.stray_answers),
+            Message::Notification(_) if bytes.len() > NOTIFICATION_BYTES_MAX => {
+                count(&self.counters.dropped_notifications);
+            }
             Message::Notification(notification) => self.pass_on(notification).await,
-            Message::Request(request) => self.refuse(request).await?,
+            Message::Request(request) => self.refuse(request, bytes.len()).await?,
         }
         Ok(None)
     }
@@ -146,8 +150,9 @@ impl Reading<'_> {
         }
     }
 
-    /// Only servers of the stateful revision may ask their client, and this one offers nothing but its presence.
-    async fn refuse(&self, request: Request) -> Result<(), Failure> {
+    /// Only servers of the stateful revision may ask their client: for its presence, and for what the caller's side takes
+    /// questions about. The stream is not read meanwhile, which holds the server to one question at a time.
+    async fn refuse(&self, request: Request, bytes: usize) -> Result<(), Failure> {
         if self.revision.is_stateless() {
             count(&self.counters.invalid_messages);
             return Ok(());
@@ -157,7 +162,8 @@ impl Reading<'_> {
                 "it asked its client more than {SERVER_REQUESTS_MAX} times"
             )));
         }
-        let reply = crate::stdio::reply_to(request.id, &request.method);
+        let otherwise = crate::stdio::reply_to(request.id.clone(), &request.method);
+        let reply = self.route.ask(request, bytes).await.unwrap_or(otherwise);
         // One that does not take the reply goes on, or not; either way its answer is what counts.
         let _ = self.peer.tell(self.session.clone(), reply).await;
         Ok(())
@@ -183,11 +189,8 @@ impl Reading<'_> {
         body: Incoming,
         resume: &mut Resume,
     ) -> Result<Option<JsonObject>, Failure> {
-        let held = Arc::new(AtomicUsize::new(0));
-        let mut events = SseStream::new(Metered {
-            inner: body,
-            held: Arc::clone(&held),
-        });
+        let (metered, held) = Metered::new(body);
+        let mut events = sse(metered);
         while let Some(event) = events.next().await {
             let event = match event {
                 Ok(event) => event,
@@ -325,17 +328,34 @@ async fn collect(mut body: Incoming, max: usize) -> Result<Vec<u8>, Failure> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum BodyError {
+pub(super) enum BodyError {
     #[error("an event is larger than {MESSAGE_BYTES_MAX} bytes")]
     TooLarge,
     #[error(transparent)]
     Hyper(hyper::Error),
 }
 
+/// A stream of events over such a body.
+pub(super) fn sse(body: Metered) -> SseStream<Metered> {
+    SseStream::new(body)
+}
+
 /// A body that fails when more than one message's worth was read since the last event.
-struct Metered {
+pub(super) struct Metered {
     inner: Incoming,
     held: Arc<AtomicUsize>,
+}
+
+impl Metered {
+    /// With the count of what was read since the last event, which the reader puts back to zero.
+    pub(super) fn new(inner: Incoming) -> (Self, Arc<AtomicUsize>) {
+        let held = Arc::new(AtomicUsize::new(0));
+        let body = Self {
+            inner,
+            held: Arc::clone(&held),
+        };
+        (body, held)
+    }
 }
 
 /// Beyond the message itself: field names, and the rest of a chunk that begins the next event.

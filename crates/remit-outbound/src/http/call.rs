@@ -17,7 +17,7 @@ use crate::flight::Flight;
 use crate::outgoing;
 use crate::redact::Redactor;
 use crate::route::Route;
-use remit_ports::upstreams::UpstreamError;
+use remit_ports::upstreams::{Question, UpstreamError};
 use tokio::sync::mpsc;
 
 /// What every call of a caller shares.
@@ -35,6 +35,7 @@ pub(super) struct Call<'a> {
     pub(super) defined: Option<ParamHeaders>,
     pub(super) session: Option<&'a Session>,
     pub(super) notifications: Option<mpsc::Sender<Value>>,
+    pub(super) questions: Option<mpsc::Sender<Question>>,
     pub(super) redactor: Arc<Redactor>,
     pub(super) flight: &'a Arc<Flight>,
 }
@@ -54,6 +55,7 @@ impl<'a> Call<'a> {
             defined: None,
             session: None,
             notifications: None,
+            questions: None,
             redactor: Arc::default(),
             flight,
         }
@@ -112,6 +114,7 @@ impl Caller<'_> {
         let route = Route {
             to: call.notifications,
             token: prepared.token,
+            questions: call.questions,
             redactor: call.redactor,
         };
         let mut farewell = Farewell {

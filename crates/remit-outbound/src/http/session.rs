@@ -6,11 +6,13 @@
 //! Source: MCP 2026-07-28 basic/lifecycle and server/discover; MCP 2025-11-25 basic/lifecycle and basic/transports
 //! "Session Management".
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method as HttpMethod, StatusCode};
+use remit_domain::upstream::MayAsk;
 use remit_mcp::Message;
 use remit_mcp::protocol::{Revision, header};
 use remit_ports::upstreams::UpstreamError;
@@ -77,6 +79,8 @@ impl Known {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) url: String,
+    /// What was declared that it may ask for.
+    pub(super) may_ask: BTreeSet<MayAsk>,
     pub(super) greeting: Greeting,
     /// Version and session id, for every further message.
     pub(super) headers: HeaderMap,
@@ -97,10 +101,14 @@ impl Session {
     ///
     /// # Errors
     /// `Unreachable`, with the reason.
-    pub(super) async fn open(caller: &Caller<'_>, url: &str) -> Result<Self, UpstreamError> {
-        match Self::try_open(caller, url).await {
+    pub(super) async fn open(
+        caller: &Caller<'_>,
+        url: &str,
+        may_ask: &BTreeSet<MayAsk>,
+    ) -> Result<Self, UpstreamError> {
+        match Self::try_open(caller, url, may_ask).await {
             Ok(Some(session)) => Ok(session),
-            Ok(None) => match Self::try_open(caller, url).await? {
+            Ok(None) => match Self::try_open(caller, url, may_ask).await? {
                 Some(session) => Ok(session),
                 None => Err(UpstreamError::Unreachable(
                     "it forgets its sessions at once".to_owned(),
@@ -110,9 +118,13 @@ impl Session {
         }
     }
 
-    async fn try_open(caller: &Caller<'_>, url: &str) -> Result<Option<Self>, UpstreamError> {
+    async fn try_open(
+        caller: &Caller<'_>,
+        url: &str,
+        may_ask: &BTreeSet<MayAsk>,
+    ) -> Result<Option<Self>, UpstreamError> {
         let flight = Arc::new(Flight::default());
-        let params = Value::Object(Greeting::initialize_params());
+        let params = Value::Object(Greeting::initialize_params(may_ask));
         let call = Call::of(Revision::R20251125, "initialize", params, &flight);
         let answered = caller.call(call).await.map_err(Failure::before_call)?;
         let greeting = Greeting::of_initialize(answered.result)?;
@@ -145,6 +157,7 @@ impl Session {
         }
         Ok(Some(Self {
             url: url.to_owned(),
+            may_ask: may_ask.clone(),
             greeting,
             headers,
             peer: caller.peer.clone(),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use remit_mcp::{Id, JsonObject, Message};
-use remit_ports::upstreams::UpstreamError;
+use remit_ports::upstreams::{Updated, UpstreamError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counters::{Counters, count};
 use crate::flight::Flight;
-use crate::limits::{MESSAGE_BYTES_MAX, QUEUE_MAX};
+use crate::limits::{MESSAGE_BYTES_MAX, QUEUE_MAX, SUBSCRIPTIONS_MAX};
 use crate::outgoing;
 use crate::route::Route;
 use crate::slots::lock;
@@ -78,7 +78,6 @@ struct Calls {
 }
 
 /// What the tasks of a connection share.
-#[derive(Debug)]
 pub(super) struct Shared {
     calls: Mutex<Calls>,
     /// Fires when the connection is of no use any more.
@@ -88,15 +87,25 @@ pub(super) struct Shared {
     /// Whether the handshake is over: before, lines that are not MCP are a banner.
     greeted: AtomicBool,
     banner_lines: AtomicUsize,
+    /// Questions of the server that are open.
+    asking: Arc<AtomicUsize>,
+    /// Who hears of changes of which resource.
+    subscriptions: Mutex<HashMap<u64, (String, Updated)>>,
     /// Whether calls of several runs use the connection.
     several_runs: bool,
     counters: Arc<Counters>,
 }
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
 impl Shared {
-    /// When the last call ended; `None` while one is open.
+    /// When the last call ended; `None` while one is open, or somebody waits for news.
     pub(super) fn quiet_since(&self) -> Option<Instant> {
-        let open = lock(&self.calls).open.len();
+        let open = lock(&self.calls).open.len() + lock(&self.subscriptions).len();
         (open == 0).then(|| *lock(&self.last_used))
     }
 
@@ -154,6 +163,8 @@ impl Connection {
             last_used: Mutex::new(Instant::now()),
             greeted: AtomicBool::new(false),
             banner_lines: AtomicUsize::new(0),
+            asking: Arc::default(),
+            subscriptions: Mutex::default(),
             several_runs,
             counters,
         });
@@ -224,6 +235,37 @@ impl Connection {
             let sent = !flight.withdraw();
             Err(Closing::Ended("the connection ended".to_owned()).error(sent))
         }))
+    }
+
+    /// From now on `updated` hears of changes of `uri`; false when there are too many who do.
+    pub(super) fn listen(&self, id: u64, uri: &str, updated: Updated) -> bool {
+        let mut subscriptions = lock(&self.shared.subscriptions);
+        let room = subscriptions.len() < SUBSCRIPTIONS_MAX;
+        if room {
+            subscriptions.insert(id, (uri.to_owned(), updated));
+        }
+        room
+    }
+
+    /// Nobody hears of it any more under this id; the server is told when it was the last one for that resource.
+    pub(super) fn unlisten(&self, id: u64) {
+        let uri = {
+            let mut subscriptions = lock(&self.shared.subscriptions);
+            let Some((uri, _)) = subscriptions.remove(&id) else {
+                return;
+            };
+            if subscriptions.values().any(|(of, _)| *of == uri) {
+                return;
+            }
+            uri
+        };
+        *lock(&self.shared.last_used) = Instant::now();
+        let mut params = JsonObject::new();
+        params.insert("uri".to_owned(), Value::from(uri));
+        let id = i64::try_from(self.next_id()).unwrap_or(i64::MAX);
+        let message = Message::request(Id::Number(id), "resources/unsubscribe", Some(params));
+        // Its answer is counted as a stray one; a server that reads nothing will not read this either.
+        let _ = self.queue.try_send(Frame::of(message));
     }
 
     /// Queues a notification that belongs to no call.

@@ -2,9 +2,10 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use remit_domain::name::Name;
-use remit_domain::upstream::UpstreamName;
+use remit_domain::upstream::{MayAsk, UpstreamName};
 use remit_ports::upstreams::{UpstreamError, UpstreamRequest};
 use secrecy::{ExposeSecret as _, SecretString};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::allowlist::{AllowedCommand, Allowlist};
@@ -17,7 +18,9 @@ pub(super) struct Launch {
     pub(super) command: AllowedCommand,
     pub(super) secrets: Vec<(String, SecretString)>,
     pub(super) redactor: Arc<Redactor>,
-    /// Another command or another secret needs another process.
+    /// What it may ask for.
+    pub(super) may_ask: BTreeSet<MayAsk>,
+    /// Another command, another secret, or something else to ask for needs another process.
     pub(super) fingerprint: [u8; 32],
 }
 
@@ -53,18 +56,29 @@ impl Launch {
             command: allowed.clone(),
             secrets: request.lease.environment.clone(),
             redactor: Arc::clone(redactor),
-            fingerprint: fingerprint(command, &request.lease.environment),
+            may_ask: request.upstream.may_ask.clone(),
+            fingerprint: fingerprint(
+                command,
+                &request.upstream.may_ask,
+                &request.lease.environment,
+            ),
         })
     }
 }
 
-fn fingerprint(command: &Name, secrets: &[(String, SecretString)]) -> [u8; 32] {
+fn fingerprint(
+    command: &Name,
+    may_ask: &BTreeSet<MayAsk>,
+    secrets: &[(String, SecretString)],
+) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     let mut part = |bytes: &[u8]| {
         context.update(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
         context.update(bytes);
     };
     part(command.as_str().as_bytes());
+    let kinds: Vec<_> = may_ask.iter().map(|kind| kind.capability()).collect();
+    part(kinds.join(" ").as_bytes());
     for (name, value) in secrets {
         part(name.as_bytes());
         part(value.expose_secret().as_bytes());
@@ -87,7 +101,7 @@ mod tests {
                 .iter()
                 .map(|(n, v)| ((*n).to_owned(), SecretString::from(*v)))
                 .collect();
-            fingerprint(&command.parse().unwrap(), &pairs)
+            fingerprint(&command.parse().unwrap(), &BTreeSet::new(), &pairs)
         };
         assert_eq!(of("a", &[("K", "v")]), of("a", &[("K", "v")]));
         let all = [

@@ -3,11 +3,13 @@
 //! What leaves its group on purpose (`setsid`) is not reached by a signal to the group; run such a server under an
 //! account of its own, or in a container.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use remit_domain::upstream::MayAsk;
 use remit_mcp::JsonObject;
 use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::Revision;
@@ -95,7 +97,8 @@ impl Process {
         tokio::spawn(keeper.run(label.clone()));
         let stop = start.stop.drop_guard();
         started(Live { label, ended });
-        let greeting = tokio::time::timeout(start.limits.handshake, greet(&connection)).await;
+        let greeting =
+            tokio::time::timeout(start.limits.handshake, greet(&connection, &launch.may_ask)).await;
         let greeting = greeting.unwrap_or_else(|_| {
             Err(unreachable(&format!(
                 "it did not introduce itself within {:?}",
@@ -163,8 +166,12 @@ fn spawn(launch: &Launch) -> Result<Child, UpstreamError> {
 
 /// Source: MCP 2025-11-25 basic/lifecycle "Initialization". A server that knows only the stateless revision refuses
 /// `initialize` and is asked with `server/discover`.
-async fn greet(connection: &Connection) -> Result<Greeting, UpstreamError> {
-    match ask(connection, "initialize", Greeting::initialize_params()).await {
+async fn greet(
+    connection: &Connection,
+    may_ask: &BTreeSet<MayAsk>,
+) -> Result<Greeting, UpstreamError> {
+    let params = Greeting::initialize_params(may_ask);
+    match ask(connection, "initialize", params).await {
         Ok(info) => {
             let greeting = Greeting::of_initialize(info)?;
             connection.notify("notifications/initialized").await;

@@ -43,6 +43,7 @@ impl Ask {
             secret: None,
             stateless: false,
             enabled: true,
+            may_ask: std::collections::BTreeSet::new(),
         };
         Self {
             request: UpstreamRequest {
@@ -55,6 +56,7 @@ impl Ask {
                 lease: Lease::default(),
                 cancel: CancellationToken::new(),
                 notifications: None,
+                questions: None,
                 timeout: Duration::from_secs(20),
             },
         }

@@ -1,10 +1,12 @@
 //! What a process says: answers to their calls, notifications to their callers, everything else counted.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use remit_domain::upstream::MayAsk;
+use remit_mcp::protocol::Method;
 use remit_mcp::{Id, LineFramer, Message, MessageError, Notification, Request};
-use remit_ports::upstreams::UpstreamError;
+use remit_ports::upstreams::{Updated, UpstreamError};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
@@ -12,10 +14,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Closing, Frame, Shared, reply_to};
 use crate::counters::count;
-use crate::limits::BANNER_LINES_MAX;
+use crate::limits::{BANNER_LINES_MAX, NOTIFICATION_BYTES_MAX, QUESTIONS_OPEN_MAX};
 use crate::outgoing;
 use crate::route::Route;
 use crate::slots::lock;
+
+/// One question in work, until it is answered or given up.
+struct Asking(Arc<AtomicUsize>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 const READ_BYTES: usize = 16 * 1024;
 
@@ -48,7 +59,7 @@ pub(super) async fn read(
         };
         let framed = framer.push(bytes, &mut lines);
         for line in lines.drain(..) {
-            shared.take(&line, &queue).await;
+            Shared::take(&shared, &line, &queue).await;
         }
         if framed.is_err() {
             count(&shared.counters.oversize_messages);
@@ -58,18 +69,18 @@ pub(super) async fn read(
 }
 
 impl Shared {
-    async fn take(&self, line: &[u8], queue: &mpsc::WeakSender<Frame>) {
+    async fn take(this: &Arc<Self>, line: &[u8], queue: &mpsc::WeakSender<Frame>) {
         match Message::parse(line) {
-            Ok(Message::Response { id, result }) => self.answer_to(&id, Ok(result)),
+            Ok(Message::Response { id, result }) => this.answer_to(&id, Ok(result)),
             Ok(Message::Error {
                 id: Some(id),
                 error,
-            }) => self.answer_to(&id, Err(outgoing::rpc(error))),
+            }) => this.answer_to(&id, Err(outgoing::rpc(error))),
             // An error that names no request cannot be given to one.
-            Ok(Message::Error { id: None, .. }) => count(&self.counters.stray_answers),
-            Ok(Message::Request(request)) => self.refuse(request, queue),
-            Ok(Message::Notification(notification)) => self.pass_on(notification).await,
-            Err(error) => self.not_mcp(&error),
+            Ok(Message::Error { id: None, .. }) => count(&this.counters.stray_answers),
+            Ok(Message::Request(request)) => this.asked(request, line.len(), queue),
+            Ok(Message::Notification(notification)) => this.pass_on(notification, line.len()).await,
+            Err(error) => this.not_mcp(&error),
         }
     }
 
@@ -80,11 +91,34 @@ impl Shared {
         }
     }
 
-    fn refuse(&self, request: Request, queue: &mpsc::WeakSender<Frame>) {
-        // Never waits for room: a server that asks without reading would otherwise stop its own answers.
-        if let Some(queue) = queue.upgrade() {
-            let _ = queue.try_send(Frame::of(reply_to(request.id, &request.method)));
-        }
+    /// A request of the server: put to the side of the only call that is open, if that call takes questions, and else
+    /// refused. Over stdio nothing says which of several calls a question belongs to, and nobody guesses.
+    fn asked(&self, request: Request, bytes: usize, queue: &mpsc::WeakSender<Frame>) {
+        let known = MayAsk::of_method(&request.method).is_some();
+        let asks = self.only_route().filter(|(route, _)| {
+            let room = self.asking.load(Ordering::Relaxed) < QUESTIONS_OPEN_MAX;
+            known && room && route.questions.is_some()
+        });
+        let Some((route, gone)) = asks else {
+            // Never waits for room: a server that asks without reading would otherwise stop its own answers.
+            if let Some(queue) = queue.upgrade() {
+                let _ = queue.try_send(Frame::of(reply_to(request.id, &request.method)));
+            }
+            return;
+        };
+        self.asking.fetch_add(1, Ordering::Relaxed);
+        let open = Asking(Arc::clone(&self.asking));
+        let queue = queue.clone();
+        tokio::spawn(async move {
+            let _open = open;
+            let reply = tokio::select! {
+                reply = route.ask(request, bytes) => reply,
+                () = gone.cancelled() => return,
+            };
+            if let (Some(reply), Some(queue)) = (reply, queue.upgrade()) {
+                let _ = queue.send(Frame::of(reply)).await;
+            }
+        });
     }
 
     /// The text of a banner before the first answer is skipped; later, nobody knows which call it was meant for.
@@ -122,10 +156,16 @@ impl Shared {
         }
     }
 
-    async fn pass_on(&self, notification: Notification) {
+    async fn pass_on(&self, notification: Notification, bytes: usize) {
         let Some(params) = notification.params else {
             return;
         };
+        if notification.method == Method::ResourceUpdated.as_str() {
+            return self.updated(&params);
+        }
+        if bytes > NOTIFICATION_BYTES_MAX {
+            return count(&self.counters.dropped_notifications);
+        }
         let found = match notification.method.as_str() {
             "notifications/progress" => {
                 let token = params.get("progressToken").and_then(Value::as_u64);
@@ -171,5 +211,21 @@ impl Shared {
             }
             _ => None,
         }
+    }
+
+    /// Tells who subscribed to that resource, and nobody else.
+    fn updated(&self, params: &remit_mcp::JsonObject) {
+        let Some(uri) = params.get("uri").and_then(Value::as_str) else {
+            return;
+        };
+        let told: Vec<Updated> = lock(&self.subscriptions)
+            .values()
+            .filter(|(of, _)| of == uri)
+            .map(|(_, updated)| Arc::clone(updated))
+            .collect();
+        if told.is_empty() {
+            count(&self.counters.dropped_notifications);
+        }
+        told.iter().for_each(|updated| updated(uri));
     }
 }

@@ -84,6 +84,7 @@ fn listening(to: mpsc::Sender<Value>) -> Route {
     Route {
         to: Some(to),
         token: Some(Id::Text("mine".into())),
+        questions: None,
         redactor: Arc::default(),
     }
 }
