@@ -2,6 +2,7 @@
 //!
 //! - `cargo xtask tidy`: the rules of the house that no compiler checks (see [`tidy`]).
 //! - `cargo xtask generate [--check]`: the reference pages and schemas that the binary writes about itself.
+//! - `cargo xtask vendor`: the scripts of others that the console serves, from their npm package.
 //!
 //! It knows the repository and nothing of the product: it depends on no crate of the workspace.
 
@@ -10,6 +11,7 @@ mod generate;
 mod metadata;
 mod rust;
 mod tidy;
+mod vendor;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -22,6 +24,7 @@ usage: cargo xtask <command>
 
   tidy                 floors, rooms, forbidden calls, file sizes, migrations, words, decisions, links
   generate [--check]   write (or compare) docs/reference and api/ from the binary itself
+  vendor               fetch the console's htmx from its npm package, with its licence
 ";
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn run() -> Result<()> {
         .context("xtask has no parent folder")?;
     match args.as_slice() {
         ["tidy"] => tidy::run(root),
+        ["vendor"] => vendor::run(root),
         ["generate"] => generate::run(root, generate::Mode::Write),
         ["generate", "--check"] => generate::run(root, generate::Mode::Check),
         _ => bail!("unknown command\n\n{USAGE}"),

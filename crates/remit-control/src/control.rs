@@ -7,7 +7,7 @@ use remit_domain::event::{Event, EventKind};
 use remit_domain::name::Name;
 use remit_domain::{OrgId, RefusalCode};
 use remit_ports::store::{Committed, StoreError};
-use remit_ports::{Secrets, Upstreams};
+use remit_ports::{NoProver, Prover, Secrets, Upstreams};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,6 +22,9 @@ pub struct Control {
     pub(crate) books: Books,
     pub(crate) upstreams: Arc<dyn Upstreams>,
     pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) counter: Arc<crate::activity::Counter>,
+    pub(crate) prover: Arc<dyn Prover>,
+    pub(crate) probes: Arc<Vec<crate::doctor::Probe>>,
 }
 
 /// What a write came to.
@@ -49,7 +52,24 @@ impl Control {
             books,
             upstreams,
             secrets,
+            counter: Arc::default(),
+            prover: Arc::new(NoProver),
+            probes: Arc::default(),
         }
+    }
+
+    /// With a prover: without one, claims about policies are left unproved, and said to be.
+    #[must_use]
+    pub fn with_prover(mut self, prover: Arc<dyn Prover>) -> Self {
+        self.prover = prover;
+        self
+    }
+
+    /// The same, whose doctor looks at this too.
+    #[must_use]
+    pub fn with_probe(mut self, probe: crate::doctor::Probe) -> Self {
+        Arc::make_mut(&mut self.probes).push(probe);
+        self
     }
 
     /// The books it writes to.

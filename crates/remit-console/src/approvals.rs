@@ -1,0 +1,294 @@
+//! Approvals: the queue beside the one that is looked at. What is shown is what runs.
+
+use askama::Template;
+use remit_control::{ApprovalFilter, ApprovalView};
+use remit_domain::approval::ApprovalState;
+use remit_domain::ApprovalId;
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::ask::Ask;
+use crate::fault::Fault;
+use crate::route::{PERSON, Route, act, page};
+use crate::text::Shown;
+use crate::time::left;
+use crate::ui::{Badge, Button, Cell, Code, Copy, Empty, Facts, Field, Filter, Form, Html, Input, Lines, Notice, Tone};
+
+/// Approvals looked at for the list and for what is similar.
+const LIST: u32 = 200;
+/// Similar ones shown.
+const SIMILAR: usize = 5;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        page("/approvals", PERSON, list),
+        page("/approvals/{id}", PERSON, one),
+        act("/approvals/{id}/approve", PERSON, approve),
+        act("/approvals/{id}/deny", PERSON, deny),
+    ]
+}
+
+/// One line of the queue.
+struct Line {
+    id: String,
+    href: String,
+    part: String,
+    here: bool,
+    effect: Badge,
+    what: Shown,
+    agent: Shown,
+    left: String,
+    /// Seconds that are left, of how many.
+    now: i64,
+    of: i64,
+    state: Option<Badge>,
+}
+
+#[derive(Template)]
+#[template(path = "approvals.html")]
+struct Queue {
+    at: String,
+    view: &'static str,
+    lines: Vec<Line>,
+    newest: String,
+    empty: Empty,
+    filter: Filter,
+    pane: Html,
+    next: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "approval.html")]
+struct Pane {
+    id: Shown,
+    at: String,
+    opens: Shown,
+    state: Badge,
+    effect: Badge,
+    severe: bool,
+    left: String,
+    until: i64,
+    waits: bool,
+    will: Vec<(Shown, Shown)>,
+    /// What cannot be laid out in a table, or all of it for those who want it exactly.
+    exact: Code,
+    why: Lines,
+    who: Facts,
+    asks: Html,
+    verdicts: Html,
+    similar: Vec<(String, Shown, Badge)>,
+    may: Option<Form>,
+    may_not: Option<Notice>,
+    copy: Copy,
+}
+
+/// Whether a yes deserves a second key.
+fn is_severe(approval: &ApprovalView) -> bool {
+    matches!(approval.effect, Some("destructive" | "purchase" | "privilege" | "execute"))
+}
+
+async fn list(ask: Ask) -> Result<Answer, Fault> {
+    let view = match ask.q("view") {
+        Some("mine") => "mine",
+        Some("decided") => "decided",
+        _ => "waiting",
+    };
+    let (caller, control) = (ask.caller()?, ask.control());
+    let filter = ApprovalFilter {
+        state: (view != "decided").then_some(ApprovalState::Pending),
+        mine: view == "mine",
+        after: ask.q_as("after")?,
+        limit: Some(LIST),
+    };
+    let listing = control.approvals(&caller, &filter).await?;
+    let mut items = listing.items;
+    if view == "decided" {
+        items.retain(|a| a.state != ApprovalState::Pending);
+    } else {
+        // What hurts most and what ends first stand on top.
+        items.sort_by_key(|a| (!is_severe(a), a.expires));
+    }
+    if let Some(wanted) = ask.q("agent") {
+        items.retain(|a| a.agent.contains(wanted));
+    }
+    let chosen = match ask.q_as::<ApprovalId>("id")? {
+        Some(id) => Some(control.approval(&caller, &id).await?),
+        None => items.first().cloned(),
+    };
+    let pane = match &chosen {
+        Some(approval) => pane(&ask, approval).await?,
+        None => Html::default(),
+    };
+    let newest = items.iter().map(|a| a.id.to_string()).max().unwrap_or_default();
+    let lines = items.iter().map(|a| line(&ask, a, view, chosen.as_ref().map(|c| &c.id))).collect();
+    let empty = match view {
+        "decided" => Empty::new("Nothing was decided yet", ""),
+        _ => Empty::new(
+            "No waiting requests",
+            "When a policy says that people decide, the call waits here until somebody says yes or its time is over.",
+        )
+        .action(ask.to("/help/guides/approve-safely"), "How asking works")
+        .commands(&["remit approval ls", "remit approval watch"]),
+    };
+    let queue = Queue {
+        at: ask.place.at.clone(),
+        view,
+        lines,
+        newest,
+        empty,
+        filter: Filter::new(ask.to("/approvals")).search("agent", "Agent", ask.q("agent")),
+        pane,
+        next: ask.next(listing.next),
+    };
+    ask.page("Approvals").with(&queue).ok()
+}
+
+fn line(ask: &Ask, a: &ApprovalView, view: &str, chosen: Option<&ApprovalId>) -> Line {
+    let until = a.expires.secs_since(ask.now());
+    let waits = a.state == ApprovalState::Pending;
+    Line {
+        id: a.id.to_string(),
+        href: ask.to(&format!("/approvals?view={view}&id={}", a.id)),
+        part: ask.to(&format!("/approvals/{}", a.id)),
+        here: chosen == Some(&a.id),
+        effect: effect(a),
+        what: Shown::line(&a.opens),
+        agent: Shown::line(&a.agent),
+        left: if waits { left(until) } else { String::new() },
+        now: until.max(0),
+        of: a.expires.secs_since(a.requested).max(1),
+        state: (!waits).then(|| Badge::new(a.state.as_str())),
+    }
+}
+
+fn effect(a: &ApprovalView) -> Badge {
+    let word = a.effect.unwrap_or("unclassified");
+    let (class, sign) = if is_severe(a) { ("bad", "!") } else if matches!(word, "read" | "draft") { ("plain", "·") } else { ("warn", "▲") };
+    Badge { word: Shown::line(word), class, sign }
+}
+
+async fn one(ask: Ask) -> Result<Answer, Fault> {
+    let approval = ask.control().approval(&ask.caller()?, &ask.named("id")?).await?;
+    let pane = pane(&ask, &approval).await?;
+    if ask.part {
+        return Ok(Answer::Part(pane));
+    }
+    ask.page(format!("Approval: {}", approval.tool)).html(pane).ok()
+}
+
+/// Arguments, one line each; deeper ones as JSON.
+fn laid_out(args: &Value) -> Vec<(Shown, Shown)> {
+    let Some(all) = args.as_object() else {
+        return Vec::new();
+    };
+    let text = |value: &Value| match value {
+        Value::String(text) => Shown::whole(text),
+        other => Shown::json(other),
+    };
+    all.iter().map(|(name, value)| (Shown::line(name), text(value))).collect()
+}
+
+async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
+    let until = a.expires.secs_since(ask.now());
+    let waits = a.state == ApprovalState::Pending;
+    let may_not = a.you_may_not.as_ref().filter(|_| waits);
+    let pane = Pane {
+        id: Shown::line(&a.id),
+        at: ask.place.at.clone(),
+        opens: Shown::block(&a.opens),
+        state: Badge::new(a.state.as_str()),
+        effect: effect(a),
+        severe: is_severe(a),
+        left: left(until),
+        until,
+        waits,
+        will: laid_out(&a.args),
+        exact: Code::new("Exactly these arguments", Shown::json(&a.args)),
+        why: Lines::new(&a.reasons),
+        who: who(ask, a),
+        asks: asks(a),
+        verdicts: verdicts(ask, a),
+        similar: similar(ask, a).await?,
+        may: (waits && may_not.is_none()).then(|| decide(ask, a)),
+        may_not: may_not.map(|why| Notice::new("plain", format!("You may not decide this: {why}"))),
+        copy: Copy::get(&format!("approval approve {}", a.id), &ask.place.base, &format!("/approvals/{}", a.id)),
+    };
+    Ok(Html::of(&pane))
+}
+
+fn decide(ask: &Ask, a: &ApprovalView) -> Form {
+    let key = if is_severe(a) { "Shift+A" } else { "a" };
+    ask.form("decide", &format!("/approvals/{}/approve", a.id))
+        .field(Field::new("reason", "Reason", Input::Line).hint("Kept with the decision. The agent is not told."))
+        .with(Button::new("Approve once", Tone::Main).key(key))
+        .with(Button::new("Deny", Tone::Danger).to(ask.to(&format!("/approvals/{}/deny", a.id))).key("d"))
+}
+
+fn who(ask: &Ask, a: &ApprovalView) -> Facts {
+    let intent = a.intent.as_ref();
+    Facts::new()
+        .row("Agent", Cell::link(ask.to_named("/agents", &a.agent, ""), &a.agent))
+        .row("Workflow", Cell::text(&a.workflow))
+        .maybe("For", a.person.as_ref().map(Cell::text))
+        .maybe("Purpose", intent.map(|i| Cell::block(&i.purpose)))
+        .maybe("Ticket", intent.and_then(|i| i.ticket.as_ref()).map(Cell::text))
+        .row("Tool", Cell::text(&a.tool))
+        .maybe("System", a.system.as_ref().map(Cell::text))
+        .row("Run", Cell::link(ask.to(&format!("/runs/{}", a.run)), &a.run))
+        .row("Decision", Cell::link(ask.to(&format!("/decisions/{}", a.decision)), &a.decision))
+        .row("Opens", Cell::text("this one call, once, before it ends"))
+        .row("Asked", ask.when(a.requested).with_exact())
+        .row("Ends", ask.when(a.expires).with_exact())
+        .row("Call digest", Cell::code(&a.digest))
+        .row("Definition", Cell::code(&a.definition_hash))
+}
+
+fn asks(a: &ApprovalView) -> Html {
+    let rows = a.asks.iter().fold(Facts::new(), |facts, policy| {
+        let have = format!("{} of {}", policy.approved_by.len(), policy.quorum);
+        let by = policy.approvers.join(", ");
+        facts.row(&Shown::line(&policy.policy).to_string(), Cell::text(format!("{have} yes; asks {by}")))
+    });
+    let rows = if a.four_eyes { rows.row("Four eyes", "nobody approves what is done for themselves") } else { rows };
+    let who: Vec<String> = a.may_approve.iter().map(|(address, name)| format!("{name} ({address})")).collect();
+    Html::of(&rows.row("May say yes now", Cell::lines(who)))
+}
+
+fn verdicts(ask: &Ask, a: &ApprovalView) -> Html {
+    if a.verdicts.is_empty() {
+        return Html::default();
+    }
+    let lines = a.verdicts.iter().map(|v| {
+        let verdict = if v.approve { "yes" } else { "no" };
+        let reason = v.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+        format!("{verdict} by {}, {}{reason}", v.person, ask.when(v.at).relative)
+    });
+    Html::of(&Lines::new(lines))
+}
+
+/// Earlier requests of the same tool by the same agent, and what became of them.
+async fn similar(ask: &Ask, a: &ApprovalView) -> Result<Vec<(String, Shown, Badge)>, Fault> {
+    let filter = ApprovalFilter { limit: Some(LIST), ..ApprovalFilter::default() };
+    let all = ask.control().approvals(&ask.caller()?, &filter).await?.items;
+    let same = all.iter().filter(|b| b.id != a.id && b.tool == a.tool && b.agent == a.agent);
+    Ok(same
+        .take(SIMILAR)
+        .map(|b| (ask.to(&format!("/approvals/{}", b.id)), Shown::line(&b.opens), Badge::new(b.state.as_str())))
+        .collect())
+}
+
+async fn approve(ask: Ask) -> Result<Answer, Fault> {
+    let approval = ask.control().approve(&ask.caller()?, &ask.named("id")?, ask.given("reason")).await?;
+    let what = if approval.state == ApprovalState::Pending { "counted" } else { "approved" };
+    after(&ask, what)
+}
+
+async fn deny(ask: Ask) -> Result<Answer, Fault> {
+    ask.control().deny(&ask.caller()?, &ask.named("id")?, ask.given("reason")).await?;
+    after(&ask, "denied")
+}
+
+/// On to the next one: an approver who works through the queue never goes back by hand.
+fn after(ask: &Ask, what: &str) -> Result<Answer, Fault> {
+    ask.done("/approvals?view=mine", what)
+}

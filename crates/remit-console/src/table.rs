@@ -1,0 +1,35 @@
+//! Every route there is. The authorization tests walk this table.
+
+use crate::route::Route;
+use crate::{
+    access, agents, approvals, audit, connect, containment, decisions, delegations, findings, help, home, live, policies,
+    runs, search, settings, sign_in, tools, upstreams,
+};
+
+/// The table.
+pub(crate) fn all() -> Vec<Route> {
+    [
+        sign_in::routes(),
+        home::routes(),
+        approvals::routes(),
+        agents::routes(),
+        runs::routes(),
+        decisions::routes(),
+        containment::routes(),
+        findings::routes(),
+        audit::routes(),
+        upstreams::routes(),
+        tools::routes(),
+        policies::routes(),
+        access::routes(),
+        delegations::routes(),
+        connect::routes(),
+        settings::routes(),
+        search::routes(),
+        help::routes(),
+        live::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,57 @@
+//! The filter bar: what it says stands in the address, so that a link shows the same.
+
+use askama::Template;
+
+use crate::text::Shown;
+
+/// One thing to choose from.
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) chosen: bool,
+}
+
+/// One field of the bar.
+#[derive(Debug, Clone)]
+pub(crate) enum FilterField {
+    Search { name: &'static str, label: &'static str, value: Shown },
+    Select { name: &'static str, label: &'static str, choices: Vec<Choice> },
+    Check { name: &'static str, label: &'static str, on: bool },
+}
+
+/// The bar.
+#[derive(Debug, Clone, Template)]
+#[template(path = "parts/filter.html")]
+pub(crate) struct Filter {
+    pub(crate) action: String,
+    pub(crate) fields: Vec<FilterField>,
+}
+
+impl Filter {
+    pub(crate) fn new(action: String) -> Self {
+        Self { action, fields: Vec::new() }
+    }
+
+    pub(crate) fn search(mut self, name: &'static str, label: &'static str, value: Option<&str>) -> Self {
+        self.fields.push(FilterField::Search { name, label, value: Shown::line(value.unwrap_or_default()) });
+        self
+    }
+
+    /// - `words`: what can be chosen; nothing chosen means all.
+    pub(crate) fn select(mut self, name: &'static str, label: &'static str, words: &[&str], now: Option<&str>) -> Self {
+        let mut choices = vec![Choice { value: String::new(), label: "all".to_owned(), chosen: now.is_none() }];
+        choices.extend(words.iter().map(|word| Choice {
+            value: (*word).to_owned(),
+            label: word.replace('_', " "),
+            chosen: now == Some(word),
+        }));
+        self.fields.push(FilterField::Select { name, label, choices });
+        self
+    }
+
+    pub(crate) fn check(mut self, name: &'static str, label: &'static str, on: bool) -> Self {
+        self.fields.push(FilterField::Check { name, label, on });
+        self
+    }
+}
