@@ -4,6 +4,7 @@ use remit_domain::event::Event;
 use remit_domain::{Kind, Noun, OrgId};
 use remit_ports::store::{Blob, Commit, Committed, Expect, Once, Put};
 
+use crate::policies;
 use crate::{Books, BooksError};
 
 /// One change of state: records, the events that tell of it, single-use keys it consumes.
@@ -64,6 +65,27 @@ impl Change {
         self
     }
 
+    /// The records it writes, by kind and key.
+    pub fn writes(&self) -> impl Iterator<Item = (Kind, &str)> {
+        self.puts.iter().map(|put| (put.kind, put.key.as_str()))
+    }
+
+    /// Takes what it would write into a copy of a registry, so that what builds on it can be tried before anything is
+    /// committed.
+    ///
+    /// # Errors
+    /// When a record is not of its kind.
+    pub fn try_on(&self, registry: &mut remit_domain::Registry) -> Result<(), BooksError> {
+        for put in &self.puts {
+            let revision = match put.expect {
+                Expect::Revision(revision) => revision.saturating_add(1),
+                Expect::Absent | Expect::Any => 1,
+            };
+            registry.apply(put.kind, &put.key, revision, &put.body)?;
+        }
+        Ok(())
+    }
+
     /// Both changes as one.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
@@ -87,10 +109,7 @@ impl Books {
             .ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
         // Policies are compiled before they are written: what does not compile never goes live. One such change at a time,
         // so that each engine is made of everything before it.
-        let compiles = change
-            .puts
-            .iter()
-            .any(|p| matches!(p.kind, Kind::Tool | Kind::PolicySet));
+        let compiles = change.puts.iter().any(|p| policies::compiles(p.kind));
         let _turn = if compiles {
             Some(book.compiling.lock().await)
         } else {
@@ -103,7 +122,7 @@ impl Books {
             None
         };
         let engine = if compiles {
-            Some(book.engine_after(&change.puts)?)
+            Some(book.engine_after(&change.puts, self.now())?)
         } else {
             None
         };

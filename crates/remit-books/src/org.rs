@@ -3,14 +3,17 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwapOption;
+use remit_domain::bundle::Stage;
+use remit_domain::exception::Exception;
 use remit_domain::policy_set::PolicySet;
-use remit_domain::{Kind, Noun, OrgId, Registry, Tool};
-use remit_policy::{Engine, PolicySource};
+use remit_domain::{Kind, Noun, OrgId, Registry, Timestamp, Tool};
+use remit_policy::Engine;
 use remit_ports::store::{Committed, Put};
 use serde::Deserialize;
 use tokio::sync::{Mutex, watch};
 
 use crate::BooksError;
+use crate::policies::{Engines, Policies, ShadowEngine, Tools, compiles};
 use crate::tree::LogState;
 
 /// One organization, in memory.
@@ -18,9 +21,9 @@ pub struct OrgBook {
     /// Its id.
     pub id: OrgId,
     registry: RwLock<Registry>,
-    /// Policy sets by name, with the revision each was read at.
-    policies: RwLock<std::collections::BTreeMap<String, (u64, PolicySet)>>,
+    policies: RwLock<Policies>,
     engine: ArcSwapOption<Engine>,
+    shadow: ArcSwapOption<ShadowEngine>,
     epoch: watch::Sender<u64>,
     pub(crate) log: Mutex<Option<LogState>>,
     /// Held while a change of tools or policies is compiled and committed.
@@ -36,6 +39,7 @@ impl OrgBook {
             registry: RwLock::default(),
             policies: RwLock::default(),
             engine: ArcSwapOption::empty(),
+            shadow: ArcSwapOption::empty(),
             epoch: watch::Sender::new(0),
             log: Mutex::new(None),
             compiling: Mutex::new(()),
@@ -56,7 +60,50 @@ impl OrgBook {
     /// The organization's policy sets, by name.
     pub fn policy_sets(&self) -> Vec<PolicySet> {
         let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
-        policies.values().map(|(_, set)| set.clone()).collect()
+        policies.sets.values().map(|(_, set)| set.clone()).collect()
+    }
+
+    /// The policy set of that name, with its revision.
+    pub fn policy_set(&self, name: &str) -> Option<(u64, PolicySet)> {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        policies.sets.get(name).cloned()
+    }
+
+    /// The bundle in the shadow, which decides beside the live one; none where there is none.
+    pub fn shadow(&self) -> Option<Arc<ShadowEngine>> {
+        self.shadow.load_full()
+    }
+
+    /// Which bundle is live and which in the shadow, with the record's revision; none before the first change.
+    pub fn stage(&self) -> Option<(u64, Stage)> {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        policies.stage.clone()
+    }
+
+    /// Exceptions from policies, whatever has become of them, by id.
+    pub fn exceptions(&self) -> Vec<(u64, Exception)> {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        policies.exceptions.values().cloned().collect()
+    }
+
+    /// Whether the policies would compile after a change of tools or policy sets; sets that are switched off in it count,
+    /// so that switching one on is not what finds its mistakes.
+    ///
+    /// # Errors
+    /// `Policy` with the place of each problem; nothing is changed either way.
+    pub fn would_compile(&self, change: &crate::Change) -> Result<(), BooksError> {
+        let mut puts: Vec<Put> = change.puts.clone();
+        puts.retain(|p| compiles(p.kind));
+        if puts.is_empty() {
+            return Ok(());
+        }
+        for put in puts.iter_mut().filter(|p| p.kind == Kind::PolicySet) {
+            if let Some(enabled) = put.body.get_mut("enabled") {
+                *enabled = true.into();
+            }
+        }
+        let beginning = Timestamp::from_micros(0);
+        self.engine_after(&puts, beginning).map(|_| ())
     }
 
     /// The containment epoch as this node knows it.
@@ -87,8 +134,9 @@ impl OrgBook {
             })
     }
 
-    pub(crate) fn set_engine(&self, engine: Engine) {
-        self.engine.store(Some(Arc::new(engine)));
+    pub(crate) fn set_engines(&self, engines: Engines) {
+        self.shadow.store(engines.shadow.map(Arc::new));
+        self.engine.store(Some(Arc::new(engines.live)));
     }
 
     pub(crate) fn drop_engine(&self) {
@@ -105,14 +153,14 @@ impl OrgBook {
         &self,
         puts: &[Put],
         committed: &Committed,
-        engine: Option<Engine>,
+        engines: Option<Engines>,
         raised: bool,
     ) -> Result<bool, BooksError> {
         for (put, revision) in puts.iter().zip(&committed.revisions) {
             self.apply(put.kind, &put.key, *revision, &put.body)?;
         }
-        if let Some(engine) = engine {
-            self.set_engine(engine);
+        if let Some(engines) = engines {
+            self.set_engines(engines);
         }
         let gap = raised && committed.epoch != self.epoch().saturating_add(1);
         if raised && !gap {
@@ -132,20 +180,17 @@ impl OrgBook {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .apply(kind, key, revision, body)?;
-        if kind == Kind::PolicySet {
-            let set = PolicySet::deserialize(body)?;
+        if compiles(kind) {
             let mut policies = self
                 .policies
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
-            if policies.get(key).is_none_or(|(seen, _)| *seen < revision) {
-                policies.insert(key.to_owned(), (revision, set));
-            }
+            policies.take(kind, key, revision, body)?;
         }
         Ok(())
     }
 
-    /// Keys of the records that may have left the registry since it was read: runs, delegations and containments.
+    /// Keys of the records that may have left the registry since it was read: runs, delegations, containments and findings.
     pub(crate) fn passing(&self) -> Vec<(Kind, String)> {
         let registry = self.registry();
         let runs = registry.runs.keys().map(|k| (Kind::Run, k.to_string()));
@@ -153,72 +198,47 @@ impl OrgBook {
         let delegations = delegations.map(|k| (Kind::Delegation, k.to_string()));
         let containments = registry.containments.keys();
         let containments = containments.map(|k| (Kind::Containment, k.to_string()));
-        runs.chain(delegations).chain(containments).collect()
+        let findings = registry.findings.values().flat_map(|about| about.keys());
+        let findings = findings.map(|k| (Kind::Finding, k.to_string()));
+        runs.chain(delegations)
+            .chain(containments)
+            .chain(findings)
+            .collect()
     }
 
-    /// The engine as it would be after these writes.
-    pub(crate) fn engine_after(&self, puts: &[Put]) -> Result<Engine, BooksError> {
-        let mut tools: std::collections::BTreeMap<String, Arc<Tool>> = self
-            .registry()
-            .tools
-            .values()
-            .map(|t| (t.key(), Arc::clone(t)))
-            .collect();
-        let mut sets = self
+    fn tools(&self) -> Tools {
+        let registry = self.registry();
+        let tools = registry.tools.values();
+        tools.map(|t| (t.key(), Arc::clone(t))).collect()
+    }
+
+    /// The engines as they would be after these writes.
+    pub(crate) fn engine_after(&self, puts: &[Put], now: Timestamp) -> Result<Engines, BooksError> {
+        let mut tools = self.tools();
+        let mut policies = self
             .policies
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(name, (_, set))| (name.clone(), set.clone()))
-            .collect::<std::collections::BTreeMap<_, _>>();
+            .clone();
         for put in puts {
-            match put.kind {
-                Kind::Tool => {
-                    let tool = Tool::deserialize(&put.body)?;
-                    tools.insert(tool.key(), Arc::new(tool));
-                }
-                Kind::PolicySet => {
-                    let set = PolicySet::deserialize(&put.body)?;
-                    sets.insert(set.key(), set);
-                }
-                _ => {}
+            if put.kind == Kind::Tool {
+                let tool = Tool::deserialize(&put.body)?;
+                tools.insert(tool.key(), Arc::new(tool));
+            } else {
+                policies.take(put.kind, &put.key, u64::MAX, &put.body)?;
             }
         }
-        compile(&tools, &sets)
+        policies.compile(&tools, now)
     }
 
-    /// Compiles the engine anew from what is here.
-    pub(crate) fn compile(&self) -> Result<(), BooksError> {
-        let tools = self
-            .registry()
-            .tools
-            .values()
-            .map(|t| (t.key(), Arc::clone(t)))
-            .collect();
-        let sets = self
+    /// Compiles the engines anew from what is here.
+    pub(crate) fn compile(&self, now: Timestamp) -> Result<(), BooksError> {
+        let policies = self
             .policies
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(name, (_, set))| (name.clone(), set.clone()))
-            .collect::<std::collections::BTreeMap<_, _>>();
-        self.set_engine(compile(&tools, &sets)?);
+            .clone();
+        self.set_engines(policies.compile(&self.tools(), now)?);
         Ok(())
     }
-}
-
-fn compile(
-    tools: &std::collections::BTreeMap<String, Arc<Tool>>,
-    sets: &std::collections::BTreeMap<String, PolicySet>,
-) -> Result<Engine, BooksError> {
-    let tools: Vec<&Tool> = tools.values().map(Arc::as_ref).collect();
-    let sets: Vec<PolicySource<'_>> = sets
-        .values()
-        .filter(|s| s.enabled)
-        .map(|s| PolicySource {
-            name: s.name.as_str(),
-            text: &s.text,
-        })
-        .collect();
-    Ok(Engine::compile(&tools, &sets)?)
 }

@@ -12,8 +12,8 @@ use remit_domain::{Agent, AgentId, Kind, Noun, Person, RefusalCode, Registry, Ro
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::control::Before;
-use crate::error::{invalid, not_found};
+use crate::draft::{Draft, Later};
+use crate::error::{invalid, no_agent};
 use crate::spec::AgentSpec;
 use crate::{
     Action, Caller, Control, ControlError, ListQuery, Listing, Saved, check, names, refuse, resolve,
@@ -78,7 +78,7 @@ impl Control {
             &registry,
             registry
                 .agent_named(name.as_str())
-                .ok_or_else(|| not_found("agent", name))?,
+                .ok_or_else(|| no_agent(&registry, name))?,
         ))
     }
 
@@ -95,63 +95,54 @@ impl Control {
         spec: AgentSpec,
         seen: Option<u64>,
     ) -> Result<Saved<AgentView>, ControlError> {
-        let person = caller.require(&[Role::Admin, Role::Developer])?;
-        check_spec(&spec)?;
         let book = self.book(&caller.org)?;
-        let (agent, before, there) = {
-            let registry = book.registry();
-            let there = registry.agent_named(name.as_str()).cloned();
-            let revision = there
-                .as_ref()
-                .and_then(|a| registry.revision(Kind::Agent, &a.key()));
-            let before = Before::of(revision, seen)?;
-            let now = there.as_ref().and_then(|a| AgentSpec::of(&registry, a));
-            let profile = profile(&registry, spec.settled(now.as_ref()), there.as_deref())?;
-            permitted(&registry, person, there.as_deref(), &profile)?;
-            let agent = match &there {
-                Some(a) => Agent {
-                    profile,
-                    ..Agent::clone(a)
-                },
-                None => Agent {
-                    id: self.books.id(AgentId::from_uuid),
-                    name: name.clone(),
-                    profile,
-                    registered_by: person.id.clone(),
-                    state: AgentState::Draft,
-                    state_reason: None,
-                },
-            };
-            (agent, before, there)
-        };
-        let Some(there) = there else {
-            let event = agent_event(self.event(caller, EventKind::AgentRegistered), &agent);
-            self.books
-                .commit(&caller.org, before.put(&agent).event(event))
-                .await?;
-            return Ok(Saved {
-                action: Action::Create,
-                view: self.agent(caller, name)?,
-            });
-        };
-        if *there == agent {
-            return Ok(Saved {
-                action: Action::None,
-                view: self.agent(caller, name)?,
-            });
-        }
-        let event = agent_event(self.event(caller, EventKind::AgentChanged), &agent)
-            .content("before", &*there);
-        let change = before
-            .put(&agent)
-            .event(event)
-            .restrict()
-            .and(self.handed_over(caller, &there, &agent).await?);
-        self.books.commit(&caller.org, change).await?;
+        let draft = self.draft_agent(&book.registry(), caller, name, spec, seen)?;
+        let action = self.save(caller, draft).await?;
         Ok(Saved {
-            action: Action::Update,
+            action,
             view: self.agent(caller, name)?,
         })
+    }
+
+    pub(crate) fn draft_agent(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        name: &Name,
+        spec: AgentSpec,
+        seen: Option<u64>,
+    ) -> Result<Draft, ControlError> {
+        let person = caller.require(&[Role::Admin, Role::Developer])?;
+        check_spec(&spec)?;
+        let there = registry.agent_named(name.as_str()).map(AsRef::as_ref);
+        let now = there.and_then(|a| AgentSpec::of(registry, a));
+        let profile = profile(registry, spec.settled(now.as_ref()), there)?;
+        permitted(registry, person, there, &profile)?;
+        let agent = match there {
+            Some(a) => Agent {
+                profile,
+                ..a.clone()
+            },
+            None => Agent {
+                id: self.books.id(AgentId::from_uuid),
+                name: name.clone(),
+                profile,
+                registered_by: person.id.clone(),
+                state: AgentState::Draft,
+                state_reason: None,
+            },
+        };
+        let draft = Draft::over(registry, there, &agent, seen, |_| match there {
+            None => agent_event(self.event(caller, EventKind::AgentRegistered), &agent),
+            Some(there) => agent_event(self.event(caller, EventKind::AgentChanged), &agent)
+                .content("before", there),
+        });
+        let mut draft = draft?.restrict_update();
+        if let (Action::Update, Some(there)) = (draft.action, there) {
+            let both = (there.clone(), agent);
+            draft.later.push(Later::HandOver(Box::new(both)));
+        }
+        Ok(draft)
     }
 
     /// What follows when accountability moves: the event that tells of it, and the end of what a former sponsor let start.
@@ -194,7 +185,7 @@ pub(crate) fn named(registry: &Registry, name: &Name) -> Result<Arc<Agent>, Cont
     registry
         .agent_named(name.as_str())
         .cloned()
-        .ok_or_else(|| not_found("agent", name))
+        .ok_or_else(|| no_agent(registry, name))
 }
 
 /// The agent that a path names, where it is not retired.

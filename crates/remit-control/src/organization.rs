@@ -1,16 +1,15 @@
 //! Organizations: the operator makes them, their administrators set them.
 
-use remit_books::Change;
 use remit_domain::event::EventKind;
 use remit_domain::name::Name;
-use remit_domain::{Kind, Noun, OrgId, Organization, RefusalCode, Role, Separation};
+use remit_domain::{Kind, Noun, OrgId, Organization, RefusalCode, Registry, Role, Separation};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::control::Before;
+use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::OrganizationSpec;
-use crate::{Action, Caller, Control, ControlError, Saved, refuse};
+use crate::{Caller, Control, ControlError, Saved, refuse};
 
 /// An organization, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -106,58 +105,63 @@ impl Control {
         spec: OrganizationSpec,
         seen: Option<u64>,
     ) -> Result<Saved<OrganizationView>, ControlError> {
+        let book = self.book(&caller.org)?;
+        let draft = self.draft_organization(&book.registry(), caller, spec, seen)?;
+        let action = self.save(caller, draft).await?;
+        Ok(Saved {
+            action,
+            view: self.organization(caller)?,
+        })
+    }
+
+    pub(crate) fn draft_organization(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        spec: OrganizationSpec,
+        seen: Option<u64>,
+    ) -> Result<Draft, ControlError> {
         caller.require(&[Role::Admin])?;
         if !spec.sessions.is_valid() {
             let text = "idle_s is 60 to 86400 and at most life_s, which is 300 to 604800";
             return Err(invalid("sessions", text));
         }
-        let now = self.organization(caller)?;
-        let before = Before::of(Some(now.revision), seen)?;
-        if now.spec == spec {
-            return Ok(Saved {
-                action: Action::None,
-                view: now,
-            });
-        }
-        let organization = Organization {
-            id: now.id,
-            name: now.name,
+        let there = registry.organization.as_deref();
+        let there = there.ok_or_else(|| not_found("organization", &caller.org))?;
+        let new = Organization {
+            id: there.id.clone(),
+            name: there.name.clone(),
             separation: spec.separation,
             sessions: spec.sessions,
         };
-        let event = self
-            .event(caller, EventKind::OrganizationChanged)
-            .about(&organization.id)
-            .fact("separation", organization.separation)
-            .fact("sessions", organization.sessions)
-            .content("organization", &organization);
-        let change: Change = before.put(&organization).event(event).restrict();
-        let committed = self.books.commit(&caller.org, change).await?;
-        let revision = committed.revisions.first().copied().unwrap_or(0);
-        Ok(Saved {
-            action: Action::Update,
-            view: view(&organization, revision),
-        })
+        let draft = Draft::over(registry, Some(there), &new, seen, |_| {
+            self.event(caller, EventKind::OrganizationChanged)
+                .about(&new.id)
+                .fact("separation", new.separation)
+                .fact("sessions", new.sessions)
+                .content("organization", &new)
+        });
+        Ok(draft?.restrict_update())
     }
 
     /// The same for a document, which names the organization.
-    pub(crate) async fn put_organization_named(
+    pub(crate) fn draft_organization_named(
         &self,
+        registry: &Registry,
         caller: &Caller,
         name: &Name,
         spec: OrganizationSpec,
-    ) -> Result<Action, ControlError> {
-        let now = self.organization(caller)?;
-        if now.name != *name {
+    ) -> Result<Draft, ControlError> {
+        if let Some(is) = registry.organization.as_ref().filter(|o| o.name != *name) {
             return Err(invalid(
                 "metadata.name",
                 format!(
                     "this organization is `{}`; only the operator creates others",
-                    now.name
+                    is.name
                 ),
             ));
         }
-        Ok(self.put_organization(caller, spec, None).await?.action)
+        self.draft_organization(registry, caller, spec, None)
     }
 
     /// Whether someone other than the owner has to activate and widen an agent here.

@@ -7,12 +7,10 @@ use remit_domain::{Kind, Noun, OrgId, Person, PersonId, RefusalCode, Registry, R
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::control::Before;
+use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::PersonSpec;
-use crate::{
-    Action, Caller, Control, ControlError, ListQuery, Listing, Saved, check, refuse, resolve,
-};
+use crate::{Caller, Control, ControlError, ListQuery, Listing, Saved, check, refuse, resolve};
 
 /// A person, as people see them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -81,64 +79,46 @@ impl Control {
         spec: PersonSpec,
         seen: Option<u64>,
     ) -> Result<Saved<PersonView>, ControlError> {
-        let admin = caller.require(&[Role::Admin])?;
-        check::said("display_name", &spec.display_name)?;
-        check::list("teams", spec.teams.len())?;
-        check::list("entitlements", spec.entitlements.len())?;
         let book = self.book(&caller.org)?;
-        let (person, before, there) = {
-            let registry = book.registry();
-            let there = registry.person_named(email.as_str()).cloned();
-            let revision = there
-                .as_ref()
-                .and_then(|p| registry.revision(Kind::Person, &p.key()));
-            let before = Before::of(revision, seen)?;
-            let new = Person {
-                id: there
-                    .as_ref()
-                    .map_or_else(|| self.books.id(PersonId::from_uuid), |p| p.id.clone()),
-                email: email.clone(),
-                display_name: spec.display_name,
-                teams: resolve::teams(&registry, "teams", &spec.teams)?,
-                roles: spec.roles,
-                entitlements: spec.entitlements,
-                manager: resolve::maybe_person(&registry, "manager", spec.manager.as_ref())?,
-                created_by: there
-                    .as_ref()
-                    .map_or_else(|| Some(admin.id.clone()), |p| p.created_by.clone()),
-                break_glass: spec.break_glass,
-                state: PersonState::Active,
-            };
-            permitted(&registry, admin, there.as_deref(), &new)?;
-            (new, before, there)
-        };
-        if there.as_deref() == Some(&person) {
-            return Ok(Saved {
-                action: Action::None,
-                view: self.person(caller, email)?,
-            });
-        }
-        let event = person_event(
-            self.event(caller, kind_of(there.as_deref())),
-            there.as_deref(),
-            &person,
-        );
-        let change = before.put(&person).event(event);
-        let change = if takes_away(there.as_deref(), &person) {
-            change.restrict()
-        } else {
-            change
-        };
-        self.books.commit(&caller.org, change).await?;
-        let action = if there.is_some() {
-            Action::Update
-        } else {
-            Action::Create
-        };
+        let draft = self.draft_person(&book.registry(), caller, email, spec, seen)?;
+        let action = self.save(caller, draft).await?;
         Ok(Saved {
             action,
             view: self.person(caller, email)?,
         })
+    }
+
+    pub(crate) fn draft_person(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        email: &Email,
+        spec: PersonSpec,
+        seen: Option<u64>,
+    ) -> Result<Draft, ControlError> {
+        let admin = caller.require(&[Role::Admin])?;
+        check::said("display_name", &spec.display_name)?;
+        check::list("teams", spec.teams.len())?;
+        check::list("entitlements", spec.entitlements.len())?;
+        let there = registry.person_named(email.as_str());
+        let new = Person {
+            id: there.map_or_else(|| self.books.id(PersonId::from_uuid), |p| p.id.clone()),
+            email: email.clone(),
+            display_name: spec.display_name,
+            teams: resolve::teams(registry, "teams", &spec.teams)?,
+            roles: spec.roles,
+            entitlements: spec.entitlements,
+            manager: resolve::maybe_person(registry, "manager", spec.manager.as_ref())?,
+            created_by: there.map_or_else(|| Some(admin.id.clone()), |p| p.created_by.clone()),
+            break_glass: spec.break_glass,
+            state: PersonState::Active,
+        };
+        let there = there.map(AsRef::as_ref);
+        permitted(registry, admin, there, &new)?;
+        let draft = Draft::over(registry, there, &new, seen, |_| {
+            person_event(self.event(caller, kind_of(there)), there, &new)
+        });
+        Ok(draft?.restrict_if(takes_away(there, &new)))
     }
 
     /// Whether anyone else here is an administrator.

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use remit_books::OrgBook;
-use remit_domain::Role;
-use remit_domain::agent::AgentState;
+use remit_books::{Change, OrgBook};
+use remit_domain::{Registry, Role};
 use remit_mcp::Sha256Digest;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::documents::{Document, DocumentProblem, read};
-use crate::spec::{AnySpec, DocumentKind};
-use crate::{Caller, Control, ControlError, agent, tool, upstream, workflow};
+use crate::draft::Draft;
+use crate::spec::{AnySpec, DocumentKind, Reference};
+use crate::{Caller, Control, ControlError};
 
 /// What happens, or happened, to one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -78,22 +78,36 @@ pub struct Plan {
     pub update: usize,
 }
 
-/// A plan with the documents it is of, in order.
+/// A plan with the changes it stands for, in order; a change is missing only where the plan has an error.
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
-    pub(crate) documents: Vec<Document>,
+    pub(crate) drafts: Vec<(Document, Draft)>,
 }
 
 impl Control {
-    /// What applying `documents` would change. Mistakes are in the plan, each with its place. Things that no document names
-    /// stay: nothing is ever deleted.
+    /// What applying `documents` would change. Mistakes and refusals are in the plan, each with its place: every document
+    /// passes the same checks as when it is written, one after the other on a copy of the registry, so that what is planned
+    /// without an error is applied. Things that no document names stay: nothing is ever deleted.
     ///
     /// # Errors
     /// `forbidden` for anyone but an administrator.
     pub fn plan(&self, caller: &Caller, documents: &str) -> Result<Plan, ControlError> {
-        Ok(self.prepare(caller, documents)?.plan)
+        let mut prepared = self.prepare(caller, documents)?;
+        let book = self.book(&caller.org)?;
+        let all = prepared
+            .drafts
+            .iter()
+            .map(|(_, draft)| draft.change.clone());
+        let all = all.reduce(Change::and).unwrap_or_default();
+        if prepared.plan.errors.is_empty()
+            && let Err(error) = book.would_compile(&all)
+        {
+            prepared.plan.errors = placed(error.into(), &prepared.drafts)?;
+        }
+        Ok(prepared.plan)
     }
 
+    /// The plan, but for whether the policies compile.
     pub(crate) fn prepare(&self, caller: &Caller, text: &str) -> Result<Prepared, ControlError> {
         caller.require(&[Role::Admin])?;
         let book = self.book(&caller.org)?;
@@ -102,30 +116,41 @@ impl Control {
             Err(errors) => {
                 return Ok(Prepared {
                     plan: plan(Vec::new(), errors, &[]),
-                    documents: Vec::new(),
+                    drafts: Vec::new(),
                 });
             }
         };
-        let mut errors = check(self, &book, &documents);
+        let mut errors = check(&book, &documents);
         let documents = ordered(&book, documents, &mut errors);
-        let mut changes = Vec::with_capacity(documents.len());
-        let mut states = Vec::with_capacity(documents.len());
-        for document in &documents {
+        let mut trial = Trial {
+            registry: book.registry().clone(),
+            failed: errors.iter().map(|e| (e.line, e.column)).collect(),
+            named: BTreeSet::new(),
+        };
+        let (mut changes, mut states) = (Vec::new(), Vec::new());
+        let mut drafts = Vec::new();
+        for document in documents {
             let now = document.spec.current(&book);
             let next = document.spec.clone().settled(now.as_ref());
+            let (kind, name) = (document.spec.kind(), document.spec.name());
             let is = now.as_ref().map_or(Value::Null, AnySpec::body);
             let is_to_be = next.body();
-            let known = now.is_some() || is_known(&book, &document.spec);
-            let action = match now {
-                Some(_) if is == is_to_be => Action::None,
-                _ if known => Action::Update,
-                _ => Action::Create,
+            let action = match self.tried(caller, &book, &document, &mut trial) {
+                Ok(Some(draft)) => {
+                    let action = draft.action;
+                    drafts.push((document.clone(), draft));
+                    action
+                }
+                Ok(None) => planned(now.is_some(), is == is_to_be),
+                Err(error) => {
+                    errors.push(document.problem(advised(&document.spec, &error)));
+                    planned(now.is_some(), is == is_to_be)
+                }
             };
             let mut diff = Vec::new();
             if action != Action::None {
                 compare(String::new(), &is, &is_to_be, &mut diff);
             }
-            let (kind, name) = (document.spec.kind(), document.spec.name());
             states.push(json!([kind, name, is, is_to_be]));
             changes.push(PlannedChange {
                 action,
@@ -138,9 +163,131 @@ impl Control {
         errors.sort();
         Ok(Prepared {
             plan: plan(changes, errors, &states),
-            documents,
+            drafts,
         })
     }
+
+    /// The draft of a document, taken into the copy of the registry; none where what it builds on is wrong already.
+    fn tried(
+        &self,
+        caller: &Caller,
+        book: &OrgBook,
+        document: &Document,
+        trial: &mut Trial,
+    ) -> Result<Option<Draft>, ControlError> {
+        let own = (document.spec.kind(), document.spec.name());
+        let rests = document.spec.references();
+        let broken = trial.failed.contains(&document.at)
+            || rests
+                .iter()
+                .any(|r| trial.named.contains(&(r.kind, r.name.clone())));
+        if broken {
+            trial.named.insert(own);
+            return Ok(None);
+        }
+        let draft = self.draft(caller, book, &trial.registry, document.spec.clone());
+        match draft {
+            Ok(draft) => {
+                draft.change.try_on(&mut trial.registry)?;
+                Ok(Some(draft))
+            }
+            Err(error) => {
+                trial.named.insert(own);
+                Err(error)
+            }
+        }
+    }
+
+    /// The change that writes a spec, held against `registry`: the same as writing it by itself.
+    fn draft(
+        &self,
+        caller: &Caller,
+        book: &OrgBook,
+        registry: &Registry,
+        spec: AnySpec,
+    ) -> Result<Draft, ControlError> {
+        match spec {
+            AnySpec::Organization(name, spec) => {
+                self.draft_organization_named(registry, caller, &name, spec)
+            }
+            AnySpec::Team(name, spec) => self.draft_team(registry, caller, &name, &spec, None),
+            AnySpec::Person(email, spec) => self.draft_person(registry, caller, &email, spec, None),
+            AnySpec::System(name, spec) => self.draft_system(registry, caller, &name, &spec, None),
+            AnySpec::Upstream(name, spec) => {
+                self.draft_upstream(registry, caller, &name, spec, None)
+            }
+            AnySpec::Tool(name, spec) => self.draft_tool(registry, caller, &name, &spec, None),
+            AnySpec::Agent(name, spec) => self.draft_agent(registry, caller, &name, spec, None),
+            AnySpec::Workflow(name, spec) => {
+                self.draft_workflow(registry, caller, &name, spec, None)
+            }
+            AnySpec::PolicySet(name, spec) => {
+                self.draft_policy_set(book, caller, &name, spec, None)
+            }
+            AnySpec::Setting(name, spec) => {
+                self.draft_setting(registry, caller, &name, &spec, None)
+            }
+            AnySpec::Limit(name, spec) => self.draft_limit(registry, caller, &name, &spec, None),
+            AnySpec::Freeze(name, spec) => self.draft_freeze(registry, caller, &name, &spec, None),
+        }
+    }
+}
+
+/// A copy of the registry that documents are tried on, one after the other.
+struct Trial {
+    registry: Registry,
+    /// Where documents begin that are wrong already.
+    failed: BTreeSet<(u64, u64)>,
+    /// What was not taken in, so that what builds on it is not blamed for it too.
+    named: BTreeSet<(DocumentKind, String)>,
+}
+
+fn planned(there: bool, same: bool) -> Action {
+    match (there, same) {
+        (true, true) => Action::None,
+        (true, false) => Action::Update,
+        (false, _) => Action::Create,
+    }
+}
+
+/// Why a document is refused, with what comes first where that is what is missing.
+fn advised(spec: &AnySpec, error: &ControlError) -> String {
+    match (spec, error.code()) {
+        (AnySpec::Tool(tool, _), Some(remit_domain::RefusalCode::NotFound)) => format!(
+            "it was not found at its upstream yet; apply the upstream, run `remit upstream sync {}`, then apply this",
+            tool.upstream()
+        ),
+        _ => error.to_string(),
+    }
+}
+
+/// Policies that do not compile, each problem at the document it is in.
+pub(crate) fn placed(
+    error: ControlError,
+    drafts: &[(Document, Draft)],
+) -> Result<Vec<DocumentProblem>, ControlError> {
+    let ControlError::Policy(policy) = &error else {
+        return Err(error);
+    };
+    let of_set = |set: &str| {
+        drafts
+            .iter()
+            .map(|(d, _)| d)
+            .find(|d| matches!(&d.spec, AnySpec::PolicySet(name, _) if name.as_str() == set))
+    };
+    let problem = |set: &str, why: String| match of_set(set) {
+        Some(document) => document.problem(why),
+        None => DocumentProblem {
+            line: 0,
+            column: 0,
+            message: format!("the policies would not compile: {why}"),
+        },
+    };
+    let all = policy.problems();
+    if all.is_empty() {
+        return Ok(vec![problem("", error.to_string())]);
+    }
+    Ok(all.iter().map(|p| problem(&p.set, p.to_string())).collect())
 }
 
 fn plan(changes: Vec<PlannedChange>, errors: Vec<DocumentProblem>, states: &[Value]) -> Plan {
@@ -155,75 +302,36 @@ fn plan(changes: Vec<PlannedChange>, errors: Vec<DocumentProblem>, states: &[Val
     }
 }
 
-/// Whether the thing is here though it has no spec yet: a tool that was found and not classified.
-fn is_known(book: &OrgBook, spec: &AnySpec) -> bool {
-    matches!(spec, AnySpec::Tool(name, _) if book.registry().tools.contains_key(name))
-}
-
-/// What stands against each document by itself, and names that nobody has, here or in another document.
-fn check(control: &Control, book: &OrgBook, documents: &[Document]) -> Vec<DocumentProblem> {
+/// Names that nobody has, here or in another document.
+fn check(book: &OrgBook, documents: &[Document]) -> Vec<DocumentProblem> {
     let named: BTreeSet<_> = documents
         .iter()
         .map(|d| (d.spec.kind(), d.spec.name()))
         .collect();
     let mut problems = Vec::new();
     for document in documents {
-        if let Err(error) = check_spec(book, &document.spec) {
-            problems.push(document.problem(error));
-        }
-        if let AnySpec::Upstream(_, spec) = &document.spec
-            && let Err(error) = control.check_secret_places(&book.id, spec)
-        {
-            problems.push(document.problem(error));
-        }
         for reference in document.spec.references() {
             let there = named.contains(&(reference.kind, reference.name.clone()))
                 || reference.is_known(book);
             if !there {
-                let why = format!(
-                    "`{}`: no {} `{}` is here or in these documents",
-                    reference.field,
-                    reference.kind.as_str(),
-                    reference.name
-                );
-                problems.push(document.problem(why));
+                problems.push(document.problem(unknown(&reference)));
             }
         }
     }
     problems
 }
 
-fn check_spec(book: &OrgBook, spec: &AnySpec) -> Result<(), ControlError> {
-    let registry = book.registry();
-    let gone = |what: &str| {
-        crate::refuse(
-            remit_domain::RefusalCode::Conflict,
-            format!("{what}; names are never used again"),
-        )
-    };
-    match spec {
-        AnySpec::Organization(name, _) => match registry.organization.as_ref() {
-            Some(organization) if organization.name == *name => Ok(()),
-            _ => Err(crate::error::invalid(
-                "metadata.name",
-                "is not this organization's; only the operator creates others",
-            )),
-        },
-        AnySpec::Team(..) | AnySpec::System(..) | AnySpec::PolicySet(..) => Ok(()),
-        AnySpec::Person(email, _) => match registry.person_named(email.as_str()) {
-            Some(person) if !person.is_active() => Err(gone("the person has left")),
-            _ => Ok(()),
-        },
-        AnySpec::Upstream(_, spec) => upstream::check_spec(spec),
-        AnySpec::Tool(name, spec) => registry
-            .tools
-            .get(name)
-            .map_or(Ok(()), |t| tool::check_spec(t, spec)),
-        AnySpec::Agent(name, spec) => match registry.agent_named(name.as_str()) {
-            Some(agent) if agent.state == AgentState::Retired => Err(gone("the agent is retired")),
-            _ => agent::check_spec(spec),
-        },
-        AnySpec::Workflow(_, spec) => workflow::check_spec(spec),
+fn unknown(reference: &Reference) -> String {
+    let Reference { field, kind, name } = reference;
+    let text = format!(
+        "`{field}`: no {} `{name}` is here or in these documents",
+        kind.as_str()
+    );
+    match (kind, name.split_once('/')) {
+        (DocumentKind::Tool, Some((upstream, _))) => {
+            format!("{text}; `remit upstream sync {upstream}` asks its upstream for its tools")
+        }
+        _ => text,
     }
 }
 

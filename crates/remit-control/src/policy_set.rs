@@ -6,11 +6,12 @@ use remit_domain::name::Name;
 use remit_domain::policy_set::{POLICY_BYTES_MAX, PolicySet};
 use remit_domain::{Noun, RefusalCode, Role, Timestamp, Tool};
 use remit_mcp::Sha256Digest;
-use remit_policy::{Engine, PolicySource, Problem};
+use remit_policy::{Engine, PolicySource};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::control::Before;
+use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::PolicySetSpec;
 use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, names, refuse};
@@ -49,6 +50,8 @@ pub struct PolicyProblem {
     pub policy: Option<String>,
     /// What, why, what to do.
     pub message: String,
+    /// What was probably meant, where Cedar has an idea.
+    pub help: Option<String>,
 }
 
 /// What a check of policies came to.
@@ -60,18 +63,6 @@ pub struct Validation {
     pub problems: Vec<PolicyProblem>,
     /// What is odd, and permitted.
     pub warnings: Vec<PolicyProblem>,
-}
-
-impl From<&Problem> for PolicyProblem {
-    fn from(p: &Problem) -> Self {
-        Self {
-            set: p.set.clone(),
-            line: p.line,
-            column: p.column,
-            policy: p.policy.clone(),
-            message: p.message.clone(),
-        }
-    }
 }
 
 impl Control {
@@ -141,31 +132,44 @@ impl Control {
         spec: PolicySetSpec,
         seen: Option<u64>,
     ) -> Result<Saved<PolicySetView>, ControlError> {
+        let book = self.book(&caller.org)?;
+        let enabled = spec.enabled;
+        let draft = self.draft_policy_set(&book, caller, name, spec, seen)?;
+        if !enabled {
+            // Committing compiles what is in force; a set that is off is held against the schema too: switching it on must not
+            // be what finds its mistakes.
+            book.would_compile(&draft.change)?;
+        }
+        let action = self.save(caller, draft).await?;
+        Ok(Saved {
+            action,
+            view: self.policy_set(caller, name).await?,
+        })
+    }
+
+    /// The change of a policy set. Whether it compiles is looked at by whoever commits it, once for all that go together.
+    pub(crate) fn draft_policy_set(
+        &self,
+        book: &OrgBook,
+        caller: &Caller,
+        name: &Name,
+        spec: PolicySetSpec,
+        seen: Option<u64>,
+    ) -> Result<Draft, ControlError> {
         caller.require(&[Role::Admin])?;
         check_size(&spec.text)?;
-        let there = self
-            .books
-            .get::<PolicySet>(&caller.org, name.as_str())
-            .await?;
-        let before = Before::of(there.as_ref().map(|s| s.revision), seen)?;
-        if there
-            .as_ref()
-            .is_some_and(|s| PolicySetSpec::of(&s.noun) == spec)
-        {
-            return Ok(Saved {
-                action: Action::None,
-                view: self.policy_set(caller, name).await?,
-            });
+        let there = book.policy_set(name.as_str());
+        let before = Before::of(there.as_ref().map(|(revision, _)| *revision), seen)?;
+        let there = there.map(|(_, set)| set);
+        if there.as_ref().is_some_and(|s| PolicySetSpec::of(s) == spec) {
+            return Ok(Draft::nothing());
         }
-        let book = self.book(&caller.org)?;
         if there.is_none() && book.policy_sets().len() >= SETS_MAX {
             return Err(refuse(
                 RefusalCode::LimitExceeded,
                 format!("an organization has at most {SETS_MAX} policy sets"),
             ));
         }
-        // A set that is off is held against the schema too: switching it on must not be what finds its mistakes.
-        compile(&book, Some((name.as_str(), &spec.text)))?;
         let set = PolicySet {
             name: name.clone(),
             text: spec.text,
@@ -182,18 +186,11 @@ impl Control {
             )
             .fact("enabled", set.enabled)
             .content("text", &set.text)
-            .content("before", there.as_ref().map(|s| &s.noun.text));
-        self.books
-            .commit(&caller.org, before.put(&set).event(event).restrict())
-            .await?;
-        let action = if there.is_some() {
-            Action::Update
-        } else {
-            Action::Create
-        };
-        Ok(Saved {
-            action,
-            view: self.policy_set(caller, name).await?,
+            .content("before", there.as_ref().map(|s| &s.text));
+        Ok(Draft {
+            action: there.map_or(Action::Create, |_| Action::Update),
+            change: before.put(&set).event(event).restrict(),
+            later: Vec::new(),
         })
     }
 
@@ -227,6 +224,7 @@ impl Control {
                         column: 0,
                         policy: None,
                         message,
+                        help: None,
                     });
                 }
                 Ok(Validation {

@@ -4,9 +4,12 @@
 
 mod agent;
 mod any;
+mod freeze;
+mod limit;
 mod organization;
 mod person;
 mod policy_set;
+mod setting;
 mod system;
 mod tool;
 mod upstream;
@@ -17,9 +20,13 @@ use serde::{Deserialize, Serialize};
 
 pub use agent::AgentSpec;
 pub use any::AnySpec;
+pub(crate) use any::Reference;
+pub use freeze::FreezeSpec;
+pub use limit::LimitSpec;
 pub use organization::{OrganizationSpec, TeamSpec};
 pub use person::PersonSpec;
 pub use policy_set::PolicySetSpec;
+pub use setting::{SettingName, SettingSpec};
 pub use system::SystemSpec;
 pub use tool::ToolSpec;
 pub use upstream::UpstreamSpec;
@@ -53,11 +60,14 @@ pub enum DocumentKind {
     Agent,
     Workflow,
     PolicySet,
+    Setting,
+    Limit,
+    Freeze,
 }
 
 impl DocumentKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -67,6 +77,9 @@ impl DocumentKind {
         Self::Agent,
         Self::Workflow,
         Self::PolicySet,
+        Self::Setting,
+        Self::Limit,
+        Self::Freeze,
     ];
 
     /// The kind as documents write it.
@@ -81,6 +94,9 @@ impl DocumentKind {
             Self::Agent => "Agent",
             Self::Workflow => "Workflow",
             Self::PolicySet => "PolicySet",
+            Self::Setting => "Setting",
+            Self::Limit => "Limit",
+            Self::Freeze => "Freeze",
         }
     }
 
@@ -105,6 +121,9 @@ pub fn schema(kind: DocumentKind) -> Schema {
         DocumentKind::Agent => generator.subschema_for::<AgentSpec>(),
         DocumentKind::Workflow => generator.subschema_for::<WorkflowSpec>(),
         DocumentKind::PolicySet => generator.subschema_for::<PolicySetSpec>(),
+        DocumentKind::Setting => generator.subschema_for::<SettingSpec>(),
+        DocumentKind::Limit => generator.subschema_for::<LimitSpec>(),
+        DocumentKind::Freeze => generator.subschema_for::<FreezeSpec>(),
     };
     let definitions = generator.take_definitions(true);
     let (mut names, mut needed) = (

@@ -7,7 +7,7 @@ use remit_domain::{Kind, Noun, Registry, Role, SystemId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::control::Before;
+use crate::draft::Draft;
 use crate::error::not_found;
 use crate::spec::SystemSpec;
 use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, resolve};
@@ -73,53 +73,51 @@ impl Control {
         spec: SystemSpec,
         seen: Option<u64>,
     ) -> Result<Saved<SystemView>, ControlError> {
-        caller.require(&[Role::Admin])?;
         let book = self.book(&caller.org)?;
-        let (system, before, there) = {
-            let registry = book.registry();
-            let there = registry.system_named(name.as_str()).cloned();
-            let revision = there
-                .as_ref()
-                .and_then(|s| registry.revision(Kind::System, &s.key()));
-            let system = System {
-                id: there
-                    .as_ref()
-                    .map_or_else(|| self.books.id(SystemId::from_uuid), |s| s.id.clone()),
-                name: name.clone(),
-                owner: resolve::person(&registry, "owner", &spec.owner)?,
-                environment: spec.environment,
-                criticality: spec.criticality,
-            };
-            (system, Before::of(revision, seen)?, there)
-        };
-        if there.as_deref() == Some(&system) {
-            return Ok(Saved {
-                action: Action::None,
-                view: self.system(caller, name)?,
-            });
-        }
-        let (kind, action) = match there {
-            None => (EventKind::SystemCreated, Action::Create),
-            Some(_) => (EventKind::SystemChanged, Action::Update),
-        };
-        let event = self
-            .event(caller, kind)
-            .about(&system.id)
-            .fact("owner", &system.owner)
-            .fact("environment", system.environment)
-            .fact("criticality", system.criticality)
-            .content("system", &system);
-        let change = before.put(&system).event(event);
-        let change = if action == Action::Update {
-            change.restrict()
-        } else {
-            change
-        };
-        self.books.commit(&caller.org, change).await?;
+        let draft = self.draft_system(&book.registry(), caller, name, &spec, seen)?;
+        let action = self.save(caller, draft).await?;
         Ok(Saved {
             action,
             view: self.system(caller, name)?,
         })
+    }
+
+    pub(crate) fn draft_system(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        name: &Name,
+        spec: &SystemSpec,
+        seen: Option<u64>,
+    ) -> Result<Draft, ControlError> {
+        caller.require(&[Role::Admin])?;
+        let there = registry.system_named(name.as_str());
+        let system = System {
+            id: there.map_or_else(|| self.books.id(SystemId::from_uuid), |s| s.id.clone()),
+            name: name.clone(),
+            owner: resolve::person(registry, "owner", &spec.owner)?,
+            environment: spec.environment,
+            criticality: spec.criticality,
+        };
+        let draft = Draft::over(
+            registry,
+            there.map(AsRef::as_ref),
+            &system,
+            seen,
+            |action| {
+                let kind = match action {
+                    Action::Create => EventKind::SystemCreated,
+                    _ => EventKind::SystemChanged,
+                };
+                self.event(caller, kind)
+                    .about(&system.id)
+                    .fact("owner", &system.owner)
+                    .fact("environment", system.environment)
+                    .fact("criticality", system.criticality)
+                    .content("system", &system)
+            },
+        );
+        Ok(draft?.restrict_update())
     }
 }
 

@@ -7,10 +7,10 @@ use remit_domain::{Kind, Noun, Registry, Role, TeamId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::control::Before;
+use crate::draft::Draft;
 use crate::error::not_found;
 use crate::spec::TeamSpec;
-use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved};
+use crate::{Caller, Control, ControlError, ListQuery, Listing, Saved};
 
 /// A team, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -72,36 +72,34 @@ impl Control {
         spec: TeamSpec,
         seen: Option<u64>,
     ) -> Result<Saved<TeamView>, ControlError> {
+        let book = self.book(&caller.org)?;
+        let draft = self.draft_team(&book.registry(), caller, name, &spec, seen)?;
+        let action = self.save(caller, draft).await?;
+        Ok(Saved {
+            action,
+            view: self.team(caller, name)?,
+        })
+    }
+
+    pub(crate) fn draft_team(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        name: &Name,
+        spec: &TeamSpec,
+        seen: Option<u64>,
+    ) -> Result<Draft, ControlError> {
         caller.require(&[Role::Admin])?;
         let TeamSpec {} = spec;
-        let book = self.book(&caller.org)?;
-        let there = {
-            let registry = book.registry();
-            registry
-                .team_named(name.as_str())
-                .map(|t| view(&registry, t))
-        };
-        let before = Before::of(there.as_ref().map(|t| t.revision), seen)?;
-        if let Some(view) = there {
-            return Ok(Saved {
-                action: Action::None,
-                view,
-            });
-        }
+        let there = registry.team_named(name.as_str());
         let team = Team {
-            id: self.books.id(TeamId::from_uuid),
+            id: there.map_or_else(|| self.books.id(TeamId::from_uuid), |t| t.id.clone()),
             name: name.clone(),
         };
-        let event = self
-            .event(caller, EventKind::TeamCreated)
-            .about(&team.id)
-            .content("team", &team);
-        self.books
-            .commit(&caller.org, before.put(&team).event(event))
-            .await?;
-        Ok(Saved {
-            action: Action::Create,
-            view: self.team(caller, name)?,
+        Draft::over(registry, there.map(AsRef::as_ref), &team, seen, |_| {
+            self.event(caller, EventKind::TeamCreated)
+                .about(&team.id)
+                .content("team", &team)
         })
     }
 }

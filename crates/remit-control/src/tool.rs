@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 
-use crate::control::Before;
-use crate::error::{invalid, not_found};
+use crate::draft::{Draft, Later};
+use crate::error::{invalid, no_tool};
 use crate::spec::ToolSpec;
-use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, check, refuse};
+use crate::{Caller, Control, ControlError, ListQuery, Listing, Saved, check, refuse};
 
 /// A tool, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -75,7 +75,7 @@ impl Control {
             registry
                 .tools
                 .get(name)
-                .ok_or_else(|| not_found("tool", name))?,
+                .ok_or_else(|| no_tool(&registry, name))?,
         ))
     }
 
@@ -91,51 +91,46 @@ impl Control {
         spec: ToolSpec,
         seen: Option<u64>,
     ) -> Result<Saved<ToolView>, ControlError> {
-        caller.require(&[Role::Admin])?;
         let book = self.book(&caller.org)?;
-        let (tool, before) = {
-            let registry = book.registry();
-            let tool = registry
-                .tools
-                .get(name)
-                .cloned()
-                .ok_or_else(|| not_found("tool", name))?;
-            let before = Before::of(registry.revision(Kind::Tool, &tool.key()), seen)?;
-            (tool, before)
-        };
-        check_spec(&tool, &spec)?;
-        let definition = approved(&tool, &spec.definition_hash)?;
+        let draft = self.draft_tool(&book.registry(), caller, name, &spec, seen)?;
+        let action = self.save(caller, draft).await?;
+        Ok(Saved {
+            action,
+            view: self.tool(caller, name)?,
+        })
+    }
+
+    pub(crate) fn draft_tool(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        name: &ToolRef,
+        spec: &ToolSpec,
+        seen: Option<u64>,
+    ) -> Result<Draft, ControlError> {
+        caller.require(&[Role::Admin])?;
+        let tool = registry.tools.get(name);
+        let tool = tool.ok_or_else(|| no_tool(registry, name))?;
+        check_spec(tool, spec)?;
         let next = Tool {
             tool: name.clone(),
-            definition,
+            definition: approved(tool, &spec.definition_hash)?,
             pending: None,
             classification: Some(spec.classification()),
             state: ToolState::Enabled,
         };
-        if *tool == next {
-            return Ok(Saved {
-                action: Action::None,
-                view: self.tool(caller, name)?,
-            });
-        }
-        let event = self.classified(caller, &tool, &next);
-        let mut change = before.put(&next).event(event);
+        let draft = Draft::over(registry, Some(tool.as_ref()), &next, seen, |_| {
+            self.classified(caller, tool, &next)
+        });
+        // Calls decided under what was declared before are decided again.
+        let mut draft = draft?.restrict_if(tool.state != ToolState::Disabled);
         if tool.state == ToolState::Changed {
             let why = "the changed definition was approved";
-            change = change.and(
-                self.settling(caller, FindingKind::ToolChanged, &next.key(), why)
-                    .await?,
-            );
+            draft
+                .later
+                .push(Later::Settle(FindingKind::ToolChanged, next.key(), why));
         }
-        if tool.state != ToolState::Disabled {
-            // Calls decided under what was declared before are decided again.
-            change = change.restrict();
-        }
-        self.books.commit(&caller.org, change).await?;
-        Ok(Saved {
-            action: Action::Update,
-            view: self.tool(caller, name)?,
-        })
+        Ok(draft)
     }
 
     /// The event that tells what a tool is now declared to be.
@@ -176,7 +171,7 @@ impl Control {
                     .tools
                     .get(name)
                     .cloned()
-                    .ok_or_else(|| not_found("tool", name))?;
+                    .ok_or_else(|| no_tool(&registry, name))?;
                 let revision = registry.revision(Kind::Tool, &tool.key()).unwrap_or(0);
                 (tool, revision)
             };

@@ -1,8 +1,5 @@
 //! Workflows, and the grants in them: privileges, so that each one added or revoked is an event of its own.
 
-use std::sync::Arc;
-
-use remit_books::Change;
 use remit_domain::bounds::{Bound, Cumulative};
 use remit_domain::event::EventKind;
 use remit_domain::finding::FindingKind;
@@ -16,13 +13,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::agent::{living, may_widen, named};
-use crate::control::Before;
+use crate::draft::{Draft, Later};
 use crate::error::{invalid, not_found};
 use crate::spec::{GrantSpec, WorkflowRef, WorkflowSpec};
 use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, check, resolve};
 
 /// Most bounds on one argument, and most cumulative limits of one grant: each is checked at every call.
 const BOUNDS_MAX: usize = 16;
+
+/// Longest word of what shows that a grant may be used without asking.
+const EVIDENCE_CHARS_MAX: usize = 500;
 
 /// A workflow, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -105,63 +105,49 @@ impl Control {
         spec: WorkflowSpec,
         seen: Option<u64>,
     ) -> Result<Saved<WorkflowView>, ControlError> {
-        let person = Arc::clone(caller.require(&[Role::Admin])?);
-        let now = self.books.now();
-        check_spec(&spec)?;
         let book = self.book(&caller.org)?;
-        let (agent, workflow, diff, before, there) = {
-            let registry = book.registry();
-            let agent = living(&registry, &name.agent)?;
-            let there = registry
-                .workflow_named(&agent.id, name.workflow.as_str())
-                .cloned();
-            let revision = there
-                .as_ref()
-                .and_then(|w| registry.revision(Kind::Workflow, &w.key()));
-            let before = Before::of(revision, seen)?;
-            let diff = self.diff(&person, there.as_deref(), &spec.grants, now)?;
-            let workflow = self.built(&registry, name, &agent, there.as_deref(), spec, &diff)?;
-            permitted(
-                &registry,
-                &person,
-                &agent,
-                there.as_deref(),
-                &workflow,
-                &diff,
-            )?;
-            (agent, workflow, diff, before, there)
-        };
-        if there.as_deref() == Some(&workflow) {
-            return Ok(Saved {
-                action: Action::None,
-                view: self.workflow(caller, name)?,
-            });
-        }
-        let (kind, action) = match there {
-            None => (EventKind::WorkflowCreated, Action::Create),
-            Some(_) => (EventKind::WorkflowChanged, Action::Update),
-        };
-        let event = self
-            .event(caller, kind)
-            .about(&workflow.id)
-            .agent(&agent.id)
-            .fact("grants", workflow.grants.len())
-            .fact("enabled", workflow.enabled)
-            .content("workflow", &workflow);
-        let change = before
-            .put(&workflow)
-            .event(event)
-            .and(self.grant_changes(caller, &agent, &workflow, &diff).await?);
-        let change = if action == Action::Update {
-            change.restrict()
-        } else {
-            change
-        };
-        self.books.commit(&caller.org, change).await?;
+        let draft = self.draft_workflow(&book.registry(), caller, name, spec, seen)?;
+        let action = self.save(caller, draft).await?;
         Ok(Saved {
             action,
             view: self.workflow(caller, name)?,
         })
+    }
+
+    pub(crate) fn draft_workflow(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        name: &WorkflowRef,
+        spec: WorkflowSpec,
+        seen: Option<u64>,
+    ) -> Result<Draft, ControlError> {
+        let person = caller.require(&[Role::Admin])?;
+        check_spec(&spec)?;
+        let agent = living(registry, &name.agent)?;
+        let there = registry
+            .workflow_named(&agent.id, name.workflow.as_str())
+            .map(AsRef::as_ref);
+        let diff = self.diff(person, there, &spec.grants, self.books.now())?;
+        let workflow = self.built(registry, name, &agent, there, spec, &diff)?;
+        permitted(registry, person, &agent, there, &workflow, &diff)?;
+        let draft = Draft::over(registry, there, &workflow, seen, |action| {
+            let kind = match action {
+                Action::Create => EventKind::WorkflowCreated,
+                _ => EventKind::WorkflowChanged,
+            };
+            self.event(caller, kind)
+                .about(&workflow.id)
+                .agent(&agent.id)
+                .fact("grants", workflow.grants.len())
+                .fact("enabled", workflow.enabled)
+                .content("workflow", &workflow)
+        });
+        let draft = draft?.restrict_update();
+        if draft.action == Action::None {
+            return Ok(draft);
+        }
+        Ok(self.grant_changes(draft, caller, &agent, &workflow, &diff))
     }
 
     fn built(
@@ -234,6 +220,7 @@ impl Control {
                 bounds: spec.bounds.clone(),
                 limits: spec.limits.clone(),
                 expires: spec.expires,
+                autonomy: spec.autonomy.clone(),
                 granted_by: person.id.clone(),
                 granted_at: now,
             };
@@ -244,14 +231,15 @@ impl Control {
         Ok(diff)
     }
 
-    async fn grant_changes(
+    /// Each grant added or revoked is an event; one without an end is a finding.
+    fn grant_changes(
         &self,
+        mut draft: Draft,
         caller: &Caller,
         agent: &Agent,
         workflow: &Workflow,
         diff: &Diff,
-    ) -> Result<Change, ControlError> {
-        let mut change = Change::new();
+    ) -> Draft {
         let event = |kind, grant: &Grant| {
             self.event(caller, kind)
                 .about(&grant.id)
@@ -261,28 +249,27 @@ impl Control {
                 .fact("expires", grant.expires)
                 .content("grant", grant)
         };
+        let standing = FindingKind::StandingAccess;
         for grant in &diff.revoked {
-            change = change.event(event(EventKind::GrantRevoked, grant));
+            draft.change = draft.change.event(event(EventKind::GrantRevoked, grant));
             if grant.expires.is_none() {
-                let why = "the grant was revoked";
-                let settled =
-                    self.settling(caller, FindingKind::StandingAccess, grant.id.as_str(), why);
-                change = change.and(settled.await?);
+                let (id, why) = (grant.id.to_string(), "the grant was revoked");
+                draft.later.push(Later::Settle(standing, id, why));
             }
         }
         for grant in &diff.added {
-            change = change.event(event(EventKind::GrantAdded, grant));
+            draft.change = draft.change.event(event(EventKind::GrantAdded, grant));
             if grant.expires.is_none() {
                 let text = format!(
                     "{}/{} may call {} without an end; give the grant an expiry",
                     agent.name, workflow.name, grant.tool
                 );
-                let opened =
-                    self.opening(caller, FindingKind::StandingAccess, grant.id.as_str(), text);
-                change = change.and(opened.await?);
+                draft
+                    .later
+                    .push(Later::Open(standing, grant.id.to_string(), text));
             }
         }
-        Ok(change)
+        draft
     }
 }
 
@@ -355,6 +342,14 @@ fn check_grant(grant: &GrantSpec) -> Result<(), ControlError> {
         return wrong(format!(
             "at most {LIST_MAX} bounded arguments and {BOUNDS_MAX} limits are permitted"
         ));
+    }
+    if let Some(evidence) = &grant.autonomy {
+        check::said("autonomy", evidence)?;
+        if evidence.chars().count() > EVIDENCE_CHARS_MAX {
+            return wrong(format!(
+                "`autonomy` is longer than {EVIDENCE_CHARS_MAX} characters"
+            ));
+        }
     }
     for (path, bounds) in &grant.bounds.0 {
         if bounds.is_empty() || bounds.len() > BOUNDS_MAX {

@@ -8,8 +8,8 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::{Value, json};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
 
 use crate::client::{AgentKey, Rest, text_of};
 use crate::upstreams::{DemoKind, catalog};
@@ -53,14 +53,17 @@ pub async fn seed(
     apply(&admin, &documents::upstreams(&upstream_urls)?)
         .await
         .context("upstreams")?;
-    classify(&admin).await?;
-    apply(&admin, documents::POLICIES)
+    // All the rest at once: policies are compiled when tools or policies change, and that takes longest.
+    let tools = classified(&admin).await?;
+    let rest = [
+        tools.as_str(),
+        documents::POLICIES,
+        documents::AGENTS,
+        &documents::workflows()?,
+    ];
+    apply(&admin, &rest.join("\n---\n"))
         .await
-        .context("policies")?;
-    apply(&admin, documents::AGENTS).await.context("agents")?;
-    apply(&admin, &documents::workflows()?)
-        .await
-        .context("workflows")?;
+        .context("tools, policies, agents and workflows")?;
     let people = enrol(&open, &admin).await?;
     let agents = activate(&open, &admin, &people, keys_dir).await?;
     Ok(Ready {
@@ -72,22 +75,15 @@ pub async fn seed(
 }
 
 async fn apply(admin: &Rest, documents: &str) -> Result<()> {
-    let applied = admin
-        .post("/apply", &json!({ "documents": documents, "prune": false }))
-        .await?;
-    match applied.get("failed") {
-        None | Some(Value::Null) => Ok(()),
-        Some(failed) => bail!(
-            "{} `{}`: {}",
-            text_of(failed, "/kind"),
-            text_of(failed, "/name"),
-            failed
-        ),
-    }
+    admin
+        .post("/apply", &json!({ "documents": documents }))
+        .await
+        .map(|_| ())
 }
 
-/// Brings the tools in and declares each one, for exactly the definition that was found.
-async fn classify(admin: &Rest) -> Result<()> {
+/// Brings the tools in; gives the documents that declare each one, for exactly the definition that was found.
+async fn classified(admin: &Rest) -> Result<String> {
+    let mut tools = Vec::new();
     for (upstream, kind) in UPSTREAMS {
         admin
             .post(&format!("/upstreams/{upstream}/sync"), &json!({}))
@@ -111,7 +107,9 @@ async fn classify(admin: &Rest) -> Result<()> {
                 "definition_hash".to_owned(),
                 json!(text_of(tool, "/definition_hash")),
             );
-            admin.put(&format!("/tools/{name}"), &spec).await?;
+            // JSON is YAML.
+            let document = json!({ "apiVersion": "remit.dev/v1", "kind": "Tool", "metadata": { "name": name }, "spec": spec });
+            tools.push(document.to_string());
         }
         let missing: Vec<_> = declared
             .keys()
@@ -126,7 +124,7 @@ async fn classify(admin: &Rest) -> Result<()> {
             "upstream `{upstream}` does not offer {missing:?}"
         );
     }
-    Ok(())
+    Ok(tools.join("\n---\n"))
 }
 
 /// Every person makes their own token, through their own link.

@@ -3,22 +3,29 @@
 //! Values are shared; taking what a call needs copies pointers. Ended runs, revoked delegations and settled approvals
 //! are dropped: whoever asks for one that is not here reads the store.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::breaker::Breaker;
 use crate::containment::{Containment, Target};
 use crate::credential::AgentKey;
 use crate::delegation::{Delegation, DelegationState};
+use crate::finding::Finding;
+use crate::freeze::Freeze;
+use crate::limit::Limit;
+use crate::name::Name;
 use crate::organization::Team;
 use crate::run::RunState;
+use crate::setting::Setting;
 use crate::system::System;
+use crate::ticket::Ticket;
 use crate::tool::ToolRef;
 use crate::upstream::UpstreamName;
 use crate::{
-    Agent, AgentId, ContainmentId, DelegationId, Kind, Noun, OrgId, Organization, Person, PersonId,
-    Run, RunId, SystemId, TeamId, Tool, Upstream, Workflow, WorkflowId,
+    Agent, AgentId, ContainmentId, DelegationId, FindingId, Kind, Noun, OrgId, Organization,
+    Person, PersonId, Run, RunId, SystemId, TeamId, Tool, Upstream, Workflow, WorkflowId,
 };
 
 /// A record whose body is not what its kind says: the store is inconsistent, and nothing is decided on it.
@@ -32,7 +39,7 @@ pub struct UnreadableRecord {
 }
 
 /// The registry of one organization.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Registry {
     /// Containment epoch it was read at.
     pub epoch: u64,
@@ -60,6 +67,18 @@ pub struct Registry {
     pub delegations: HashMap<DelegationId, Arc<Delegation>>,
     /// Containments that were not lifted.
     pub containments: HashMap<ContainmentId, Arc<Containment>>,
+    /// Settings by key, removed ones included.
+    pub settings: HashMap<String, Arc<Setting>>,
+    /// Limits by name, disabled ones included.
+    pub limits: BTreeMap<Name, Arc<Limit>>,
+    /// Freezes and windows by name, disabled ones included.
+    pub freezes: BTreeMap<Name, Arc<Freeze>>,
+    /// What is known of tickets, by id.
+    pub tickets: HashMap<String, Arc<Ticket>>,
+    /// The breaker, where somebody has set it.
+    pub breaker: Option<Arc<Breaker>>,
+    /// Findings that are open, by what they are about.
+    pub findings: HashMap<String, BTreeMap<FindingId, Arc<Finding>>>,
     /// Revision of each record that `apply` saw, for content-addressed facts and ETags.
     revisions: HashMap<(Kind, String), u64>,
     names: HashMap<(Kind, String), String>,
@@ -94,7 +113,12 @@ impl Registry {
         if taken {
             let passing = matches!(
                 kind,
-                Kind::Run | Kind::Delegation | Kind::Containment | Kind::AgentKey
+                Kind::Run
+                    | Kind::Delegation
+                    | Kind::Containment
+                    | Kind::AgentKey
+                    | Kind::Ticket
+                    | Kind::Breaker
             );
             self.generation += u64::from(!passing);
             self.revisions.insert((kind, key.to_owned()), revision);
@@ -125,15 +149,35 @@ impl Registry {
             Kind::Run => self.take_run(read(body)?),
             Kind::Delegation => self.take_delegation(read(body)?),
             Kind::Containment => self.take_containment(read(body)?),
+            Kind::Setting => {
+                let setting: Arc<Setting> = read(body)?;
+                self.settings.insert(setting.key(), setting);
+            }
+            Kind::Limit => {
+                let limit: Arc<Limit> = read(body)?;
+                self.limits.insert(limit.quota.name.clone(), limit);
+            }
+            Kind::Freeze => {
+                let freeze: Arc<Freeze> = read(body)?;
+                self.freezes.insert(freeze.time.name.clone(), freeze);
+            }
+            Kind::Ticket => {
+                let ticket: Arc<Ticket> = read(body)?;
+                self.tickets.insert(ticket.id.clone(), ticket);
+            }
+            Kind::Breaker => self.breaker = Some(read(body)?),
+            Kind::Finding => self.take_finding(read(body)?),
             Kind::Token
             | Kind::PersonToken
             | Kind::Enrolment
             | Kind::Approval
-            | Kind::Finding
             | Kind::PolicySet
+            | Kind::PolicyBundle
+            | Kind::PolicyProposal
+            | Kind::PolicyStage
+            | Kind::PolicyException
             | Kind::SigningKey
             | Kind::ShredKey
-            | Kind::Setting
             | Kind::Session
             | Kind::Passkey
             | Kind::IdentityProvider => return Ok(false),
@@ -169,6 +213,19 @@ impl Registry {
             self.delegations.insert(delegation.id.clone(), delegation);
         } else {
             self.delegations.remove(&delegation.id);
+        }
+    }
+
+    fn take_finding(&mut self, finding: Arc<Finding>) {
+        let about = self.findings.entry(finding.subject.clone()).or_default();
+        if finding.closed.is_none() {
+            about.insert(finding.id.clone(), finding);
+            return;
+        }
+        about.remove(&finding.id);
+        let none = about.is_empty();
+        if none {
+            self.findings.remove(&finding.subject);
         }
     }
 

@@ -184,28 +184,42 @@ async fn mistakes_are_named_with_their_place_before_anything_changes() {
 }
 
 #[tokio::test]
-async fn what_was_applied_stays_and_applying_again_goes_on() {
+async fn all_of_it_is_applied_or_nothing() {
     let house = House::new(Separation::Dual).await;
-    // The policy names what is not in the schema: the person before it is applied all the same.
-    let text = format!(
-        "{}---{POLICY}",
-        PEOPLE.replace("display_name: Deputy", "display_name: The Deputy")
+    let changed = PEOPLE.replace("display_name: Deputy", "display_name: The Deputy");
+    let text = format!("{changed}---{POLICY}");
+    // The policy names what is not in the schema: plan says so where it is, and apply says the same.
+    let plan = house.control.plan(&house.admin(), &text).unwrap();
+    assert_eq!(plan.errors.len(), 1, "{plan:?}");
+    let problem = &plan.errors[0];
+    assert!(
+        problem.message.contains("PolicySet `extra`") && problem.message.contains("extra:2:"),
+        "{problem}"
     );
-    let applied = house
-        .control
-        .apply(&house.admin(), &text, None)
-        .await
-        .unwrap();
-    assert_eq!(applied.changes.len(), 1);
-    let failed = applied.failed.unwrap();
+    let Err(ControlError::Documents(problems)) =
+        house.control.apply(&house.admin(), &text, None).await
+    else {
+        panic!("it was applied");
+    };
+    assert_eq!(problems, plan.errors);
+    let deputy = house.control.person(&house.admin(), &email("deputy"));
+    assert_eq!(deputy.unwrap().spec.display_name, "Deputy");
+    // A set that is off is held against the schema too.
+    let off = format!("{}  enabled: false\n", text);
     assert_eq!(
-        (failed.kind, failed.code),
-        (DocumentKind::PolicySet, Some(RefusalCode::InvalidRequest))
+        house
+            .control
+            .plan(&house.admin(), &off)
+            .unwrap()
+            .errors
+            .len(),
+        1
     );
-    assert!(failed.message.contains("extra:2:"), "{}", failed.message);
+    let applied = house.control.apply(&house.admin(), &off, None).await;
+    assert!(matches!(applied, Err(ControlError::Documents(_))));
     let again = text.replace("context.nothing == 1", "false");
     let applied = house.apply(&again).await;
-    assert_eq!(applied.changes.len(), 1);
+    assert_eq!(applied.changes.len(), 2);
     assert_eq!(
         house.control.plan(&house.admin(), &again).unwrap().update,
         0
@@ -222,7 +236,7 @@ async fn what_was_applied_stays_and_applying_again_goes_on() {
 }
 
 #[tokio::test]
-async fn a_tool_nobody_knows_yet_makes_its_upstream_be_synced() {
+async fn a_tool_is_synced_before_it_is_classified_and_plan_says_so() {
     let other = House::new(Separation::Dual).await;
     let hash = other
         .classification("orders/refund", "write")
@@ -240,8 +254,36 @@ spec: {{ definition_hash: \"{hash}\", effect: write }}
         json!({ "tools": [listed("refund", "refunds")] }),
     ));
     let all = format!("{PEOPLE}---{tool}---{AGENT}");
-    let applied = house.apply(&all).await;
-    assert_eq!(applied.synced, ["orders"]);
+    let plan = house.control.plan(&house.admin(), &all).unwrap();
+    // The workflow that grants the tool is not blamed too.
+    assert_eq!(plan.errors.len(), 1, "{plan:?}");
+    assert!(
+        plan.errors[0]
+            .message
+            .contains("remit upstream sync orders"),
+        "{plan:?}"
+    );
+    assert!(matches!(
+        house.control.apply(&house.admin(), &all, None).await,
+        Err(ControlError::Documents(_))
+    ));
+    let grants = house
+        .control
+        .plan(&house.admin(), &format!("{PEOPLE}---{AGENT}"))
+        .unwrap();
+    assert!(
+        grants.errors[0]
+            .message
+            .contains("remit upstream sync orders"),
+        "{grants:?}"
+    );
+    house.apply(PEOPLE).await;
+    house
+        .control
+        .sync_upstream(&house.admin(), &"orders".parse().unwrap())
+        .await
+        .unwrap();
+    house.apply(&all).await;
     let plan = house.control.plan(&house.admin(), &all).unwrap();
     assert_eq!(
         (plan.create, plan.update, plan.errors.len()),
@@ -252,6 +294,98 @@ spec: {{ definition_hash: \"{hash}\", effect: write }}
     let wrong = tool.replace(&hash, &"0".repeat(64));
     let plan = house.control.plan(&house.admin(), &wrong).unwrap();
     assert!(plan.errors[0].message.contains(&hash), "{plan:?}");
+}
+
+#[tokio::test]
+async fn plan_refuses_what_apply_would() {
+    let house = House::new(Separation::Dual).await;
+    let admin = "
+apiVersion: remit.dev/v1
+kind: Person
+metadata: { name: admin@acme.example }
+spec: { display_name: Admin, roles: [admin, approver] }
+";
+    let no_admin = admin.replace("[admin, approver]", "[auditor]");
+    let cases = [
+        (admin.to_owned(), "nobody gives themselves"),
+        (no_admin, "nobody gives themselves"),
+        (
+            admin.replace("[admin, approver]", "[]"),
+            "the last administrator",
+        ),
+        (
+            PEOPLE.replace("display_name: Deputy", "display_name: \"\""),
+            "display_name",
+        ),
+    ];
+    for (text, why) in cases {
+        let plan = house.control.plan(&house.admin(), &text).unwrap();
+        assert!(
+            plan.errors.iter().any(|e| e.message.contains(why)),
+            "{text}: {plan:?}"
+        );
+        let Err(ControlError::Documents(problems)) =
+            house.control.apply(&house.admin(), &text, None).await
+        else {
+            panic!("it was applied: {text}");
+        };
+        assert_eq!(problems, plan.errors);
+    }
+}
+
+/// Words that are in the documents, and what a slip of the pen, or of judgement, makes of them.
+const SLIPS: [(&str, &str); 12] = [
+    ("teams: [support]", "teams: [nobody]"),
+    ("criticality: high", "criticality: low"),
+    ("system: shop", "system: other"),
+    ("display_name: Owner", "display_name: \"\""),
+    ("tier: 4", "tier: 1"),
+    ("tier: 3", "tier: 4"),
+    ("owner: owner@acme.example", "owner: gone@acme.example"),
+    ("owner: owner@acme.example", "owner: deputy@acme.example"),
+    (
+        "sponsor: sponsor@acme.example",
+        "sponsor: owner@acme.example",
+    ),
+    ("tool: orders/refund", "tool: orders/refnd"),
+    ("name: returns-bot", "name: other-bot"),
+    ("effect: write", "effect: read"),
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+    #[test]
+    fn what_plan_accepts_apply_accepts(
+        slips in proptest::collection::vec(0..SLIPS.len(), 0..4),
+        single: bool,
+        active: bool,
+        fresh: bool,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let separation = if single { Separation::Single } else { Separation::Dual };
+            let house = if fresh { House::empty(separation).await } else { House::new(separation).await };
+            if active && !fresh {
+                house.control.activate_agent(&house.as_("sponsor"), &name("returns-bot")).await.unwrap();
+            }
+            let text = slips.iter().fold(format!("{PEOPLE}---{AGENT}"), |text, slip| {
+                let (is, becomes) = SLIPS[*slip];
+                text.replace(is, becomes)
+            });
+            let plan = house.control.plan(&house.admin(), &text).unwrap();
+            let applied = house.control.apply(&house.admin(), &text, Some(&plan.hash)).await;
+            match applied {
+                Ok(applied) => {
+                    assert_eq!(plan.errors, [], "apply took what plan refused");
+                    assert_eq!(applied.changes.len(), plan.create + plan.update);
+                    let again = house.control.plan(&house.admin(), &text).unwrap();
+                    assert_eq!((again.create, again.update, again.errors), (0, 0, Vec::new()));
+                }
+                Err(ControlError::Documents(problems)) => assert_eq!(problems, plan.errors),
+                Err(other) => panic!("plan: {plan:?}; apply: {other}"),
+            }
+        });
+    }
 }
 
 #[tokio::test]

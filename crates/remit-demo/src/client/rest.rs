@@ -122,13 +122,6 @@ impl Rest {
         self.answer(self.api(Method::POST, path).json(body)).await
     }
 
-    /// Puts `body`.
-    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
-        self.json(self.api(Method::PUT, path).json(body))
-            .await
-            .with_context(|| format!("PUT {path}"))
-    }
-
     fn api(&self, method: Method, path: &str) -> RequestBuilder {
         self.signed(
             self.http
