@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remit_books::facts::{Who, fixed_facts};
+use remit_books::facts::{Situation, Who, fixed_facts};
 use remit_domain::authority::Authority;
 use remit_domain::limits::DELEGATION_SECS_MAX;
 use remit_domain::name::{Email, Name};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::decision::for_decision;
-use crate::error::{invalid, not_found};
+use crate::error::{invalid, no_agent, no_tool, not_found};
 use crate::{Caller, Control, ControlError, refuse};
 
 /// Most labels of a hypothetical call.
@@ -122,7 +122,7 @@ impl Control {
         let registry = book.registry();
         let agent = registry
             .agent_named(agent.as_str())
-            .ok_or_else(|| not_found("agent", agent))?;
+            .ok_or_else(|| no_agent(&registry, agent))?;
         let now = self.books.now();
         let mut rows = Vec::new();
         for workflow in registry.workflows_of(&agent.id) {
@@ -162,9 +162,13 @@ impl Control {
         let registry = book.registry();
         let now = self.books.now();
         let (fixed, standing) = hypothetical(&registry, &call, now)?;
+        let situation = Situation::of(&registry, &fixed.agent.id, &fixed.run.intent, &[], now);
         let dynamic = Dynamic {
             args,
             labels: call.labels.clone(),
+            ticket: situation.ticket,
+            findings: situation.findings,
+            risk: situation.risk,
             ..Dynamic::at(now)
         };
         let argument_problems = engine
@@ -207,7 +211,7 @@ fn hypothetical(
 ) -> Result<(Fixed, Option<String>), ControlError> {
     let agent = registry
         .agent_named(call.agent.as_str())
-        .ok_or_else(|| not_found("agent", &call.agent))?;
+        .ok_or_else(|| no_agent(registry, &call.agent))?;
     let workflow = registry
         .workflow_named(&agent.id, call.workflow.as_str())
         .ok_or_else(|| not_found("workflow", &call.workflow))?;
@@ -219,7 +223,7 @@ fn hypothetical(
     let intent = call.intent.clone().unwrap_or_default();
     let who = who(agent, workflow, person, intent, now);
     let mut fixed =
-        fixed_facts(registry, &who, &call.tool).ok_or_else(|| not_found("tool", &call.tool))?;
+        fixed_facts(registry, &who, &call.tool).ok_or_else(|| no_tool(registry, &call.tool))?;
     if let Some(person) = person {
         let authority = call.authority.clone().unwrap_or_default();
         fixed.chain = vec![link(person, agent, authority, now)];
@@ -229,12 +233,12 @@ fn hypothetical(
     Ok((fixed, stands.err().map(|r| r.to_string())))
 }
 
-fn no_engine() -> ControlError {
+pub(crate) fn no_engine() -> ControlError {
     let text = "the organization's policies do not compile, so everything is denied; an administrator has to mend them";
     refuse(RefusalCode::Denied, text)
 }
 
-fn who(
+pub(crate) fn who(
     agent: &Arc<Agent>,
     workflow: &Arc<Workflow>,
     person: Option<&Arc<Person>>,
@@ -326,7 +330,7 @@ fn row(
 }
 
 /// Where a tool requires entitlements, a person who holds them: what they would have to be is the condition.
-fn entitled(registry: &Registry, agent: &Agent, fixed: &mut Fixed, now: Timestamp) -> Vec<String> {
+pub(crate) fn entitled(registry: &Registry, agent: &Agent, fixed: &mut Fixed, now: Timestamp) -> Vec<String> {
     let required = fixed
         .tool
         .classification

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Caller, Control, ControlError, ListQuery, Listing, check, names, newest, refuse};
 use scope::Scope;
+use stop_all::Stopped;
 
 pub use lift::Restored;
 
@@ -170,12 +171,15 @@ impl Control {
         may_contain(&book.registry(), caller, &agent, level)?;
         let scope = Scope::of(&book.registry(), &target, &agent);
         let derived = self.derived(&caller.org, &scope).await?;
+        let calls = self
+            .open_calls_of(&caller.org, &Stopped::of(&scope, &derived))
+            .await?;
         let registry = book.registry();
         let target = target_label(&registry, &target);
         Ok(Preview {
             target,
             level,
-            items: preview::items(&registry, &scope, &derived, level),
+            items: preview::items(&registry, &scope, &derived, &calls, level),
             effect: effect(level),
         })
     }
@@ -212,6 +216,17 @@ impl Control {
         let id = containment.id.clone();
         self.certify(&caller.org, &id, stopped).await?;
         self.containment_view(&caller.org, &id).await
+    }
+
+    /// Contains what nobody ordered, because of what was seen.
+    pub(crate) async fn contain_by_itself(
+        &self,
+        org: &OrgId,
+        containment: Containment,
+        agent: &AgentId,
+    ) -> Result<(), ControlError> {
+        let stopped = self.stop_all(org, &containment, agent).await?;
+        self.certify(org, &containment.id, stopped).await
     }
 
     /// Containments, newest first.

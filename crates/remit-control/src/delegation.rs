@@ -22,7 +22,7 @@ use crate::error::not_found;
 use crate::{Caller, Control, ControlError, check, names, refuse};
 
 pub(crate) use narrowing::lines as narrowing_lines;
-pub(crate) use revoke::{plan_end_all, topmost, with_below};
+pub(crate) use revoke::{plan_end_all, revoke_each, topmost, with_below};
 pub use tree::{Hop, PersonTree, TreeFilter};
 
 /// Hops that may follow a delegation where nobody says: one sub-agent, no further.

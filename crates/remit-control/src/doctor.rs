@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use remit_books::BooksError;
 use remit_domain::agent::AgentState;
+use remit_domain::finding::FindingKind;
 use remit_domain::key::KeyUse;
 use remit_domain::{OrgId, Role, Timestamp, Upstream};
 use remit_ports::store::EntryFilter;
@@ -31,7 +32,7 @@ const NAMES_MAX: usize = 5;
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
-    /// What: `store`, `ledger`, `clock`, `signing-keys`, `policies`, `upstream NAME`, `findings`, `agents`, `agent-keys`,
+    /// What: `store`, `ledger`, `clock`, `signing-keys`, `policies`, `migrations`, `upstream NAME`, `findings`, `finding KIND`, `roles`, `agents`, `agent-keys`,
     /// `calls`, `containments`.
     pub name: String,
     /// Whether it is as it must be.
@@ -42,8 +43,13 @@ pub struct Check {
     pub fix: String,
 }
 
+/// Something else that the doctor looks at, which whoever put the server together knows of.
+pub type Probe =
+    Arc<dyn Fn() -> std::pin::Pin<Box<dyn Future<Output = Check> + Send>> + Send + Sync>;
+
 impl Check {
-    fn new(name: &str, ok: bool, detail: impl Into<String>, fix: &str) -> Self {
+    /// What was looked at, whether it is as it must be, what was found, and what to do where it is not.
+    pub fn new(name: &str, ok: bool, detail: impl Into<String>, fix: &str) -> Self {
         let fix = if ok { String::new() } else { fix.to_owned() };
         Self {
             name: name.to_owned(),
@@ -70,13 +76,17 @@ impl Control {
             self.check_clock(org).await,
             self.check_ledger(org).await,
         ];
+        for probe in self.probes.iter() {
+            checks.push(probe().await);
+        }
         if operator {
             return Ok(checks);
         }
         checks.push(self.check_signing_keys(org).await);
         checks.push(self.check_policies(org)?);
         checks.extend(self.check_upstreams(org).await?);
-        checks.push(self.check_findings(org).await);
+        checks.extend(self.check_findings(org).await);
+        checks.push(self.check_roles(org)?);
         checks.extend(self.check_agents(org)?);
         checks.push(self.check_calls(org).await);
         checks.push(self.check_containments(org)?);
@@ -93,12 +103,7 @@ impl Control {
                 "it answers, but changes of other nodes do not arrive",
                 fix,
             ),
-            Ok(()) => Check::new(
-                "store",
-                true,
-                "it answers, and its migrations were applied when it was opened",
-                fix,
-            ),
+            Ok(()) => Check::new("store", true, "it answers", fix),
         }
     }
 
@@ -245,6 +250,7 @@ impl Control {
             lease,
             cancel: CancellationToken::new(),
             notifications: None,
+            questions: None,
             timeout: UPSTREAM_WAIT,
         };
         let answer = tokio::time::timeout(UPSTREAM_WAIT, self.upstreams.request(request)).await;
@@ -264,27 +270,56 @@ impl Control {
         }
     }
 
-    async fn check_findings(&self, org: &OrgId) -> Check {
-        let fix = "look at `remit finding ls` and settle each";
-        match self.open_findings(org).await {
-            Ok(open) => {
-                let mut kinds = std::collections::BTreeMap::<&str, u32>::new();
-                for (kind, _) in &open {
-                    *kinds.entry(kind.as_str()).or_default() += 1;
-                }
-                let kinds: Vec<String> = kinds
-                    .into_iter()
-                    .map(|(kind, n)| format!("{n} {kind}"))
-                    .collect();
-                let detail = if kinds.is_empty() {
-                    "none is open".to_owned()
-                } else {
-                    format!("open: {}", kinds.join(", "))
-                };
-                Check::new("findings", open.is_empty(), detail, fix)
+    /// Open findings, a line a kind: what it means, and what settles it.
+    async fn check_findings(&self, org: &OrgId) -> Vec<Check> {
+        let open = match self.open_findings(org).await {
+            Ok(open) => open,
+            Err(error) => {
+                let fix = "look at the database; nothing is decided until the store answers";
+                return vec![Check::new("findings", false, error.to_string(), fix)];
             }
-            Err(error) => Check::new("findings", false, error.to_string(), fix),
+        };
+        let mut kinds = std::collections::BTreeMap::<FindingKind, u32>::new();
+        for (kind, _) in open {
+            *kinds.entry(kind).or_default() += 1;
         }
+        if kinds.is_empty() {
+            return vec![Check::new("findings", true, "none is open", "")];
+        }
+        let check = |(kind, n): (FindingKind, u32)| {
+            let (means, fix) = explained(kind);
+            let name = format!("finding {}", kind.as_str());
+            Check::new(
+                &name,
+                false,
+                format!("{n} open: {means}"),
+                &format!("{fix}; `remit finding ls` names each"),
+            )
+        };
+        kinds.into_iter().map(check).collect()
+    }
+
+    /// Who administers and audits: fine for the first administrator, who is alone.
+    fn check_roles(&self, org: &OrgId) -> Result<Check, ControlError> {
+        let book = self.book(org)?;
+        let registry = book.registry();
+        let active = || registry.people.values().filter(|p| p.is_active());
+        let both = listed(
+            active()
+                .filter(|p| p.holds(Role::Admin) && p.holds(Role::Auditor))
+                .map(|p| p.email.to_string()),
+        );
+        let others = active().any(|p| p.holds(Role::Auditor) && !p.holds(Role::Admin));
+        let detail = match (both, others) {
+            (None, _) => "nobody both administers and audits".to_owned(),
+            (Some(who), false) => {
+                format!("{who} administers and audits; name an auditor who does not administer")
+            }
+            (Some(who), true) => format!(
+                "{who} administers and audits; others audit too, so the role can be taken from them"
+            ),
+        };
+        Ok(Check::new("roles", true, detail, ""))
     }
 
     fn check_agents(&self, org: &OrgId) -> Result<[Check; 2], ControlError> {
@@ -396,6 +431,53 @@ impl Control {
             Some(ids) => format!("without a final certificate: {ids}"),
         };
         Ok(Check::new("containments", residual.is_none(), detail, fix))
+    }
+}
+
+/// What a finding means, and what settles it.
+fn explained(kind: FindingKind) -> (&'static str, &'static str) {
+    use FindingKind as F;
+    match kind {
+        F::SelfActivated => (
+            "an owner activated their own agent",
+            "someone other than the owner looks at the agent, and closes it with `remit finding close`",
+        ),
+        F::Orphan => (
+            "an agent whose owner or sponsor has left",
+            "name another one with `remit agent transfer`, or retire the agent",
+        ),
+        F::StandingAccess => (
+            "a grant or delegation without an end",
+            "give it an expiry, or revoke it",
+        ),
+        F::SharedKey => (
+            "one key was offered for several agents",
+            "give each agent a key of its own, and ask who holds this one",
+        ),
+        F::CallAfterRunEnd => (
+            "a call came in a run that had ended",
+            "look whether the agent ignores its end, or somebody has its token: `remit run show`",
+        ),
+        F::ToolChanged => (
+            "a tool is defined otherwise than was approved, and is refused",
+            "read the difference with `remit tool show`, then approve or disable it",
+        ),
+        F::PolicyError => (
+            "a policy failed while it was evaluated, and the call was denied",
+            "read `remit decision why` of the call, and mend the policy",
+        ),
+        F::UnreportedOutcome => (
+            "a call was sent, and nobody knows what became of it",
+            "look up its effect at the upstream, then close it",
+        ),
+        F::Stale => (
+            "something has not been used for long",
+            "ask its sponsor whether it is needed, and retire it if not",
+        ),
+        _ => (
+            kind.as_str(),
+            "look at it, do what it says, and close it with `remit finding close`",
+        ),
     }
 }
 

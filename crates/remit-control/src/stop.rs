@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use remit_books::{Books, BooksError, Change, Ended, Ending, Versioned};
+use remit_books::{Books, BooksError, Change, Ended, Ending};
 use remit_domain::credential::AgentKey;
-use remit_domain::delegation::{Delegation, DelegationState};
+use remit_domain::delegation::Delegation;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::RunEnd;
 use remit_domain::{AgentId, DelegationId, OrgId, PersonId, Principal, Registry, Run, RunId};
+
+use crate::delegation::{self, topmost};
 
 /// How an agent is stopped.
 #[derive(Debug, Clone)]
@@ -68,23 +70,11 @@ pub async fn plan_stop(
             .collect();
         (runs, delegations, keys)
     };
-    let (mut report, mut change) = plan_end_all(books, org, &runs, &delegations, stopping).await?;
-    for thumbprint in keys {
-        let Some(Versioned { noun, revision }) = books.get::<AgentKey>(org, &thumbprint).await?
-        else {
-            continue;
-        };
-        let removed = AgentKey {
-            removed: Some(books.now()),
-            ..noun
-        };
-        let event = Event::new(EventKind::AgentKeyRemoved, books.now(), stopping.by.clone())
-            .about(&thumbprint)
-            .agent(agent)
-            .content("reason", &stopping.reason);
-        change = change.update(&removed, revision).event(event);
-        report.keys.push(thumbprint);
-    }
+    let (mut report, change) = plan_end_all(books, org, &runs, &delegations, stopping).await?;
+    let told = |event: Event| event.content("reason", &stopping.reason);
+    let (gone, removed) = remove_keys(books, org, keys.iter(), &stopping.by, told).await?;
+    report.keys = gone;
+    let change = change.and(removed);
     Ok((report, change))
 }
 
@@ -151,100 +141,58 @@ async fn plan_end_all(
     delegations: &BTreeSet<DelegationId>,
     stopping: &Stopping,
 ) -> Result<(StopReport, Change), BooksError> {
-    let mut report = StopReport::default();
-    let mut change = Change::new().restrict();
     let ending = Ending::because(stopping.by.clone(), stopping.cause);
-    for run in runs {
-        let (ended, end) = books.plan_end(org, run, &ending).await?;
-        change = change.and(end);
-        report.ended.runs.extend(ended.runs);
-        report.ended.tokens.extend(ended.tokens);
-        report.ended.approvals.extend(ended.approvals);
-        report.ended.delegations.extend(ended.delegations);
-    }
-    for id in delegations
+    let (ended, change) = delegation::plan_end_all(books, org, runs, &ending).await?;
+    let left = delegations
         .iter()
-        .filter(|id| !report.ended.delegations.contains(id))
-    {
-        let Some(Versioned { noun, revision }) = books.get::<Delegation>(org, id.as_str()).await?
-        else {
+        .filter(|id| !ended.delegations.contains(id));
+    let (by, why) = (&stopping.by, &stopping.reason);
+    let (delegations, revoked) = delegation::revoke_each(books, org, left, by, why, |e| e).await?;
+    let report = StopReport {
+        ended,
+        delegations,
+        keys: Vec::new(),
+    };
+    Ok((report, change.and(revoked)))
+}
+
+/// The change that removes each of these keys that is there, and which they are.
+///
+/// - `told`: adds to the event of each what else there is to tell.
+pub(crate) async fn remove_keys(
+    books: &Books,
+    org: &OrgId,
+    thumbprints: impl Iterator<Item = &String>,
+    by: &Principal,
+    told: impl Fn(Event) -> Event,
+) -> Result<(Vec<String>, Change), BooksError> {
+    let (mut gone, mut change) = (Vec::new(), Change::new());
+    for thumbprint in thumbprints {
+        let found = books.get::<AgentKey>(org, thumbprint).await?;
+        let Some(found) = found.filter(|k| k.noun.removed.is_none()) else {
             continue;
         };
-        if noun.state != DelegationState::Active {
-            continue;
-        }
-        let event = Event::new(
-            EventKind::DelegationRevoked,
-            books.now(),
-            stopping.by.clone(),
-        )
-        .about(id)
-        .agent(&noun.to)
-        .content("reason", &stopping.reason);
-        let state = DelegationState::Revoked {
-            at: books.now(),
-            by: stopping.by.clone(),
-            reason: stopping.reason.clone(),
+        let event = Event::new(EventKind::AgentKeyRemoved, books.now(), by.clone())
+            .about(thumbprint)
+            .agent(&found.noun.agent);
+        let removed = AgentKey {
+            removed: Some(books.now()),
+            ..found.noun
         };
-        change = change
-            .update(&Delegation { state, ..noun }, revision)
-            .event(event);
-        report.delegations.push(id.clone());
+        change = change.update(&removed, found.revision).event(told(event));
+        gone.push(thumbprint.clone());
     }
-    Ok((report, change))
+    Ok((gone, change))
 }
 
 /// The delegations that `wanted` picks, and every one cut from them.
 fn below(registry: &Registry, wanted: impl Fn(&Delegation) -> bool) -> BTreeSet<DelegationId> {
-    let mut found: BTreeSet<_> = registry
-        .delegations
-        .values()
-        .filter(|d| wanted(d))
-        .map(|d| d.id.clone())
-        .collect();
-    loop {
-        let more: Vec<_> = registry
-            .delegations
-            .values()
-            .filter(|d| {
-                !found.contains(&d.id) && d.parent.as_ref().is_some_and(|p| found.contains(p))
-            })
-            .map(|d| d.id.clone())
-            .collect();
-        if more.is_empty() {
-            return found;
-        }
-        found.extend(more);
-    }
+    let first = registry.delegations.values().filter(|d| wanted(d));
+    first
+        .flat_map(|d| delegation::with_below(registry, &d.id))
+        .collect()
 }
 
 fn acts_under(run: &Run, delegations: &BTreeSet<DelegationId>) -> bool {
     run.chain.iter().any(|link| delegations.contains(link))
-}
-
-/// The runs that `wanted` picks, without those below another one that it picks: ending a run ends what is below it.
-fn topmost(registry: &Registry, wanted: impl Fn(&Run) -> bool) -> Vec<RunId> {
-    let is_below = |run: &Run| {
-        let mut above = run.parent.as_ref();
-        let mut steps = 0;
-        while let Some(parent) = above.and_then(|id| registry.runs.get(id)) {
-            if wanted(parent) {
-                return true;
-            }
-            steps += 1;
-            if steps > registry.runs.len() {
-                return false;
-            }
-            above = parent.parent.as_ref();
-        }
-        false
-    };
-    let mut runs: Vec<_> = registry
-        .runs
-        .values()
-        .filter(|r| wanted(r) && !is_below(r))
-        .map(|r| r.id.clone())
-        .collect();
-    runs.sort();
-    runs
 }

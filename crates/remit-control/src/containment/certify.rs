@@ -294,9 +294,7 @@ impl Control {
         }
         self.books.store().flush().await?;
         for call in self.books.store().open_calls(org, OPEN_CALLS_MAX).await? {
-            let ours = what.runs.contains(&call.run)
-                || (matches!(&what.target, Target::Agent(a) if *a == call.agent));
-            if !ours || seen.contains(&call.decision) {
+            if !what.holds_open(&call) || seen.contains(&call.decision) {
                 continue;
             }
             let why = if call.node == self.books.node() {
@@ -311,6 +309,27 @@ impl Control {
             items.push(item("call", &call.decision, call.tool, not_proved(why)));
         }
         Ok(items)
+    }
+
+    /// The calls on their way that are contained with a target, with their tools: those of this node, and those that only the
+    /// store knows.
+    pub(super) async fn open_calls_of(
+        &self,
+        org: &OrgId,
+        what: &Stopped,
+    ) -> Result<Vec<(DecisionId, String)>, ControlError> {
+        let flights = self.books.in_flight().of(org, |f| what.holds(f));
+        let mut calls: std::collections::BTreeMap<_, _> = flights
+            .into_iter()
+            .map(|f| (f.decision, f.tool.to_string()))
+            .collect();
+        self.books.store().flush().await?;
+        for call in self.books.store().open_calls(org, OPEN_CALLS_MAX).await? {
+            if what.holds_open(&call) {
+                calls.entry(call.decision).or_insert(call.tool);
+            }
+        }
+        Ok(calls.into_iter().collect())
     }
 
     /// Draws up the final certificates that are due: of containments that stand, whose last bound has passed or whose calls

@@ -1,18 +1,19 @@
 //! What a containment would stop, told before it is ordered.
 
-use remit_domain::Registry;
 use remit_domain::containment::Level;
+use remit_domain::{DecisionId, Registry};
 
 use super::PreviewItem;
 use super::scope::Scope;
 use super::stop_all::Derived;
 use crate::names;
 
-/// What would become of each thing derived.
+/// What would become of each thing derived, and of each call on its way.
 pub(super) fn items(
     registry: &Registry,
     scope: &Scope,
     derived: &Derived,
+    calls: &[(DecisionId, String)],
     level: Level,
 ) -> Vec<PreviewItem> {
     let kill = level == Level::Kill;
@@ -69,6 +70,14 @@ pub(super) fn items(
             approval.id.to_string(),
             Some(approval.tool.to_string()),
             "cancelled",
+        );
+    }
+    for (decision, tool) in calls {
+        add(
+            "call",
+            decision.to_string(),
+            Some(tool.clone()),
+            "stopped where it can be",
         );
     }
     items

@@ -7,18 +7,18 @@ use remit_books::{BooksError, Change, Ending, Versioned};
 use remit_domain::agent::{Agent, AgentState};
 use remit_domain::approval::{Approval, ApprovalState};
 use remit_domain::containment::{Containment, Level, Target};
-use remit_domain::credential::{AgentKey, Token};
-use remit_domain::delegation::{Delegation, DelegationState};
+use remit_domain::credential::Token;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunEnd, RunState};
 use remit_domain::{
     AgentId, ApprovalId, ContainmentId, DelegationId, OrgId, Registry, RunId, Timestamp,
 };
-use remit_ports::store::Filter;
+use remit_ports::store::{Filter, OpenCall};
 use serde::{Deserialize, Serialize};
 
 use super::scope::Scope;
-use crate::delegation::{plan_end_all, topmost};
+use crate::delegation::{plan_end_all, revoke_each, topmost};
+use crate::stop::remove_keys;
 use crate::{Control, ControlError, approval};
 
 /// How often what slipped in beside the first commit is stopped too.
@@ -47,7 +47,7 @@ pub(super) struct Stopped {
 }
 
 impl Stopped {
-    fn of(scope: &Scope, derived: &Derived) -> Self {
+    pub(super) fn of(scope: &Scope, derived: &Derived) -> Self {
         let token =
             |t: &Versioned<Token>| (t.noun.id.to_string(), (t.noun.run.clone(), t.noun.expires));
         Self {
@@ -84,6 +84,14 @@ impl Stopped {
             Target::Credential(id) => flight.credential == *id,
         };
         target || self.runs.contains(&flight.run) || self.tokens.contains_key(&flight.credential)
+    }
+}
+
+impl Stopped {
+    /// The same, of a call that only the store knows.
+    pub(super) fn holds_open(&self, call: &OpenCall) -> bool {
+        self.runs.contains(&call.run)
+            || matches!(&self.target, Target::Agent(agent) if *agent == call.agent)
     }
 }
 
@@ -295,7 +303,6 @@ impl Control {
         scope: &Scope,
         derived: Derived,
     ) -> Result<Option<Change>, BooksError> {
-        let now = self.books.now();
         let by = &containment.by;
         let top = match self.books.org(org) {
             Some(book) => topmost(&book.registry(), |run| scope.runs.contains(&run.id)),
@@ -303,38 +310,17 @@ impl Control {
         };
         let ending = Ending::because(by.clone(), RunEnd::Contained);
         let (ended, mut change) = plan_end_all(&self.books, org, &top, &ending).await?;
-        let mut changes = u32::from(!ended.runs.is_empty());
-        for id in scope
+        let mut changes = usize::from(!ended.runs.is_empty());
+        let told = |event: Event| event.fact("containment", &containment.id);
+        let left = scope
             .delegations
             .iter()
-            .filter(|id| !ended.delegations.contains(id))
-        {
-            let Some(Versioned { noun, revision }) =
-                self.books.get::<Delegation>(org, id.as_str()).await?
-            else {
-                continue;
-            };
-            if noun.state != DelegationState::Active {
-                continue;
-            }
-            let event = Event::new(EventKind::DelegationRevoked, now, by.clone())
-                .about(id)
-                .agent(&noun.to)
-                .fact("containment", &containment.id)
-                .content("reason", &containment.reason);
-            let state = DelegationState::Revoked {
-                at: now,
-                by: by.clone(),
-                reason: containment.reason.clone(),
-            };
-            change = change
-                .update(&Delegation { state, ..noun }, revision)
-                .event(event);
-            changes += 1;
-        }
-        let (keys, removed) = self.removed_keys(org, containment, scope).await?;
-        change = change.and(keys);
-        changes += removed;
+            .filter(|id| !ended.delegations.contains(id));
+        let why = &containment.reason;
+        let (gone, revoked) = revoke_each(&self.books, org, left, by, why, told).await?;
+        let (keys, removed) = remove_keys(&self.books, org, scope.keys.iter(), by, told).await?;
+        change = change.and(revoked).and(removed);
+        changes += gone.len() + keys.len();
         let settled: BTreeSet<_> = ended.tokens.iter().map(|t| t.id.clone()).collect();
         let rest = derived
             .tokens
@@ -342,36 +328,8 @@ impl Control {
             .filter(|t| !settled.contains(&t.noun.id))
             .collect();
         let (tokens, revoked) = self.revoked(rest);
-        Ok((changes + revoked > 0).then(|| change.and(tokens)))
-    }
-
-    /// The change that removes the keys of a scope, and how many they are.
-    async fn removed_keys(
-        &self,
-        org: &OrgId,
-        containment: &Containment,
-        scope: &Scope,
-    ) -> Result<(Change, u32), BooksError> {
-        let now = self.books.now();
-        let mut change = Change::new();
-        let mut count = 0;
-        for thumbprint in &scope.keys {
-            let found = self.books.get::<AgentKey>(org, thumbprint).await?;
-            let Some(found) = found.filter(|k| k.noun.removed.is_none()) else {
-                continue;
-            };
-            let event = Event::new(EventKind::AgentKeyRemoved, now, containment.by.clone())
-                .about(thumbprint)
-                .agent(&found.noun.agent)
-                .fact("containment", &containment.id);
-            let removed = AgentKey {
-                removed: Some(now),
-                ..found.noun
-            };
-            change = change.update(&removed, found.revision).event(event);
-            count += 1;
-        }
-        Ok((change, count))
+        let any = changes > 0 || revoked > 0;
+        Ok(any.then(|| change.and(tokens)))
     }
 
     /// The change that revokes these tokens, and how many they are.

@@ -157,7 +157,27 @@ pub(crate) async fn plan_revoke(
     )
     .await?;
     let mut gone = ended.delegations.clone();
-    for id in ids.iter().filter(|id| !ended.delegations.contains(id)) {
+    let left = ids.iter().filter(|id| !ended.delegations.contains(id));
+    let (revoked, more) = revoke_each(books, org, left, by, reason, |event| event).await?;
+    change = change.and(more);
+    gone.extend(revoked);
+    gone.sort();
+    Ok((gone, ended, change))
+}
+
+/// The change that takes back each of `ids` that is live, and which they are. Runs under them are not ended here.
+///
+/// - `told`: adds to the event of each what else there is to tell.
+pub(crate) async fn revoke_each(
+    books: &Books,
+    org: &OrgId,
+    ids: impl Iterator<Item = &DelegationId>,
+    by: &Principal,
+    reason: &str,
+    told: impl Fn(Event) -> Event,
+) -> Result<(Vec<DelegationId>, Change), BooksError> {
+    let (mut gone, mut change) = (Vec::new(), Change::new());
+    for id in ids {
         let Some(Versioned { noun, revision }) = books.get::<Delegation>(org, id.as_str()).await?
         else {
             continue;
@@ -177,11 +197,10 @@ pub(crate) async fn plan_revoke(
         };
         change = change
             .update(&Delegation { state, ..noun }, revision)
-            .event(event);
+            .event(told(event));
         gone.push(id.clone());
     }
-    gone.sort();
-    Ok((gone, ended, change))
+    Ok((gone, change))
 }
 
 /// The change that ends several runs that have no run in common.

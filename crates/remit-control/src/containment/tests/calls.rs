@@ -77,6 +77,44 @@ async fn a_call_of_another_node_is_not_proved_until_its_outcome_is_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_preview_names_what_then_stops() {
+    for level in [Level::Suspend, Level::Quarantine, Level::Kill] {
+        let w = World::new().await;
+        let (_, _, run, child) = w.chain().await;
+        w.token(&run).await;
+        w.token(&child).await;
+        w.ask_approver(&child, 1).await;
+        // One call on this node, one that only the store knows, one of somebody else.
+        let here = w.books.id(DecisionId::from_uuid);
+        let guard = w.books.in_flight().register(departure(&w, &run, &here));
+        guard.say(Progress::Sent);
+        w.admit(&child, "status", json!({ "order": "A" }))
+            .await
+            .unwrap();
+        let preview = w
+            .control
+            .preview_containment(&w.caller(RESPONDER), &agent_target(), level)
+            .await
+            .unwrap();
+        let view = contain(&w, level).await;
+        let certificate = view.certificate.unwrap().certificate;
+        let told: std::collections::BTreeSet<_> = preview
+            .items
+            .iter()
+            .map(|i| (i.kind.to_owned(), i.id.clone()))
+            .collect();
+        let stopped: std::collections::BTreeSet<_> = certificate
+            .items
+            .iter()
+            .filter(|i| i.kind != "upstream_process")
+            .map(|i| (i.kind.clone(), i.id.clone()))
+            .collect();
+        assert_eq!(told, stopped, "{level:?}");
+        assert_eq!(told.iter().filter(|(kind, _)| kind == "call").count(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_that_end_in_time_are_told_as_they_ended() {
     let w = World::new().await;
     let run = w.start(1, None, Vec::new(), None).await;
