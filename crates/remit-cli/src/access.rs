@@ -39,7 +39,7 @@ const ASKS: [Column; 5] = [
     column("WORKFLOW", Show::Text("workflow")),
     column("TOOL", Show::Text("tool")),
     column("EFFECT", Show::Text("effect")),
-    column("ASKS", Show::Text("approvers")),
+    column("ASKS", Show::With(asked_of)),
     column("WHEN", Show::With(asked_when)),
 ];
 
@@ -70,6 +70,16 @@ fn decision(row: &Value) -> String {
         word.push_str(", may deny");
     }
     word
+}
+
+/// Who is asked. Where only some arguments ask, the policy that does says whom.
+fn asked_of(row: &Value) -> String {
+    let approvers = text(row, "approvers");
+    if approvers.is_empty() {
+        "depends on arguments".to_owned()
+    } else {
+        approvers
+    }
 }
 
 fn asked_when(row: &Value) -> String {

@@ -175,9 +175,18 @@ async fn show(client: &Client, out: Out, id: &str) -> anyhow::Result<()> {
 
 fn restored(id: &str, lifted: &Value) -> String {
     let state = text(lifted, "agent_state");
+    let target = text(lifted, "containment.target_name");
     let mut said = vec![format!("{id} is lifted.")];
-    if !state.is_empty() {
-        said.push(format!("The agent is {state} now."));
+    let of_agent = target.starts_with("agent ");
+    if of_agent && !state.is_empty() {
+        said.push(format!("The {target} is {state} now."));
+    } else if !target.is_empty() && !of_agent {
+        said.push(format!("The {target} may go on."));
+        if !state.is_empty() && state != "active" {
+            said.push(format!(
+                "Its agent is {state}, so nothing of it goes on yet."
+            ));
+        }
     }
     let number = |path: &str| count(items(lifted, path).len() as u64, "run");
     said.push(format!(
@@ -192,6 +201,22 @@ fn restored(id: &str, lifted: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_lifted_is_what_may_go_on() {
+        let lifted = |target: &str, state: &str| {
+            let lifted = json!({"agent_state": state, "containment": {"target_name": target}, "runs": ["run_1"], "ended": []});
+            restored("con_1", &lifted)
+        };
+        insta::assert_snapshot!(
+            [
+                lifted("agent kb-bot", "active"),
+                lifted("workflow kb-bot/answer", "active"),
+                lifted("workflow kb-bot/answer", "quarantined"),
+            ]
+            .join("\n")
+        );
+    }
 
     #[test]
     fn targets_are_named_or_identified() {

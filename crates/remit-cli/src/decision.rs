@@ -1,9 +1,12 @@
 //! Decisions: what was decided, why, and whether it would be decided so again.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::connection::Connection;
+use crate::documents::Documents;
 use crate::exit::{Done, NOT_VERIFIED, OK};
 use crate::output::Out;
 use crate::table::Page;
@@ -22,6 +25,9 @@ pub enum DecisionCommand {
     Why {
         /// Id
         id: String,
+        /// File or directory of your documents: says in which file and line each policy is
+        #[arg(short, long, value_name = "PATH")]
+        file: Option<PathBuf>,
     },
     /// Decide it again from its recorded inputs; exits with 5 when the answer is another one
     Replay {
@@ -38,9 +44,12 @@ pub(crate) async fn run(connection: &Connection, command: DecisionCommand) -> Do
             let found = client.get(&["decisions", &id]).await?;
             out.one(&found, "id", || head(out, &found).text())?;
         }
-        DecisionCommand::Why { id } => {
+        DecisionCommand::Why { id, file } => {
             let found = client.get(&["decisions", &id, "why"]).await?;
-            out.one(&found, "decision.id", || why(out, &found))?;
+            let documents = file.as_deref().map(Documents::read).transpose()?;
+            out.one(&found, "decision.id", || {
+                why(out, &found, documents.as_ref())
+            })?;
         }
         DecisionCommand::Replay { id } => {
             let found = client
@@ -101,11 +110,14 @@ fn head(out: Out, decision: &Value) -> Page {
     )
 }
 
-fn why(out: Out, found: &Value) -> String {
+fn why(out: Out, found: &Value, documents: Option<&Documents>) -> String {
     let decision = at(found, "decision").unwrap_or(&Value::Null);
     let policies: Vec<String> = items(found, "policies")
         .iter()
-        .map(crate::policy::policy_line)
+        .map(|policy| {
+            let place = documents.and_then(|d| d.policy_place(policy));
+            crate::policy::policy_line_at(policy, place)
+        })
         .collect();
     head(out, decision)
         .lines("Because", items(found, "reasons"))
@@ -154,6 +166,6 @@ mod tests {
             "chain": ["maria@acme.example -> orchestrator/plan", "orchestrator -> kb-bot/answer"],
             "would_change": ["a host that is not link-local"],
         });
-        insta::assert_snapshot!(why(out(), &found));
+        insta::assert_snapshot!(why(out(), &found, None));
     }
 }

@@ -69,6 +69,36 @@ impl Documents {
         Some((name, line - start + 1))
     }
 
+    /// The file and line where a policy begins that the server names by its id (`set/policy`), its line in the text of the
+    /// set, and its source; none where these documents do not hold it so.
+    pub(crate) fn policy_place(&self, policy: &Value) -> Option<String> {
+        let id = crate::value::text(policy, "id");
+        let (set, _) = id.split_once('/')?;
+        let source = crate::value::text(policy, "source");
+        let first = source.lines().map(str::trim).find(|l| !l.is_empty())?;
+        let in_text = policy.get("line").and_then(Value::as_u64)?;
+        let (mut of_set, mut start, mut best) = (false, 0, None::<(u64, u64)>);
+        let (mut is_set, mut is_named) = (false, false);
+        for (at, line) in (1..).zip(self.text.lines()) {
+            if line.starts_with("---") {
+                (of_set, is_set, is_named) = (false, false, false);
+            }
+            is_set |= line.trim_end() == "kind: PolicySet";
+            is_named |= name_of(line).is_some_and(|name| name == set);
+            if is_set && is_named && line.trim_start().starts_with("text:") {
+                (of_set, start) = (true, at);
+            }
+            if of_set && line.trim() == first {
+                let off = (start + in_text).abs_diff(at);
+                if best.is_none_or(|(least, _)| off < least) {
+                    best = Some((off, at));
+                }
+            }
+        }
+        let (file, line) = self.place(best?.1)?;
+        Some(format!("{file}:{line}"))
+    }
+
     /// A fault of the server, with the file it is in: `file:line:column: message`.
     pub(crate) fn fault(&self, fault: &Value) -> String {
         let number = |name: &str| fault.get(name).and_then(Value::as_u64);
@@ -84,6 +114,13 @@ impl Documents {
             None => message,
         }
     }
+}
+
+/// The name in a line of metadata: `metadata: { name: x }` or `name: x`.
+fn name_of(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("name:")?;
+    let name = rest.trim().trim_end_matches('}').trim();
+    Some(name.trim_matches(['"', '\'']))
 }
 
 fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -149,6 +186,21 @@ mod tests {
         let told = all.fault(&json!({"line": 2, "message": "unknown field `x`"}));
         assert!(told.ends_with("a.yaml:2: unknown field `x`"), "{told}");
         assert_eq!(all.fault(&json!({"message": "m"})), "m");
+    }
+
+    #[test]
+    fn a_policy_is_found_in_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let sets = "kind: Team\n---\napiVersion: remit.dev/v1\nkind: PolicySet\nmetadata: { name: refunds }\nspec:\n  text: |\n    // caps\n    @id(\"cap\")\n    forbid (principal, action, resource);\n---\nkind: PolicySet\nmetadata:\n  name: other\nspec:\n  text: |\n    @id(\"cap\")\n    permit (principal, action, resource);\n";
+        std::fs::write(dir.path().join("p.yaml"), sets).unwrap();
+        let all = Documents::read(dir.path()).unwrap();
+        let place = |id: &str, line: u64| {
+            let policy = json!({"id": id, "line": line, "source": "@id(\"cap\")\nforbid (principal, action, resource);"});
+            all.policy_place(&policy)
+        };
+        assert!(place("refunds/cap", 2).unwrap().ends_with("p.yaml:9"));
+        assert!(place("other/cap", 1).unwrap().ends_with("p.yaml:17"));
+        assert_eq!(place("guardrail/cap", 1), None);
     }
 
     #[test]

@@ -7,18 +7,23 @@ use serde_json::Value;
 use crate::connection::Connection;
 use crate::exit::{Done, OK, Usage};
 use crate::output::Out;
-use crate::table::texts;
+use crate::table::{Column, Show, column, texts};
 use crate::value::{at, items, line, lines, plain, text};
 
 /// What to explain.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Kinds: organization, team, person, system, upstream, tool, agent, workflow, policyset\n\nExamples:\n  remit explain agent\n  remit explain workflow.grants\n  remit explain agent -o json > agent.schema.json"
+    after_help = "Examples:\n  remit explain                       lists the kinds\n  remit explain agent\n  remit explain workflow.grants\n  remit explain agent -o json > agent.schema.json"
 )]
 pub struct Explain {
-    /// Kind, and a field of it: workflow.grants
-    path: String,
+    /// Kind, and a field of it: workflow.grants; the kinds there are when left out
+    path: Option<String>,
 }
+
+const KINDS: [Column; 2] = [
+    column("KIND", Show::Text("kind")),
+    column("WHAT", Show::Text("about")),
+];
 
 /// Most steps through references, which a schema could turn into a circle.
 const STEPS_MAX: usize = 32;
@@ -26,19 +31,23 @@ const STEPS_MAX: usize = 32;
 /// Explains it.
 pub(crate) async fn run(connection: &Connection, args: Explain) -> Done {
     let out = connection.out();
-    let (kind, fields) = args.path.split_once('.').unwrap_or((&args.path, ""));
+    let client = connection.client()?;
+    let Some(path) = args.path else {
+        let kinds = client.get(&["schemas"]).await?;
+        let kinds = items(&kinds, "items");
+        out.list(kinds, &KINDS, "kind", "There are no kinds.")?;
+        return Ok(OK);
+    };
+    let (kind, fields) = path.split_once('.').unwrap_or((&path, ""));
     let kind = kind.to_ascii_lowercase();
-    let schema = connection
-        .client()?
-        .get(&["schemas", &format!("{kind}.json")])
-        .await?;
+    let schema = client.get(&["schemas", &format!("{kind}.json")]).await?;
     if fields.is_empty() {
         out.one(&schema, "title", || whole(out, &kind, &schema))?;
         return Ok(OK);
     }
     let fields: Vec<&str> = fields.split('.').filter(|f| *f != "spec").collect();
     let found = field(&schema, &fields)?;
-    out.one(found, "title", || one(out, &args.path, &schema, found))?;
+    out.one(found, "title", || one(out, &path, &schema, found))?;
     Ok(OK)
 }
 
@@ -72,27 +81,69 @@ fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 fn field<'a>(root: &'a Value, path: &[&str]) -> anyhow::Result<&'a Value> {
     let mut found = resolved(root, at(root, "properties.spec").unwrap_or(root));
     for name in path {
-        if let Some(inner) = found.get("items") {
-            found = resolved(root, inner);
-        }
-        let next = found.get("properties").and_then(|p| p.get(name));
-        let known = || {
-            found
-                .get("properties")
-                .and_then(Value::as_object)
-                .map(|p| p.keys().cloned().collect::<Vec<_>>().join(", "))
-        };
-        found = next.ok_or_else(|| {
-            anyhow!(Usage(format!(
-                "there is no field `{name}`; there are: {}",
-                known().unwrap_or_default()
-            )))
+        found = inner(root, found);
+        let known = members(root, found);
+        let next = known.iter().find(|(known, _)| known == name);
+        let (_, next) = next.ok_or_else(|| {
+            let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+            anyhow!(Usage(if names.is_empty() {
+                format!("there is no field `{name}`: nothing lies below this one")
+            } else {
+                format!(
+                    "there is no field `{name}`; there are: {}",
+                    names.join(", ")
+                )
+            }))
         })?;
+        found = next;
         if path.last() != Some(name) {
             found = resolved(root, found);
         }
     }
     Ok(found)
+}
+
+/// What a list or a map holds, through all of them.
+fn inner<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let mut found = resolved(root, schema);
+    for _ in 0..STEPS_MAX {
+        let next = found
+            .get("items")
+            .or_else(|| found.get("additionalProperties"))
+            .filter(|s| s.is_object());
+        let Some(next) = next else { break };
+        found = resolved(root, next);
+    }
+    found
+}
+
+/// The fields of an object, and of every form it may take.
+fn members<'a>(root: &'a Value, schema: &'a Value) -> Vec<(String, &'a Value)> {
+    let own = |schema: &'a Value| schema.get("properties").and_then(Value::as_object);
+    let forms = items(schema, "oneOf|anyOf")
+        .iter()
+        .map(|form| resolved(root, form));
+    std::iter::once(schema)
+        .chain(forms)
+        .filter_map(own)
+        .flatten()
+        .map(|(name, field)| (name.clone(), field))
+        .collect()
+}
+
+/// The form of a value, in short: `{ min: integer, max: integer }` for an object.
+fn form(root: &Value, schema: &Value) -> String {
+    let found = resolved(root, schema);
+    match found.get("properties").and_then(Value::as_object) {
+        Some(fields) if !fields.is_empty() => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(name, field)| format!("{name}: {}", kind_of(root, field)))
+                .collect();
+            format!("{{ {} }}", fields.join(", "))
+        }
+        _ => kind_of(root, schema),
+    }
 }
 
 fn whole(out: Out, kind: &str, schema: &Value) -> String {
@@ -123,10 +174,7 @@ fn whole(out: Out, kind: &str, schema: &Value) -> String {
 
 fn one(out: Out, path: &str, root: &Value, schema: &Value) -> String {
     let target = resolved(root, schema);
-    let inner = target
-        .get("items")
-        .map(|i| resolved(root, i))
-        .unwrap_or(target);
+    let inner = inner(root, target);
     let about = text(schema, "description");
     let about = if about.is_empty() {
         text(target, "description")
@@ -137,18 +185,28 @@ fn one(out: Out, path: &str, root: &Value, schema: &Value) -> String {
     if inner.get("properties").is_some() {
         said.push_str(&format!("\n\n{}", fields(out, root, inner)));
     }
-    for variant in items(inner, "oneOf|anyOf") {
-        let variant = resolved(root, variant);
-        let names = variant
-            .get("properties")
-            .and_then(Value::as_object)
-            .map(|p| p.keys().cloned().collect::<Vec<_>>().join(", "));
-        let named = names
-            .or_else(|| at(variant, "const").map(plain))
-            .unwrap_or_else(|| kind_of(root, variant));
+    let variants: Vec<Vec<String>> = items(inner, "oneOf|anyOf")
+        .iter()
+        .map(|variant| {
+            let variant = resolved(root, variant);
+            let fields = variant.get("properties").and_then(Value::as_object);
+            let named = fields.map(|fields| {
+                let each = fields
+                    .iter()
+                    .map(|(name, field)| format!("{name}: {}", form(root, field)));
+                each.collect::<Vec<_>>().join(", ")
+            });
+            let named = named
+                .or_else(|| at(variant, "const").map(plain))
+                .unwrap_or_else(|| kind_of(root, variant));
+            let about = text(variant, "description").replace('\n', " ");
+            vec![format!("  {named}"), line(&about, 160)]
+        })
+        .collect();
+    if !variants.is_empty() {
         said.push_str(&format!(
-            "\n  one of: {named}  {}",
-            line(&text(variant, "description"), 120)
+            "\n\n{}",
+            texts(&["  ONE OF", "WHAT"], variants, out)
         ));
     }
     said
@@ -216,7 +274,12 @@ fn kind_of(root: &Value, schema: &Value) -> String {
                 .map(|i| kind_of(root, i))
                 .unwrap_or_default()
         ),
+        Some("object") => match found.get("additionalProperties").filter(|s| s.is_object()) {
+            Some(each) => format!("map of name to {}", kind_of(root, each)),
+            None => "object".to_owned(),
+        },
         Some(kind) => kind.to_owned(),
+        None if found.get("oneOf").is_some() => "one of several forms".to_owned(),
         None => "value".to_owned(),
     }
 }
@@ -237,7 +300,12 @@ mod tests {
                     "grants": {"type": "array", "items": {"$ref": "#/$defs/GrantSpec"}, "description": "What it may call.\n\nMore."},
                     "mode": {"anyOf": [{"$ref": "#/$defs/Mode"}, {"type": "null"}]},
                 }},
-                "GrantSpec": {"type": "object", "properties": {"tool": {"type": "string", "description": "`upstream/tool`."}, "expires": {"type": ["string", "null"]}}},
+                "GrantSpec": {"type": "object", "properties": {"tool": {"type": "string", "description": "`upstream/tool`."}, "expires": {"type": ["string", "null"]}, "bounds": {"$ref": "#/$defs/Bounds"}}},
+                "Bounds": {"type": "object", "description": "What arguments must keep.", "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/Bound"}}},
+                "Bound": {"oneOf": [
+                    {"type": "object", "required": ["one_of"], "properties": {"one_of": {"type": "array", "items": true}}, "description": "Equal to one of these."},
+                    {"type": "object", "required": ["integer"], "properties": {"integer": {"type": "object", "properties": {"min": {"type": ["integer", "null"]}, "max": {"type": ["integer", "null"]}}}}, "description": "Within both ends."},
+                ]},
                 "Mode": {"type": "string", "enum": ["a", "b"]},
                 "Circle": {"$ref": "#/$defs/Circle"},
             },
@@ -255,6 +323,15 @@ mod tests {
             field(&schema, &["grants"]).unwrap()
         ));
         assert!(field(&schema, &["grants", "expires"]).is_ok());
+        let bounds = field(&schema, &["grants", "bounds"]).unwrap();
+        insta::assert_snapshot!(one(out(), "workflow.grants.bounds", &schema, bounds));
+        assert!(field(&schema, &["grants", "bounds", "integer", "min"]).is_ok());
+        assert!(
+            field(&schema, &["grants", "bounds", "regex"])
+                .unwrap_err()
+                .to_string()
+                .contains("there are: one_of, integer")
+        );
         assert!(
             field(&schema, &["nothing"])
                 .unwrap_err()

@@ -119,6 +119,7 @@ pub(crate) async fn login(connection: &Connection, args: Login) -> Done {
         .await
         .context("the token was not accepted, so it is not kept")?;
     let dir = edge::config_dir()?;
+    let before = Contexts::load(&dir)?;
     keep(
         &dir,
         &args.name,
@@ -134,11 +135,12 @@ pub(crate) async fn login(connection: &Connection, args: Login) -> Done {
         &who,
         "name",
         &format!(
-            "Signed in to {} as {}. Kept as context `{}` in {}.",
+            "Signed in to {} as {}. Kept as context `{}` in {}.{}",
             client.address(),
             text(&who, "name"),
             args.name,
-            dir.display()
+            dir.display(),
+            switched(&before, &args.name)
         ),
     )?;
     Ok(OK)
@@ -168,6 +170,26 @@ fn not_taken(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<Refused>() {
         Ok(refused) => anyhow::anyhow!(refused.detail),
         Err(error) => error,
+    }
+}
+
+/// What signing in changed of the contexts that were there: which one is in use now, and how to go back.
+fn switched(before: &Contexts, name: &str) -> String {
+    let who = |name: &str| {
+        before
+            .contexts
+            .get(name)
+            .map(|e| format!("{} at {}", e.who, e.addr.trim_end_matches('/')))
+    };
+    match before.current.as_deref() {
+        Some(current) if current != name => format!(
+            "\nCommands use `{name}` now. Back to `{current}` ({}): remit context use {current}    All of them: remit context ls",
+            who(current).unwrap_or_default()
+        ),
+        _ => match who(name) {
+            Some(who) => format!("\nIt replaces what `{name}` was ({who}); --name keeps several."),
+            None => String::new(),
+        },
     }
 }
 
@@ -306,6 +328,10 @@ mod tests {
         keep(dir.path(), "a", entry("maria")).unwrap();
         keep(dir.path(), "b", entry("omar")).unwrap();
         let contexts = Contexts::load(dir.path()).unwrap();
+        let said = switched(&contexts, "c");
+        assert!(said.contains("remit context use b") && said.contains("omar at https://x.example"));
+        assert!(switched(&contexts, "b").contains("replaces"));
+        assert_eq!(switched(&Contexts::default(), "a"), "");
         assert_eq!(contexts.pick(None).unwrap().unwrap().who, "omar");
         assert_eq!(contexts.pick(Some("a")).unwrap().unwrap().who, "maria");
     }

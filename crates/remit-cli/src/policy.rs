@@ -42,6 +42,8 @@ pub enum PolicyCommand {
     Explain(Box<Explain>),
     /// The Cedar schema that policies are written against
     Schema,
+    /// Every fact that policies may look at: its type, where it comes from, since when it is fixed
+    Facts,
 }
 
 /// A call that nobody makes.
@@ -81,6 +83,14 @@ const COLUMNS: [Column; 5] = [
     column("CHANGED", Show::When("at")),
 ];
 
+const FACTS: [Column; 5] = [
+    column("FACT", Show::Text("name")),
+    column("TYPE", Show::Text("type")),
+    column("FROM", Show::Text("from")),
+    column("FIXED SINCE", Show::Text("fixed_since")),
+    column("SAYS", Show::Text("about")),
+];
+
 /// Runs one.
 pub(crate) async fn run(connection: &Connection, command: PolicyCommand) -> Done {
     let (client, out) = (connection.client()?, connection.out());
@@ -113,6 +123,10 @@ pub(crate) async fn run(connection: &Connection, command: PolicyCommand) -> Done
             .await;
         }
         PolicyCommand::Explain(explain) => return explained(&client, out, *explain).await,
+        PolicyCommand::Facts => {
+            let facts = client.list(&["policies", "facts"], &[], ITEMS_MAX).await?;
+            out.list(&facts, &FACTS, "name", "There are no facts.")?;
+        }
         PolicyCommand::Schema => print(&lines(&client.text(&["policies", "schema"]).await?)),
     }
     Ok(OK)
@@ -221,8 +235,13 @@ fn page(out: Out, call: &str, answer: &Value) -> String {
     .text()
 }
 
-/// A policy in one line: `forbid  refunds/cap  line 12  text`.
+/// A policy in one line: `forbid  refunds/cap  (line 12 of the text of policy set refunds)  text`.
 pub(crate) fn policy_line(policy: &Value) -> String {
+    policy_line_at(policy, None)
+}
+
+/// The same, at a place in a file where that is known.
+pub(crate) fn policy_line_at(policy: &Value, place: Option<String>) -> String {
     let flag = |name: &str| at(policy, name) == Some(&Value::Bool(true));
     let sort = if flag("asks") {
         "ask"
@@ -231,10 +250,19 @@ pub(crate) fn policy_line(policy: &Value) -> String {
     } else {
         "permit"
     };
+    let id = text(policy, "id");
+    let place = match (place, id.split_once('/')) {
+        (Some(place), _) => place,
+        (None, Some(("guardrail", _))) => "built in".to_owned(),
+        (None, set) => format!(
+            "line {} of the text of policy set {}",
+            text(policy, "line"),
+            line(set.map_or(id.as_str(), |(set, _)| set), 80)
+        ),
+    };
     format!(
-        "{sort:7} {}  line {}  {}",
-        line(&text(policy, "id"), 120),
-        text(policy, "line"),
+        "{sort:7} {}  ({place})  {}",
+        line(&id, 120),
         line(&text(policy, "text"), 200)
     )
 }

@@ -95,7 +95,7 @@ struct Looked {
     /// Hash of the definition that was looked at; another one is refused
     #[arg(long, value_name = "HASH")]
     hash: Option<String>,
-    /// Do not ask
+    /// Do not show the definition, do not ask
     #[arg(long)]
     yes: bool,
 }
@@ -212,9 +212,9 @@ async fn approve(
             "{tool} has no classification; use `remit tool classify {tool} --effect …`"
         ))
     })?;
-    if looked.hash.is_none() {
+    if looked.hash.is_none() && !looked.yes {
         note(&page(out, &now));
-        ask::confirm("Approve this definition?", looked.yes)?;
+        ask::confirm("Approve this definition?", false)?;
     }
     spec.insert("definition_hash".to_owned(), waiting.into());
     let revision = now.get("revision").and_then(Value::as_u64);

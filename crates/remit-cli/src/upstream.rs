@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::exit::{CHANGES, Done, OK};
 use crate::output::Out;
 use crate::table::{Column, Page, Show, column};
-use crate::value::{at, count, items, text};
+use crate::value::{at, items, text};
 
 /// Commands on upstreams.
 #[derive(Debug, Subcommand)]
@@ -48,6 +48,15 @@ fn transport(upstream: &Value) -> String {
     )
 }
 
+/// What stands between an agent and the server; said only where it is not the gateway.
+fn enforcement(upstream: &Value) -> &'static str {
+    if text(upstream, "enforcement") == "cooperative" {
+        "COOPERATIVE, not enforced: it runs beside its agents, and only `remit mcp wrap` keeps them to Remit"
+    } else {
+        ""
+    }
+}
+
 fn tools(upstream: &Value) -> String {
     let by_state = at(upstream, "tools").and_then(Value::as_object);
     by_state
@@ -81,10 +90,7 @@ pub(crate) async fn run(connection: &Connection, command: UpstreamCommand) -> Do
                 .post(&["upstreams", &name, "sync"], &json!({}))
                 .await?;
             out.one(&report, "found", || synced(&name, &report))?;
-            let changed = ["found", "changed", "gone", "restored"]
-                .iter()
-                .any(|what| !items(&report, what).is_empty());
-            return Ok(if changed { CHANGES } else { OK });
+            return Ok(if changed(&report) { CHANGES } else { OK });
         }
     }
     Ok(OK)
@@ -100,6 +106,7 @@ fn page(out: Out, upstream: &Value, tools: &[Value]) -> String {
         ),
     )
     .at("System", upstream, "system")
+    .field("Enforcement", enforcement(upstream))
     .field("Transport", transport(upstream))
     .field(
         "Secret",
@@ -121,7 +128,14 @@ fn page(out: Out, upstream: &Value, tools: &[Value]) -> String {
     .text()
 }
 
-fn synced(name: &str, report: &Value) -> String {
+/// Whether a sync found anything new.
+pub(crate) fn changed(report: &Value) -> bool {
+    ["found", "changed", "gone", "restored"]
+        .iter()
+        .any(|what| !items(report, what).is_empty())
+}
+
+pub(crate) fn synced(name: &str, report: &Value) -> String {
     let mut lines = Vec::new();
     let parts = [
         ("+", "found", "new, disabled until classified"),
@@ -148,7 +162,22 @@ fn synced(name: &str, report: &Value) -> String {
         .get("unchanged")
         .and_then(Value::as_u64)
         .unwrap_or_default();
-    lines.push(format!("{name}: {} unchanged.", count(unchanged, "tool")));
+    let listed = parts
+        .iter()
+        .map(|(_, what, _)| (items(report, what).len() as u64, *what));
+    let counts: Vec<String> = listed
+        .chain([(unchanged, "unchanged")])
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| match what {
+            "found" => format!("{n} new"),
+            what => format!("{n} {what}"),
+        })
+        .collect();
+    lines.push(if counts.is_empty() {
+        format!("{name} offers no tools.")
+    } else {
+        format!("{name}: {}.", counts.join(", "))
+    });
     if !items(report, "found").is_empty() || !items(report, "changed").is_empty() {
         lines.push(format!("Look at one with `remit tool show {name}/TOOL`, then `remit tool classify` or `remit tool approve` it."));
     }
@@ -158,6 +187,16 @@ fn synced(name: &str, report: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_first_sync_counts_what_is_new() {
+        let first = json!({"found": ["orders/refund", "orders/status"], "changed": [], "gone": [], "restored": [], "unchanged": 0, "refused": []});
+        assert!(synced("orders", &first).contains("orders: 2 new.\n"));
+        let none = json!({"found": [], "changed": [], "gone": [], "restored": [], "unchanged": 0});
+        assert_eq!(synced("orders", &none), "orders offers no tools.");
+        let same = json!({"found": [], "changed": [], "gone": [], "restored": [], "unchanged": 3});
+        assert_eq!(synced("orders", &same), "orders: 3 unchanged.");
+    }
 
     #[test]
     fn a_sync_says_what_has_to_be_looked_at() {

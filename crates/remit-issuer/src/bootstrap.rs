@@ -15,7 +15,7 @@ use crate::refusal::{from_books, no};
 use crate::{Enrolled, Issuer};
 
 impl Issuer {
-    /// Creates an organization's first administrator, and the link with which that person makes their own token.
+    /// Creates an organization's first administrator, who also audits until somebody else does, and the link with which that person makes their own token.
     ///
     /// # Errors
     /// `forbidden` when the organization has a living administrator: then it is theirs to create people; `conflict` when
@@ -43,7 +43,8 @@ impl Issuer {
             email: email.clone(),
             display_name: email.to_string(),
             teams: BTreeSet::new(),
-            roles: BTreeSet::from([Role::Admin]),
+            // Alone, they could never become one who verifies the ledger: in `dual` nobody gives themselves a role.
+            roles: BTreeSet::from([Role::Admin, Role::Auditor]),
             entitlements: BTreeSet::new(),
             manager: None,
             created_by: None,

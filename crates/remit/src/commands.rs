@@ -154,8 +154,7 @@ async fn serve(flags: &Flags, check_migrations: bool) -> anyhow::Result<ExitCode
 }
 
 async fn init(flags: &Flags, org: &str, admin: &str, separation: &str) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(flags)?;
-    crate::init::run(settings, org, admin, separation).await?;
+    crate::init::run(flags, org, admin, separation).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     public_url: Option<String>,
-    /// Name of the organization served at the root; others are at /t/NAME
+    /// Name of the organization served at the root [default: the first one made]; others are at /t/NAME
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     default_org: Option<String>,
@@ -82,7 +82,8 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     #[serde(default)]
     pub(crate) public_url: Option<String>,
-    pub(crate) default_org: String,
+    #[serde(default)]
+    pub(crate) default_org: Option<String>,
     #[serde(default)]
     pub(crate) tls_cert: Option<PathBuf>,
     #[serde(default)]
@@ -102,6 +103,8 @@ pub(crate) struct Settings {
     pub(crate) secret_dirs: Vec<PathBuf>,
     /// Whether HTTP upstreams may be on this machine.
     pub(crate) loopback_upstreams: bool,
+    /// Whether OpenID providers may be in private networks.
+    pub(crate) idp_private: bool,
     /// Set by `remit dev` alone: marks the ledger's origin.
     #[serde(skip)]
     pub(crate) dev: bool,
@@ -114,7 +117,7 @@ impl Default for Settings {
             database_url: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 7600)),
             public_url: None,
-            default_org: "default".to_owned(),
+            default_org: None,
             tls_cert: None,
             tls_key: None,
             behind_tls_proxy: false,
@@ -126,6 +129,7 @@ impl Default for Settings {
             commands: BTreeMap::new(),
             secret_dirs: Vec::new(),
             loopback_upstreams: true,
+            idp_private: false,
             dev: false,
         }
     }
@@ -133,7 +137,7 @@ impl Default for Settings {
 
 /// Settings that the environment may hold, as `REMIT_<NAME>`. Other variables of that prefix belong to the commands, to
 /// secrets of upstreams, or to whoever runs the tests.
-const IN_ENVIRONMENT: [&str; 15] = [
+const IN_ENVIRONMENT: [&str; 16] = [
     "data",
     "database_url",
     "listen",
@@ -148,6 +152,7 @@ const IN_ENVIRONMENT: [&str; 15] = [
     "publish_ledger",
     "log_format",
     "secret_dirs",
+    "idp_private",
     "loopback_upstreams",
 ];
 
@@ -164,6 +169,48 @@ fn figment(flags: &Flags) -> anyhow::Result<Figment> {
     }
     let env = Env::prefixed("REMIT_").only(&IN_ENVIRONMENT);
     Ok(figment.merge(env).merge(Serialized::from(flags, "default")))
+}
+
+impl Flags {
+    /// The flags as they were given, for a command that goes with this one. What a URL of a database may hold is not
+    /// written out: it is named by its variable.
+    pub(crate) fn given(&self) -> String {
+        let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.display().to_string());
+        let texts = [
+            ("--config", path(&self.config)),
+            ("--data", path(&self.data)),
+            ("--listen", self.listen.map(|l| l.to_string())),
+            ("--public-url", self.public_url.clone()),
+            ("--default-org", self.default_org.clone()),
+            ("--tls-cert", path(&self.tls_cert)),
+            ("--tls-key", path(&self.tls_key)),
+            ("--master-key", path(&self.master_key)),
+            ("--checkpoints", path(&self.checkpoints)),
+        ];
+        let mut out = String::new();
+        for (flag, value) in texts {
+            if let Some(value) = value {
+                out.push_str(&format!(" {flag} {}", quoted(&value)));
+            }
+        }
+        if self.database_url.is_some() {
+            out.push_str(" --database-url \"$REMIT_DATABASE_URL\"");
+        }
+        if self.behind_tls_proxy {
+            out.push_str(" --behind-tls-proxy");
+        }
+        out
+    }
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 impl Settings {
@@ -194,6 +241,11 @@ impl Settings {
             );
         }
         Ok(())
+    }
+
+    /// Whether the server speaks at the address it is reached at, so that commands on this machine find it by themselves.
+    pub(crate) fn is_at_default(&self, url: &str) -> bool {
+        url == format!("http://{}", Self::default().listen)
     }
 
     /// The URL by which everybody reaches this server, given the address it came to listen on.
@@ -277,6 +329,22 @@ mod tests {
             })
             .is_ok()
         );
+    }
+
+    #[test]
+    fn the_flags_given_can_be_pasted() {
+        let flags = Flags {
+            config: Some("my remit.toml".into()),
+            data: Some("/var/lib/remit".into()),
+            database_url: Some("postgres://u:secret@h/d".to_owned()),
+            ..Flags::default()
+        };
+        assert_eq!(
+            flags.given(),
+            " --config 'my remit.toml' --data /var/lib/remit --database-url \"$REMIT_DATABASE_URL\""
+        );
+        assert_eq!(Flags::default().given(), "");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
     }
 
     #[test]

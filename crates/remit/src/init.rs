@@ -6,7 +6,7 @@ use remit_domain::organization::{Organization, Separation};
 use remit_domain::{OrgId, Principal};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::Settings;
+use crate::config::{Flags, Settings};
 use crate::wiring::House;
 
 /// The first people of an instance.
@@ -58,38 +58,60 @@ pub(crate) async fn first(
 }
 
 pub(crate) async fn run(
-    settings: Settings,
+    flags: &Flags,
     org: &str,
     admin: &str,
     separation: &str,
 ) -> anyhow::Result<()> {
+    let settings = Settings::load(flags)?;
     let separation = match separation {
         "dual" => Separation::Dual,
         "single" => Separation::Single,
         other => bail!("separation `{other}` is neither dual nor single"),
     };
     let url = settings.url(settings.listen);
-    let house = House::build(&settings, &url).await?;
+    let house = House::build(&settings, &url, Some(org)).await?;
     let made = first(&house, org, admin, separation).await;
     house.books.store().close().await;
     let made = made
         .map_err(|e| anyhow!(e))
         .context("nothing was created")?;
-    let mut text = format!(
-        "Organization {org} is ready.\n\n{admin} makes their own token with this link, once, within its time:\n  {}\nor, once the server runs:\n  remit login --code {}\n",
-        made.link,
-        made.code.expose_secret(),
-    );
-    match made.operator {
-        Some(token) => text.push_str(&format!(
-            "\nThe operator's token, shown only now. It creates and contains organizations and reads nothing inside:\n  {}\n",
-            token.expose_secret()
-        )),
-        None => text.push_str("\nThe operator was created before; their token is not shown again.\n"),
-    }
-    text.push_str("\nStart the server:  remit serve\n");
-    remit_cli::print(&text);
+    remit_cli::print(&said(&made, flags, &settings, &url, (org, admin)));
     Ok(())
+}
+
+/// What was made and what comes next, in commands that work as they are.
+fn said(
+    made: &First,
+    flags: &Flags,
+    settings: &Settings,
+    url: &str,
+    (org, admin): (&str, &str),
+) -> String {
+    let operator = match &made.operator {
+        Some(token) => format!(
+            "The operator's token, shown only now. It creates and contains organizations and reads nothing inside:\n  {}",
+            token.expose_secret()
+        ),
+        None => "The operator was created before; their token is not shown again.".to_owned(),
+    };
+    let addr = if settings.is_at_default(url) {
+        String::new()
+    } else {
+        format!(" --addr {url}")
+    };
+    format!(
+        "Organization {org} is ready.\n\n\
+         1. Start the server:\n  remit serve{given}\n\n\
+         2. {admin} makes their own token with this link, once, within its time, in another terminal:\n  remit login '{link}'\n\
+         or with the code in it:\n  remit login{addr} --code {code}\n\n\
+         {admin} is administrator, and auditor too: nobody else is there to verify the ledger. Take that role from them once\n\
+         somebody else holds it.\n\n\
+         {operator}\n",
+        given = flags.given(),
+        link = made.link,
+        code = made.code.expose_secret(),
+    )
 }
 
 /// A single-use link by which the bearer of `token` makes another token of theirs.

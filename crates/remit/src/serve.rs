@@ -21,6 +21,11 @@ pub(crate) struct Running {
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let running = start(settings).await?;
     tracing::info!(url = running.url, "serving");
+    if running.house.books.orgs().iter().all(|o| o.is_operator()) {
+        tracing::warn!(
+            "no organization is here, so nobody can sign in; stop, and make one with `remit init --admin EMAIL` and the same settings"
+        );
+    }
     signal().await?;
     tracing::info!("stopping: no new connections, calls in flight are finished");
     running.stop().await
@@ -35,10 +40,11 @@ pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
         )
     })?;
     let url = settings.url(listener.local_addr()?);
-    let house = House::build(&settings, &url).await?;
+    let house = House::build(&settings, &url, None).await?;
     let stop = CancellationToken::new();
     let tasks = crate::tasks::start(&house, &settings, &stop);
-    let router = remit_http::router(house.app(&settings, &url));
+    let console = remit_console::router(house.console(&settings, &url));
+    let router = remit_http::router_with(house.app(&settings, &url), console);
     let files = settings
         .tls_cert
         .clone()

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use remit_books::{Books, Parts};
-use remit_control::Control;
+use remit_control::{Check, Control, Probe};
 use remit_domain::name::Name;
 use remit_gateway::Gateway;
 use remit_http::{App, TokenAuthenticator};
 use remit_issuer::Issuer;
 use remit_outbound::{
-    Allowlist, FileVault, Outbound, OutboundConfig, SystemClock, SystemEntropy, SystemSecrets,
+    Allowlist, FileVault, HttpWeb, Outbound, OutboundConfig, SystemClock, SystemEntropy,
+    SystemSecrets,
 };
+use remit_ports::store::StoreError;
 use remit_ports::{Clock, Entropy, Secrets, Store, Upstreams, Vault};
 use remit_store_postgres::PostgresStore;
 use remit_store_sqlite::SqliteStore;
@@ -27,14 +29,30 @@ pub(crate) struct House {
     pub(crate) control: Control,
     pub(crate) gateway: Gateway,
     pub(crate) outbound: Arc<Outbound>,
+    /// The organization at the root.
+    pub(crate) default_org: Name,
+}
+
+/// The organization at the root: the one the settings name, else the first that was made.
+fn default_org(settings: &Settings, books: &Books, making: Option<&str>) -> anyhow::Result<Name> {
+    if let Some(name) = &settings.default_org {
+        return name
+            .parse::<Name>()
+            .map_err(|e| anyhow!("default_org: {e}"));
+    }
+    // Ids are made in the order of time.
+    let first = books.orgs().into_iter().find(|book| !book.is_operator());
+    let name = match first {
+        Some(book) => book.name(),
+        None => making.unwrap_or("default").to_owned(),
+    };
+    name.parse::<Name>()
+        .map_err(|e| anyhow!("organization: {e}"))
 }
 
 /// Says which migrations are pending; exit code 2 when there are any.
 pub(crate) async fn check_migrations(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let pending = match &settings.database_url {
-        Some(url) => remit_store_postgres::pending(url).await?,
-        None => remit_store_sqlite::pending(&settings.data)?,
-    };
+    let pending = pending(settings).await?;
     if pending.is_empty() {
         remit_cli::print("No migration is pending.");
         return Ok(ExitCode::SUCCESS);
@@ -46,9 +64,40 @@ pub(crate) async fn check_migrations(settings: &Settings) -> anyhow::Result<Exit
     Ok(ExitCode::from(2))
 }
 
+/// Migrations that the database does not have yet; an error also when it has some that this binary does not know.
+async fn pending(settings: &Settings) -> Result<Vec<String>, StoreError> {
+    match &settings.database_url {
+        Some(url) => remit_store_postgres::pending(url).await,
+        None => remit_store_sqlite::pending(&settings.data),
+    }
+}
+
+/// What the doctor looks at beside the books: whether the database is at this binary's migrations, now and not only when it
+/// was opened.
+fn migrations_probe(settings: Settings) -> Probe {
+    let settings = Arc::new(settings);
+    Arc::new(move || Box::pin(check_pending(Arc::clone(&settings))) as _)
+}
+
+async fn check_pending(settings: Arc<Settings>) -> Check {
+    let (ok, detail) = match pending(&settings).await {
+        Ok(pending) if pending.is_empty() => (true, "none is pending".to_owned()),
+        Ok(pending) => (false, format!("pending: {}", pending.join(", "))),
+        Err(error) => (false, error.to_string()),
+    };
+    let fix = "keep a copy of the database, then start the server again: it applies them; `remit serve --check-migrations` tells them beforehand";
+    Check::new("migrations", ok, detail, fix)
+}
+
 impl House {
     /// Opens the store and the books, and builds the services over them.
-    pub(crate) async fn build(settings: &Settings, public_url: &str) -> anyhow::Result<Self> {
+    ///
+    /// - `making`: name of an organization that is about to be made; it is the one at the root where it is the first.
+    pub(crate) async fn build(
+        settings: &Settings,
+        public_url: &str,
+        making: Option<&str>,
+    ) -> anyhow::Result<Self> {
         create_private(&settings.data)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
@@ -87,16 +136,18 @@ impl House {
             ..OutboundConfig::default()
         }));
         let upstreams: Arc<dyn Upstreams> = outbound.clone();
-        let default_org: Name = settings
-            .default_org
-            .parse()
-            .map_err(|e| anyhow!("default_org: {e}"))?;
+        let default_org = default_org(settings, &books, making)?;
         let secrets: Arc<dyn Secrets> = Arc::new(SystemSecrets::within(
             settings.secret_dirs.clone(),
             default_org.clone(),
         ));
-        let issuer = Issuer::new(books.clone(), public_url, default_org)
-            .context("public_url cannot be used")?;
+        let web = Arc::new(HttpWeb::new(
+            settings.loopback_upstreams,
+            settings.idp_private,
+        ));
+        let issuer = Issuer::new(books.clone(), public_url, default_org.clone())
+            .context("public_url cannot be used")?
+            .with_web(web, Arc::clone(&secrets));
         let authenticator = Arc::new(TokenAuthenticator::new(issuer.clone()));
         let gateway = Gateway::new(
             books.clone(),
@@ -104,14 +155,28 @@ impl House {
             Arc::clone(&upstreams),
             Arc::clone(&secrets),
         );
-        let control = Control::new(books.clone(), upstreams, secrets);
+        let control = Control::new(books.clone(), upstreams, secrets)
+            .with_probe(migrations_probe(settings.clone()));
         Ok(Self {
             books,
             issuer,
             control,
             gateway,
             outbound,
+            default_org,
         })
+    }
+
+    /// What the console shows.
+    pub(crate) fn console(&self, settings: &Settings, public_url: &str) -> Console {
+        Console {
+            issuer: self.issuer.clone(),
+            control: self.control.clone(),
+            books: self.books.clone(),
+            public_url: public_url.to_owned(),
+            default_org: settings.default_org.clone(),
+            dev: settings.dev,
+        }
     }
 
     /// What the surfaces serve.
@@ -122,7 +187,7 @@ impl House {
             gateway: self.gateway.clone(),
             books: self.books.clone(),
             public_url: public_url.to_owned(),
-            default_org: settings.default_org.clone(),
+            default_org: self.default_org.to_string(),
             on_loopback: settings.listen.ip().is_loopback(),
             behind_proxy: settings.behind_tls_proxy,
             hosts: settings.hosts.clone(),

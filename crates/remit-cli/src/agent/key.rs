@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::ask;
 use crate::client::{Client, ITEMS_MAX};
-use crate::exit::Usage;
+use crate::exit::{Refused, Usage};
 use crate::input;
 use crate::output::Out;
 use crate::table::{Column, Show, column};
@@ -72,7 +72,10 @@ pub(crate) async fn run(client: &Client, out: Out, command: KeyCommand) -> anyho
                 (None, Some(path)) => public(&input::file_or_stdin(path)?)?,
                 (None, None) => return Err(Usage("name the key's file".to_owned()).into()),
             };
-            let added = client.post(&["agents", &agent, "keys"], &body).await?;
+            let added = match client.post(&["agents", &agent, "keys"], &body).await {
+                Ok(added) => added,
+                Err(error) => return Err(not_registered(error, generate.as_deref())),
+            };
             out.done(
                 &added,
                 "thumbprint",
@@ -153,6 +156,30 @@ fn generated(path: &Path) -> anyhow::Result<Value> {
     Ok(jwk)
 }
 
+/// A key that was made and surely not registered goes again: nothing of it is left to be mistaken for the agent's.
+fn not_registered(error: anyhow::Error, made: Option<&Path>) -> anyhow::Error {
+    let Some(path) = made else { return error };
+    let surely = error.chain().any(|e| {
+        e.is::<Refused>()
+            || e.downcast_ref::<reqwest::Error>()
+                .is_some_and(reqwest::Error::is_connect)
+    });
+    let path_shown = path.display();
+    if !surely {
+        return error.context(format!(
+            "whether the key was registered is not known: `remit agent key ls` tells; `{path_shown}` is kept"
+        ));
+    }
+    match std::fs::remove_file(path) {
+        Ok(()) => error.context(format!(
+            "the key was not registered, and `{path_shown}` is removed again"
+        )),
+        Err(_) => error.context(format!(
+            "the key was not registered; remove `{path_shown}`, it is nobody's key"
+        )),
+    }
+}
+
 /// RFC 7468 §10.
 pub(crate) fn pem(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
@@ -185,6 +212,28 @@ mod tests {
             0o600
         );
         assert!(generated(&path).is_err(), "an existing key must stay");
+    }
+
+    #[test]
+    fn a_key_that_was_not_registered_does_not_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.pem");
+        generated(&path).unwrap();
+        let refused = Refused {
+            status: 404,
+            code: "not-found".to_owned(),
+            detail: "no agent `a` is here".to_owned(),
+            errors: Vec::new(),
+        };
+        let error = not_registered(refused.into(), Some(&path));
+        assert!(!path.exists());
+        assert!(format!("{error:#}").contains("no agent `a`"), "{error:#}");
+        assert_eq!(crate::exit::code_of(&error), 1);
+        // An answer that never came may have been a yes: the only copy of the private half stays.
+        generated(&path).unwrap();
+        let error = not_registered(anyhow!("the answer broke off"), Some(&path));
+        assert!(path.exists());
+        assert!(format!("{error:#}").contains("is kept"), "{error:#}");
     }
 
     #[test]

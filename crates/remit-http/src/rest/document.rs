@@ -15,6 +15,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::POST, "/plan", ADMIN, "What documents would change", plan),
         route(Method::POST, "/apply", ADMIN, "Change what documents say", apply),
+        route(Method::GET, "/schemas", ANYBODY, "Kinds of documents", kinds),
         route(Method::GET, "/schemas/{kind}", ANYBODY, "JSON Schema of a kind of document, such as `agent.json`", json_schema),
     ]
 }
@@ -65,6 +66,42 @@ async fn apply(ask: Ask<Documents>) -> Result<Reply<Applied>, Problem> {
         .apply(&ask.caller()?, &ask.body.documents, expect)
         .await?
         .into())
+}
+
+/// A kind of document.
+#[derive(serde::Serialize, JsonSchema)]
+struct KindView {
+    /// The kind, as documents write it.
+    kind: &'static str,
+    /// What it is, in a line.
+    about: String,
+}
+
+/// Every kind there is.
+#[derive(serde::Serialize, JsonSchema)]
+struct Kinds {
+    /// The kinds, in the order in which they depend on each other.
+    items: Vec<KindView>,
+}
+
+async fn kinds(_: Ask) -> Result<Reply<Kinds>, Problem> {
+    let view = |kind: DocumentKind| {
+        let schema = schema(kind).to_value();
+        let spec = schema
+            .pointer("/properties/spec/$ref")
+            .and_then(Value::as_str);
+        let spec = spec.and_then(|at| schema.pointer(at.trim_start_matches('#')));
+        let about = spec
+            .and_then(|s| s.get("description"))
+            .and_then(Value::as_str);
+        let about = about.unwrap_or_default().split("\n\n").next();
+        KindView {
+            kind: kind.as_str(),
+            about: about.unwrap_or_default().replace('\n', " "),
+        }
+    };
+    let items = DocumentKind::ALL.into_iter().map(view).collect();
+    Ok(Kinds { items }.into())
 }
 
 async fn json_schema(ask: Ask) -> Result<Reply<Value>, Problem> {
