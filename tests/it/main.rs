@@ -16,6 +16,7 @@ mod command_line;
 mod conformance;
 mod crash;
 mod demo;
+mod first_hour;
 mod furnish;
 mod nodes;
 mod real_servers;
