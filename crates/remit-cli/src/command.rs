@@ -25,6 +25,12 @@ pub enum Command {
     Context(Noun<login::ContextCommand>),
     /// Your own tokens
     Token(Noun<login::TokenCommand>),
+    /// Sessions with browsers
+    Session(Noun<crate::session::SessionCommand>),
+    /// Passkeys
+    Passkey(Noun<crate::session::PasskeyCommand>),
+    /// The company's OpenID provider
+    Idp(Noun<crate::idp::IdpCommand>),
     /// Organizations
     Organization(Noun<organization::OrganizationCommand>),
     /// People
@@ -45,6 +51,18 @@ pub enum Command {
     Tool(Noun<tool::ToolCommand>),
     /// Policies, and what they would decide
     Policy(Noun<policy::PolicyCommand>),
+    /// Exceptions from single policies, for a while
+    Exception(Noun<crate::exception::ExceptionCommand>),
+    /// Settings: what the organization makes of calls, level by level
+    Setting(Noun<crate::setting::SettingCommand>),
+    /// Limits: how much may be done in a time, and how much has been
+    Limit(Noun<crate::limit::LimitCommand>),
+    /// Change freezes and time windows
+    Freeze(Noun<crate::freeze::FreezeCommand>),
+    /// What other systems say of tickets
+    Ticket(Noun<crate::ticket::TicketCommand>),
+    /// The circuit breaker for agents that loop
+    Breaker(Noun<crate::breaker::BreakerCommand>),
     /// Show what applying documents would change; exits with 2 when anything would
     Plan(Verb<plan::Plan>),
     /// Apply documents
@@ -106,6 +124,9 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Whoami(c) => login::whoami(&c.connection).await,
         Command::Context(c) => login::contexts(&c.connection, c.command),
         Command::Token(c) => login::tokens(&c.connection, c.command).await,
+        Command::Session(c) => crate::session::run(&c.connection, c.command).await,
+        Command::Passkey(c) => crate::session::passkeys(&c.connection, c.command).await,
+        Command::Idp(c) => crate::idp::run(&c.connection, c.command).await,
         Command::Organization(c) => organization::run(&c.connection, c.command).await,
         Command::Person(c) => person::run(&c.connection, c.command).await,
         Command::Team(c) => person::teams(&c.connection, c.command).await,
@@ -116,6 +137,12 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Upstream(c) => upstream::run(&c.connection, c.command).await,
         Command::Tool(c) => tool::run(&c.connection, c.command).await,
         Command::Policy(c) => policy::run(&c.connection, c.command).await,
+        Command::Exception(c) => crate::exception::run(&c.connection, c.command).await,
+        Command::Setting(c) => crate::setting::run(&c.connection, c.command).await,
+        Command::Limit(c) => crate::limit::run(&c.connection, c.command).await,
+        Command::Freeze(c) => crate::freeze::run(&c.connection, c.command).await,
+        Command::Ticket(c) => crate::ticket::run(&c.connection, c.command).await,
+        Command::Breaker(c) => crate::breaker::run(&c.connection, c.command).await,
         Command::Plan(c) => plan::plan(&c.connection, c.args).await,
         Command::Apply(c) => plan::apply(&c.connection, c.args).await,
         Command::Explain(c) => explain::run(&c.connection, c.args).await,

@@ -1,5 +1,9 @@
 //! Policies: what they say, whether they are valid, and what they would decide.
 
+mod bundle;
+mod files;
+mod page;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -28,6 +32,22 @@ pub enum PolicyCommand {
     Show {
         /// Name
         name: String,
+    },
+    #[command(flatten)]
+    Bundle(bundle::BundleCommand),
+    /// Indent Cedar files as everybody would; with --check only exits with 2 when one is not
+    Fmt {
+        /// Cedar files; a folder's *.cedar
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Change nothing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check the policies of a folder against the live tools and the other live policies; exits with 1 when they are not valid
+    Check {
+        /// Folder, or one Cedar file
+        path: PathBuf,
     },
     /// Check Cedar text without changing anything; exits with 1 when it is not valid
     Validate {
@@ -93,6 +113,16 @@ const FACTS: [Column; 5] = [
 
 /// Runs one.
 pub(crate) async fn run(connection: &Connection, command: PolicyCommand) -> Done {
+    // Files are indented, and tested offline, without a server.
+    let command = match command {
+        PolicyCommand::Fmt { files, check } => return format(&files, check),
+        PolicyCommand::Bundle(bundle::BundleCommand::Test {
+            path: Some(path),
+            offline: true,
+            ..
+        }) => return bundle::test_here(connection.out(), &path),
+        other => other,
+    };
     let (client, out) = (connection.client()?, connection.out());
     match command {
         PolicyCommand::Ls => {
@@ -112,6 +142,9 @@ pub(crate) async fn run(connection: &Connection, command: PolicyCommand) -> Done
                 format!("{}\n{}", line(&head, 400), lines(&text(&set, "text")))
             })?;
         }
+        PolicyCommand::Bundle(command) => return bundle::run(&client, out, command).await,
+        PolicyCommand::Fmt { .. } => {}
+        PolicyCommand::Check { path } => return check(&client, out, &path).await,
         PolicyCommand::Validate { file, name } => {
             return validate(
                 &client,
@@ -141,7 +174,7 @@ async fn validate(client: &Client, out: Out, cedar: &str, name: &str, file: &str
         .await?;
     let valid = found.get("valid") == Some(&Value::Bool(true));
     out.one(&found, "name", || {
-        let told = |what: &str, sort: &str| problems(file, sort, items(&found, what));
+        let told = |what: &str, sort: &str| problems(file, cedar, sort, items(&found, what));
         let mut all = told("problems", "error");
         all.extend(told("warnings", "warning"));
         all.push(if valid {
@@ -155,10 +188,10 @@ async fn validate(client: &Client, out: Out, cedar: &str, name: &str, file: &str
 }
 
 /// Problems, each once: one that is the same for many actions is told for the first.
-fn problems(file: &str, sort: &str, all: &[Value]) -> Vec<String> {
+fn problems(file: &str, cedar: &str, sort: &str, all: &[Value]) -> Vec<String> {
     let mut told: Vec<(String, String, u64)> = Vec::new();
     for found in all {
-        let text = problem(file, sort, found);
+        let text = problem(file, cedar, sort, found);
         let same = without_action(&text);
         match told.iter_mut().find(|(seen, ..)| *seen == same) {
             Some((.., more)) => *more += 1,
@@ -186,13 +219,49 @@ fn without_action(text: &str) -> String {
     }
 }
 
-fn problem(file: &str, sort: &str, problem: &Value) -> String {
-    format!(
-        "{file}:{}:{}: {sort}: {}",
-        text(problem, "line"),
-        text(problem, "column"),
-        line(&text(problem, "message"), 600)
-    )
+fn problem(file: &str, cedar: &str, sort: &str, problem: &Value) -> String {
+    let number = |name: &str| text(problem, name).parse().unwrap_or(0);
+    let help = text(problem, "help");
+    let place = files::Place {
+        file,
+        source: Some(cedar),
+    };
+    let message = line(&text(problem, "message"), 600);
+    let help = (!help.is_empty()).then_some(help.as_str());
+    place.tell(sort, number("line"), number("column"), &message, help)
+}
+
+/// Checks every set of a folder, each beside the other live ones.
+async fn check(client: &Client, out: Out, path: &std::path::Path) -> Done {
+    let files = files::Files::read(path)?;
+    let mut worst = OK;
+    for (name, cedar) in &files.sets {
+        let code = validate(client, out, cedar, name, &files.file(name)).await?;
+        worst = worst.max(code);
+    }
+    Ok(worst)
+}
+
+/// Indents files in place.
+fn format(paths: &[PathBuf], check: bool) -> Done {
+    let mut differ = false;
+    for path in paths {
+        let files = files::Files::read(path)?;
+        for (set, cedar) in &files.sets {
+            let file = files.file(set);
+            let pretty = remit_policy::format(set, cedar)
+                .map_err(|e| anyhow::anyhow!("{file} cannot be formatted: {e}"))?;
+            if pretty == *cedar {
+                continue;
+            }
+            differ = true;
+            print(&lines(&file));
+            if !check {
+                std::fs::write(&file, pretty)?;
+            }
+        }
+    }
+    Ok(if differ && check { crate::exit::CHANGES } else { OK })
 }
 
 async fn explained(client: &Client, out: Out, explain: Explain) -> Done {
@@ -288,6 +357,7 @@ mod tests {
         let other = json!({"line": 2, "column": 2, "message": "unknown type"});
         let told = problems(
             "-",
+            "",
             "error",
             &[found("a/b"), found("c/d"), other, found("e/f")],
         );
@@ -302,6 +372,7 @@ mod tests {
     fn a_problem_is_told_as_compilers_tell_it() {
         let told = problem(
             "refund.cedar",
+            "",
             "error",
             &json!({"set": "draft", "line": 3, "column": 9, "message": "unknown attribute `amont`"}),
         );

@@ -24,6 +24,9 @@ use crate::{Caller, Control, ControlError, refuse};
 /// Most labels of a hypothetical call.
 const LABELS_MAX: usize = 64;
 
+/// Said of a tool whose server runs beside the agent: what is decided of it holds as long as the agent keeps to it.
+const COOPERATIVE: &str = "cooperative, not enforced: the server runs beside the agent, kept to Remit by its wrapper only";
+
 /// What an agent can do with one tool in one workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AccessRow {
@@ -288,6 +291,10 @@ fn row(
     let mut conditions = entitled(registry, agent, &mut fixed, now);
     let access = engine.access(&fixed, now);
     conditions.extend(access.conditions);
+    let beside = registry.upstreams.get(tool.upstream());
+    if beside.is_some_and(|upstream| upstream.is_cooperative()) {
+        conditions.push(COOPERATIVE.to_owned());
+    }
     let grants = || workflow.grants.iter().filter(|g| g.tool == *tool);
     let endless = grants().any(|g| g.expires.is_none());
     let classification = fixed.tool.classification.as_ref();
@@ -330,7 +337,12 @@ fn row(
 }
 
 /// Where a tool requires entitlements, a person who holds them: what they would have to be is the condition.
-pub(crate) fn entitled(registry: &Registry, agent: &Agent, fixed: &mut Fixed, now: Timestamp) -> Vec<String> {
+pub(crate) fn entitled(
+    registry: &Registry,
+    agent: &Agent,
+    fixed: &mut Fixed,
+    now: Timestamp,
+) -> Vec<String> {
     let required = fixed
         .tool
         .classification

@@ -4,9 +4,7 @@ use remit_domain::breaker::{Breaker, Thresholds};
 use remit_domain::containment::{Containment, Level, Target};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::FindingKind;
-use remit_domain::{
-    AgentId, ContainmentId, Kind, OrgId, Principal, RefusalCode, Role, Timestamp,
-};
+use remit_domain::{AgentId, ContainmentId, Kind, OrgId, Principal, RefusalCode, Role, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -116,13 +114,17 @@ impl Control {
             certificates: Vec::new(),
         });
         // What happened is told before anything is done about it: a quarantine that fails is not a trip nobody saw.
-        let event = Event::new(EventKind::BreakerTripped, self.books.now(), Principal::Remit)
-            .about(agent)
-            .agent(agent)
-            .fact("trigger", TRIGGER)
-            .fact("enforced", enforce)
-            .fact("containment", containment.as_ref().map(|c| &c.id))
-            .content("cause", cause);
+        let event = Event::new(
+            EventKind::BreakerTripped,
+            self.books.now(),
+            Principal::Remit,
+        )
+        .about(agent)
+        .agent(agent)
+        .fact("trigger", TRIGGER)
+        .fact("enforced", enforce)
+        .fact("containment", containment.as_ref().map(|c| &c.id))
+        .content("cause", cause);
         let text = match enforce {
             true => format!("{cause}; the agent was quarantined"),
             false => format!("{cause}; the breaker only watches (dry run), so it goes on"),

@@ -13,8 +13,9 @@ use serde_saphyr::{
 };
 
 use crate::spec::{
-    API_VERSION, AgentSpec, AnySpec, DocumentKind, OrganizationSpec, PersonSpec, PolicySetSpec,
-    SystemSpec, TeamSpec, ToolSpec, UpstreamSpec, WorkflowRef, WorkflowSpec,
+    API_VERSION, AgentSpec, AnySpec, DocumentKind, FreezeSpec, LimitSpec, OrganizationSpec,
+    PersonSpec, PolicySetSpec, SettingSpec, SystemSpec, TeamSpec, ToolSpec, UpstreamSpec,
+    WorkflowRef, WorkflowSpec,
 };
 
 /// Largest text of documents, in bytes.
@@ -188,6 +189,9 @@ enum RawSpec {
     Agent(AgentSpec),
     Workflow(WorkflowSpec),
     PolicySet(PolicySetSpec),
+    Setting(SettingSpec),
+    Limit(LimitSpec),
+    Freeze(FreezeSpec),
 }
 
 impl RawSpec {
@@ -202,6 +206,9 @@ impl RawSpec {
             DocumentKind::Agent => Self::Agent(map.next_value()?),
             DocumentKind::Workflow => Self::Workflow(map.next_value()?),
             DocumentKind::PolicySet => Self::PolicySet(map.next_value()?),
+            DocumentKind::Setting => Self::Setting(map.next_value()?),
+            DocumentKind::Limit => Self::Limit(map.next_value()?),
+            DocumentKind::Freeze => Self::Freeze(map.next_value()?),
         })
     }
 }
@@ -278,6 +285,9 @@ impl Raw {
             RawSpec::Tool(s) => AnySpec::Tool(parsed(&name)?, s),
             RawSpec::Agent(s) => AnySpec::Agent(parsed(&name)?, s),
             RawSpec::PolicySet(s) => AnySpec::PolicySet(parsed(&name)?, s),
+            RawSpec::Setting(s) => AnySpec::Setting(parsed(&name)?, s),
+            RawSpec::Limit(s) => AnySpec::Limit(parsed(&name)?, s),
+            RawSpec::Freeze(s) => AnySpec::Freeze(parsed(&name)?, s),
             RawSpec::Workflow(s) => {
                 let Some(agent) = &agent else {
                     return Err(at(

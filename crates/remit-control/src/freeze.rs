@@ -10,7 +10,9 @@ use serde::Serialize;
 use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::FreezeSpec;
-use crate::{Caller, Control, ControlError, ListQuery, Listing, Saved, check, names, refuse, resolve};
+use crate::{
+    Caller, Control, ControlError, ListQuery, Listing, Saved, check, names, refuse, resolve,
+};
 
 /// A freeze or window, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -130,12 +132,18 @@ fn check_spec(spec: &FreezeSpec) -> Result<(), ControlError> {
     check::said("reason", &spec.reason)?;
     check::list("systems", spec.systems.len())?;
     if !(1..=SPANS_MAX).contains(&spec.spans.len()) {
-        let why = format!("has {} members; 1 to {SPANS_MAX} are permitted", spec.spans.len());
+        let why = format!(
+            "has {} members; 1 to {SPANS_MAX} are permitted",
+            spec.spans.len()
+        );
         return Err(invalid("spans", why));
     }
     let wrong = spec.spans.iter().find_map(|span| span.check().err());
     wrong.map_or(Ok(()), |why| {
-        Err(refuse(RefusalCode::InvalidRequest, format!("`spans`: {why}")))
+        Err(refuse(
+            RefusalCode::InvalidRequest,
+            format!("`spans`: {why}"),
+        ))
     })
 }
 
@@ -147,8 +155,6 @@ fn view(registry: &Registry, freeze: &Freeze, now: Timestamp) -> FreezeView {
         spec: FreezeSpec::of(registry, freeze),
         by: names::principal(registry, &freeze.by),
         at: freeze.at,
-        revision: registry
-            .revision(Kind::Freeze, &freeze.key())
-            .unwrap_or(0),
+        revision: registry.revision(Kind::Freeze, &freeze.key()).unwrap_or(0),
     }
 }

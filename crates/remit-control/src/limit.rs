@@ -13,7 +13,9 @@ use serde::Serialize;
 use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::LimitSpec;
-use crate::{Caller, Control, ControlError, ListQuery, Listing, Saved, check, names, refuse, resolve};
+use crate::{
+    Caller, Control, ControlError, ListQuery, Listing, Saved, check, names, refuse, resolve,
+};
 
 /// Most counters read of one limit.
 const COUNTERS_MAX: u32 = 10_000;
@@ -259,7 +261,10 @@ fn usage(
 }
 
 /// In what time a counter counts, in words; none when that time is over.
-#[expect(clippy::option_option, reason = "a counter without a time always counts")]
+#[expect(
+    clippy::option_option,
+    reason = "a counter without a time always counts"
+)]
 fn counts_now(quota: &Quota, over: Option<&str>, now: Timestamp) -> Option<Option<String>> {
     if quota.measure == Measure::Concurrent {
         return Some(None);

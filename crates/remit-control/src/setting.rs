@@ -105,7 +105,11 @@ impl Control {
     ///
     /// # Errors
     /// `forbidden`, `not-found`.
-    pub fn setting(&self, caller: &Caller, name: &SettingName) -> Result<SettingView, ControlError> {
+    pub fn setting(
+        &self,
+        caller: &Caller,
+        name: &SettingName,
+    ) -> Result<SettingView, ControlError> {
         caller.person()?;
         let book = self.book(&caller.org)?;
         let registry = book.registry();
@@ -207,13 +211,17 @@ impl Control {
         let book = self.book(&caller.org)?;
         let registry = book.registry();
         let email = query.person.as_ref();
-        let person = email.map(|e| resolve::addressed(&registry, e)).transpose()?;
+        let person = email
+            .map(|e| resolve::addressed(&registry, e))
+            .transpose()?;
         let mode = query.mode.unwrap_or(match person {
             Some(_) => Mode::Interactive,
             None => Mode::Api,
         });
         let scopes = Scope::of_call(mode, &tool, person.as_ref().map(|p| &p.id));
-        let about = scopes.iter().filter_map(|s| registry.settings.get(&s.key()));
+        let about = scopes
+            .iter()
+            .filter_map(|s| registry.settings.get(&s.key()));
         let about: Vec<_> = about.filter(|s| s.enabled).collect();
         let rules: Vec<_> = about.iter().map(|s| s.rule()).collect();
         let shown = about.iter().zip(standings(&rules));
@@ -235,7 +243,9 @@ impl Control {
 
 fn why(denies: Option<&SettingStanding>, all: &[SettingStanding]) -> String {
     let lifted = || {
-        let allow = all.last().filter(|s| s.setting.spec.value == Value::Allow)?;
+        let allow = all
+            .last()
+            .filter(|s| s.setting.spec.value == Value::Allow)?;
         let deny = all.iter().find(|s| s.setting.spec.value == Value::Deny)?;
         Some(format!(
             "{} lifts the deny of {}; whether the call is permitted is for grants and policies to say",
@@ -244,7 +254,10 @@ fn why(denies: Option<&SettingStanding>, all: &[SettingStanding]) -> String {
     };
     match denies {
         Some(s) if s.standing == Standing::Locked => {
-            format!("{} denies, and is locked: nothing narrower lifts it", s.setting.name)
+            format!(
+                "{} denies, and is locked: nothing narrower lifts it",
+                s.setting.name
+            )
         }
         Some(s) => format!("{} denies, and is the most specific", s.setting.name),
         None => lifted().unwrap_or_else(|| {

@@ -1,12 +1,18 @@
 //! Tickets: what another system says of the tickets that runs work on. Pushed, never fetched; what nobody has told of is
 //! unknown, which is a fact of its own.
 
+use remit_books::Change;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::name::Name;
 use remit_domain::ticket::{TICKET_BYTES_MAX, Ticket, is_ticket_id};
 use remit_domain::{Kind, Noun, OrgId, Principal, RefusalCode, Registry, Role, Timestamp};
+use remit_ports::store::Once;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+mod hook;
+
+pub use hook::{TicketHook, TicketSigned};
 
 use crate::control::Before;
 use crate::error::{invalid, not_found};
@@ -81,21 +87,8 @@ impl Control {
         spec: &TicketSpec,
     ) -> Result<Saved<TicketView>, ControlError> {
         caller.require(&[Role::Admin, Role::Responder])?;
-        self.tell(&caller.org, caller.principal.clone(), id, spec)
-            .await
-    }
-
-    /// Takes in the state of a ticket that a signed message of the organization's ticket system tells.
-    ///
-    /// # Errors
-    /// `invalid-request`; `limit-exceeded`; when it cannot be written.
-    pub async fn pushed_ticket(
-        &self,
-        org: &OrgId,
-        id: &str,
-        spec: &TicketSpec,
-    ) -> Result<Saved<TicketView>, ControlError> {
-        self.tell(org, Principal::Remit, id, spec).await
+        let by = caller.principal.clone();
+        self.tell(&caller.org, by, id, spec, None).await
     }
 
     async fn tell(
@@ -104,14 +97,19 @@ impl Control {
         by: Principal,
         id: &str,
         spec: &TicketSpec,
+        once: Option<Once>,
     ) -> Result<Saved<TicketView>, ControlError> {
         if !is_ticket_id(id) {
             let why = format!("is not 1 to {TICKET_BYTES_MAX} visible ASCII characters");
             return Err(invalid("id", why));
         }
         let plan = || {
-            let by = by.clone();
+            let (by, once) = (by.clone(), once.clone());
             async move {
+                let used = |change: Change| match once {
+                    Some(once) => change.once(once),
+                    None => change,
+                };
                 let now = self.books.now();
                 let book = self.book(org)?;
                 let registry = book.registry();
@@ -119,7 +117,7 @@ impl Control {
                 // A clock that is ahead elsewhere does not lock out what comes later.
                 let as_of = spec.as_of.unwrap_or(now).min(now);
                 if there.is_some_and(|t| t.as_of > as_of) {
-                    return Ok((Action::None, remit_books::Change::new()));
+                    return Ok((Action::None, used(Change::new())));
                 }
                 if there.is_none() && registry.tickets.len() >= TICKETS_MAX {
                     let text = format!("at most {TICKETS_MAX} tickets are known at once");
@@ -140,7 +138,7 @@ impl Control {
                     None => Action::Create,
                     Some(_) => Action::Update,
                 };
-                Ok((action, before.put(&ticket).event(event)))
+                Ok((action, used(before.put(&ticket).event(event))))
             }
         };
         let (action, _) = self.settle(org, plan).await?;

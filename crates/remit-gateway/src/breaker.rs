@@ -83,10 +83,11 @@ impl Gateway {
         let key = (org.clone(), agent.clone());
         let calls = watch.calls.get_with(key.clone(), Arc::default);
         let now = self.books().now();
-        let cause = calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .saw(now, digest, bad, &thresholds);
+        let cause =
+            calls
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .saw(now, digest, bad, &thresholds);
         let Some(cause) = cause else { return };
         let enforce = thresholds.mode == BreakerMode::Enforce;
         if enforce {
@@ -102,7 +103,9 @@ impl Gateway {
             enforce,
         };
         if watch.tell.try_send(trip).is_err() {
-            tracing::error!("too many agents trip the breaker at once: one is told again when it goes on");
+            tracing::error!(
+                "too many agents trip the breaker at once: one is told again when it goes on"
+            );
         }
     }
 
@@ -116,7 +119,8 @@ impl Gateway {
     pub(crate) fn not_tripped(&self, org: &OrgId, agent: &AgentId) -> Result<(), Refusal> {
         let key = (org.clone(), agent.clone());
         if self.inner.breaker.stopped.contains_key(&key) {
-            let text = "the breaker has stopped this agent: it repeated calls that were refused or failed";
+            let text =
+                "the breaker has stopped this agent: it repeated calls that were refused or failed";
             return Err(Refusal::new(RefusalCode::Contained, text));
         }
         Ok(())

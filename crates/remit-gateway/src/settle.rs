@@ -88,8 +88,7 @@ mod tests {
     #[test]
     fn what_was_not_brought_is_given_back_and_what_is_too_much_is_said() {
         let rows = decision(json!({ "rows": { "at": "items", "each": 5 } }));
-        let result =
-            |n: usize| object(json!({ "structuredContent": { "items": vec![1; n] } }));
+        let result = |n: usize| object(json!({ "structuredContent": { "items": vec![1; n] } }));
         assert_eq!(used(&rows, &result(2)), Ok(vec![("k".to_owned(), 3)]));
         assert_eq!(used(&rows, &result(5)), Ok(vec![("k".to_owned(), 0)]));
         assert!(used(&rows, &result(6)).is_err());

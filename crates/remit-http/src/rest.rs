@@ -6,11 +6,15 @@
 mod agent;
 mod approval;
 mod ask;
+mod bundle;
+mod breaker;
 mod containment;
 mod delegation;
 mod dispatch;
 mod document;
 mod evidence;
+mod freeze;
+mod limit;
 mod list;
 mod openapi;
 mod organization;
@@ -18,9 +22,12 @@ mod person;
 mod policy;
 mod route;
 mod run;
+mod session;
+mod setting;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod tool;
 mod upstream;
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use remit_domain::OrgId;
+use remit_gateway::Trip;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,11 @@ pub(crate) fn start(house: &House, settings: &Settings, stop: &CancellationToken
         house.issuer.clone(),
         stop.clone(),
     ));
+    tasks.spawn(quarantine(
+        house.control.clone(),
+        house.gateway.clone(),
+        stop.clone(),
+    ));
     let dirs = checkpoint_dirs(settings);
     tasks.spawn(checkpoints(house.books.clone(), dirs, stop.clone()));
     tasks.close();
@@ -59,6 +65,25 @@ async fn sweep(
         gateway.close_ended_runs().await;
         if let Err(error) = gateway.record_counted_refusals().await {
             tracing::error!(%error, "counted refusals could not be recorded; trying again");
+        }
+    }
+}
+
+/// Takes out the agents for which the breaker trips.
+async fn quarantine(
+    control: remit_control::Control,
+    gateway: remit_gateway::Gateway,
+    stop: CancellationToken,
+) {
+    while let Some(Some(trip)) = stop.run_until_cancelled(gateway.next_trip()).await {
+        let Trip {
+            org,
+            agent,
+            cause,
+            enforce,
+        } = &trip;
+        if let Err(error) = control.trip(org, agent, cause, *enforce).await {
+            tracing::error!(%error, %org, %agent, "the breaker tripped and it could not be written; it trips again when the agent goes on");
         }
     }
 }

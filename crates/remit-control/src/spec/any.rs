@@ -6,8 +6,9 @@ use remit_domain::tool::ToolRef;
 use serde_json::Value;
 
 use super::{
-    AgentSpec, DocumentKind, OrganizationSpec, PersonSpec, PolicySetSpec, SystemSpec, TeamSpec,
-    ToolSpec, UpstreamSpec, WorkflowRef, WorkflowSpec,
+    AgentSpec, DocumentKind, FreezeSpec, LimitSpec, OrganizationSpec, PersonSpec, PolicySetSpec,
+    SettingName, SettingSpec, SystemSpec, TeamSpec, ToolSpec, UpstreamSpec, WorkflowRef,
+    WorkflowSpec,
 };
 
 /// Something a spec refers to by name.
@@ -40,6 +41,13 @@ impl Reference {
         Self {
             field,
             kind: DocumentKind::System,
+            name: name.to_string(),
+        }
+    }
+    pub(super) fn agent(field: &'static str, name: &Name) -> Self {
+        Self {
+            field,
+            kind: DocumentKind::Agent,
             name: name.to_string(),
         }
     }
@@ -81,7 +89,11 @@ impl Reference {
                         .is_some()
                 })
             }),
-            DocumentKind::Organization | DocumentKind::PolicySet => false,
+            DocumentKind::Organization
+            | DocumentKind::PolicySet
+            | DocumentKind::Setting
+            | DocumentKind::Limit
+            | DocumentKind::Freeze => false,
         }
     }
 }
@@ -108,6 +120,9 @@ pub enum AnySpec {
     Agent(Name, AgentSpec),
     Workflow(WorkflowRef, WorkflowSpec),
     PolicySet(Name, PolicySetSpec),
+    Setting(SettingName, SettingSpec),
+    Limit(Name, LimitSpec),
+    Freeze(Name, FreezeSpec),
 }
 
 impl AnySpec {
@@ -123,6 +138,9 @@ impl AnySpec {
             Self::Agent(..) => DocumentKind::Agent,
             Self::Workflow(..) => DocumentKind::Workflow,
             Self::PolicySet(..) => DocumentKind::PolicySet,
+            Self::Setting(..) => DocumentKind::Setting,
+            Self::Limit(..) => DocumentKind::Limit,
+            Self::Freeze(..) => DocumentKind::Freeze,
         }
     }
 
@@ -133,7 +151,10 @@ impl AnySpec {
             | Self::Team(n, _)
             | Self::System(n, _)
             | Self::Agent(n, _)
+            | Self::Limit(n, _)
+            | Self::Freeze(n, _)
             | Self::PolicySet(n, _) => n.to_string(),
+            Self::Setting(n, _) => n.to_string(),
             Self::Person(n, _) => n.to_string(),
             Self::Upstream(n, _) => n.to_string(),
             Self::Tool(n, _) => n.to_string(),
@@ -150,6 +171,9 @@ impl AnySpec {
         };
         match self {
             Self::Organization(..) | Self::Team(..) | Self::PolicySet(..) => Vec::new(),
+            Self::Setting(n, _) => n.references(),
+            Self::Limit(_, s) => s.references(),
+            Self::Freeze(_, s) => s.references(),
             Self::Person(_, s) => s.references(),
             Self::System(_, s) => s.references(),
             Self::Upstream(_, s) => s.references(),
@@ -194,6 +218,19 @@ impl AnySpec {
                 let workflow = registry.workflow_named(&agent.id, n.workflow.as_str())?;
                 Self::Workflow(n.clone(), WorkflowSpec::of(&registry, workflow))
             }
+            Self::Setting(n, _) => {
+                let key = n.scope(&registry)?.key();
+                let setting = registry.settings.get(&key)?;
+                Self::Setting(n.clone(), SettingSpec::of(setting))
+            }
+            Self::Limit(n, _) => {
+                let limit = registry.limits.get(n)?;
+                Self::Limit(n.clone(), LimitSpec::of(&registry, limit)?)
+            }
+            Self::Freeze(n, _) => {
+                let freeze = registry.freezes.get(n)?;
+                Self::Freeze(n.clone(), FreezeSpec::of(&registry, freeze)?)
+            }
             Self::PolicySet(n, _) => {
                 let sets = book.policy_sets();
                 Self::PolicySet(
@@ -226,6 +263,9 @@ impl AnySpec {
             Self::Agent(_, s) => serde_json::to_value(s),
             Self::Workflow(_, s) => serde_json::to_value(s),
             Self::PolicySet(_, s) => serde_json::to_value(s),
+            Self::Setting(_, s) => serde_json::to_value(s),
+            Self::Limit(_, s) => serde_json::to_value(s),
+            Self::Freeze(_, s) => serde_json::to_value(s),
         };
         // A spec has string keys and finite numbers only, which always are JSON.
         body.unwrap_or(Value::Null)

@@ -45,7 +45,12 @@ impl FromStr for SettingName {
         let email = |t: &str| t.parse::<Email>().map_err(|e| wrong(&e.to_string()));
         match text.split_once(':') {
             Some(("mode", mode)) => {
-                let modes = [Mode::Interactive, Mode::Subagent, Mode::Api, Mode::Background];
+                let modes = [
+                    Mode::Interactive,
+                    Mode::Subagent,
+                    Mode::Api,
+                    Mode::Background,
+                ];
                 let found = modes.into_iter().find(|m| m.as_str() == mode);
                 found
                     .map(Self::Mode)
@@ -161,7 +166,15 @@ mod tests {
         ] {
             assert_eq!(name.parse::<SettingName>().unwrap().to_string(), name);
         }
-        for wrong in ["", "mode:", "mode:other", "tool:x", "person:maria", "agent:x", "organization:"] {
+        for wrong in [
+            "",
+            "mode:",
+            "mode:other",
+            "tool:x",
+            "person:maria",
+            "agent:x",
+            "organization:",
+        ] {
             assert!(wrong.parse::<SettingName>().is_err(), "{wrong}");
         }
     }

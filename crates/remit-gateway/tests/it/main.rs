@@ -14,4 +14,5 @@ mod effects;
 mod lists;
 mod methods;
 mod refusals;
+mod settings;
 mod world;

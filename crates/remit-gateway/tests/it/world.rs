@@ -280,6 +280,35 @@ impl World {
             .collect()
     }
 
+    /// Facts of the entries of that kind, in order.
+    pub(crate) async fn facts(
+        &self,
+        kind: EventKind,
+    ) -> Vec<std::collections::BTreeMap<String, Value>> {
+        self.store_flush().await;
+        let filter = EntryFilter {
+            kinds: vec![kind],
+            ..EntryFilter::default()
+        };
+        let entries = self.books.opened_entries(&self.org, &filter).await.unwrap();
+        entries.into_iter().map(|e| e.leaf.facts).collect()
+    }
+
+    /// Says that the run works on a ticket.
+    pub(crate) async fn restart_with_ticket(&mut self, ticket: &str) {
+        let run = self
+            .books
+            .get::<Run>(&self.org, self.run.id.as_str())
+            .await
+            .unwrap()
+            .unwrap();
+        let mut with = run.noun;
+        with.intent.ticket = Some(ticket.to_owned());
+        let change = Change::new().update(&with, run.revision);
+        self.books.commit(&self.org, change).await.unwrap();
+        self.run = with;
+    }
+
     async fn store_flush(&self) {
         self.books.store().flush().await.unwrap();
     }

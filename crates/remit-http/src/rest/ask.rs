@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use remit_control::{Caller, ControlError};
 use remit_domain::{Principal, RefusalCode};
@@ -33,6 +33,7 @@ pub(crate) struct RawAsk {
     pub(crate) identity: Option<Identity>,
     pub(crate) path: BTreeMap<String, String>,
     pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
     pub(crate) seen: Option<u64>,
 }
@@ -44,6 +45,9 @@ pub(crate) struct Ask<B = Nothing, Q = Nothing> {
     pub(crate) identity: Option<Identity>,
     path: BTreeMap<String, String>,
     pub(crate) body: B,
+    /// The body as it came, for what is signed.
+    pub(crate) raw: Vec<u8>,
+    pub(crate) headers: HeaderMap,
     pub(crate) query: Q,
     /// The revision that the caller has seen (`If-Match`).
     pub(crate) seen: Option<u64>,
@@ -65,6 +69,8 @@ impl RawAsk {
             identity,
             path,
             seen,
+            headers,
+            body: raw,
             ..
         } = self;
         Ok(Ask {
@@ -73,6 +79,8 @@ impl RawAsk {
             identity,
             path,
             body,
+            raw,
+            headers,
             query,
             seen,
         })

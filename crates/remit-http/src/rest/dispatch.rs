@@ -61,6 +61,7 @@ async fn answer(
         identity,
         path,
         uri: parts.uri,
+        headers: parts.headers,
         body,
         seen,
     };

@@ -2,7 +2,9 @@
 
 use axum::http::Method;
 use remit_control::spec::PolicySetSpec;
-use remit_control::{Explained, Hypothetical, ListQuery, Listing, PolicySetView, Validation};
+use remit_control::{
+    Explained, FactView, Hypothetical, ListQuery, Listing, PolicySetView, Validation,
+};
 use remit_domain::name::Name;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,6 +18,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/policies", PERSON, "Policy sets", policies),
         route(Method::GET, "/policies/schema", PERSON, "The Cedar schema that policies are written against", schema),
+        route(Method::GET, "/policies/facts", PERSON, "Every fact that policies may look at", facts),
         route(Method::POST, "/policies/validate", PERSON, "Check policies without storing them", validate),
         route(Method::POST, "/policies/explain", PERSON, "What would be decided of a call, without any effect", explain),
         route(Method::GET, "/policies/{name}", PERSON, "One policy set", policy),
@@ -58,6 +61,10 @@ async fn schema(ask: Ask) -> Result<Reply<String>, Problem> {
     Ok(Reply::text(
         ask.site.app.control.policy_schema(&ask.caller()?)?,
     ))
+}
+
+async fn facts(ask: Ask) -> Result<Reply<Listing<FactView>>, Problem> {
+    Ok(ask.site.app.control.policy_facts(&ask.caller()?)?.into())
 }
 
 /// Policies to check.

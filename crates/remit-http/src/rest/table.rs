@@ -4,8 +4,8 @@ use remit_domain::Role;
 
 use super::route::{Route, Who};
 use super::{
-    agent, approval, containment, delegation, document, evidence, organization, person, policy,
-    run, tool, upstream,
+    agent, approval, breaker, containment, delegation, document, evidence, freeze, limit,
+    organization, person, policy, run, session, setting, ticket, tool, upstream,
 };
 
 /// Any person, agent or operator: whoever has proved who they are.
@@ -31,12 +31,19 @@ pub(crate) fn all() -> Vec<Route> {
         upstream::routes(),
         tool::routes(),
         policy::routes(),
+        super::bundle::routes(),
+        setting::routes(),
+        limit::routes(),
+        freeze::routes(),
+        ticket::routes(),
+        breaker::routes(),
         document::routes(),
         delegation::routes(),
         run::routes(),
         approval::routes(),
         containment::routes(),
         evidence::routes(),
+        session::routes(),
     ]
     .into_iter()
     .flatten()
