@@ -124,6 +124,58 @@ impl Books {
         secret: &[u8],
         once: Option<Once>,
     ) -> Result<SigningKey, BooksError> {
+        let (key, mut change) =
+            self.new_signing_key(org, usage, public, secret, Principal::Remit)?;
+        if let Some(once) = once {
+            change = change.once(once);
+        }
+        self.commit(org, change).await?;
+        Ok(key)
+    }
+
+    /// Replaces the signing key of a use in one commit: those before it sign nothing from now on.
+    ///
+    /// # Errors
+    /// `Store(Conflict)` when another one was made meanwhile; when it cannot be sealed or committed.
+    pub async fn replace_signing_key(
+        &self,
+        org: &OrgId,
+        usage: KeyUse,
+        public: String,
+        secret: &[u8],
+        by: Principal,
+    ) -> Result<SigningKey, BooksError> {
+        let (key, mut change) = self.new_signing_key(org, usage, public, secret, by.clone())?;
+        let filter = Filter {
+            parent: Some(usage.as_str().to_owned()),
+            state: Some("active".to_owned()),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let (before, _) = self.list::<SigningKey>(org, &filter).await?;
+        for old in before {
+            let event = Event::new(EventKind::SigningKeyRetired, self.now(), by.clone())
+                .about(&old.noun.id)
+                .fact("use", usage)
+                .fact("public", &old.noun.public);
+            let retired = SigningKey {
+                retired: Some(self.now()),
+                ..old.noun
+            };
+            change = change.update(&retired, old.revision).event(event);
+        }
+        self.commit(org, change).await?;
+        Ok(key)
+    }
+
+    fn new_signing_key(
+        &self,
+        org: &OrgId,
+        usage: KeyUse,
+        public: String,
+        secret: &[u8],
+        by: Principal,
+    ) -> Result<(SigningKey, Change), BooksError> {
         let id = self.id(RecordId::from_uuid);
         let sealed = self.seal_bytes(secret, &context(org, id.as_str()))?;
         let key = SigningKey {
@@ -134,16 +186,12 @@ impl Books {
             created: self.now(),
             retired: None,
         };
-        let event = Event::new(EventKind::SigningKeyCreated, self.now(), Principal::Remit)
+        let event = Event::new(EventKind::SigningKeyCreated, self.now(), by)
             .about(&id)
             .fact("use", usage)
             .fact("public", &key.public);
-        let mut change = Change::new().create(&key).event(event);
-        if let Some(once) = once {
-            change = change.once(once);
-        }
-        self.commit(org, change).await?;
-        Ok(key)
+        let change = Change::new().create(&key).event(event);
+        Ok((key, change))
     }
 
     fn seal_bytes(&self, plain: &[u8], context: &str) -> Result<String, BooksError> {

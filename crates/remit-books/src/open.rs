@@ -29,6 +29,9 @@ const KEPT: [Kind; 14] = [
     Kind::Setting,
 ];
 
+/// How long after a failure everything is read again.
+const READ_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// Most data keys kept opened at once.
 const DATA_KEYS_MAX: u64 = 100_000;
 
@@ -40,6 +43,7 @@ impl Books {
     pub async fn open(parts: Parts) -> Result<Self, BooksError> {
         let data_keys = moka::sync::Cache::new(DATA_KEYS_MAX);
         // Listening begins before reading: nothing falls between.
+        let before = parts.store.given_out();
         let changes = parts.store.changes();
         let books = Self {
             inner: Arc::new(Inner {
@@ -54,6 +58,7 @@ impl Books {
             let organization: Organization = serde_json::from_value(record.body)?;
             books.load(&organization.id).await?;
         }
+        books.store().taken_in(before);
         if let Ok(id) = OPERATOR_ORG.parse::<OrgId>()
             && books.org(&id).is_none()
             && let Ok(name) = "operator".parse()
@@ -209,17 +214,29 @@ impl Books {
         let (Some(mut changes), true) = (heard, self.store().has_other_nodes()) else {
             return std::future::pending().await;
         };
+        // Whether something was missed and could not be read again. Until it is, nothing counts as taken in, so that a
+        // store with other nodes goes stale and nothing is decided.
+        let mut behind = false;
         loop {
-            let result = match changes.recv().await {
-                Ok(changed) => self.take_changed(&changed).await,
-                Err(RecvError::Lagged(_)) => self.reload().await,
-                Err(RecvError::Closed) => return,
+            let given = self.store().given_out();
+            if !behind && changes.is_empty() {
+                self.store().taken_in(given);
+            }
+            let heard = if behind {
+                tokio::time::timeout(READ_AGAIN_AFTER, changes.recv()).await
+            } else {
+                Ok(changes.recv().await)
+            };
+            let result = match heard {
+                Ok(Ok(changed)) if !behind => self.take_changed(&changed).await,
+                Ok(Err(RecvError::Closed)) => return,
+                Ok(Ok(_) | Err(RecvError::Lagged(_))) | Err(_) => self.reload().await,
             };
             if let Err(error) = result {
                 tracing::error!(%error, "a change of another node could not be read; reading everything again");
-                if let Err(error) = self.reload().await {
-                    tracing::error!(%error, "the books cannot be read");
-                }
+                behind = true;
+            } else {
+                behind = false;
             }
         }
     }

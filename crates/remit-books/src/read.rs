@@ -65,6 +65,18 @@ impl Books {
         Ok((nouns, page.next))
     }
 
+    /// Reads a record that another node wrote into the registry, before the feed tells of it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn take_in(&self, org: &OrgId, kind: Kind, key: &str) -> Result<(), BooksError> {
+        let record = self.record(org, kind, key).await?;
+        if let (Some(book), Some(record)) = (self.org(org), record) {
+            book.apply(kind, key, record.revision, &record.body)?;
+        }
+        Ok(())
+    }
+
     /// One record, its content opened.
     pub(crate) async fn record(
         &self,

@@ -8,7 +8,7 @@ use crate::connection::{Noun, Verb};
 use crate::exit::{Done, OK, code_of};
 use crate::{
     access, agent, api, approval, audit, completion, connect, containment, credential, decision,
-    delegation, explain, finding, login, mcp, organization, person, plan, policy, print, tool,
+    delegation, explain, finding, key, login, mcp, organization, person, plan, policy, print, tool,
     upstream, workflow,
 };
 
@@ -71,6 +71,8 @@ pub enum Command {
     Explain(Verb<explain::Explain>),
     /// Credentials that agents hold
     Credential(Noun<credential::CredentialCommand>),
+    /// Keys that sign access tokens
+    Key(Noun<key::KeyCommand>),
     /// Delegations: which person stands behind which agent
     Delegation(Noun<delegation::DelegationCommand>),
     /// Runs: what agents did
@@ -147,6 +149,7 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Apply(c) => plan::apply(&c.connection, c.args).await,
         Command::Explain(c) => explain::run(&c.connection, c.args).await,
         Command::Credential(c) => credential::run(&c.connection, c.command).await,
+        Command::Key(c) => key::run(&c.connection, c.command).await,
         Command::Delegation(c) => delegation::run(&c.connection, c.command).await,
         Command::Run(c) => crate::run::run(&c.connection, c.command).await,
         Command::Approval(c) => approval::run(&c.connection, c.command).await,

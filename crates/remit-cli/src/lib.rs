@@ -53,6 +53,7 @@ mod freeze;
 mod idp;
 mod input;
 mod limit;
+mod key;
 mod login;
 mod mcp;
 mod organization;

@@ -425,6 +425,7 @@ impl World {
             at: self.books.now(),
             epoch,
             labels: (run.root.to_string(), labels.version()),
+            carried: None,
             raise: Vec::new(),
             reserve: Vec::new(),
             puts: Vec::new(),

@@ -112,6 +112,7 @@ event_kinds! {
     FindingOpened = "finding.opened",
     FindingClosed = "finding.closed",
     SigningKeyCreated = "signing_key.created",
+    SigningKeyRetired = "signing_key.retired",
     ContentShredded = "content.shredded",
 }
 

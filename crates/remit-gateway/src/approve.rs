@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use remit_books::{BooksError, Versioned};
 use remit_domain::approval::{Approval, ApprovalState, AskSet};
 use remit_domain::limits::APPROVAL_SECS;
-use remit_domain::{ApprovalId, Refusal, RefusalCode};
+use remit_domain::{ApprovalId, Kind, Refusal, RefusalCode, Timestamp};
 use remit_policy::Outcome;
-use remit_ports::store::{Filter, Reserve};
+use remit_ports::store::{Filter, Record, Reserve};
 
 use crate::Gateway;
 use crate::call::{Action, Approved, Authorized, Consent};
-use crate::limits::APPROVALS_WAITING_MAX;
+use crate::limits::{APPROVALS_OF_AGENT_MAX, APPROVALS_WAITING_MAX};
 use crate::resolve::unavailable;
 
 impl Gateway {
@@ -48,13 +48,15 @@ impl Gateway {
     async fn consent(&self, call: &Authorized, asks: &AskSet) -> Result<Consent, BooksError> {
         let now = self.books().now();
         let (found, waiting) = self.approval_of(call).await?;
+        let of_agent = self.waiting_of_agent(call).await?;
         let ask = || {
-            if waiting < APPROVALS_WAITING_MAX {
-                return self.ask(call, asks);
-            }
-            let text = format!(
-                "{waiting} approvals of this run wait for people already; wait for them first"
-            );
+            let (n, of) = match (waiting, of_agent) {
+                (n, _) if n >= APPROVALS_WAITING_MAX => (n, "run"),
+                (_, n) if n >= APPROVALS_OF_AGENT_MAX => (n, "agent"),
+                _ => return self.ask(call, asks),
+            };
+            let text =
+                format!("{n} approvals of this {of} wait for people already; wait for them first");
             Consent::Withheld(Refusal::new(RefusalCode::Limited, text))
         };
         let Some(Versioned { noun, revision }) = found else {
@@ -138,6 +140,34 @@ impl Gateway {
         let waiting = approvals.iter().filter(waits).count();
         let found = approvals.into_iter().find(|a| a.noun.digest == digest);
         Ok((found, waiting))
+    }
+
+    /// How many approvals of the agent wait, whatever the run, up to as many as may.
+    async fn waiting_of_agent(&self, call: &Authorized) -> Result<usize, BooksError> {
+        let agent = call.resolved.standing.run.agent.as_str();
+        let now = self.books().now();
+        // What is counted by is not sealed, so that nothing has to be opened.
+        let waits = |record: &Record| {
+            let named = |name: &str| record.body.get(name).and_then(serde_json::Value::as_str);
+            let expires = named("expires").and_then(|at| at.parse::<Timestamp>().ok());
+            named("agent") == Some(agent) && expires.is_none_or(|at| now < at)
+        };
+        let mut filter = Filter {
+            state: Some(ApprovalState::Pending.as_str().to_owned()),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let mut waiting = 0;
+        loop {
+            let store = self.books().store();
+            let org = &call.resolved.received.org;
+            let page = store.list(org, Kind::Approval, &filter).await?;
+            waiting += page.records.iter().filter(|r| waits(r)).count();
+            match page.next {
+                Some(next) if waiting < APPROVALS_OF_AGENT_MAX => filter.after = Some(next),
+                _ => return Ok(waiting),
+            }
+        }
     }
 
     fn ask(&self, call: &Authorized, asks: &AskSet) -> Consent {

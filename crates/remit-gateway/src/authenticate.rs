@@ -37,11 +37,35 @@ pub trait Authenticator: Send + Sync + 'static {
         org: &OrgId,
         token: &str,
         resource: &str,
-    ) -> Result<Caller, Refusal>;
+    ) -> Result<Caller, NotLetIn>;
+}
+
+/// Somebody who is not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotLetIn {
+    /// Why.
+    pub refusal: Refusal,
+    /// Who they are, as far as a signature of ours proves it: for the record, never as a permission.
+    pub known: Option<(AgentId, RunId)>,
+}
+
+impl From<Refusal> for NotLetIn {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            known: None,
+        }
+    }
+}
+
+impl From<NotLetIn> for Refusal {
+    fn from(not: NotLetIn) -> Self {
+        not.refusal
+    }
 }
 
 impl Gateway {
-    pub(crate) async fn authenticate(&self, received: Received) -> Result<Authenticated, Refusal> {
+    pub(crate) async fn authenticate(&self, received: Received) -> Result<Authenticated, NotLetIn> {
         let token = received.bearer.expose_secret();
         let caller = self
             .inner
@@ -54,13 +78,13 @@ impl Gateway {
     /// Who the bearer of a token is, for a caller that has no call to make yet.
     ///
     /// # Errors
-    /// As [`Authenticator::authenticate`].
+    /// As [`Authenticator::authenticate`]; not recorded, which [`Self::turn_away`] does.
     pub async fn caller(
         &self,
         org: &OrgId,
         token: &str,
         resource: &str,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Caller, NotLetIn> {
         self.inner
             .authenticator
             .authenticate(org, token, resource)

@@ -40,7 +40,7 @@ use remit_books::Books;
 use remit_domain::OrgId;
 use remit_ports::{Secrets, Upstreams};
 
-pub use authenticate::{Authenticator, Caller};
+pub use authenticate::{Authenticator, Caller, NotLetIn};
 pub use breaker::Trip;
 pub use call::{Action, Answer, Endpoint, Received};
 pub use limits::HOLD_MAX;

@@ -23,6 +23,11 @@ pub(crate) const LABEL_REFRESH_SECS: i64 = 600;
 pub(crate) const AGENT_LABELS_KEPT: u64 = 1;
 /// Approvals that may wait in one run: more is a loop, and a person's queue is not for loops.
 pub(crate) const APPROVALS_WAITING_MAX: usize = 16;
+/// Approvals of one agent that may wait, over all of its runs: opening runs buys no more of people's time.
+pub(crate) const APPROVALS_OF_AGENT_MAX: usize = 64;
+/// Calls and lists of one agent a second, and at once; above it they are refused and counted. More than any agent makes that
+/// waits for its answers, and less than one server can do, so that one agent leaves room for the others.
+pub(crate) const CALLS_PER_SECOND: u32 = 1_000;
 /// Decisions that refuse, recorded whole, per run and second; above it they are counted (invariant 12).
 pub(crate) const DENIALS_PER_SECOND: u32 = 20;
 /// Determining policies named in a leaf; the sealed decision names all.

@@ -46,10 +46,9 @@ impl Gateway {
         let token = request.bearer.expose_secret();
         let caller = match self.caller(&request.org, token, &request.resource).await {
             Ok(caller) => caller,
-            Err(refusal) => {
-                return Err(self.refuse(&request.org, None, "tools/list", refusal).await);
-            }
+            Err(not) => return Err(self.turn_away(&request.org, "tools/list", not).await),
         };
+        self.in_time(&request.org, &caller)?;
         match self.list(&request, &caller) {
             Ok(tools) => Ok(tools),
             Err(refusal) => Err(self

@@ -16,7 +16,7 @@ use crate::call::{Answer, Approved, Authorized, Consent, Forwarded, Received, Re
 use crate::entry;
 use crate::refuse::Refused;
 use crate::resolve::unavailable;
-use crate::runs::{agent_scope, is_due};
+use crate::runs::{agent_scope, carries, is_due};
 use crate::told::told;
 use crate::{settle, transform};
 
@@ -61,7 +61,9 @@ impl Gateway {
             Err(AdmitFailure::Admit(AdmitError::LabelsMoved(labels))) => {
                 let resolved = &call.authorized.resolved;
                 let root = &resolved.standing.run.root;
-                self.inner.runs.saw(&resolved.received.org, root, labels);
+                let (runs, org) = (&self.inner.runs, &resolved.received.org);
+                runs.raised(org, root, &resolved.standing.run.agent);
+                runs.saw(org, root, labels);
                 Err(moved(call))
             }
             // The approval was used by another call meanwhile: decide again, and find it used.
@@ -166,6 +168,7 @@ impl Gateway {
             at: dynamic.now,
             epoch: resolved.epoch,
             labels: (run.root.to_string(), resolved.labels.version()),
+            carried: carries(run).then(|| (agent_scope(&run.agent), resolved.own.stamp())),
             raise: if goes_on {
                 raised(&call.authorized)
             } else {

@@ -10,11 +10,12 @@ use remit_books::Change;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::{Finding, FindingKind};
 use remit_domain::{
-    ApprovalId, DecisionId, FindingId, OrgId, Principal, Refusal, RefusalCode, RunId,
+    AgentId, ApprovalId, DecisionId, FindingId, OrgId, Principal, Refusal, RefusalCode, RunId,
 };
 use remit_ports::store::Filter;
 
-use crate::limits::{DENIALS_PER_SECOND, REFUSALS_PER_SECOND};
+use crate::authenticate::NotLetIn;
+use crate::limits::{CALLS_PER_SECOND, DENIALS_PER_SECOND, REFUSALS_PER_SECOND};
 use crate::{Caller, Gateway};
 
 /// The answer no, with what it was recorded as.
@@ -43,6 +44,8 @@ pub(crate) struct Door {
     limiter: DefaultKeyedRateLimiter<OrgId>,
     /// Recorded denials of each run.
     denials: DefaultKeyedRateLimiter<RunId>,
+    /// Calls and lists of each agent.
+    calls: DefaultKeyedRateLimiter<AgentId>,
     /// Refusals above the limit, by code, since they were last recorded.
     counted: Mutex<HashMap<(OrgId, RefusalCode), AtomicU64>>,
 }
@@ -53,6 +56,7 @@ impl Default for Door {
         Self {
             limiter: RateLimiter::keyed(each(REFUSALS_PER_SECOND)),
             denials: RateLimiter::keyed(each(DENIALS_PER_SECOND)),
+            calls: RateLimiter::keyed(each(CALLS_PER_SECOND)),
             counted: Mutex::default(),
         }
     }
@@ -73,6 +77,37 @@ impl Door {
 }
 
 impl Gateway {
+    /// Turns away who is not let in, and records what they asked for and who they are, as far as that is known.
+    ///
+    /// - `named`: the method or tool that was asked for, as it was named.
+    pub async fn turn_away(&self, org: &OrgId, named: &str, not: NotLetIn) -> Refused {
+        let NotLetIn { refusal, known } = not;
+        let event = Event::new(
+            EventKind::AuthenticationRefused,
+            self.books().now(),
+            Principal::Remit,
+        );
+        let event = match &known {
+            Some((agent, run)) => event.agent(agent).run(run),
+            None => event,
+        };
+        self.record_refusal(org, named, &refusal, event, None).await;
+        refusal.into()
+    }
+
+    /// Refuses an agent that asks too often. What is refused so is counted, not recorded one by one.
+    pub(crate) fn in_time(&self, org: &OrgId, caller: &Caller) -> Result<(), Refused> {
+        let door = &self.inner.refusals;
+        if door.calls.check_key(&caller.agent).is_ok() {
+            return Ok(());
+        }
+        door.count(org, RefusalCode::Limited);
+        let text = format!(
+            "LIMITED: more than {CALLS_PER_SECOND} calls a second of one agent; nothing was sent. Slow down and try again"
+        );
+        Err(Refusal::new(RefusalCode::Limited, text).into())
+    }
+
     /// Records a refusal that did not come to a decision. It is refused all the same when it cannot be recorded.
     pub(crate) async fn refuse(
         &self,
@@ -81,27 +116,39 @@ impl Gateway {
         named: &str,
         refusal: Refusal,
     ) -> Refused {
+        let now = self.books().now();
+        let event = match caller {
+            Some(caller) => Event::new(
+                EventKind::CallRefused,
+                now,
+                Principal::Agent(caller.agent.clone()),
+            )
+            .agent(&caller.agent)
+            .run(&caller.run)
+            .fact("credential", &caller.credential),
+            None => Event::new(EventKind::AuthenticationRefused, now, Principal::Remit),
+        };
+        self.record_refusal(org, named, &refusal, event, caller)
+            .await;
+        refusal.into()
+    }
+
+    async fn record_refusal(
+        &self,
+        org: &OrgId,
+        named: &str,
+        refusal: &Refusal,
+        event: Event,
+        caller: Option<&Caller>,
+    ) {
         if self.inner.refusals.limiter.check_key(org).is_err() {
             self.inner.refusals.count(org, refusal.code);
-            return refusal.into();
+            return;
         }
-        let now = self.books().now();
-        let kind = if caller.is_some() {
-            EventKind::CallRefused
-        } else {
-            EventKind::AuthenticationRefused
-        };
-        let actor = caller.map_or(Principal::Remit, |c| Principal::Agent(c.agent.clone()));
-        let mut event = Event::new(kind, now, actor)
+        let event = event
             .fact("code", refusal.code)
             .content("named", named.chars().take(200).collect::<String>())
             .content("text", &refusal.text);
-        if let Some(caller) = caller {
-            event = event
-                .agent(&caller.agent)
-                .run(&caller.run)
-                .fact("credential", &caller.credential);
-        }
         let change = Change::new().event(event);
         let change = match caller {
             Some(caller) if refusal.code == RefusalCode::RunEnded => {
@@ -112,7 +159,6 @@ impl Gateway {
         if let Err(error) = self.books().commit(org, change).await {
             tracing::error!(%error, code = %refusal.code, "a refusal could not be recorded");
         }
-        refusal.into()
     }
 
     /// A call after its run ended is something to look at, once for each run.
@@ -152,6 +198,7 @@ impl Gateway {
         // Keys that have been quiet are forgotten.
         self.inner.refusals.limiter.retain_recent();
         self.inner.refusals.denials.retain_recent();
+        self.inner.refusals.calls.retain_recent();
         let counted: Vec<((OrgId, RefusalCode), u64)> = {
             let mut counted = self
                 .inner

@@ -19,7 +19,7 @@ pub(crate) struct Runs {
     sent: Mutex<HashSet<(OrgId, RunId)>>,
     /// Labels of root runs: held to their version at the point of effect.
     trees: moka::sync::Cache<(OrgId, RunId), LabelState>,
-    /// Labels of agents: kept briefly, because no version holds them.
+    /// Labels of agents: held to their stamp at the point of effect.
     agents: moka::sync::Cache<(OrgId, AgentId), LabelState>,
 }
 
@@ -61,6 +61,11 @@ impl Runs {
 /// Scope of an agent's own labels, which follow it into runs it opens by itself.
 pub(crate) fn agent_scope(agent: &AgentId) -> String {
     format!("agent:{agent}")
+}
+
+/// Whether labels of its agent follow into a run: into those that it opened by itself.
+pub(crate) fn carries(run: &Run) -> bool {
+    !matches!(run.mode, Mode::Interactive | Mode::Subagent)
 }
 
 /// Whether a label is worth raising again: it is new, or its day would otherwise be counted from too long ago.
@@ -108,7 +113,7 @@ impl Gateway {
     /// Labels that follow an agent into a run it opened by itself: those it raised in the last 24 hours. Only what a person
     /// delegates there and then starts clean; a sub-agent's run has its tree's labels.
     pub(crate) fn carried(run: &Run, own: &LabelState, now: Timestamp) -> BTreeSet<String> {
-        if matches!(run.mode, Mode::Interactive | Mode::Subagent) {
+        if !carries(run) {
             return BTreeSet::new();
         }
         let kept = LABEL_CARRY_SECS.saturating_add(LABEL_REFRESH_SECS);

@@ -39,8 +39,11 @@ impl Gateway {
         if received.call.name == crate::APPROVAL_STATUS_TOOL && received.action == Action::Tool {
             let (org, named) = (received.org.clone(), received.call.name.clone());
             return match self.authenticate(received).await {
-                Ok(call) => self.approval_status(call).await,
-                Err(refusal) => Err(self.refuse(&org, None, &named, refusal).await),
+                Ok(call) => {
+                    self.in_time(&org, &call.caller)?;
+                    self.approval_status(call).await
+                }
+                Err(not) => Err(self.turn_away(&org, &named, not).await),
             };
         }
         let recorded = self.decided(received).await?;
@@ -56,9 +59,10 @@ impl Gateway {
         };
         let call = match self.authenticate(received).await {
             Ok(call) => call,
-            Err(refusal) => return Err(self.refuse(&org, None, &named, refusal).await),
+            Err(not) => return Err(self.turn_away(&org, &named, not).await),
         };
         let (caller, digest) = (call.caller.clone(), breaker::digest(&call.received));
+        self.in_time(&org, &caller)?;
         let walked = match self.not_tripped(&org, &caller.agent) {
             Ok(()) => self.walk(call).await,
             Err(refusal) => Err(refusal.into()),
@@ -86,7 +90,9 @@ impl Gateway {
             match self.record_decision(approved).await {
                 Ok(recorded) => return Ok(recorded),
                 // From the beginning: the token itself may be what moved.
-                Err(NotRecorded::Moved(again)) => call = self.authenticate(*again).await?,
+                Err(NotRecorded::Moved(again)) => {
+                    call = self.authenticate(*again).await.map_err(|not| not.refusal)?;
+                }
                 Err(NotRecorded::Refused(refused)) => return Err(Stopped::Recorded(refused)),
                 Err(NotRecorded::Failed(refusal)) => return Err(Stopped::AtDoor(refusal)),
             }

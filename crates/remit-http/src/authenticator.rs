@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use remit_domain::{OrgId, Refusal, RefusalCode};
-use remit_gateway::{Authenticator, Caller};
-use remit_issuer::{Issuer, Resource, Verified};
+use remit_gateway::{Authenticator, Caller, NotLetIn};
+use remit_issuer::{AccessRefused, Issuer, Resource, Verified};
 
 /// The issuer as the gateway's authenticator.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ impl Authenticator for TokenAuthenticator {
         org: &OrgId,
         token: &str,
         resource: &str,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Caller, NotLetIn> {
         let issuer = self.0.issuer_url(org)?;
         let unknown = || Refusal::new(RefusalCode::Forbidden, "no token is good at this address");
         let at = resource
@@ -38,11 +38,8 @@ impl Authenticator for TokenAuthenticator {
                 if refused.refusal.code == RefusalCode::RunEnded
                     && self.is_over(org, refused.verified.as_deref()) =>
             {
-                refused
-                    .verified
-                    .as_deref()
-                    .map(caller)
-                    .ok_or(refused.refusal)
+                let over = refused.verified.as_deref().map(caller);
+                over.ok_or_else(|| not_let_in(refused))
             }
             // The token is good, elsewhere: its holder is to ask for another one, not to believe that this one is broken.
             Err(refused)
@@ -51,12 +48,16 @@ impl Authenticator for TokenAuthenticator {
                     .as_ref()
                     .is_some_and(|v| !v.resource.covers(&at)) =>
             {
-                Err(Refusal::new(
+                let refusal = Refusal::new(
                     RefusalCode::Forbidden,
                     "the token is for another resource; get one for this resource",
-                ))
+                );
+                Err(NotLetIn {
+                    refusal,
+                    ..not_let_in(refused)
+                })
             }
-            Err(refused) => Err(refused.into()),
+            Err(refused) => Err(not_let_in(refused)),
         }
     }
 }
@@ -68,6 +69,14 @@ impl TokenAuthenticator {
         let over =
             |v: &Verified| book.is_some_and(|book| !book.registry().runs.contains_key(&v.run));
         verified.is_some_and(over)
+    }
+}
+
+fn not_let_in(refused: AccessRefused) -> NotLetIn {
+    let known = refused.verified.map(|v| (v.agent.clone(), v.run.clone()));
+    NotLetIn {
+        refusal: refused.refusal,
+        known,
     }
 }
 

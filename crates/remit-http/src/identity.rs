@@ -77,11 +77,13 @@ async fn by_token(
         let person = issuer.authenticate_person(place.org(), token).await?;
         return Ok(Identity::Person(Box::new(person)));
     }
-    Ok(Identity::Agent(
-        issuer
-            .verify_access(place.org(), token, &Resource::Api)
-            .await?,
-    ))
+    match issuer
+        .verify_access(place.org(), token, &Resource::Api)
+        .await
+    {
+        Ok(verified) => Ok(Identity::Agent(verified)),
+        Err(refused) => Err(issuer.refuse_access(place.org(), "api", refused).await),
+    }
 }
 
 fn unauthenticated(text: &str) -> Problem {

@@ -26,7 +26,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
 use remit_domain::Refusal;
-use remit_gateway::{Action, Caller, Can, Endpoint, ListRequest};
+use remit_gateway::{Action, Caller, Can, Endpoint, NotLetIn};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::{LogLevel, header as mcp_header};
 use remit_mcp::{ErrorObject, Id, Message, Method, MethodKind, Notification, Sender, results};
@@ -84,8 +84,8 @@ async fn post(State(site): State<Site>, door: Door, request: Request) -> Respons
         .await
     {
         Ok(caller) => caller,
-        Err(refusal) => {
-            return not_let_in(&site, &door, bearer, &incoming, refusal)
+        Err(not) => {
+            return not_let_in(&site, &door, &incoming, not)
                 .await
                 .into_response();
         }
@@ -109,29 +109,13 @@ async fn post(State(site): State<Site>, door: Door, request: Request) -> Respons
 }
 
 /// Who is refused at the door: the gateway records it, within its limit, and a tool call is answered as one.
-async fn not_let_in(
-    site: &Site,
-    door: &Door,
-    bearer: SecretString,
-    incoming: &Incoming,
-    refusal: Refusal,
-) -> Reply {
-    let (org, endpoint, resource) = (
-        door.place.org().clone(),
-        door.endpoint.clone(),
-        door.resource.clone(),
-    );
-    let asked = site
-        .app
-        .gateway
-        .list_tools(ListRequest {
-            org,
-            endpoint,
-            bearer,
-            resource,
-        })
-        .await;
-    let refusal = asked.err().map_or(refusal, |refused| refused.refusal);
+async fn not_let_in(site: &Site, door: &Door, incoming: &Incoming, not: NotLetIn) -> Reply {
+    let asked = incoming.message.method().unwrap_or("an answer");
+    let gateway = &site.app.gateway;
+    let refusal = gateway
+        .turn_away(door.place.org(), asked, not)
+        .await
+        .refusal;
     match (&incoming.message, door.refused(&refusal)) {
         (_, Some(challenge)) => challenge.into(),
         (Message::Request(request), None) if request.method == Method::ToolsCall.as_str() => {
@@ -346,7 +330,12 @@ async fn end(State(site): State<Site>, door: Door, request: Request) -> Response
         .await
     {
         Ok(caller) => caller,
-        Err(refusal) => {
+        Err(not) => {
+            let away = site
+                .app
+                .gateway
+                .turn_away(door.place.org(), "session/end", not);
+            let refusal = away.await.refusal;
             return door
                 .refused(&refusal)
                 .unwrap_or_else(|| Problem::from(refusal).into_response());

@@ -15,6 +15,7 @@ mod document;
 mod evidence;
 mod freeze;
 mod limit;
+mod key;
 mod list;
 mod openapi;
 mod organization;

@@ -17,6 +17,7 @@ use crate::limits::{CLIENT_LEEWAY_SECS, CLIENT_REQUESTS_PER_MINUTE, ONCE_MARGIN_
 use crate::refusal::no;
 
 /// A client that has proved who it is. Its assertion is spent by the commit that holds `once`, and not before.
+#[derive(Clone)]
 pub(crate) struct Client {
     /// The agent, which may hold a credential now.
     pub(crate) agent: Arc<Agent>,

@@ -9,9 +9,9 @@ use remit_domain::event::{Event, EventKind};
 use remit_domain::{AgentId, OrgId, Principal, Refusal, RefusalCode, RunId, Timestamp};
 use remit_token::{OAuthError, OAuthErrorCode, TokenError};
 
-use crate::Issuer;
 use crate::limits::{REFUSAL_CODES_MAX, REFUSALS_PER_MINUTE};
 use crate::refusal::{from_books, oauth_error};
+use crate::{AccessRefused, Issuer};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -127,6 +127,21 @@ impl Issuer {
         self.record_refusal(org, door, refusal.code.as_str(), agent, run)
             .await;
         refusal
+    }
+
+    /// Records that an access token is not good here and now, with whose it is as far as its signature proves that.
+    ///
+    /// - `door`: where it was used, as a word of ours.
+    pub async fn refuse_access(
+        &self,
+        org: &OrgId,
+        door: &'static str,
+        refused: AccessRefused,
+    ) -> Refusal {
+        let AccessRefused { refusal, verified } = refused;
+        let known = verified.as_deref();
+        let (agent, run) = (known.map(|v| &v.agent), known.map(|v| &v.run));
+        self.refuse(org, door, agent, run, refusal).await
     }
 
     /// Records a refusal, or counts it where there are too many. A record that cannot be made changes nothing: the answer

@@ -7,7 +7,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use remit_domain::key::KeyUse;
 use remit_domain::limits::ACCESS_TOKEN_SECS;
-use remit_domain::{OrgId, Refusal, RefusalCode};
+use remit_domain::{OrgId, Principal, Refusal, RefusalCode, Timestamp};
 use remit_token::{Jwks, PublicJwk, SigningKey};
 use zeroize::Zeroizing;
 
@@ -44,9 +44,55 @@ impl Issuer {
             .clone())
     }
 
-    /// The keys of an organization, as last read.
+    /// The keys of an organization, read not long ago: another node may have replaced the one that signs, and what it
+    /// replaced verifies nothing once its last token has ended.
     pub(crate) async fn org_keys(&self, org: &OrgId) -> Result<Arc<OrgKeys>, Refusal> {
-        self.keys_not_older(org, Duration::MAX).await
+        self.keys_not_older(org, Duration::from_secs(KEYS_FRESH_SECS))
+            .await
+    }
+
+    /// The signing keys of an organization that are published, newest last.
+    ///
+    /// # Errors
+    /// `not-found`, `credential-unavailable`, `ledger-unavailable`.
+    pub async fn signing_keys(&self, org: &OrgId) -> Result<Vec<IssuerKey>, Refusal> {
+        self.org_keys(org).await?;
+        let now = self.books().now();
+        let keys = self.books().signing_keys(org, KeyUse::Issuer).await;
+        let mut found = Vec::new();
+        for (key, secret) in keys.map_err(from_books)? {
+            drop(Zeroizing::new(secret));
+            if is_published(&key, now) {
+                found.push(IssuerKey::of(&key)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes a new signing key. The one before it signs nothing any more on this node at once, on others within a minute, and
+    /// stays published until its last token has ended.
+    ///
+    /// # Errors
+    /// `not-found`, `conflict` when it is being rotated already, `credential-unavailable`, `ledger-unavailable`.
+    pub async fn rotate_signing_key(
+        &self,
+        org: &OrgId,
+        by: Principal,
+    ) -> Result<IssuerKey, Refusal> {
+        self.tenant(org)?;
+        let (secret, public) = generated()?;
+        let usage = KeyUse::Issuer;
+        let key = self
+            .books()
+            .replace_signing_key(org, usage, public, &secret, by)
+            .await
+            .map_err(from_books)?;
+        self.inner
+            .keys
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(org);
+        IssuerKey::of(&key)
     }
 
     /// The keys once more, for a token whose key is not known: another node may have made it meanwhile. Reads the store at
@@ -102,10 +148,7 @@ impl Issuer {
             .map_err(from_books)?
         {
             let secret = Zeroizing::new(secret);
-            if key
-                .retired
-                .is_some_and(|at| now > at.plus_secs(ACCESS_TOKEN_SECS + ONCE_MARGIN_SECS))
-            {
+            if !is_published(&key, now) {
                 continue;
             }
             public.push(PublicJwk::from_json(&key.public).map_err(|_| unusable())?);
@@ -126,16 +169,59 @@ impl Issuer {
     }
 
     async fn make_key(&self, org: &OrgId) -> Result<SigningKey, Refusal> {
-        let made =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-                .map_err(|_| unusable())?;
-        let secret = Zeroizing::new(made.as_ref().to_vec());
+        let (secret, public) = generated()?;
         let key = SigningKey::from_pkcs8(&secret).map_err(|_| unusable())?;
-        let public = serde_json::to_string(&key.public()).map_err(|_| unusable())?;
         self.books()
             .add_signing_key(org, KeyUse::Issuer, public, &secret, None)
             .await
             .map_err(from_books)?;
         Ok(key)
+    }
+}
+
+/// A new key: its secret half (PKCS #8), and the public one as a JWK.
+fn generated() -> Result<(Zeroizing<Vec<u8>>, String), Refusal> {
+    let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+        .map_err(|_| unusable())?;
+    let secret = Zeroizing::new(made.as_ref().to_vec());
+    let key = SigningKey::from_pkcs8(&secret).map_err(|_| unusable())?;
+    let public = serde_json::to_string(&key.public()).map_err(|_| unusable())?;
+    Ok((secret, public))
+}
+
+/// When a key is published no more, where it signs no more: its last token, signed by a node that had not heard of its
+/// retirement, has ended by then.
+fn published_until(key: &remit_domain::key::SigningKey) -> Option<Timestamp> {
+    let overlap =
+        ACCESS_TOKEN_SECS + i64::try_from(KEYS_FRESH_SECS).unwrap_or(0) + ONCE_MARGIN_SECS;
+    key.retired.map(|at| at.plus_secs(overlap))
+}
+
+fn is_published(key: &remit_domain::key::SigningKey, now: Timestamp) -> bool {
+    published_until(key).is_none_or(|until| now <= until)
+}
+
+/// A signing key of an organization: its public half, and how old it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerKey {
+    /// Its key id (RFC 7638 thumbprint), as tokens name it.
+    pub kid: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it stopped signing.
+    pub retired: Option<Timestamp>,
+    /// When it is published no more.
+    pub published_until: Option<Timestamp>,
+}
+
+impl IssuerKey {
+    fn of(key: &remit_domain::key::SigningKey) -> Result<Self, Refusal> {
+        let public = PublicJwk::from_json(&key.public).map_err(|_| unusable())?;
+        Ok(Self {
+            kid: public.thumbprint().to_string(),
+            created: key.created,
+            retired: key.retired,
+            published_until: published_until(key),
+        })
     }
 }

@@ -78,6 +78,7 @@ pub use address::Resource;
 pub use assertion::SubjectToken;
 pub use enrolment::{Enrolled, Redeemed};
 pub use introspect::{Asker, Introspection};
+pub use keys::IssuerKey;
 pub use passkey::Ceremony;
 pub use person::PersonIdentity;
 pub use refusal::oauth_error;

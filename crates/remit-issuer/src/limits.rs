@@ -8,6 +8,9 @@ pub const CLIENT_LEEWAY_SECS: u32 = 30;
 pub const NODE_LEEWAY_SECS: u32 = 5;
 /// How long a single-use key is remembered past the end of what it belongs to: no verifier allows for more.
 pub const ONCE_MARGIN_SECS: i64 = 120;
+/// How long the start of an implicit run is remembered against a second one: longer than a node goes on serving that has not
+/// heard of it.
+pub const START_REMEMBERED_SECS: i64 = 60;
 /// Requests of one agent, proved to be its own, in a minute: far more than tokens of five minutes need.
 pub const CLIENT_REQUESTS_PER_MINUTE: u32 = 600;
 /// Refusals of one organization that are recorded one by one in a minute; the rest are recorded as counts.
@@ -22,7 +25,7 @@ pub const VERIFIED_SECS: u64 = 600;
 pub const PEOPLE_MAX: u64 = 10_000;
 /// Most runs whose last activity is remembered; a run that is forgotten counts from its newest token.
 pub const ACTIVITY_MAX: u64 = 1_000_000;
-/// Most locks for starting implicit runs; one that is forgotten while held would at worst let two runs start.
+/// Most locks for starting implicit runs; one that is forgotten while held costs a conflict in the store.
 pub const LOCKS_MAX: u64 = 100_000;
 /// How often, at most, keys are read again because a token names one that is not known.
 pub const KEYS_RELOAD_SECS: u64 = 10;

@@ -12,7 +12,7 @@ use remit_domain::{
     CredentialId, DelegationId, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId,
     Timestamp, Workflow,
 };
-use remit_ports::store::{Once, StoreError};
+use remit_ports::store::{Filter, Once, StoreError};
 use remit_token::{
     AccessTokenClaims, AccessTokenType, Actor, Audience, OAuthErrorCode, Scope, TokenResponse,
     TokenType,
@@ -21,10 +21,19 @@ use secrecy::SecretString;
 
 use crate::client::Client;
 use crate::door::Denied;
+use crate::limits::START_REMEMBERED_SECS;
 use crate::refusal::no;
 use crate::{Issuer, Resource};
 
+/// Start of the keys that starts of implicit runs use up.
+const START: &str = "implicit-run:";
+/// Another node has started the run.
+const STARTED_ELSEWHERE: &str = "run-started-elsewhere";
+/// Starts of implicit runs that ended at once, one after the other, before it is left to the client to ask again.
+const STARTS_MAX: usize = 4;
+
 /// What a token is asked for, by a client that has proved who it is.
+#[derive(Clone)]
 pub(crate) struct Ask {
     pub(crate) client: Client,
     pub(crate) workflow: Arc<Workflow>,
@@ -97,7 +106,7 @@ impl Issuer {
         if let Some(run) = self.implicit_run(org, &acting, &ask).await? {
             return self.issue_in(org, &run, ask).await;
         }
-        // Two requests at once must join one run. Across nodes they may start two: each has its own chain and limits.
+        // Two requests at once must join one run: here by the lock, across nodes by the key that a start uses up.
         let lock = self.lock_of(org, &ask);
         let _one_at_a_time = lock.lock().await;
         if let Some(run) = self.implicit_run(org, &acting, &ask).await? {
@@ -117,7 +126,7 @@ impl Issuer {
                 ticket,
                 ..Intent::default()
             },
-            person: acting.person,
+            person: acting.person.clone(),
             chain: acting.chain.iter().map(|link| link.id.clone()).collect(),
             parent: None,
             implicit_key: Some(ask.client.thumbprint.clone()),
@@ -126,8 +135,61 @@ impl Issuer {
             ends_by,
         };
         self.runs_within_limit(org, &ask.client.agent.id)?;
-        let (run, change) = self.books().plan_run(org, &ask.workflow, new);
-        self.issue(org, run, &acting.chain, ask, change).await
+        let mut after = None;
+        for _ in 0..STARTS_MAX {
+            let (run, change) = self.books().plan_run(org, &ask.workflow, new.clone());
+            let change = change.once(start_of(&run, after.as_ref()));
+            match self
+                .issue(org, run, &acting.chain, ask.clone(), change)
+                .await
+            {
+                Err(denied) if denied.code == STARTED_ELSEWHERE => {}
+                other => return other,
+            }
+            // Another node has started it, and this one has not heard of it yet.
+            match self.newest_implicit(org, &acting, &ask).await? {
+                Some(run) if run.is_live(self.books().now()) => {
+                    return self.join(org, run, &acting.chain, ask).await;
+                }
+                // The one before has ended: the next start is the one after it.
+                Some(run) if after.as_ref() != Some(&run.id) => after = Some(run.id),
+                _ => break,
+            }
+        }
+        let text = "another node is starting this run; ask again";
+        Err(Denied::from(no(RefusalCode::SnapshotStale, text)).by(&ask.client.agent.id))
+    }
+
+    /// Issues a token in a run that another node has just started: what answers for it is looked at here as for any other.
+    async fn join(
+        &self,
+        org: &OrgId,
+        run: Run,
+        chain: &[Arc<Delegation>],
+        ask: Ask,
+    ) -> Result<TokenResponse, Denied> {
+        self.books()
+            .take_in(org, remit_domain::Kind::Run, run.id.as_str())
+            .await?;
+        self.issue(org, run, chain, ask, Change::new()).await
+    }
+
+    /// The newest implicit run of (agent, workflow, person, chain, key) in the store, whatever its state.
+    async fn newest_implicit(
+        &self,
+        org: &OrgId,
+        acting: &ActingFor,
+        ask: &Ask,
+    ) -> Result<Option<Run>, Denied> {
+        let filter = Filter {
+            parent: Some(ask.client.agent.id.to_string()),
+            limit: 1_000,
+            descending: true,
+            ..Filter::default()
+        };
+        let (runs, _) = self.books().list::<Run>(org, &filter).await?;
+        let mut own = runs.into_iter().map(|found| found.noun);
+        Ok(own.find(|run| is_implicit(run, acting, ask)))
     }
 
     async fn implicit_run(
@@ -136,19 +198,13 @@ impl Issuer {
         acting: &ActingFor,
         ask: &Ask,
     ) -> Result<Option<RunId>, Denied> {
-        let chain: Vec<&DelegationId> = acting.chain.iter().map(|link| &link.id).collect();
         let now = self.books().now();
         let found = {
             let book = self.tenant(org)?;
             let registry = book.registry();
             let is_it = |run: &&Arc<Run>| {
-                run.implicit_key.as_deref() == Some(ask.client.thumbprint.as_str())
-                    && run.agent == ask.client.agent.id
-                    && run.workflow == ask.workflow.id
-                    && run.person == acting.person
-                    && run.chain.iter().eq(chain.iter().copied())
-                    // One that is suspended is it too: it is refused, not replaced.
-                    && now < run.deadline
+                // One that is suspended is it too: it is refused, not replaced.
+                is_implicit(run, acting, ask) && now < run.deadline
             };
             registry.runs.values().find(is_it).cloned()
         };
@@ -283,6 +339,36 @@ impl Issuer {
     }
 }
 
+fn is_implicit(run: &Run, acting: &ActingFor, ask: &Ask) -> bool {
+    run.implicit_key.as_deref() == Some(ask.client.thumbprint.as_str())
+        && run.agent == ask.client.agent.id
+        && run.workflow == ask.workflow.id
+        && run.person == acting.person
+        && run
+            .chain
+            .iter()
+            .eq(acting.chain.iter().map(|link| &link.id))
+}
+
+/// The key that the start of an implicit run uses up: the same on every node that would start the same one.
+///
+/// - `after`: the one before it, where that is known to have ended.
+fn start_of(run: &Run, after: Option<&RunId>) -> Once {
+    let key = format!(
+        "{START}{}:{}:{}:{}:{}:{}",
+        run.agent,
+        run.workflow,
+        run.person.as_ref().map_or("-", PersonId::as_str),
+        run.chain.last().map_or("-", DelegationId::as_str),
+        run.implicit_key.as_deref().unwrap_or_default(),
+        after.map_or("-", RunId::as_str),
+    );
+    Once {
+        key,
+        until: run.started.plus_secs(START_REMEMBERED_SECS),
+    }
+}
+
 fn issued_event(now: Timestamp, token: &Token, run: &Run, ask: &Ask) -> Event {
     let kind = if ask.exchanged {
         EventKind::TokenExchanged
@@ -309,6 +395,11 @@ pub(crate) fn spent(error: BooksError) -> Denied {
         BooksError::Store(StoreError::Replayed { key }) if key.starts_with("assertion:") => {
             Denied::client("assertion-replayed")
         }
+        BooksError::Store(StoreError::Replayed { key }) if key.starts_with(START) => Denied::new(
+            OAuthErrorCode::TemporarilyUnavailable,
+            STARTED_ELSEWHERE,
+            "another node is starting this run; ask again",
+        ),
         BooksError::Store(StoreError::Replayed { .. }) => {
             let text = "the subject token was used already; it is good for one use";
             Denied::new(OAuthErrorCode::InvalidGrant, "subject-replayed", text)

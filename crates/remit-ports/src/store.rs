@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use remit_domain::{Kind, OrgId};
 use tokio::sync::broadcast;
 
-pub use admit::{Admit, AdmitError, Admitted, LabelState, OpenCall, Outcome, Reserve, held};
+pub use admit::{Admit, AdmitError, Admitted, LabelState, OpenCall, Outcome, Reserve, held, stamp};
 pub use commit::{Blob, Commit, Committed, Expect, Filter, Once, Page, Put, Record};
 pub use error::StoreError;
 pub use ledger::{EntryFilter, StoredEntry, TreeAppend};
@@ -150,7 +150,15 @@ pub trait Store: Send + Sync + 'static {
     /// behind (`RecvError::Lagged`) reads everything again.
     fn changes(&self) -> broadcast::Receiver<Changed>;
 
-    /// Whether changes of other nodes arrive. `false` makes every decision refuse with `snapshot-stale`.
+    /// How many changes have been given out, so far as that is counted: read before looking whether a receiver is empty.
+    fn given_out(&self) -> u64 {
+        0
+    }
+
+    /// Whoever keeps a snapshot says that it holds every change up to that many: only then does it count as fresh.
+    fn taken_in(&self, _up_to: u64) {}
+
+    /// Whether changes of other nodes arrive, and are taken in. `false` makes every decision refuse with `snapshot-stale`.
     fn is_fresh(&self) -> bool;
 
     /// Whether other nodes may write to the same database, so that their changes have to be followed.

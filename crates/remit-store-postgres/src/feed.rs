@@ -1,7 +1,8 @@
 //! Changes of other nodes: sent with `NOTIFY` inside the transaction that makes them, received on a connection of its own.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use remit_domain::{Kind, OrgId};
@@ -28,6 +29,9 @@ const ANSWER: Duration = Duration::from_secs(4);
 /// Without an answered heartbeat for so long, changes are said not to arrive.
 const STALE: Duration = Duration::from_secs(5);
 
+/// Answered heartbeats that wait for their changes to be taken in: more than go stale meanwhile.
+const BEATS_KEPT: usize = 16;
+
 /// Between attempts to connect.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -35,8 +39,14 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(crate) struct Freshness {
     base: Instant,
     listening: AtomicBool,
-    /// When the newest answered heartbeat was sent, in milliseconds since `base`.
+    /// When the newest answered heartbeat was sent whose changes are all taken in, in milliseconds since `base`.
     heard: AtomicU64,
+    /// Changes given out, and how many of them whoever follows has taken in; none while nobody follows.
+    given: AtomicU64,
+    taken: AtomicU64,
+    followed: AtomicBool,
+    /// Answered heartbeats whose changes are not all taken in, oldest first: how many there were, and when each was sent.
+    beats: Mutex<VecDeque<(u64, u64)>>,
     /// Whoever waits for the first answer.
     first: Notify,
 }
@@ -47,17 +57,57 @@ impl Freshness {
             base: now(),
             listening: AtomicBool::new(false),
             heard: AtomicU64::new(0),
+            given: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            followed: AtomicBool::new(false),
+            beats: Mutex::default(),
             first: Notify::new(),
         }
     }
 
-    /// A heartbeat sent at `sent` was answered.
+    /// A change was given out to whoever follows.
+    fn gave(&self) {
+        self.given.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many changes were given out.
+    pub(crate) fn given_out(&self) -> u64 {
+        self.given.load(Ordering::Acquire)
+    }
+
+    /// Whoever follows holds every change up to that many.
+    pub(crate) fn taken_in(&self, up_to: u64) {
+        self.taken.fetch_max(up_to, Ordering::AcqRel);
+        self.followed.store(true, Ordering::Release);
+        self.settle();
+    }
+
+    /// A heartbeat sent at `sent` was answered, and every change before it was given out.
     fn answered(&self, sent: Instant) {
         let since = sent.saturating_duration_since(self.base).as_millis();
-        self.heard
-            .store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Release);
+        let beat = (self.given_out(), u64::try_from(since).unwrap_or(u64::MAX));
+        let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        if beats.len() >= BEATS_KEPT {
+            beats.pop_back();
+        }
+        beats.push_back(beat);
+        drop(beats);
+        self.settle();
         self.listening.store(true, Ordering::Release);
         self.first.notify_one();
+    }
+
+    /// What was heard counts from the moment it is taken in: a change that waits to be read is not known yet.
+    fn settle(&self) {
+        let all = !self.followed.load(Ordering::Acquire);
+        let taken = self.taken.load(Ordering::Acquire);
+        let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((given, since)) = beats.front().copied()
+            && (all || given <= taken)
+        {
+            self.heard.fetch_max(since, Ordering::AcqRel);
+            beats.pop_front();
+        }
     }
 
     /// Waits until changes arrive for the first time, but not for long: a node that cannot listen says so from then on.
@@ -73,6 +123,11 @@ impl Freshness {
     }
 
     pub(crate) fn lost(&self) {
+        // What was answered before says nothing of what was missed since.
+        self.beats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         self.listening.store(false, Ordering::Release);
     }
 
@@ -185,6 +240,7 @@ impl Feed {
             Ok(Some(changed)) => {
                 // No receiver is fine.
                 let _none = self.changes.send(changed);
+                self.fresh.gave();
                 Ok(())
             }
             Ok(None) => Ok(()),
@@ -209,6 +265,7 @@ impl Feed {
                 epoch,
                 keys: Vec::new(),
             });
+            self.fresh.gave();
         }
         Ok(())
     }
@@ -260,5 +317,26 @@ mod tests {
         assert!(!fresh.is_fresh_at(start + Duration::from_secs(7)));
         fresh.lost();
         assert!(!fresh.is_fresh_at(start + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn what_was_heard_counts_only_once_it_is_taken_in() {
+        let fresh = Freshness::new();
+        let at = |secs| fresh.base + Duration::from_secs(secs);
+        fresh.taken_in(fresh.given_out());
+        fresh.answered(at(1));
+        assert!(fresh.is_fresh_at(at(5)));
+        // A change comes, with beats after it, and whoever follows is slow.
+        fresh.gave();
+        (2..=20).for_each(|secs| fresh.answered(at(secs)));
+        assert!(!fresh.is_fresh_at(at(7)), "the change is not known yet");
+        fresh.taken_in(1);
+        assert!(fresh.is_fresh_at(at(21)));
+        // A connection that was lost takes its beats with it.
+        fresh.gave();
+        fresh.answered(at(22));
+        fresh.lost();
+        fresh.taken_in(2);
+        assert!(!fresh.is_fresh_at(at(22)));
     }
 }

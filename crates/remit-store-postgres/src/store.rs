@@ -267,6 +267,14 @@ impl Store for PostgresStore {
         self.changes.subscribe()
     }
 
+    fn given_out(&self) -> u64 {
+        self.fresh.given_out()
+    }
+
+    fn taken_in(&self, up_to: u64) {
+        self.fresh.taken_in(up_to);
+    }
+
     fn is_fresh(&self) -> bool {
         !self.closed.load(Ordering::Relaxed) && self.fresh.is_fresh()
     }

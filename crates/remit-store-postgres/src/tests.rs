@@ -85,6 +85,7 @@ fn admit(n: u128, epoch: u64) -> Admit {
         at: Timestamp::from_secs(1),
         epoch,
         labels: ("run".to_owned(), 0),
+        carried: None,
         raise: Vec::new(),
         reserve: vec![Reserve {
             key: "spend".to_owned(),

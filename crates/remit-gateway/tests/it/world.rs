@@ -8,7 +8,9 @@ use remit_domain::approval::{Approval, ApprovalState, Verdict};
 use remit_domain::event::EventKind;
 use remit_domain::run::{Intent, Mode, Provenance};
 use remit_domain::{OrgId, PersonId, Refusal, RefusalCode, Run, Tool, Workflow};
-use remit_gateway::{Action, Answer, Authenticator, Caller, Endpoint, Gateway, Received, Refused};
+use remit_gateway::{
+    Action, Answer, Authenticator, Caller, Endpoint, Gateway, NotLetIn, Received, Refused,
+};
 use remit_mcp::{Sha256Digest, ToolCall};
 use remit_ports::store::{EntryFilter, Filter};
 use remit_testkit::{FakeSecrets, FakeStore, FakeUpstreams, FakeVault, SeededEntropy, SimClock};
@@ -22,11 +24,11 @@ struct OneToken(Caller);
 
 #[async_trait]
 impl Authenticator for OneToken {
-    async fn authenticate(&self, _: &OrgId, token: &str, _: &str) -> Result<Caller, Refusal> {
+    async fn authenticate(&self, _: &OrgId, token: &str, _: &str) -> Result<Caller, NotLetIn> {
         if token == GOOD {
             Ok(self.0.clone())
         } else {
-            Err(Refusal::new(RefusalCode::Unauthenticated, "no such token"))
+            Err(Refusal::new(RefusalCode::Unauthenticated, "no such token").into())
         }
     }
 }

@@ -191,7 +191,9 @@ pub(super) async fn listen(State(site): State<Site>, door: Door, request: Reques
         .await;
     let caller = match caller {
         Ok(caller) => caller,
-        Err(refusal) => {
+        Err(not) => {
+            let away = gateway.turn_away(door.place.org(), "subscribe", not);
+            let refusal = away.await.refusal;
             return door
                 .refused(&refusal)
                 .unwrap_or_else(|| Problem::from(refusal).into_response());

@@ -4,7 +4,7 @@ use remit_domain::Role;
 
 use super::route::{Route, Who};
 use super::{
-    agent, approval, breaker, containment, delegation, document, evidence, freeze, limit,
+    agent, approval, breaker, containment, delegation, document, evidence, key, freeze, limit,
     organization, person, policy, run, session, setting, ticket, tool, upstream,
 };
 
@@ -44,6 +44,7 @@ pub(crate) fn all() -> Vec<Route> {
         containment::routes(),
         evidence::routes(),
         session::routes(),
+        key::routes(),
     ]
     .into_iter()
     .flatten()

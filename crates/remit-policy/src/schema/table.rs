@@ -226,6 +226,10 @@ mod tests {
     fn no_fact_is_there_twice_and_each_says_something() {
         let names: BTreeSet<_> = fact_table().into_iter().map(|f| f.name).collect();
         assert_eq!(names.len(), FACTS.len());
-        assert!(fact_table().iter().all(|f| !f.about.is_empty() && !f.from.is_empty()));
+        assert!(
+            fact_table()
+                .iter()
+                .all(|f| !f.about.is_empty() && !f.from.is_empty())
+        );
     }
 }

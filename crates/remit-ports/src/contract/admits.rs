@@ -232,7 +232,13 @@ async fn counters_are_found_by_how_they_begin(store: &dyn Store) {
         reserve: keys.iter().map(|key| reserve(key, 2, 10)).collect(),
         ..admit(org)
     };
-    let keys = ["limit:a|x", "limit:a|y", "limit:ab|x", "limit:a", "limit:a%"];
+    let keys = [
+        "limit:a|x",
+        "limit:a|y",
+        "limit:ab|x",
+        "limit:a",
+        "limit:a%",
+    ];
     store.admit(take(&org, &keys)).await.unwrap();
     store.admit(take(&other, &["limit:a|z"])).await.unwrap();
     let found = store.counters_under(&org, "limit:a|", 10).await.unwrap();
@@ -240,7 +246,13 @@ async fn counters_are_found_by_how_they_begin(store: &dyn Store) {
     assert_eq!(found, expected);
     let first = store.counters_under(&org, "limit:a|", 1).await.unwrap();
     assert_eq!(first, expected[..1]);
-    assert!(store.counters_under(&org, "none", 10).await.unwrap().is_empty());
+    assert!(
+        store
+            .counters_under(&org, "none", 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn a_window_counts_its_earlier_slots(store: &dyn Store) {

@@ -125,6 +125,7 @@ pub(super) fn admit(org: &OrgId) -> Admit {
         tool: ToolRef::new("orders".parse().unwrap(), "refund").unwrap(),
         at: at(0),
         epoch: 0,
+        carried: None,
         raise: Vec::new(),
         reserve: Vec::new(),
         puts: Vec::new(),

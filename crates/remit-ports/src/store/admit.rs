@@ -43,6 +43,8 @@ pub struct Admit {
     pub epoch: u64,
     /// Scope of the run's labels (its root run) and the version it was decided at.
     pub labels: (String, u64),
+    /// Scope and stamp of labels that came from beside the run, where the decision looked at any: those its agent raised.
+    pub carried: Option<(String, u64)>,
     /// Labels the call raises, on these scopes.
     pub raise: Vec<(String, String)>,
     /// Limits it reserves.
@@ -92,7 +94,7 @@ pub enum AdmitError {
     /// Something was contained, ended or narrowed since it was decided: decide again.
     #[error("the containment epoch is {0} now; decide again")]
     EpochMoved(u64),
-    /// The run's labels have grown since it was decided: decide again.
+    /// The labels it was decided on have grown or were raised again: decide again. Holds those of the run.
     #[error("the labels of the run have grown; decide again")]
     LabelsMoved(LabelState),
     /// A limit would be exceeded.
@@ -122,6 +124,18 @@ impl LabelState {
     pub fn version(&self) -> u64 {
         u64::try_from(self.labels.len()).unwrap_or(u64::MAX)
     }
+
+    /// Moves whenever a label is new or raised again, which the version does not: for labels whose age counts.
+    pub fn stamp(&self) -> u64 {
+        let newest = self.labels.values().map(|at| at.as_micros()).max();
+        stamp(self.version(), newest.unwrap_or(0))
+    }
+}
+
+/// [`LabelState::stamp`] of `count` labels, the newest of which was raised at `newest` (microseconds since 1970). Both only
+/// grow, so that their sum moves when one of them does.
+pub fn stamp(count: u64, newest: i64) -> u64 {
+    count.saturating_add(u64::try_from(newest).unwrap_or(0))
 }
 
 /// What came of a call.

@@ -20,6 +20,11 @@ impl Unit<'_> {
         if self.label_version(org, scope).await? != *version {
             return Err(AdmitError::LabelsMoved(self.labels(org, scope).await?).into());
         }
+        if let Some((beside, stamp)) = &admit.carried
+            && self.label_stamp(org, beside).await? != *stamp
+        {
+            return Err(AdmitError::LabelsMoved(self.labels(org, scope).await?).into());
+        }
         for reserve in &admit.reserve {
             self.check_reserve(org, reserve).await?;
         }
@@ -54,16 +59,19 @@ impl Unit<'_> {
 
     /// What would be used after it, where that is permitted. A negative amount would give back, so it counts as nothing.
     async fn check_reserve(&mut self, org: &OrgId, reserve: &Reserve) -> Result<i64, Stop> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT key, used FROM counters WHERE org = $1 AND (key = $2 OR key = ANY($3))")
-                .bind(org.as_str())
-                .bind(&reserve.key)
-                .bind(&reserve.also)
-                .fetch_all(&mut *self.db)
-                .await?;
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT key, used FROM counters WHERE org = $1 AND (key = $2 OR key = ANY($3))",
+        )
+        .bind(org.as_str())
+        .bind(&reserve.key)
+        .bind(&reserve.also)
+        .fetch_all(&mut *self.db)
+        .await?;
         let own = rows.iter().find(|(key, _)| *key == reserve.key);
         let own = own.map_or(0, |(_, used)| *used);
-        let used = rows.iter().fold(0_i64, |sum, (_, n)| sum.saturating_add(*n));
+        let used = rows
+            .iter()
+            .fold(0_i64, |sum, (_, n)| sum.saturating_add(*n));
         let amount = reserve.amount.max(0);
         match (own.checked_add(amount), used.checked_add(amount)) {
             (Some(after), Some(all)) if all <= reserve.max => Ok(after),

@@ -329,6 +329,17 @@ impl<'c> Unit<'c> {
         crate::read::labels(self.db, org, scope).await
     }
 
+    pub(super) async fn label_stamp(&mut self, org: &OrgId, scope: &str) -> sqlx::Result<u64> {
+        let (count, newest): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), coalesce(max(at), 0) FROM labels WHERE org = $1 AND scope = $2",
+        )
+        .bind(org.as_str())
+        .bind(scope)
+        .fetch_one(&mut *self.db)
+        .await?;
+        Ok(remit_ports::store::stamp(nat(count), newest))
+    }
+
     pub(super) async fn label_version(&mut self, org: &OrgId, scope: &str) -> sqlx::Result<u64> {
         let count: i64 =
             sqlx::query_scalar("SELECT count(*) FROM labels WHERE org = $1 AND scope = $2")

@@ -21,6 +21,11 @@ impl Unit<'_> {
         if self.label_version(org, scope)? != *version {
             return Err(AdmitError::LabelsMoved(self.labels(org, scope)?).into());
         }
+        if let Some((beside, stamp)) = &admit.carried
+            && self.label_stamp(org, beside)? != *stamp
+        {
+            return Err(AdmitError::LabelsMoved(self.labels(org, scope)?).into());
+        }
         for reserve in &admit.reserve {
             self.check_reserve(org, reserve)?;
         }

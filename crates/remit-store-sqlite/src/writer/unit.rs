@@ -246,6 +246,16 @@ impl<'c> Unit<'c> {
         crate::read::labels(self.db, org, scope)
     }
 
+    pub(super) fn label_stamp(&self, org: &OrgId, scope: &str) -> rusqlite::Result<u64> {
+        self.db
+            .prepare_cached(
+                "SELECT count(*), coalesce(max(at), 0) FROM labels WHERE org = ?1 AND scope = ?2",
+            )?
+            .query_row(params![org.as_str(), scope], |row| {
+                Ok(remit_ports::store::stamp(nat(row.get(0)?), row.get(1)?))
+            })
+    }
+
     pub(super) fn label_version(&self, org: &OrgId, scope: &str) -> rusqlite::Result<u64> {
         self.db
             .prepare_cached("SELECT count(*) FROM labels WHERE org = ?1 AND scope = ?2")?

@@ -212,6 +212,11 @@ impl Org {
         if self.label_state(scope).version() != *version {
             return Err(AdmitError::LabelsMoved(self.label_state(scope)));
         }
+        if let Some((beside, stamp)) = &admit.carried
+            && self.label_state(beside).stamp() != *stamp
+        {
+            return Err(AdmitError::LabelsMoved(self.label_state(scope)));
+        }
         for reserve in &admit.reserve {
             self.reserve(reserve)?;
         }
