@@ -26,8 +26,8 @@ pub enum AgentCommand {
     /// List agents, with who answers for them
     #[command(alias = "list")]
     Ls {
-        /// Only agents in this state: draft, active, suspended, quarantined or retired
-        #[arg(long)]
+        /// Only agents in this state
+        #[arg(long, value_parser = ["draft", "active", "suspended", "quarantined", "retired"])]
         state: Option<String>,
     },
     /// Show one agent: purpose, people, workflows, keys, and what it still lacks
@@ -108,7 +108,11 @@ pub(crate) async fn run(at: &Connection, command: AgentCommand) -> Done {
                     ITEMS_MAX,
                 )
                 .await?;
-            out.list(&agents, &COLUMNS, "name", EMPTY)?;
+            let empty = match &state {
+                Some(state) => format!("No agent is {state}."),
+                None => EMPTY.to_owned(),
+            };
+            out.list(&agents, &COLUMNS, "name", &empty)?;
         }
         AgentCommand::Show { name } => show(&client, out, &name).await?,
         AgentCommand::Register(register) => register::run(&client, out, *register).await?,
@@ -229,6 +233,7 @@ fn page(out: Out, agent: &Value, workflows: &[Value], keys: &[Value]) -> String 
         .at("Data classes", agent, "data_classes")
         .at("Expected actions", agent, "expected_actions")
         .at("Enforcement", agent, "enforcement")
+        .at("Cooperative, not enforced", agent, "cooperative")
         .when("Next review", agent, "next_review")
         .lines(
             "Lacks before it can be active",

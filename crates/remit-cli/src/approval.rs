@@ -28,8 +28,8 @@ pub enum ApprovalCommand {
     /// List approvals, those that wait first asked
     #[command(alias = "list")]
     Ls {
-        /// pending, approved, denied, expired, cancelled, stale, used, ambiguous, or all
-        #[arg(long, default_value = "pending")]
+        /// In which state
+        #[arg(long, default_value = "pending", value_parser = ["pending", "approved", "denied", "expired", "cancelled", "stale", "used", "ambiguous", "all"])]
         state: String,
         /// Only what you may decide
         #[arg(long)]

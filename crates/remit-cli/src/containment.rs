@@ -72,8 +72,8 @@ pub enum ContainmentCommand {
     /// List containments
     #[command(alias = "list")]
     Ls {
-        /// Only in this state: active or lifted
-        #[arg(long)]
+        /// Only in this state
+        #[arg(long, value_parser = ["active", "lifted"])]
         state: Option<String>,
     },
     /// Show one, with its newest certificate

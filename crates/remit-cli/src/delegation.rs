@@ -29,8 +29,8 @@ pub enum DelegationCommand {
         /// Only to this agent
         #[arg(long)]
         agent: Option<String>,
-        /// Only in this state: active, revoked or expired
-        #[arg(long)]
+        /// Only in this state
+        #[arg(long, value_parser = ["active", "revoked", "expired"])]
         state: Option<String>,
     },
     /// Show one delegation, and what it narrows

@@ -16,8 +16,8 @@ pub enum FindingCommand {
     /// List findings
     #[command(alias = "list")]
     Ls {
-        /// open, closed or all
-        #[arg(long, default_value = "open")]
+        /// In which state
+        #[arg(long, default_value = "open", value_parser = ["open", "closed", "all"])]
         state: String,
     },
     /// Close a finding that was looked at

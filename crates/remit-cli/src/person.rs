@@ -16,8 +16,8 @@ pub enum PersonCommand {
     /// List people
     #[command(alias = "list")]
     Ls {
-        /// Only people in this state: active or left
-        #[arg(long)]
+        /// Only people in this state
+        #[arg(long, value_parser = ["active", "left"])]
         state: Option<String>,
     },
     /// Show one person

@@ -37,8 +37,8 @@ pub enum RunCommand {
         /// Only of this agent
         #[arg(long)]
         agent: Option<String>,
-        /// Only in this state: active, suspended or ended
-        #[arg(long)]
+        /// Only in this state
+        #[arg(long, value_parser = ["active", "suspended", "ended"])]
         state: Option<String>,
         /// At most this many
         #[arg(long, default_value_t = 50)]

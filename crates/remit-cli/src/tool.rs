@@ -26,8 +26,8 @@ pub enum ToolCommand {
         /// Only tools of this upstream
         #[arg(long)]
         upstream: Option<String>,
-        /// Only tools in this state: disabled, enabled, changed or gone
-        #[arg(long)]
+        /// Only tools in this state
+        #[arg(long, value_parser = ["disabled", "enabled", "changed", "gone"])]
         state: Option<String>,
     },
     /// Show one tool: classification, definition, and the diff when it changed

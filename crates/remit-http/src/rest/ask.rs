@@ -118,7 +118,7 @@ impl<B, Q> Ask<B, Q> {
     {
         let text = self.path.get(name).map(String::as_str).unwrap_or_default();
         text.parse()
-            .map_err(|e: T::Err| Problem::invalid(format!("{{{name}}} in the address: {e}")))
+            .map_err(|e: T::Err| Problem::invalid(format!("`{name}` in the address: {e}")))
     }
 
     /// Who asks, for control.

@@ -97,7 +97,10 @@ async fn who(
 
 fn forbidden(who: &[Who]) -> String {
     let named: Vec<_> = who.iter().map(|w| w.as_str()).collect();
-    format!("this is for: {}", named.join(", "))
+    format!(
+        "this is for: {}; an administrator gives people their roles",
+        named.join(", ")
+    )
 }
 
 async fn path(parts: &mut Parts, site: &Site) -> Result<BTreeMap<String, String>, Problem> {

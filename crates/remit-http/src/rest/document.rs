@@ -109,7 +109,10 @@ async fn json_schema(ask: Ask) -> Result<Reply<Value>, Problem> {
     let kind = DocumentKind::parse(named.strip_suffix(".json").unwrap_or(&named));
     let kind = kind.ok_or_else(|| {
         let kinds: Vec<_> = DocumentKind::ALL.iter().map(|k| k.as_str()).collect();
-        Problem::not_found(format!("there are schemas of: {}", kinds.join(", ")))
+        Problem::not_found(format!(
+            "no such kind of document is here; there are: {}",
+            kinds.join(", ")
+        ))
     })?;
     Ok(schema(kind).to_value().into())
 }
