@@ -15,6 +15,9 @@ impl Email {
 
     /// Each address with its place.
     pub(crate) fn find(&self, text: &str) -> Vec<(String, Range<usize>)> {
+        if !text.contains('@') {
+            return Vec::new();
+        }
         self.0
             .find_iter(text)
             .map(|found| (found.as_str().to_lowercase(), found.range()))

@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use regex::Regex;
+use regex::{Regex, RegexSet};
 
 use crate::reading::unseen;
 use crate::{Class, Finding};
@@ -86,17 +86,21 @@ const UNSEEN: usize = 8;
 /// The rules, compiled.
 pub(crate) struct Injection {
     markers: Vec<(&'static str, Regex)>,
+    /// Which of them are there at all, in one pass.
+    any: RegexSet,
     encoded: Regex,
 }
 
 impl Injection {
     pub(crate) fn new() -> Result<Self, regex::Error> {
-        let markers = MARKERS.iter().map(|(name, form)| {
-            let form = form.replace(' ', r"\s+").replace(r"\s+|\s+", "|");
-            Ok((*name, Regex::new(&format!("(?i){form}"))?))
-        });
+        let forms =
+            MARKERS.map(|(name, form)| (name, format!("(?i){}", form.replace(' ', r"\s+"))));
+        let markers = forms
+            .iter()
+            .map(|(name, form)| Ok((*name, Regex::new(form)?)));
         Ok(Self {
             markers: markers.collect::<Result<_, regex::Error>>()?,
+            any: RegexSet::new(forms.iter().map(|(_, form)| form))?,
             encoded: Regex::new(r"[A-Za-z0-9+/]{40,}")?,
         })
     }
@@ -122,7 +126,10 @@ impl Injection {
     }
 
     fn plain(&self, text: &str, found: &mut Vec<Finding>) {
-        for (name, form) in &self.markers {
+        for at in &self.any.matches(text) {
+            let Some((name, form)) = self.markers.get(at) else {
+                continue;
+            };
             found.extend(
                 form.find_iter(text)
                     .map(|at| Finding::new(Class::Injection, name, at.range())),
