@@ -11,6 +11,7 @@
 )]
 
 mod bad_input;
+mod cedarpy;
 mod clients;
 mod command_line;
 mod conformance;

@@ -162,6 +162,19 @@ impl Server {
         self.until_ready().await;
     }
 
+    /// Ends the process at once, without warning.
+    pub(crate) fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again over the same data.
+    pub(crate) async fn start_again(&mut self, args: &[&str]) {
+        let listen = self.base().trim_start_matches("http://").to_owned();
+        self.child = Self::spawn(&self.dir.path().join("data"), &listen, args);
+        self.until_ready().await;
+    }
+
     async fn wait(child: Child, dir: tempfile::TempDir, ready: &Path) -> Self {
         let mut server = Self {
             child,

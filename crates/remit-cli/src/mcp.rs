@@ -1,11 +1,14 @@
-//! MCP for clients that only speak stdio: `remit mcp bridge` carries each message to the gateway and back.
+//! MCP over standard input and output: `remit mcp bridge` carries each message to the gateway and back, for clients that
+//! speak nothing else; `remit mcp wrap` does so for a server that has to run beside its agent.
 //!
-//! The bridge decides nothing: it proves who the agent is, opens the run, and passes messages on. What may be done is
-//! decided at the gateway, where the agent cannot reach.
+//! Both decide nothing: they prove who the agent is, open the run, and pass messages on. What may be done is decided at the
+//! gateway, where the agent cannot reach.
 
+mod beside;
 mod bridge;
 mod identity;
 mod relay;
+mod wrap;
 
 use std::path::PathBuf;
 
@@ -19,6 +22,46 @@ use crate::exit::Done;
 pub enum McpCommand {
     /// Serve the gateway's tools over standard input and output, as one agent
     Bridge(Box<Bridge>),
+    /// Start a server beside its agent, with every call decided and recorded by Remit first (cooperative)
+    Wrap(Box<Wrap>),
+    /// Tell Remit which tools a wrapped server offers, as an administrator; exits with 2 when they changed
+    Offer(Offer),
+}
+
+/// A server of the agent's own machine.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The agent's client starts this in place of the server. Nothing but this keeps the agent from starting the server by itself, so Remit shows it as cooperative, not enforced. The server gets PATH, HOME, LANG, TMPDIR and what --env names, and no secret from Remit. Without an answer from Remit nothing is called.\n\nExamples:\n  remit mcp wrap --upstream fs --agent agt_01JD… --key dev.pem -- npx -y @modelcontextprotocol/server-filesystem /data"
+)]
+pub struct Wrap {
+    #[command(flatten)]
+    bridge: Bridge,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// What to start.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Server {
+    /// Environment variable that the server gets too; may be given several times
+    #[arg(long = "env", value_name = "NAME")]
+    env: Vec<String>,
+    /// The server's command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<std::ffi::OsString>,
+}
+
+/// What a wrapped server offers.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Run it where the server is, with a person's token of role admin. New tools come in disabled, changed ones refuse calls until they are approved again.\n\nExamples:\n  remit mcp offer --upstream fs -- npx -y @modelcontextprotocol/server-filesystem /data"
+)]
+pub struct Offer {
+    /// The upstream, registered with transport `wrapped`
+    #[arg(long)]
+    upstream: String,
+    #[command(flatten)]
+    server: Server,
 }
 
 /// As whom, and for what.
@@ -55,6 +98,9 @@ pub struct Bridge {
 
 /// Runs one.
 pub(crate) async fn run(connection: &Connection, command: McpCommand) -> Done {
-    let McpCommand::Bridge(args) = command;
-    bridge::run(connection, *args).await
+    match command {
+        McpCommand::Bridge(args) => bridge::run(connection, *args).await,
+        McpCommand::Wrap(args) => wrap::run(connection, *args).await,
+        McpCommand::Offer(args) => wrap::offer(connection, args).await,
+    }
 }

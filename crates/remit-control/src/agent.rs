@@ -8,6 +8,7 @@ use remit_books::Change;
 use remit_domain::agent::{AgentProfile, AgentState};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::name::Name;
+use remit_domain::upstream::UpstreamName;
 use remit_domain::{Agent, AgentId, Kind, Noun, Person, RefusalCode, Registry, Role, Separation};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -40,6 +41,8 @@ pub struct AgentView {
     pub registered_by: String,
     /// Names of its workflows.
     pub workflows: Vec<Name>,
+    /// Upstreams that it is granted tools of and that run beside it: kept to Remit by their wrapper only, not enforced.
+    pub cooperative: std::collections::BTreeSet<UpstreamName>,
     /// How many keys it holds.
     pub keys: usize,
     /// Its revision, which is also its ETag.
@@ -371,6 +374,18 @@ pub(crate) fn view(registry: &Registry, agent: &Agent) -> AgentView {
             .workflows_of(&agent.id)
             .into_iter()
             .map(|w| w.name.clone())
+            .collect(),
+        cooperative: registry
+            .workflows_of(&agent.id)
+            .iter()
+            .flat_map(|w| w.grants.iter().map(|g| g.tool.upstream()))
+            .filter(|name| {
+                registry
+                    .upstreams
+                    .get(*name)
+                    .is_some_and(|u| u.is_cooperative())
+            })
+            .cloned()
             .collect(),
         keys: registry
             .keys

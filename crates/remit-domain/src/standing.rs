@@ -198,7 +198,10 @@ impl Registry {
                     ));
                 }
                 RunState::Suspended => {
-                    return Err(no(RefusalCode::Contained, "the run is suspended"));
+                    // Most runs are suspended with their agent, and that is what has to be lifted.
+                    self.standing_agent(&at.agent)?;
+                    let text = "the run is suspended until a responder lifts it";
+                    return Err(no(RefusalCode::Contained, text));
                 }
                 RunState::Ended { .. } => {
                     return Err(no(

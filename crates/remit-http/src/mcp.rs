@@ -20,6 +20,7 @@ mod question;
 mod read;
 mod session;
 mod stream;
+mod words;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};

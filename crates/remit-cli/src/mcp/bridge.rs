@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::Bridge;
 use super::identity::Identity;
 use super::relay::Relay;
+use super::wrap::Wrapped;
 use crate::connection::Connection;
 use crate::exit::{Done, ERROR, OK};
 use crate::print::note;
@@ -40,19 +41,29 @@ enum End {
 
 /// Runs the bridge over standard input and output until the client closes them.
 pub(crate) async fn run(connection: &Connection, args: Bridge) -> Done {
+    over_stdio(connection, args, None).await
+}
+
+/// The same, in front of a server on this machine.
+pub(crate) async fn wrapping(connection: &Connection, args: Bridge, wrapped: Wrapped) -> Done {
+    over_stdio(connection, args, Some(wrapped)).await
+}
+
+async fn over_stdio(connection: &Connection, args: Bridge, wrapped: Option<Wrapped>) -> Done {
     let identity = Identity::new(connection.anonymous()?, connection.plain_http, args)?;
-    let end = serve(identity, tokio::io::stdin(), tokio::io::stdout()).await?;
+    let end = serve(identity, wrapped, tokio::io::stdin(), tokio::io::stdout()).await?;
     Ok(if end == End::Broken { ERROR } else { OK })
 }
 
 async fn serve(
     identity: Identity,
+    wrapped: Option<Wrapped>,
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin + Send + 'static,
 ) -> anyhow::Result<End> {
     let (lines, written) = mpsc::channel(LINES_MAX);
     let writer = tokio::spawn(write(written, output));
-    let relay = Arc::new(Relay::new(identity, lines)?);
+    let relay = Relay::new(identity, wrapped, lines)?;
     let mut calls = Calls {
         relay: Arc::clone(&relay),
         tasks: JoinSet::new(),

@@ -24,6 +24,8 @@ use crate::{edge, input};
 const ASSERTION_SECS: i64 = 60;
 /// How long before its end a token is renewed, in seconds.
 const RENEW_SECS: i64 = 45;
+/// How far this clock and the server's may be apart, in seconds.
+const CLOCKS_APART: i64 = 2;
 /// Longest wait for a token.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -140,6 +142,7 @@ impl Identity {
 
     /// Opens the run that every call belongs to.
     async fn open(&self, state: &mut State) -> anyhow::Result<()> {
+        let asked_at = edge::now();
         let fresh = |(held, _): &(Held, Scope)| held.ends > edge::now().plus_secs(RENEW_SECS);
         let (held, scope) = match state.opening.take().filter(fresh) {
             Some(kept) => kept,
@@ -164,6 +167,8 @@ impl Identity {
                 input::file(path, input::BYTES_MAX)?.trim().into(),
             );
         }
+        let implicit: Vec<String> = scope.values_of("run:").map(str::to_owned).collect();
+        let asked = asked_at;
         let client = self
             .client
             .clone()
@@ -183,7 +188,23 @@ impl Identity {
             bail!("the server opened no run; is it a Remit of this version?");
         }
         (state.run, state.workflow) = (Some(id), Some(workflow));
+        self.leave(&client, &asked, &implicit).await;
         Ok(())
+    }
+
+    /// Ends the run that the first token came with, unless it was there before: it has done what it was for.
+    async fn leave(&self, client: &Client, asked: &Timestamp, implicit: &[String]) {
+        for run in implicit {
+            let Ok(found) = client.get(&["runs", run]).await else {
+                continue;
+            };
+            let started = text(&found, "started").parse::<Timestamp>();
+            if started.is_ok_and(|at| at.plus_secs(CLOCKS_APART) >= *asked) {
+                let body = json!({ "outcome": "done", "measures": {} });
+                // One that cannot be ended ends by itself, idle.
+                let _ = client.post(&["runs", run, "end"], &body).await;
+            }
+        }
     }
 
     /// Ends the run, if one was opened.

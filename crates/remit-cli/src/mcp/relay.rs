@@ -3,7 +3,7 @@
 //! Source: MCP 2026-07-28 and 2025-11-25, basic/transports/streamable-http.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -13,14 +13,17 @@ use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::header;
 use remit_mcp::{
     ErrorObject, Id, JsonObject, Message, Method, MethodKind, ParamHeaders, Revision, Sender,
+    results,
 };
 use reqwest::{Response, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sse_stream::SseByteStream;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::identity::Identity;
+use super::wrap::{EXECUTE, Wrapped};
 use crate::problem;
 
 /// Longest a call may take; approvals are waited for at the gateway, not here.
@@ -42,19 +45,35 @@ pub(crate) struct Relay {
     identity: Identity,
     endpoint: url::Url,
     era: Mutex<Era>,
+    /// The server on this machine that the decided calls are run on; none when that is the gateway's to do.
+    wrapped: Option<Wrapped>,
+    /// Itself, for what it runs meanwhile.
+    this: Weak<Self>,
     lines: mpsc::Sender<Message>,
 }
 
 impl Relay {
     /// - `lines`: where answers go.
-    pub(crate) fn new(identity: Identity, lines: mpsc::Sender<Message>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        identity: Identity,
+        wrapped: Option<Wrapped>,
+        lines: mpsc::Sender<Message>,
+    ) -> anyhow::Result<Arc<Self>> {
         let endpoint = identity.endpoint()?;
-        Ok(Self {
+        Ok(Arc::new_cyclic(|this| Self {
             identity,
             endpoint,
             era: Mutex::default(),
+            wrapped,
+            this: this.clone(),
             lines,
-        })
+        }))
+    }
+
+    /// Itself, when there is a server to run calls on.
+    fn running(&self) -> Option<Arc<Self>> {
+        self.wrapped.as_ref()?;
+        self.this.upgrade()
     }
 
     fn era(&self) -> std::sync::MutexGuard<'_, Era> {
@@ -88,8 +107,24 @@ impl Relay {
             Message::Request(request) => Some(request.id.clone()),
             _ => None,
         };
+        let tool_call = message.method() == Some(Method::ToolsCall.as_str());
         let carried = match self.revision(&message) {
-            Ok(revision) => self.exchange(revision, message).await,
+            Ok(revision) if revision.is_stateless() && self.wrapped.is_some() => {
+                // The calls are handed back on the stream of a session, which only the older revision has.
+                let text = "a wrapped server is spoken to in 2025-11-25; begin with initialize";
+                Err(ErrorObject::new(code::METHOD_NOT_FOUND, text))
+            }
+            Ok(revision) => Ok((revision, tool_call)),
+            Err(error) => Err(error),
+        };
+        let carried = match carried {
+            Ok((revision, _)) => {
+                let message = match &self.wrapped {
+                    Some(wrapped) => wrapped.said(message).await,
+                    None => message,
+                };
+                self.exchange(revision, message).await
+            }
             Err(error) => {
                 self.say(Message::Error { id, error }).await;
                 return;
@@ -98,6 +133,14 @@ impl Relay {
         if let Err(error) = carried {
             let told = crate::print::error_text(&error).replace("\n  because: ", ": ");
             match id {
+                // Models see the text of a result; many clients show them nothing of an error.
+                Some(id) if tool_call => {
+                    let mut result = results::refused_text(&broken(&told), None, JsonObject::new());
+                    if self.cancels_by_hanging_up() {
+                        result.insert("resultType".to_owned(), "complete".into());
+                    }
+                    self.say(Message::Response { id, result }).await
+                }
                 Some(id) => {
                     self.say(Message::Error {
                         id: Some(id),
@@ -167,7 +210,7 @@ impl Relay {
             }
             let sent = request.body(body.to_vec()).send().await.map_err(|error| {
                 let what = if error.is_connect() {
-                    "the gateway cannot be reached; nothing was sent"
+                    NOT_REACHED
                 } else {
                     "the exchange with the gateway broke off; the call may have had its effect, so find out before calling again"
                 };
@@ -255,6 +298,8 @@ impl Relay {
                 .bytes_stream()
                 .map(|chunk| chunk.map_err(reqwest::Error::without_url)),
         );
+        // Ends with the stream: what was handed back and nobody waits for is stopped.
+        let mut running = JoinSet::new();
         while let Some(event) = events.next().await {
             let event = event.map_err(|e| anyhow!("{e}")).context("the stream broke off; the call may have had its effect, so find out before calling again")?;
             let Some(data) = event.data.filter(|d| !d.is_empty()) else {
@@ -262,6 +307,15 @@ impl Relay {
             };
             let message = Message::parse(data.as_bytes())
                 .context("the gateway sent something that is not a message")?;
+            let message = match message {
+                Message::Request(request) if request.method == EXECUTE => {
+                    if let Some(relay) = self.running() {
+                        running.spawn(async move { relay.run(request).await });
+                    }
+                    continue;
+                }
+                message => message,
+            };
             let last = match &message {
                 Message::Response { id, result } => {
                     if tools {
@@ -283,6 +337,19 @@ impl Relay {
             );
         }
         Ok(())
+    }
+
+    /// Runs a decided call on the wrapped server, and tells Remit what came of it.
+    async fn run(self: Arc<Self>, request: remit_mcp::Request) {
+        let Some(wrapped) = &self.wrapped else { return };
+        let answer = wrapped.execute(request.id, request.params).await;
+        let revision = Revision::R20251125;
+        let headers = self.headers(revision, &answer);
+        if let Err(error) = self.post(&headers, &answer.into_bytes()).await {
+            crate::print::note(&format!(
+                "what came of a call could not be told to Remit: {error:#}"
+            ));
+        }
     }
 
     /// Remembers which arguments a tool wants as headers.
@@ -333,6 +400,23 @@ impl Relay {
         }
     }
 }
+
+/// What a model is told when a call did not come back: whether it may have had its effect.
+fn broken(why: &str) -> String {
+    if why.contains(NOT_REACHED)
+        || why.contains("got no token")
+        || why.contains("could not be opened")
+    {
+        format!(
+            "DENIED: no answer from Remit means no. {why}. Nothing was called; do not retry before that is mended"
+        )
+    } else {
+        format!("AMBIGUOUS: {why}. Do not retry it; find out first")
+    }
+}
+
+/// Said when not one byte came through.
+const NOT_REACHED: &str = "the gateway cannot be reached; nothing was sent";
 
 fn version(revision: Revision) -> (String, String) {
     (

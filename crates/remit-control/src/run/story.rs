@@ -202,6 +202,11 @@ fn decided(
         ("ask", "given") => "allowed by approval",
         (outcome, _) => outcome,
     };
+    // Said only where it is not the gateway that enforces it.
+    let outcome = match word(facts, "enforcement") {
+        "cooperative" => format!("{outcome} (cooperative)"),
+        _ => outcome.to_owned(),
+    };
     let why = if why.is_empty() {
         String::new()
     } else {

@@ -12,7 +12,7 @@ use super::door::Door;
 pub(super) const INSTRUCTIONS: &str = "Every call here is decided by policy. A result that begins with DENIED is final: do not \
 repeat the call, tell the person instead. A result that begins with PENDING waits for a person: ask `remit_approval_status`, and \
 make the same call again, with the same arguments, once it is approved. A result that begins with AMBIGUOUS may have had its \
-effect: never repeat it, find out first.";
+effect: never repeat it, find out first. One that begins with UNAVAILABLE was not sent.";
 
 /// Name and version of this server.
 pub(super) fn server() -> ServerInfo {

@@ -142,7 +142,8 @@ impl Asked {
             .collect();
         data.insert("code".to_owned(), json!(refusal.code));
         let structured = self.structured.then_some(data);
-        let mut result = results::refused_text(&refusal.text, structured, found_meta);
+        let mut result =
+            results::refused_text(&super::words::line(refusal), structured, found_meta);
         results::finish(
             self.revision,
             self.method,

@@ -235,7 +235,7 @@ impl Started {
         let identity = Identity::new(client, false, args).unwrap();
         let (input, bridge_input) = tokio::io::duplex(1 << 16);
         let (bridge_output, output) = tokio::io::duplex(1 << 16);
-        let bridge = tokio::spawn(serve(identity, bridge_input, bridge_output));
+        let bridge = tokio::spawn(serve(identity, None, bridge_input, bridge_output));
         Self {
             input,
             output: tokio::io::BufReader::new(output).lines(),
