@@ -23,7 +23,7 @@
       const code = button.closest("figure")?.querySelector("code");
       if (code) copyText(code.textContent, "Copied");
     }
-    if (event.target.closest("[data-keys-open]")) document.getElementById("keys")?.showModal();
+    if (event.target.closest("[data-keys-open]")) document.getElementById("keyboard")?.showModal();
     // A menu closes when something else is clicked.
     for (const open of document.querySelectorAll("details.copy[open], details.who[open], details.switch[open]")) if (!open.contains(event.target)) open.open = false;
   });
@@ -130,7 +130,7 @@
     went = 0;
     if (key === "g") { went = Date.now(); return; }
     if (key === "/") { event.preventDefault(); document.getElementById("search")?.focus(); }
-    else if (key === "?") { event.preventDefault(); document.getElementById("keys")?.showModal(); }
+    else if (key === "?") { event.preventDefault(); document.getElementById("keyboard")?.showModal(); }
     else if (key === "j" || key === "k") { event.preventDefault(); move(key === "j" ? 1 : -1); }
     else if (key === "y") copyText(location.href, "Link copied");
     else if (key === ".") { const copy = document.querySelector("details.copy"); if (copy) { event.preventDefault(); copy.open = true; copy.querySelector("summary").focus(); } }

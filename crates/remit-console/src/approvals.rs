@@ -61,7 +61,6 @@ struct Queue {
 #[template(path = "approval.html")]
 struct Pane {
     id: Shown,
-    at: String,
     opens: Shown,
     state: Badge,
     effect: Badge,
@@ -194,7 +193,6 @@ async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
     let may_not = a.you_may_not.as_ref().filter(|_| waits);
     let pane = Pane {
         id: Shown::line(&a.id),
-        at: ask.place.at.clone(),
         opens: Shown::block(&a.opens),
         state: Badge::new(a.state.as_str()),
         effect: effect(a),

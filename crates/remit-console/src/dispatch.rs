@@ -22,7 +22,7 @@ use crate::site::{Place, Site};
 use crate::{csrf, layout, sign_in, table};
 
 /// The pages, at the root and below `/t/{org}`.
-pub(crate) fn routes(_: &Site) -> Router<Site> {
+pub(crate) fn routes() -> Router<Site> {
     let mut router = Router::new();
     for route in table::all() {
         let Ok(filter) = MethodFilter::try_from(route.method.clone()) else {

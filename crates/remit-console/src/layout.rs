@@ -94,6 +94,7 @@ pub(crate) struct Around {
 #[template(path = "layout.html")]
 struct Layout<'a> {
     title: Shown,
+    untitled: bool,
     org: &'a str,
     at: &'a str,
     theme: &'static str,
@@ -105,7 +106,6 @@ struct Layout<'a> {
     person: Option<Shown>,
     roles: String,
     may_stop: bool,
-    search: String,
     others: &'a [String],
     notices: Vec<Notice>,
     parts: &'a [Html],
@@ -154,12 +154,13 @@ impl Around {
             Some(_) => self.site.live.counts(&self.site, &self.place).await,
             None => Counts::default(),
         };
-        let mut notices = page.notices;
-        if notices.is_empty() {
-            notices.extend(self.done.map(|text| Notice::new("good", text)));
-        }
+        let done = self.done.map(|text| Notice::new("good", text));
+        let notices = done.into_iter().chain(page.notices).collect();
+        // A page that is made of parts alone still says what it is.
+        let untitled = !page.parts.iter().any(|part| part.has_title());
         let layout = Layout {
             title: Shown::line(&page.title),
+            untitled,
             org: &self.place.name,
             at: &self.place.at,
             theme: self.preferences.theme,
@@ -175,7 +176,6 @@ impl Around {
                 .collect::<Vec<_>>()
                 .join(", "),
             may_stop: RESPONDER_ADMIN.includes(|role| self.holds(role)),
-            search: String::new(),
             others: &self.others,
             notices,
             parts: &page.parts,

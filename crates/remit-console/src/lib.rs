@@ -76,10 +76,7 @@ use site::Site;
 /// The surface that it is merged into checks Host and Origin before.
 pub fn router(console: Console) -> Router {
     let site = Site::new(console);
-    let pages = dispatch::routes(&site);
-    Router::new()
-        .merge(pages.clone())
-        .nest("/t/{org}", pages)
+    dispatch::routes()
         .route("/assets/{name}", get(assets::serve))
         .layer(CompressionLayer::new().gzip(true).br(true))
         .with_state(site)

@@ -114,10 +114,10 @@ fn person_page(ask: &Ask, email: &Email, notice: Option<Notice>, link: Option<Co
     }
     let mut page = ask.page(email).notice(notice).with(&header);
     if let Some(link) = link {
-        page = page.with(&Section::new("link", "Link, shown once").note("Give it to them yourself. It works once and signs them in.").with(&link));
+        page = page.with(&Section::new("link-made", "Link, shown once").note("Give it to them yourself. It works once and signs them in.").with(&link));
     }
     if ask.holds(Role::Admin) {
-        page = page.with(&Section::new("person", if found.is_some() { "Change" } else { "A new person" }).with(&person_form(ask, email, found.as_ref())));
+        page = page.with(&Section::new("person-part", if found.is_some() { "Change" } else { "A new person" }).with(&person_form(ask, email, found.as_ref())));
         if found.as_ref().is_some_and(|p| p.state == "active") {
             let form = ask.form_to("link", ask.to_named("/settings/people", email.as_str(), "/link")).button("Make a sign-in link", Tone::Plain).inline();
             page = page.with(&Section::new("sign-in-link", "Signing in").with(&form));

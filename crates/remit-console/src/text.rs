@@ -82,6 +82,28 @@ fn is_hidden(c: char) -> bool {
             | '\u{1D173}'..='\u{1D17A}' | '\u{E000}'..='\u{F8FF}' | '\u{E0000}'..='\u{10FFFF}')
 }
 
+/// Whether a text of several lines has something in it that would not be seen.
+pub(crate) fn hides(text: &str) -> bool {
+    text.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t'))
+}
+
+/// A value as indented JSON, with escapes for what would not be seen.
+pub(crate) fn escaped_json(value: &serde_json::Value) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out.push('\n');
+    out
+}
+
 /// More marks than this on one letter climb over the lines above and below.
 const MARKS_MAX: u8 = 3;
 
@@ -139,6 +161,14 @@ mod tests {
         assert!(line.ends_with("… (9840 more characters)"), "{line}");
         assert!(line.chars().count() < 200);
         assert_eq!(Shown::whole(&long).as_str().len(), 10_000);
+    }
+
+    #[test]
+    fn json_with_escapes_is_the_same_value_with_nothing_unseen() {
+        let value = serde_json::json!({ "a\u{202e}": ["\u{E0041}\n", "b"] });
+        let text = escaped_json(&value);
+        assert!(!hides(&text), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl Html {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether the page's title is in it.
+    pub(crate) fn has_title(&self) -> bool {
+        self.0.contains("<h1")
+    }
 }
 
 impl fmt::Display for Html {
@@ -193,11 +198,6 @@ impl Section {
 
     pub(crate) fn with(mut self, part: &impl Template) -> Self {
         self.body.push(Html::of(part));
-        self
-    }
-
-    pub(crate) fn html(mut self, part: Html) -> Self {
-        self.body.push(part);
         self
     }
 }

@@ -3,7 +3,9 @@
 use remit_control::spec::AgentSpec;
 #[cfg(test)]
 use remit_domain::agent::{Enforcement, Tier};
+use remit_domain::Role;
 use remit_domain::name::Name;
+use serde::Deserialize;
 use crate::tools::EFFECTS;
 use serde_json::{Value, json};
 
@@ -142,8 +144,39 @@ async fn by_form(ask: &Ask) -> Result<Answer, Fault> {
 }
 
 async fn by_yaml(ask: &Ask) -> Result<Answer, Fault> {
+    if !ask.holds(Role::Admin) {
+        let name = put_document(ask, ask.field("document")).await?;
+        return ask.done(&format!("/agents/{name}"), "registered");
+    }
     apply(ask, ask.field("document")).await?;
     ask.done("/agents", "saved")
+}
+
+/// One agent's document, for those who may not apply everything: a developer registers and changes agents of their own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(rename = "apiVersion")]
+    version: String,
+    kind: String,
+    metadata: Metadata,
+    spec: AgentSpec,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metadata {
+    name: Name,
+}
+
+async fn put_document(ask: &Ask, text: &str) -> Result<Name, Fault> {
+    let read: Document = serde_saphyr::from_str(text).map_err(|e| Fault::invalid(format!("the document cannot be read: {e}")))?;
+    if read.version != "remit.dev/v1" || read.kind != "Agent" {
+        return Err(Fault::invalid("you may send one document of kind Agent (apiVersion remit.dev/v1); an administrator applies the others"));
+    }
+    let name = read.metadata.name;
+    ask.control().put_agent(&ask.caller()?, &name, read.spec, None).await?;
+    Ok(name)
 }
 
 /// Applies documents; what could not be applied is told with its line.
@@ -162,7 +195,8 @@ pub(crate) async fn apply(ask: &Ask, documents: &str) -> Result<(), Fault> {
 pub(super) async fn send_yaml(ask: Ask) -> Result<Answer, Fault> {
     let name: Name = ask.named("name")?;
     let text = ask.field("document").to_owned();
-    match apply(&ask, &text).await {
+    let sent = if ask.holds(Role::Admin) { apply(&ask, &text).await } else { put_document(&ask, &text).await.map(|_| ()) };
+    match sent {
         Ok(()) => ask.done(&format!("/agents/{name}"), "saved"),
         Err(fault) if fault.is_correctable() => {
             let (_, page) = with_header(&ask, "/yaml")?;

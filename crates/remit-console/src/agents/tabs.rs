@@ -71,26 +71,36 @@ fn workflows(ask: &Ask, agent: &AgentView) -> Result<Section, Fault> {
     if all.is_empty() {
         section = section.with(&Empty::new("No workflow", "An agent without a workflow gets no credential. Add one with YAML.").commands(&["remit apply -f workflow.yaml"]));
     }
-    for workflow in &all {
-        section = section.with(&grants(ask, workflow));
+    if !all.is_empty() {
+        section = section.with(&grants(ask, &all));
     }
     Ok(section)
 }
 
-fn grants(ask: &Ask, w: &WorkflowView) -> Table {
-    let caption = format!("{} ({}): {}", w.name, w.state, w.spec.purpose);
-    let empty = Empty::new(&crate::text::Shown::line(format!("{}: nothing granted", w.name)).to_string(), "");
-    let rows = w.spec.grants.iter().zip(w.grant_ids.iter()).map(|(grant, id)| {
-        let bounds = crate::text::Shown::json(&grant.bounds);
-        let bounds = if bounds.as_str() == "{}" { Cell::Nothing } else { Cell::Code(bounds) };
-        Row::new(id, vec![
-            Cell::link(ask.to(&format!("/tools/{}/{}", crate::ask::segment(grant.tool.upstream().as_str()), crate::ask::segment(grant.tool.tool()))), &grant.tool),
-            Cell::text(&w.name),
-            bounds,
-            grant.expires.map(|t| ask.when(t)).into(),
-        ])
-    });
-    Table::new("grants", &crate::text::Shown::line(caption).to_string(), &["Tool", "Workflow", "Bounds", "Ends"], empty).rows(rows)
+fn grants(ask: &Ask, workflows: &[WorkflowView]) -> Table {
+    let mut rows = Vec::new();
+    for w in workflows {
+        if w.spec.grants.is_empty() {
+            rows.push(Row::new(&w.id, vec![Cell::text("nothing granted"), Cell::text(&w.name), Cell::badge(w.state)]));
+        }
+        for (grant, id) in w.spec.grants.iter().zip(w.grant_ids.iter()) {
+            rows.push(Row::new(id, vec![
+                Cell::link(crate::tools::address(ask, &grant.tool), &grant.tool),
+                Cell::text(&w.name),
+                Cell::badge(w.state),
+                Cell::lines(bounds(&grant.bounds)),
+                grant.expires.map(|t| ask.when(t)).into(),
+            ]));
+        }
+    }
+    Table::new("grants", "Grants of each workflow", &["Tool", "Workflow", "State", "Bounds", "Ends"], Empty::default()).rows(rows)
+}
+
+/// One line an argument.
+fn bounds(bounds: &impl serde::Serialize) -> Vec<String> {
+    let value = serde_json::to_value(bounds).unwrap_or_default();
+    let all = value.as_object().into_iter().flatten();
+    all.map(|(path, bound)| format!("{path}: {bound}")).collect()
 }
 
 fn keys(ask: &Ask, agent: &AgentView, may: &May) -> Result<Section, Fault> {
@@ -198,9 +208,11 @@ pub(super) fn document(agent: &AgentView) -> String {
     yaml_text(&body)
 }
 
-/// A value as YAML.
+/// A value as YAML. Where a text in it would hide something, as JSON, which is YAML too and has escapes for that: what is
+/// copied from here and applied again is the same, and nothing of it is unseen.
 pub(crate) fn yaml_text(value: &serde_json::Value) -> String {
-    serde_saphyr::to_string(value).unwrap_or_default()
+    let text = serde_saphyr::to_string(value).unwrap_or_default();
+    if crate::text::hides(&text) { crate::text::escaped_json(value) } else { text }
 }
 
 pub(super) async fn yaml(ask: Ask) -> Result<Answer, Fault> {

@@ -10,8 +10,6 @@ use crate::text::Shown;
 pub(crate) enum Input {
     Line,
     Email,
-    Secret,
-    Number,
     Area(u8),
     Select(Vec<Choice>),
     Check(bool),
@@ -25,7 +23,6 @@ pub(crate) struct Field {
     pub(crate) label: String,
     pub(crate) hint: String,
     pub(crate) input: Input,
-    /// As it was typed: a form gives back what it got, escaped and otherwise unchanged.
     pub(crate) value: String,
     pub(crate) required: bool,
 }
@@ -59,8 +56,9 @@ impl Field {
         self
     }
 
+    /// What stands in it. What would hide is shown here too: who saves the form saves what they have seen.
     pub(crate) fn value(mut self, value: impl ToString) -> Self {
-        self.value = value.to_string();
+        self.value = Shown::whole(value.to_string().replace("\r\n", "\n")).to_string();
         self
     }
 

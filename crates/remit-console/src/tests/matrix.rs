@@ -1,0 +1,112 @@
+//! Every route with every role, without a session, and with another organization's, from the table itself.
+
+use axum::http::Method;
+
+use super::house::{Answer, House, PEOPLE};
+use crate::route::{Route, Who};
+use crate::table;
+
+/// An address of the route with something harmless in every place that varies.
+pub(super) fn address(route: &Route) -> String {
+    let mut path = route.path.to_owned();
+    for (name, value) in [
+        ("{thumbprint}", "no-such"),
+        ("{email}", "no-one@acme.example"),
+        ("{upstream}", "no-such"),
+        ("{tool}", "no-such"),
+        ("{group}", "guides"),
+        ("{index}", "0"),
+        ("{name}", "no-such"),
+    ] {
+        path = path.replace(name, value);
+    }
+    let id = match route.path.split('/').nth(1) {
+        Some("delegations") => "dlg_0000000000000000000000000A",
+        Some("runs") => "run_0000000000000000000000000A",
+        Some("approvals") => "apr_0000000000000000000000000A",
+        Some("containments") => "con_0000000000000000000000000A",
+        Some("findings") => "fnd_0000000000000000000000000A",
+        Some("settings") => "ses_0000000000000000000000000A",
+        _ => "dec_0000000000000000000000000A",
+    };
+    path.replace("{id}", id)
+}
+
+fn named(route: &Route) -> String {
+    format!("{} {}", route.method, route.path)
+}
+
+/// Whether the gate of the table turned the request away, rather than the page.
+fn turned_away(answer: &Answer) -> bool {
+    answer.status == 403 && answer.text.contains("This is for: ")
+}
+
+async fn ask(house: &House, route: &Route, who: &'static str) -> Answer {
+    if route.method == Method::GET {
+        house.open(&address(route), who).await
+    } else {
+        house.post(&address(route), who, &[]).await
+    }
+}
+
+#[tokio::test]
+async fn each_route_lets_in_those_it_names_and_nobody_else() {
+    let house = House::new().await;
+    for route in table::all() {
+        for (who, role) in PEOPLE {
+            // Whoever signs out is not asked any further.
+            if route.path == "/sign-out" {
+                continue;
+            }
+            let may = route.who.includes(|needed| role == Some(needed));
+            let answer = ask(&house, &route, who).await;
+            assert_eq!(turned_away(&answer), !may, "{} as {who}: {} {}", named(&route), answer.status, answer.text);
+            assert!(answer.status < 500, "{} as {who}: {}", named(&route), answer.text);
+            assert!(answer.status != 401 || route.who == Who::Everybody, "{} as {who}", named(&route));
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_a_session_of_this_organization() {
+    let house = House::new().await;
+    for route in table::all().into_iter().filter(|route| route.who != Who::Everybody) {
+        let path = address(&route);
+        // Not signed in; with a secret that is none; with a good one of another organization, under either name.
+        let cookies = [
+            String::new(),
+            "__Host-remit-acme=rmt_ses_x".to_owned(),
+            house.cookie("acme", "globex", "admin"),
+            house.cookie("globex", "globex", "admin"),
+            format!("{}; {}", house.cookie("acme", "acme", "admin"), house.cookie("acme", "acme", "auditor")),
+        ];
+        for cookie in cookies {
+            let answer = if route.method == Method::GET {
+                house.get(&path, &cookie).await
+            } else {
+                house.send(House::form(&path, &cookie, &[])).await
+            };
+            let turned_to_sign_in = answer.status == 303 && answer.header("location").starts_with("/sign-in?next=");
+            let said = answer.status == 401 && answer.text.contains("Your browser session has ended");
+            assert!(turned_to_sign_in || said, "{} with {cookie}: {} {}", named(&route), answer.status, answer.text);
+        }
+        let other = house.get(&format!("/t/none{path}"), &house.cookie("acme", "acme", "admin")).await;
+        if route.method == Method::GET {
+            assert_eq!(other.status, 404, "{} of no organization", named(&route));
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_an_organization_show_nothing_of_another() {
+    let house = House::new().await;
+    let cookie = house.cookie("globex", "globex", "admin");
+    for route in table::all().into_iter().filter(|r| r.method == Method::GET) {
+        let answer = house.get(&format!("/t/globex{}", address(&route)), &cookie).await;
+        assert!(!answer.text.contains("@acme.example") || answer.text.contains("no-one@acme.example"), "{}", named(&route));
+        for link in answer.text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let inside = link.starts_with("/t/globex") || link.starts_with("/assets/") || link.starts_with('#') || link.starts_with("http");
+            assert!(inside || route.path.starts_with("/help"), "{}: {link} leads out of the organization", named(&route));
+        }
+    }
+}
