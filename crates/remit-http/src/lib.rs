@@ -6,7 +6,7 @@
 //!
 //! | to | go to |
 //! | --- | --- |
-//! | serve | [`router`] over an [`App`] |
+//! | serve | [`router`] over an [`App`], or [`router_with`] pages for people |
 //! | know what a refusal is on each wire | [`refusals`] |
 //! | add a REST endpoint | the table in `rest/table.rs` and its siblings: router, document and tests follow |
 //! | change what every request passes | `guard.rs` |
@@ -39,6 +39,7 @@ mod page;
 pub mod problem;
 pub mod refusals;
 mod rest;
+mod sign_in;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,6 @@ mod tests;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
 
 pub use authenticator::TokenAuthenticator;
 pub use rest::openapi;
@@ -55,8 +55,17 @@ pub use site::App;
 use problem::Problem;
 use site::Site;
 
-/// The whole surface. Serve it with the peer's address as `ConnectInfo<SocketAddr>`, which limits count by.
+/// The whole surface, with a plain page at the root. Serve it with the peer's address as `ConnectInfo<SocketAddr>`, which
+/// limits count by.
 pub fn router(app: App) -> Router {
+    router_with(app, page::routes())
+}
+
+/// The whole surface, with these pages for people: at `/`, `/enrol` and wherever else nothing of this surface is.
+///
+/// They pass what every request passes: Host and Origin, limits, time, and the headers of every answer that they do not
+/// set themselves.
+pub fn router_with(app: App, pages: Router) -> Router {
     let site = Site::new(app);
     let timed = |routes: Router<Site>| routes.layer(from_fn(guard::in_time));
     let of_org = || {
@@ -64,20 +73,20 @@ pub fn router(app: App) -> Router {
             .merge(timed(oauth::routes(&site)))
             .merge(timed(rest::routes(&site)))
             .merge(timed(ledger::routes(&site)))
-            .route("/enrol", get(page::enrol))
+            .merge(timed(sign_in::routes(&site)))
     };
     Router::new()
-        .route("/", get(page::root))
         .merge(of_org())
         .nest("/t/{org}", of_org())
         .merge(timed(oauth::well_known(&site)))
         .merge(timed(ledger::operator_routes(&site)))
         .merge(ops::routes())
+        .with_state(site.clone())
+        .merge(pages.layer(from_fn(guard::in_time)))
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(site.clone(), guard::door))
-        .layer(from_fn_with_state(site.clone(), guard::finish))
-        .with_state(site)
+        .layer(from_fn_with_state(site, guard::finish))
 }
 
 async fn nothing_here() -> Problem {

@@ -1,9 +1,19 @@
 //! The page at the root, for whoever opens the address in a browser. Plain HTML, no scripts, nothing to sign in to.
 
+use axum::Router;
 use axum::response::Html;
+use axum::routing::get;
+
+/// These pages, where nothing better is served.
+pub(crate) fn routes() -> Router {
+    Router::new()
+        .route("/", get(root))
+        .route("/enrol", get(enrol))
+        .route("/t/{org}/enrol", get(enrol))
+}
 
 /// What this server is, and where to go on.
-pub(crate) async fn root() -> Html<&'static str> {
+async fn root() -> Html<&'static str> {
     Html(concat!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Remit</title>\n</head>\n<body>\n<main>\n",
@@ -24,7 +34,7 @@ pub(crate) async fn root() -> Html<&'static str> {
 }
 
 /// Where an enrolment link leads. The code is behind the `#`, which browsers never send, so that it is in nobody's traces.
-pub(crate) async fn enrol() -> Html<&'static str> {
+async fn enrol() -> Html<&'static str> {
     Html(concat!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Enrol in Remit</title>\n</head>\n<body>\n",

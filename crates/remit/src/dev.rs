@@ -112,7 +112,14 @@ pub(crate) async fn run(args: Dev) -> anyhow::Result<()> {
         &server.ready.admin_token,
     )
     .await?;
-    remit_cli::print(&banner(&server.ready, &login));
+    // A link works once: the browser has one of its own.
+    let browser = crate::init::login_link(
+        &server.running.house,
+        &server.org,
+        &server.ready.admin_token,
+    )
+    .await?;
+    remit_cli::print(&banner(&server.ready, &login, &browser));
     if let Some(file) = &args.ready_file {
         write_ready(file, &server.ready)?;
     }
@@ -120,12 +127,13 @@ pub(crate) async fn run(args: Dev) -> anyhow::Result<()> {
     server.stop().await
 }
 
-fn banner(ready: &Ready, login: &str) -> String {
+fn banner(ready: &Ready, login: &str, browser: &str) -> String {
     let url = &ready.base_url;
     let mut text = format!(
         "remit {version} dev: scratch data, fresh keys, loopback only. Not for production; everything goes when it stops.\n\
          \n  Server   {url}\n  Gateway  {url}/mcp\n\
-         \nSign in as {ADMIN}, once:\n  remit login {login}\n",
+         \nOpen the console as {ADMIN}, once:\n  {browser}\n\
+         \nSign in as {ADMIN} on the command line, once:\n  remit login {login}\n",
         version = env!("CARGO_PKG_VERSION"),
     );
     if ready.agents.is_empty() {

@@ -156,6 +156,7 @@ impl House {
             Arc::clone(&secrets),
         );
         let control = Control::new(books.clone(), upstreams, secrets)
+            .with_prover(Arc::new(remit_prove::Cvc5::default()))
             .with_probe(migrations_probe(settings.clone()));
         Ok(Self {
             books,
