@@ -33,6 +33,29 @@ impl Books {
         Ok(self.log_signing_key(org).await?.verifier().clone())
     }
 
+    /// A note signed with an organization's key (c2sp.org/signed-note): `text` is one or more whole lines.
+    ///
+    /// # Errors
+    /// When the key cannot be had, or the text is none that can be signed.
+    pub async fn sign_note(&self, org: &OrgId, text: &str) -> Result<String, BooksError> {
+        let key = self.log_signing_key(org).await?;
+        let inconsistent = |e: &dyn std::fmt::Display| StoreError::Inconsistent {
+            table: "note",
+            key: org.to_string(),
+            why: e.to_string(),
+        };
+        Ok(remit_tlog::sign_note(&key, text).map_err(|e| inconsistent(&e))?)
+    }
+
+    /// The text of a note that the organization's key signed; none where it did not.
+    ///
+    /// # Errors
+    /// When the key cannot be had.
+    pub async fn open_note(&self, org: &OrgId, note: &str) -> Result<Option<String>, BooksError> {
+        let key = self.log_key(org).await?;
+        Ok(remit_tlog::open_note(note, &key).ok())
+    }
+
     async fn log_signing_key(&self, org: &OrgId) -> Result<SigningKey, BooksError> {
         let origin = self.log_origin(org);
         let seed: [u8; 32] = match self.signing_keys(org, KeyUse::Ledger).await?.pop() {
@@ -125,6 +148,7 @@ impl Books {
             let filter = EntryFilter {
                 from: next.size(),
                 limit: STEP,
+                leaves_only: true,
                 ..EntryFilter::default()
             };
             let mut hashes = Vec::new();

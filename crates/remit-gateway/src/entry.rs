@@ -204,7 +204,7 @@ pub(crate) fn completed(
     let run = &resolved.standing.run;
     let (digest, reference) = match result {
         Ok(map) => (
-            remit_mcp::canonical::jcs(map)
+            remit_mcp::canonical::jcs_object(map)
                 .ok()
                 .map(|t| remit_mcp::Sha256Digest::of(t.as_bytes()).to_string()),
             reference(map),

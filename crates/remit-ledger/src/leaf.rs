@@ -72,7 +72,7 @@ impl Leaf {
     /// # Errors
     /// `TooLarge` above [`LEAF_BYTES_MAX`].
     pub fn encode(&self) -> Result<Vec<u8>, LeafError> {
-        let bytes = serde_json_canonicalizer::to_vec(self)?;
+        let bytes = remit_mcp::canonical::jcs_value(&serde_json::to_value(self)?)?.into_bytes();
         if bytes.len() > LEAF_BYTES_MAX {
             Err(LeafError::TooLarge(bytes.len()))
         } else {
@@ -95,4 +95,7 @@ pub enum LeafError {
     /// Not JSON of the form.
     #[error("the leaf cannot be read")]
     Json(#[from] serde_json::Error),
+    /// A fact has no canonical form.
+    #[error("the leaf cannot be written")]
+    Canonical(#[from] remit_mcp::canonical::EncodeError),
 }

@@ -8,7 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use remit_domain::OrgId;
 use remit_domain::event::Event;
-use serde::{Deserialize, Serialize};
+use remit_mcp::canonical::{EncodeError, jcs_value};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::leaf::LeafError;
@@ -73,7 +74,7 @@ impl DataKey {
 }
 
 /// What is sealed beside a leaf.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Body {
     /// Key of the commitments, base64url of 32 bytes.
     salt: String,
@@ -99,6 +100,9 @@ pub enum SealError {
     /// The content is not JSON.
     #[error("the sealed content cannot be read")]
     Json(#[from] serde_json::Error),
+    /// The content has no canonical form.
+    #[error("the content cannot be written")]
+    Canonical(#[from] EncodeError),
 }
 
 /// Turns an event into an entry.
@@ -118,11 +122,13 @@ pub fn seal(
 ) -> Result<NewEntry, SealError> {
     let mac = hmac::Key::new(hmac::HMAC_SHA256, &salt);
     let mut commit = BTreeMap::new();
+    // Each member is written once, for its commitment and for the body.
+    let mut members = Vec::with_capacity(event.content.len());
     for (name, value) in &event.content {
-        commit.insert(
-            name.clone(),
-            URL_SAFE_NO_PAD.encode(commitment(&mac, name, value)?),
-        );
+        let text = jcs_value(value)?;
+        let tag = commitment(&mac, name, &text)?;
+        commit.insert(name.clone(), URL_SAFE_NO_PAD.encode(tag));
+        members.push((name.as_str(), text));
     }
     let leaf = Leaf {
         v: 1,
@@ -141,7 +147,7 @@ pub fn seal(
     let sealed = if event.content.is_empty() {
         Vec::new()
     } else {
-        seal_body(event, &leaf, key, salt, nonce)?
+        seal_body(&members, &leaf, key, salt, nonce)?
     };
     Ok(NewEntry {
         kind: event.kind,
@@ -155,17 +161,13 @@ pub fn seal(
 }
 
 fn seal_body(
-    event: &Event,
+    members: &[(&str, String)],
     leaf: &[u8],
     key: &DataKey,
     salt: [u8; 32],
     nonce: [u8; NONCE_LEN],
 ) -> Result<Vec<u8>, SealError> {
-    let body = Body {
-        salt: URL_SAFE_NO_PAD.encode(salt),
-        content: event.content.clone(),
-    };
-    let mut bytes = serde_json::to_vec(&body)?;
+    let mut bytes = body_bytes(members, salt)?;
     if bytes.len() > BODY_BYTES_MAX {
         return Err(SealError::TooLarge(bytes.len()));
     }
@@ -177,6 +179,25 @@ fn seal_body(
     let mut sealed = nonce.to_vec();
     sealed.append(&mut bytes);
     Ok(sealed)
+}
+
+/// A [`Body`] as JSON, of members that are JSON already.
+fn body_bytes(members: &[(&str, String)], salt: [u8; 32]) -> Result<Vec<u8>, SealError> {
+    let size: usize = members.iter().map(|(n, text)| n.len() + text.len()).sum();
+    let mut bytes = Vec::with_capacity(size + 16 * members.len() + 96);
+    bytes.extend_from_slice(b"{\"content\":{");
+    for (n, (name, text)) in members.iter().enumerate() {
+        if n > 0 {
+            bytes.push(b',');
+        }
+        serde_json::to_writer(&mut bytes, name)?;
+        bytes.push(b':');
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    bytes.extend_from_slice(b"},\"salt\":\"");
+    bytes.extend_from_slice(URL_SAFE_NO_PAD.encode(salt).as_bytes());
+    bytes.extend_from_slice(b"\"}");
+    Ok(bytes)
 }
 
 /// Opens the body sealed beside `leaf` and holds it against the leaf's commitments.
@@ -207,17 +228,21 @@ pub fn open(leaf: &[u8], sealed: &[u8], key: &DataKey) -> Result<Body, SealError
         let wrong = || SealError::Commitment(name.clone());
         let stated = leaf.commit.get(name).ok_or_else(wrong)?;
         let stated = URL_SAFE_NO_PAD.decode(stated).map_err(|_| wrong())?;
-        constant_time::verify_slices_are_equal(&stated, &commitment(&mac, name, value)?)
-            .map_err(|_| wrong())?;
+        constant_time::verify_slices_are_equal(
+            &stated,
+            &commitment(&mac, name, &jcs_value(value)?)?,
+        )
+        .map_err(|_| wrong())?;
     }
     Ok(body)
 }
 
-fn commitment(mac: &hmac::Key, name: &str, value: &Value) -> Result<[u8; 32], SealError> {
+/// - `text`: the member's RFC 8785 text.
+fn commitment(mac: &hmac::Key, name: &str, text: &str) -> Result<[u8; 32], SealError> {
     let mut context = hmac::Context::with_key(mac);
     context.update(name.as_bytes());
     context.update(&[0]);
-    context.update(&serde_json_canonicalizer::to_vec(value)?);
+    context.update(text.as_bytes());
     let tag = context.sign();
     tag.as_ref().try_into().map_err(|_| SealError::Cipher)
 }

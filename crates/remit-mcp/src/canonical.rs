@@ -83,6 +83,84 @@ pub fn jcs<T: serde::Serialize>(value: &T) -> Result<String, EncodeError> {
     serde_json_canonicalizer::to_string(value).map_err(EncodeError)
 }
 
+/// RFC 8785 (JCS) text of a JSON value: the same text as [`jcs`] gives, made without a buffer for each member. The order
+/// of members and whole numbers are written here, everything else by the libraries.
+///
+/// # Errors
+/// As [`jcs`].
+pub fn jcs_value(value: &Value) -> Result<String, EncodeError> {
+    let mut out = Vec::with_capacity(128);
+    write_value(value, &mut out)?;
+    text(out)
+}
+
+fn text(written: Vec<u8>) -> Result<String, EncodeError> {
+    let unreadable = |e| EncodeError(<serde_json::Error as serde::ser::Error>::custom(e));
+    String::from_utf8(written).map_err(unreadable)
+}
+
+fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    match value {
+        Value::Object(object) => write_object(object, out),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (n, item) in items.iter().enumerate() {
+                if n > 0 {
+                    out.push(b',');
+                }
+                write_value(item, out)?;
+            }
+            out.push(b']');
+            Ok(())
+        }
+        // A fraction, or an integer that a double may not hold: the form of ECMAScript, as the library knows it.
+        Value::Number(number) if !is_plain(number) => {
+            out.extend(serde_json_canonicalizer::to_vec(number).map_err(EncodeError)?);
+            Ok(())
+        }
+        // RFC 8785 section 3.2.2.2 escapes what serde_json escapes.
+        plain => serde_json::to_writer(out, plain).map_err(EncodeError),
+    }
+}
+
+fn is_plain(number: &Number) -> bool {
+    let integer = number.as_i64().map(i64::unsigned_abs);
+    integer.is_some_and(|n| n <= INTEGER_MAX.unsigned_abs())
+}
+
+fn write_object(object: &JsonObject, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let mut members: Vec<(&String, &Value)> = object.iter().collect();
+    // RFC 8785 section 3.2.3: by UTF-16 code units, which for ASCII is the order of bytes.
+    members.sort_unstable_by(|(a, _), (b, _)| {
+        if a.is_ascii() && b.is_ascii() {
+            a.cmp(b)
+        } else {
+            a.encode_utf16().cmp(b.encode_utf16())
+        }
+    });
+    out.push(b'{');
+    for (n, (key, value)) in members.into_iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut *out, key).map_err(EncodeError)?;
+        out.push(b':');
+        write_value(value, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// As [`jcs_value`], for an object.
+///
+/// # Errors
+/// As [`jcs`].
+pub fn jcs_object(object: &JsonObject) -> Result<String, EncodeError> {
+    let mut out = Vec::with_capacity(128);
+    write_object(object, &mut out)?;
+    text(out)
+}
+
 /// Tool arguments (or input responses) in their one canonical reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CanonicalArgs {
@@ -118,7 +196,7 @@ impl CanonicalArgs {
     /// [`CanonicalError`] with the place.
     pub fn from_object(mut value: JsonObject) -> Result<Self, CanonicalError> {
         canonical_object(&mut value, 1).map_err(Fault::explain)?;
-        let text = jcs(&value)?;
+        let text = jcs_object(&value)?;
         if text.len() > MESSAGE_BYTES_MAX {
             return Err(CanonicalError::TooLarge);
         }

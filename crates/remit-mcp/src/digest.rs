@@ -5,7 +5,7 @@ use serde_json::json;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::canonical::{CanonicalArgs, EncodeError, jcs};
+use crate::canonical::{CanonicalArgs, EncodeError, jcs_value};
 
 /// A SHA-256 digest (FIPS 180-4). Text form: 64 lowercase hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,7 +144,7 @@ impl CallDigest {
     /// # Errors
     /// [`EncodeError`] if the JCS writer refuses, which no text field can cause.
     pub fn of(call: &CallBinding<'_>) -> Result<Self, EncodeError> {
-        let body = jcs(&json!({
+        let body = jcs_value(&json!({
             "organization": call.organization,
             "agent": call.agent,
             "workflow": call.workflow,

@@ -14,8 +14,10 @@
 //! A value that is not of its declared type is an error, never left out: a policy that looks at it must not be skipped.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use cedar_policy::RestrictedExpression;
+use cedar_policy_core::ast::{Name, RestrictedExpr};
 use remit_domain::bounds::Decimal;
 use serde_json::{Map, Value, json};
 
@@ -112,7 +114,7 @@ impl ArgType {
                 .map(RestrictedExpression::new_long)
                 .ok_or_else(|| wrong(path, "no integer")),
             (Self::Decimal, _) => Decimal::from_json(value)
-                .map(|d| RestrictedExpression::new_decimal(cedar_decimal(d)))
+                .map(|d| decimal(&cedar_decimal(d)))
                 .map_err(|_| wrong(path, "no decimal of at most four fraction digits")),
             (Self::String, Value::String(s)) => Ok(RestrictedExpression::new_string(s.clone())),
             (Self::String, _) => Err(wrong(path, "no string")),
@@ -151,6 +153,18 @@ fn integer(value: &Value) -> Option<i64> {
         Ok(d) if d.units() % 10_000 == 0 => Some(d.units() / 10_000),
         Ok(_) => None,
         Err(_) => value.as_i64(),
+    }
+}
+
+/// As [`RestrictedExpression::new_decimal`], which parses the name of the function each time: a fifth of a decision.
+fn decimal(text: &str) -> RestrictedExpression {
+    static FUNCTION: LazyLock<Option<Name>> =
+        LazyLock::new(|| Some(Name::unqualified_name("decimal".parse().ok()?)));
+    match &*FUNCTION {
+        Some(name) => {
+            RestrictedExpr::call_extension_fn(name.clone(), [RestrictedExpr::val(text)]).into()
+        }
+        None => RestrictedExpression::new_decimal(text),
     }
 }
 

@@ -211,3 +211,48 @@ proptest! {
         }
     }
 }
+
+/// Any JSON value: keys of every plane, numbers of every kind, strings with everything that is escaped.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-1000i64..1000).prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (-1e25f64..1e25).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "[\\x00-\\x7f]{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 8, |inner| {
+        let keys = prop_oneof![
+            "[a-z_]{0,6}",
+            any::<String>(),
+            "[\\u{d7f0}-\\u{10ffff}]{0,3}"
+        ];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((keys, inner), 0..8)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_quick_writer_writes_what_the_library_writes(value in any_json()) {
+        prop_assert_eq!(jcs_value(&value).unwrap(), jcs(&value).unwrap());
+        if let Value::Object(object) = &value {
+            prop_assert_eq!(jcs_object(object).unwrap(), jcs(object).unwrap());
+        }
+    }
+}
+
+#[test]
+fn members_are_ordered_by_utf16() {
+    // U+E000 comes before U+10000 as code points and in UTF-8, and after its surrogates in UTF-16.
+    let value = json!({ "\u{e000}": 1, "\u{10000}": 2, "a": 3 });
+    let text = jcs_value(&value).unwrap();
+    assert_eq!(text, "{\"a\":3,\"\u{10000}\":2,\"\u{e000}\":1}");
+}

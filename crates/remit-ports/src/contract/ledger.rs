@@ -7,7 +7,7 @@ use remit_ledger::NewEntry;
 
 use super::data::{admit, agent, at, commit, decision, entry, everything, org, run, whole_ledger};
 use crate::Store;
-use crate::store::{Admit, Commit, EntryFilter, StoreError, TreeAppend};
+use crate::store::{Admit, Commit, EntryFilter, StoreError, StoredEntry, TreeAppend};
 
 pub(super) async fn all(store: &Arc<dyn Store>) {
     let store = store.as_ref();
@@ -53,6 +53,16 @@ async fn entries_are_read_as_written(store: &dyn Store) {
         (&new.leaf, &new.sealed)
     );
     assert_eq!(ledger[1].sealed, Vec::<u8>::new());
+    let leaves = EntryFilter {
+        leaves_only: true,
+        ..everything()
+    };
+    let leaves = store.entries(&org, &leaves).await.unwrap();
+    let bare = |entry: &StoredEntry| StoredEntry {
+        sealed: Vec::new(),
+        ..entry.clone()
+    };
+    assert_eq!(leaves, ledger.iter().map(bare).collect::<Vec<_>>());
     let empty = super::data::org();
     assert_eq!(store.entries(&empty, &everything()).await.unwrap(), []);
     assert_eq!(store.entry_count(&empty).await.unwrap(), 0);

@@ -43,6 +43,8 @@ pub struct EntryFilter {
     pub limit: u32,
     /// Newest first; `from` is then the index to start below, 0 for the end.
     pub descending: bool,
+    /// Without the sealed bodies, which stay empty: what makes or checks the tree needs the leaves alone.
+    pub leaves_only: bool,
 }
 
 impl EntryFilter {

@@ -18,9 +18,11 @@ pub(crate) async fn entries(
     org: &OrgId,
     filter: &EntryFilter,
 ) -> Result<Vec<StoredEntry>, ReadError> {
-    let mut query = QueryBuilder::<Postgres>::new(
-        "SELECT idx, kind, at, agent, run, decision, leaf, sealed FROM entries WHERE org = ",
-    );
+    let mut query = QueryBuilder::<Postgres>::new(if filter.leaves_only {
+        "SELECT idx, kind, at, agent, run, decision, leaf, ''::bytea FROM entries WHERE org = "
+    } else {
+        "SELECT idx, kind, at, agent, run, decision, leaf, sealed FROM entries WHERE org = "
+    });
     query.push_bind(org.as_str());
     match (filter.descending, filter.from) {
         (true, 0) => {}

@@ -23,6 +23,8 @@ pub(super) struct Head {
 pub(super) struct Unit<'c> {
     pub(super) db: &'c Connection,
     heads: HashMap<OrgId, (Head, bool)>,
+    /// Versions of labels by organization and scope, as long as this transaction raises none there.
+    labels: HashMap<OrgId, HashMap<String, u64>>,
     wrote: bool,
 }
 
@@ -31,6 +33,7 @@ impl<'c> Unit<'c> {
         Self {
             db,
             heads: HashMap::new(),
+            labels: HashMap::new(),
             wrote: false,
         }
     }
@@ -226,11 +229,14 @@ impl<'c> Unit<'c> {
     }
 
     pub(super) fn raise_labels(
-        &self,
+        &mut self,
         org: &OrgId,
         raise: &[(String, String)],
         at: Timestamp,
     ) -> rusqlite::Result<()> {
+        if !raise.is_empty() {
+            self.labels.remove(org);
+        }
         for (scope, label) in raise {
             self.db
                 .prepare_cached(
@@ -256,10 +262,17 @@ impl<'c> Unit<'c> {
             })
     }
 
-    pub(super) fn label_version(&self, org: &OrgId, scope: &str) -> rusqlite::Result<u64> {
-        self.db
+    pub(super) fn label_version(&mut self, org: &OrgId, scope: &str) -> rusqlite::Result<u64> {
+        if let Some(known) = self.labels.get(org).and_then(|scopes| scopes.get(scope)) {
+            return Ok(*known);
+        }
+        let version = self
+            .db
             .prepare_cached("SELECT count(*) FROM labels WHERE org = ?1 AND scope = ?2")?
-            .query_row(params![org.as_str(), scope], |row| row.get(0).map(nat))
+            .query_row(params![org.as_str(), scope], |row| row.get(0).map(nat))?;
+        let scopes = self.labels.entry(org.clone()).or_default();
+        scopes.insert(scope.to_owned(), version);
+        Ok(version)
     }
 }
 

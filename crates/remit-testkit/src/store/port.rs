@@ -72,21 +72,20 @@ fn entries(org: &Org, filter: &EntryFilter) -> Vec<StoredEntry> {
             && (filter.decision.is_none() || filter.decision == entry.decision)
             && filter.since.is_none_or(|since| entry.at >= since)
     };
+    let as_asked = |entry: &Arc<StoredEntry>| {
+        let mut entry = entry.as_ref().clone();
+        if filter.leaves_only {
+            entry.sealed.clear();
+        }
+        entry
+    };
     let found = org.entries.iter();
     let limit = size(filter.limit());
     if filter.descending {
-        found
-            .rev()
-            .filter(wanted)
-            .take(limit)
-            .map(|entry| entry.as_ref().clone())
-            .collect()
+        let found = found.rev().filter(wanted).take(limit);
+        found.map(as_asked).collect()
     } else {
-        found
-            .filter(wanted)
-            .take(limit)
-            .map(|entry| entry.as_ref().clone())
-            .collect()
+        found.filter(wanted).take(limit).map(as_asked).collect()
     }
 }
 
