@@ -136,8 +136,8 @@ impl Issuer {
     pub(crate) fn passkey_event(&self, kind: EventKind, by: &Person, passkey: &Passkey) -> Event {
         let principal = Principal::Person(by.id.clone());
         let mut event = Event::new(kind, self.books().now(), principal)
-            .about(&passkey.id)
-            .fact("person", &passkey.person)
+            .about(&passkey.person)
+            .fact("passkey", &passkey.id)
             .content("label", &passkey.label);
         event.shred_scope = passkey.person.to_string();
         event

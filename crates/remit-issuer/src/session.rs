@@ -145,8 +145,8 @@ impl Issuer {
             now,
             Principal::Person(session.person.clone()),
         )
-        .about(&session.id)
-        .fact("person", &session.person)
+        .about(&session.person)
+        .fact("session", &session.id)
         .fact("how", session.how)
         .fact("roles_max", &session.roles_max)
         .fact("expires", session.expires)

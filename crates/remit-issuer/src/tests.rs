@@ -4,8 +4,13 @@ mod build;
 mod client;
 mod door;
 mod exchange;
+mod keys;
+mod oidc;
+#[cfg(feature = "passkeys")]
+mod passkeys;
 mod people;
 mod runs;
+mod sign_in;
 mod spawn;
 mod verify;
 

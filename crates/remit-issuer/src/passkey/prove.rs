@@ -10,7 +10,7 @@ use remit_domain::passkey::{Passkey, StepUpProof};
 use remit_domain::{
     OrgId, Person, PersonId, Principal, Refusal, RefusalCode, Session, SessionId, SignedInBy,
 };
-use remit_ports::store::StoreError;
+use remit_ports::store::{Once, StoreError};
 use serde_json::{Value, json};
 use webauthn_rs::prelude::{
     AuthenticationResult, DiscoverableAuthentication, PasskeyAuthentication, PublicKeyCredential,
@@ -98,7 +98,7 @@ impl Issuer {
         let begun: DiscoverableAuthentication =
             serde_json::from_value(state.inner.clone()).map_err(|_| stale())?;
         let result = party.finish_discoverable_authentication_v2(&answer, begun, &key);
-        let used = self.judged(org, found, key, result).await?;
+        let used = self.judged(org, found, key, result, state.once()).await?;
         let alarm = self.may_sign_in(org, &person).await?;
         let open = OpenSession {
             person: person.id.clone(),
@@ -158,13 +158,14 @@ impl Issuer {
     }
 
     /// What follows from the library's verdict: the passkey as it is now, or a refusal with a finding. A finding takes a
-    /// signature of that very key: nobody else can make one.
+    /// signature of that very key, and an answer that was not used before: nobody else can make one.
     async fn judged(
         &self,
         org: &OrgId,
         found: Versioned<Passkey>,
         mut key: Key,
         result: Result<AuthenticationResult, WebauthnError>,
+        once: Once,
     ) -> Result<Change, Refusal> {
         let now = self.books().now();
         match result {
@@ -186,11 +187,12 @@ impl Issuer {
                 let change = self
                     .finding(org, kind, found.noun.id.as_str(), text)
                     .await?;
+                let change = change.once(once);
                 self.books().commit(org, change).await.map_err(from_books)?;
                 Err(cannot_sign_in())
             }
             Err(WebauthnError::CredentialPossibleCompromise) => {
-                self.clone_found(org, found).await?;
+                self.clone_found(org, found, once).await?;
                 Err(cannot_sign_in())
             }
             Err(error) => {
@@ -201,7 +203,12 @@ impl Issuer {
     }
 
     /// The counter of a passkey went back: there are two of it, and neither is believed from now on.
-    async fn clone_found(&self, org: &OrgId, found: Versioned<Passkey>) -> Result<(), Refusal> {
+    async fn clone_found(
+        &self,
+        org: &OrgId,
+        found: Versioned<Passkey>,
+        once: Once,
+    ) -> Result<(), Refusal> {
         let id = found.noun.id.clone();
         let text = format!(
             "the counter of passkey {id} went back, so it was probably copied; it is refused from now on"
@@ -209,7 +216,7 @@ impl Issuer {
         let finding = self
             .finding(org, FindingKind::PasskeyCloned, id.as_str(), text)
             .await?;
-        let mut change = finding;
+        let mut change = finding.once(once);
         if found.noun.cloned.is_none() {
             let now = self.books().now();
             let event = Event::new(EventKind::PasskeyCloned, now, Principal::Remit)
@@ -329,7 +336,7 @@ impl Issuer {
         let begun: PasskeyAuthentication =
             serde_json::from_value(state.inner.clone()).map_err(|_| stale())?;
         let result = self.party()?.finish_passkey_authentication(&answer, &begun);
-        let used = self.judged(org, found, key, result).await;
+        let used = self.judged(org, found, key, result, state.once()).await;
         let used = used.map_err(|refusal| match refusal.code {
             RefusalCode::Unauthenticated => not_proved(),
             _ => refusal,

@@ -83,27 +83,20 @@ fn one<'a>(headers: impl IntoIterator<Item = &'a str>, name: &str) -> Option<Str
 }
 
 impl Issuer {
-    /// How cookies of an organization are called and set: `__Host-remit` over https, which no other host and no plain
-    /// connection can set; `remit-session` over plain http, which only loopback is.
+    /// How cookies of an organization are called and set: `__Host-remit-{org}` over https, which no other host and
+    /// no plain connection can set; `remit-{org}` over plain http, which only loopback is.
     ///
     /// # Errors
     /// `not-found` when there is no such organization.
     pub fn cookies(&self, org: &OrgId) -> Result<CookieAttributes, Refusal> {
         let base = self.issuer_url(org)?;
         let secure = base.starts_with("https://");
-        let of_org = base
-            .strip_prefix(self.inner.public_url.as_str())
-            .and_then(|path| path.strip_prefix("/t/"))
-            .map_or_else(String::new, |name| format!("-{name}"));
-        let (session, visit) = if secure {
-            ("__Host-remit", "__Host-remit-visit")
-        } else {
-            ("remit-session", "remit-visit")
-        };
+        let org = self.tenant(org)?.name();
+        let prefix = if secure { "__Host-" } else { "" };
         Ok(CookieAttributes {
-            // A dot comes in no name of an organization: no organization's session is called like another's visit.
-            session: format!("{session}{of_org}"),
-            visit: format!("{visit}.{of_org}"),
+            session: format!("{prefix}remit-{org}"),
+            // No name of an organization has a dot: no organization's session is called like another's visit.
+            visit: format!("{prefix}remit.visit-{org}"),
             secure,
         })
     }
@@ -115,8 +108,8 @@ mod tests {
 
     fn cookies(secure: bool) -> CookieAttributes {
         CookieAttributes {
-            session: "__Host-remit".to_owned(),
-            visit: "__Host-remit-visit.".to_owned(),
+            session: "__Host-remit-acme".to_owned(),
+            visit: "__Host-remit.visit-acme".to_owned(),
             secure,
         }
     }
@@ -125,21 +118,30 @@ mod tests {
     fn a_cookie_is_for_this_host_alone_and_for_no_script() {
         assert_eq!(
             cookies(true).set_session("rmt_ses_x"),
-            "__Host-remit=rmt_ses_x; HttpOnly; SameSite=Lax; Secure; Path=/"
+            "__Host-remit-acme=rmt_ses_x; HttpOnly; SameSite=Lax; Secure; Path=/"
         );
         assert_eq!(
             cookies(false).clear_session(),
-            "__Host-remit=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0"
+            "__Host-remit-acme=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0"
         );
     }
 
     #[test]
     fn of_two_cookies_with_one_name_none_is_believed() {
         let c = cookies(true);
-        assert_eq!(c.session(["a=b; __Host-remit=x"]).as_deref(), Some("x"));
-        assert_eq!(c.session(["__Host-remit=x; __Host-remit=y"]), None);
-        assert_eq!(c.session(["__Host-remit=x", "__Host-remit=x"]), None);
-        assert_eq!(c.session(["remit-session=x; xx__Host-remit=y"]), None);
+        assert_eq!(
+            c.session(["a=b; __Host-remit-acme=x"]).as_deref(),
+            Some("x")
+        );
+        assert_eq!(
+            c.session(["__Host-remit-acme=x; __Host-remit-acme=y"]),
+            None
+        );
+        assert_eq!(
+            c.session(["__Host-remit-acme=x", "__Host-remit-acme=x"]),
+            None
+        );
+        assert_eq!(c.session(["remit-acme=x; xx__Host-remit-acme=y"]), None);
         assert_eq!(c.session([]), None);
     }
 }

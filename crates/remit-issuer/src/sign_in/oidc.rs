@@ -3,10 +3,12 @@
 //! Source: OpenID Connect Core 1.0 §3.1, RFC 7636, RFC 9207, RFC 9700 §2.1. What a visit needs is sealed in a cookie:
 //! an answer counts only in the browser that was sent, once, within five minutes, and only from the issuer it was sent to.
 
-use openidconnect::core::{CoreAuthenticationFlow, CoreJwsSigningAlgorithm as Alg};
+use openidconnect::core::{
+    CoreAuthenticationFlow, CoreGenderClaim, CoreJwsSigningAlgorithm as Alg,
+};
 use openidconnect::{
-    AuthorizationCode, CsrfToken, IdTokenVerifier, Nonce, PkceCodeChallenge, PkceCodeVerifier,
-    Scope, TokenResponse,
+    AccessToken, AuthorizationCode, CsrfToken, IdTokenVerifier, Nonce, OAuth2TokenResponse as _,
+    PkceCodeChallenge, PkceCodeVerifier, Scope, TokenResponse as _,
 };
 use remit_books::Change;
 use remit_domain::idp::ProviderSettings;
@@ -82,7 +84,17 @@ struct Visit {
     next: String,
 }
 
-type Claims = openidconnect::IdTokenClaims<MoreClaims, openidconnect::core::CoreGenderClaim>;
+type Claims = openidconnect::IdTokenClaims<MoreClaims, CoreGenderClaim>;
+
+/// What a provider says of somebody.
+struct Named {
+    subject: String,
+    email: Option<String>,
+    /// Whether the provider has verified the address.
+    verified: bool,
+    /// None where nothing was said of groups.
+    groups: Option<Vec<String>>,
+}
 
 impl Issuer {
     /// Begins signing in with the company's provider.
@@ -101,7 +113,7 @@ impl Issuer {
             state: self.random_text(),
             nonce: self.random_text(),
             verifier: self.random_text(),
-            next: self.next(org, next)?,
+            next: self.local_address(org, next)?,
         };
         let verifier = PkceCodeVerifier::new(visit.verifier.clone());
         let (state, nonce) = (visit.state.clone(), visit.nonce.clone());
@@ -174,16 +186,14 @@ impl Issuer {
             if replayed { stale() } else { from_books(error) }
         })?;
         let party = self.relying_party(org, &settings, &metadata).await?;
-        let claims = self
-            .id_claims(org, &settings, &metadata, &party, code, &visit)
+        let named = self
+            .named(org, &settings, &metadata, &party, code, &visit)
             .await?;
-        let person = self.person_of(org, &settings, &claims)?;
-        let groups = groups_of(&settings, &claims);
         let open = OpenSession {
-            person,
+            person: self.person_of(org, &settings, &named)?,
             how: SignedInBy::Oidc,
             browser: browser.to_owned(),
-            roles_max: settings.roles_of(&groups),
+            roles_max: settings.roles_of(&named.groups.unwrap_or_default()),
         };
         Ok(Welcome {
             session: self.open_session(org, open).await?,
@@ -191,7 +201,53 @@ impl Issuer {
         })
     }
 
-    /// The claims of the ID token that the code is good for, with everything about it checked.
+    /// Whom the provider names for a code: by its ID token, and where that is silent by its UserInfo endpoint, which is asked
+    /// with the token that came along and has to speak of the same subject (OpenID Connect Core 1.0 §5.3.2, §5.4).
+    async fn named(
+        &self,
+        org: &OrgId,
+        settings: &ProviderSettings,
+        metadata: &Metadata,
+        party: &Party,
+        code: &str,
+        visit: &Visit,
+    ) -> Result<Named, Refusal> {
+        let (claims, access) = self
+            .id_claims(org, settings, metadata, party, code, visit)
+            .await?;
+        let mut named = Named {
+            subject: claims.subject().to_string(),
+            email: claims.email().map(|email| email.to_string()),
+            verified: claims.email_verified() == Some(true),
+            groups: groups_of(settings, claims.additional_claims()),
+        };
+        let address_missing = settings.verified_email
+            && named.email.is_none()
+            && !settings.subjects.contains_key(&named.subject);
+        let groups_missing = settings.groups_claim.is_some() && named.groups.is_none();
+        if !address_missing && !groups_missing {
+            return Ok(named);
+        }
+        let Ok(request) = party.user_info(access, Some(claims.subject().clone())) else {
+            return Ok(named);
+        };
+        let http = self.http(org)?;
+        let more: openidconnect::UserInfoClaims<MoreClaims, CoreGenderClaim> =
+            request.request_async(&http).await.map_err(|error| {
+                tracing::info!(%org, %error, "the OpenID provider said nothing more of somebody");
+                cannot_sign_in()
+            })?;
+        if named.email.is_none() {
+            named.email = more.email().map(|email| email.to_string());
+            named.verified = more.email_verified() == Some(true);
+        }
+        if named.groups.is_none() {
+            named.groups = groups_of(settings, more.additional_claims());
+        }
+        Ok(named)
+    }
+
+    /// The claims of the ID token that the code is good for, with everything about it checked, and the token beside it.
     async fn id_claims(
         &self,
         org: &OrgId,
@@ -200,7 +256,7 @@ impl Issuer {
         party: &Party,
         code: &str,
         visit: &Visit,
-    ) -> Result<Claims, Refusal> {
+    ) -> Result<(Claims, AccessToken), Refusal> {
         let http = self.http(org)?;
         let request = party
             .exchange_code(AuthorizationCode::new(code.to_owned()))
@@ -228,10 +284,11 @@ impl Issuer {
             }
             verified => verified.cloned(),
         };
-        verified.map_err(|error| {
+        let claims = verified.map_err(|error| {
             tracing::info!(%org, %error, "the OpenID provider's token is not good");
             cannot_sign_in()
-        })
+        })?;
+        Ok((claims, tokens.access_token().clone()))
     }
 
     fn verifier<'a>(
@@ -261,14 +318,15 @@ impl Issuer {
         &self,
         org: &OrgId,
         settings: &ProviderSettings,
-        claims: &Claims,
+        named: &Named,
     ) -> Result<PersonId, Refusal> {
-        let mapped = settings.subjects.get(claims.subject().as_str());
+        let mapped = settings.subjects.get(&named.subject);
         let address = match mapped {
             Some(address) => address.clone(),
-            None if settings.verified_email && claims.email_verified() == Some(true) => claims
-                .email()
-                .and_then(|email| email.as_str().to_ascii_lowercase().parse::<Email>().ok())
+            None if settings.verified_email && named.verified => named
+                .email
+                .as_ref()
+                .and_then(|email| email.to_ascii_lowercase().parse::<Email>().ok())
                 .ok_or_else(cannot_sign_in)?,
             None => return Err(cannot_sign_in()),
         };
@@ -281,8 +339,12 @@ impl Issuer {
             .ok_or_else(cannot_sign_in)
     }
 
-    /// Where to go on: a path of this organization, or its home. No other site, however it is written.
-    fn next(&self, org: &OrgId, next: &str) -> Result<String, Refusal> {
+    /// Where to go on after signing in: `next` where it is a path of this organization, else its home. No other site,
+    /// however it is written.
+    ///
+    /// # Errors
+    /// `not-found` when there is no such organization.
+    pub fn local_address(&self, org: &OrgId, next: &str) -> Result<String, Refusal> {
         let base = self.issuer_url(org)?;
         let prefix = base
             .strip_prefix(self.inner.public_url.as_str())
@@ -350,16 +412,15 @@ fn code_of<'a>(
     answer.code.as_deref().ok_or_else(stale)
 }
 
-/// The groups that a token names. One that names none has none.
-fn groups_of(settings: &ProviderSettings, claims: &Claims) -> Vec<String> {
-    let claim = settings.groups_claim.as_ref();
-    let named = claim.and_then(|claim| claims.additional_claims().0.get(claim));
-    match named {
-        Some(Value::String(group)) => vec![group.clone()],
-        Some(Value::Array(groups)) => groups
+/// The groups that a token or an answer names; none where the claim is not there.
+fn groups_of(settings: &ProviderSettings, claims: &MoreClaims) -> Option<Vec<String>> {
+    let named = claims.0.get(settings.groups_claim.as_ref()?)?;
+    Some(match named {
+        Value::String(group) => vec![group.clone()],
+        Value::Array(groups) => groups
             .iter()
             .filter_map(|group| group.as_str().map(str::to_owned))
             .collect(),
         _ => Vec::new(),
-    }
+    })
 }

@@ -79,12 +79,15 @@ async fn metadata_names_the_issuer_of_each_organization() {
         .protected_resource(&world.acme, &orders)
         .unwrap();
     assert_eq!(metadata.resource, format!("{URL}/mcp/orders"));
-    assert!(
-        world
-            .issuer
-            .protected_resource(&world.globex, &orders)
-            .is_err()
+    // Whether an upstream is registered is not told to whoever has no credential: every well-formed name is answered alike.
+    let theirs = world.issuer.protected_resource(&world.globex, &orders);
+    assert_eq!(
+        theirs.unwrap().resource,
+        format!("{URL}/t/globex/mcp/orders")
     );
+    let nobodys = Resource::Upstream("nothing".parse().unwrap());
+    let nobodys = world.issuer.protected_resource(&world.acme, &nobodys);
+    assert_eq!(nobodys.unwrap().resource, format!("{URL}/mcp/nothing"));
     let url = world
         .issuer
         .resource_metadata_url(&world.globex, &Resource::Mcp)
