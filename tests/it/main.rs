@@ -21,6 +21,7 @@ mod first_hour;
 mod furnish;
 mod limits;
 mod nodes;
+mod policies;
 mod real_servers;
 mod server;
 mod sign_in;

@@ -178,6 +178,17 @@ impl Client {
         .await
     }
 
+    /// Removes with a query; parameters without a value are left out.
+    pub(crate) async fn delete_with(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Value> {
+        let mut url = self.api(path)?;
+        add(&mut url, query);
+        json(self.send(Method::DELETE, url, None, None).await?).await
+    }
+
     /// Any request of REST, by its path as text with a query, for `remit api`.
     pub(crate) async fn raw(
         &self,
