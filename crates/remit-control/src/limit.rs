@@ -261,10 +261,6 @@ fn usage(
 }
 
 /// In what time a counter counts, in words; none when that time is over.
-#[expect(
-    clippy::option_option,
-    reason = "a counter without a time always counts"
-)]
 fn counts_now(quota: &Quota, over: Option<&str>, now: Timestamp) -> Option<Option<String>> {
     if quota.measure == Measure::Concurrent {
         return Some(None);
