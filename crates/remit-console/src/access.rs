@@ -59,7 +59,11 @@ type Reach = BTreeMap<String, &'static str>;
 
 async fn map(ask: Ask) -> Result<Answer, Fault> {
     let (caller, control) = (ask.caller()?, ask.control());
-    let query = ListQuery { limit: Some(MAP_AGENTS), after: ask.q("after").map(ToOwned::to_owned), state: Some("active".to_owned()) };
+    let query = ListQuery {
+        limit: Some(MAP_AGENTS),
+        after: ask.q("after").map(ToOwned::to_owned),
+        state: Some("active".to_owned()),
+    };
     let listing = control.agents(&caller, &query)?;
     let ids: Vec<AgentId> = listing.items.iter().map(|a| a.id.clone()).collect();
     let uses = control.uses(&caller, &ids).await?;
@@ -77,7 +81,11 @@ async fn map(ask: Ask) -> Result<Answer, Fault> {
     }
     let wanted = ask.q("tool");
     let mut counts = BTreeMap::<&String, usize>::new();
-    for tool in reaches.iter().flat_map(|r| r.keys()).filter(|t| wanted.is_none_or(|w| t.contains(w))) {
+    for tool in reaches
+        .iter()
+        .flat_map(|r| r.keys())
+        .filter(|t| wanted.is_none_or(|w| t.contains(w)))
+    {
         *counts.entry(tool).or_default() += 1;
     }
     let all: Vec<&String> = counts.keys().copied().collect();
@@ -94,7 +102,11 @@ async fn map(ask: Ask) -> Result<Answer, Fault> {
                 .iter()
                 .map(|tool| {
                     let decision = reach.get(*tool)?;
-                    let used = uses.by.get(&(agent.id.clone(), (*tool).clone())).copied().unwrap_or_default();
+                    let used = uses
+                        .by
+                        .get(&(agent.id.clone(), (*tool).clone()))
+                        .copied()
+                        .unwrap_or_default();
                     Some(square(&ask, agent.name.as_str(), tool, decision, used))
                 })
                 .collect(),
@@ -107,14 +119,20 @@ async fn map(ask: Ask) -> Result<Answer, Fault> {
             .iter()
             .map(|tool| {
                 let (upstream, name) = tool.split_once('/').unwrap_or((tool.as_str(), ""));
-                (Shown::line(tool), ask.to(&format!("/tools/{}/{}", segment(upstream), segment(name))))
+                (
+                    Shown::line(tool),
+                    ask.to(&format!("/tools/{}/{}", segment(upstream), segment(name))),
+                )
             })
             .collect(),
         lines,
         more_tools,
         next: ask.next(listing.next),
         counting: !uses.complete,
-        empty: Empty::new("No active agent", "Who may reach what is shown here as soon as an agent is active."),
+        empty: Empty::new(
+            "No active agent",
+            "Who may reach what is shown here as soon as an agent is active.",
+        ),
         copy: Copy::get("access show AGENT", &ask.place.base, "/agents/AGENT/access"),
     };
     ask.page("Access").with(&map).ok()
@@ -142,14 +160,28 @@ fn square(ask: &Ask, agent: &str, tool: &str, decision: &'static str, used: Use)
         100..1_000 => 3,
         _ => 4,
     };
-    let last = used.last.map_or_else(|| "never used".to_owned(), |t| format!("last {}", ask.when(t).relative));
+    let last = used.last.map_or_else(
+        || "never used".to_owned(),
+        |t| format!("last {}", ask.when(t).relative),
+    );
     Square {
         class,
         sign,
         shade,
-        calls: if used.calls > 0 { used.calls.to_string() } else { String::new() },
-        title: Shown::line(format!("{agent}, {tool}: {decision}, {} calls in 30 days, {last}, {} denied", used.calls, used.denied)),
-        href: ask.to(&format!("/access/explain?agent={}&tool={}", segment(agent), segment(tool))),
+        calls: if used.calls > 0 {
+            used.calls.to_string()
+        } else {
+            String::new()
+        },
+        title: Shown::line(format!(
+            "{agent}, {tool}: {decision}, {} calls in 30 days, {last}, {} denied",
+            used.calls, used.denied
+        )),
+        href: ask.to(&format!(
+            "/access/explain?agent={}&tool={}",
+            segment(agent),
+            segment(tool)
+        )),
     }
 }
 
@@ -158,12 +190,21 @@ async fn explain_page(ask: Ask) -> Result<Answer, Fault> {
 }
 
 #[derive(Template)]
-#[template(source = "<h1>Explain a call</h1><p class=\"note\">What would be decided, by which policies, and what would change it. Nothing is called and nothing is recorded.</p>", ext = "html")]
+#[template(
+    source = "<h1>Explain a call</h1><p class=\"note\">What would be decided, by which policies, and what would change it. Nothing is called and nothing is recorded.</p>",
+    ext = "html"
+)]
 struct Title;
 
 fn form(ask: &Ask, value: impl Fn(&str) -> String) -> Page {
-    let line = |name: &str, label: &str, hint: &str| Field::new(name, label, Input::Line).hint(hint).value(value(name));
-    let args = Some(value("args")).filter(|a| !a.is_empty()).unwrap_or_else(|| "{}".to_owned());
+    let line = |name: &str, label: &str, hint: &str| {
+        Field::new(name, label, Input::Line)
+            .hint(hint)
+            .value(value(name))
+    };
+    let args = Some(value("args"))
+        .filter(|a| !a.is_empty())
+        .unwrap_or_else(|| "{}".to_owned());
     let form = ask
         .form("explain", "/access/explain")
         .field(line("agent", "Agent", "").required())
@@ -171,14 +212,21 @@ fn form(ask: &Ask, value: impl Fn(&str) -> String) -> Page {
         .field(line("tool", "Tool", "As upstream/tool.").required())
         .field(Field::new("args", "Arguments (JSON)", Input::Area(5)).value(args))
         .field(line("person", "For (e-mail address)", ""))
-        .field(line("labels", "Labels of the run", "Separated by spaces: data classes it has seen, untrusted."))
+        .field(line(
+            "labels",
+            "Labels of the run",
+            "Separated by spaces: data classes it has seen, untrusted.",
+        ))
         .button("Explain", Tone::Main);
-    ask.page("Explain a call").with(&Title).with(&Section::new("explain-it", "The call").with(&form))
+    ask.page("Explain a call")
+        .with(&Title)
+        .with(&Section::new("explain-it", "The call").with(&form))
 }
 
 fn call(ask: &Ask) -> Result<Hypothetical, Fault> {
     let args = ask.given("args").unwrap_or_else(|| "{}".to_owned());
-    let args = serde_json::from_str(&args).map_err(|e| Fault::invalid(format!("the arguments are not JSON: {e}")))?;
+    let args = serde_json::from_str(&args)
+        .map_err(|e| Fault::invalid(format!("the arguments are not JSON: {e}")))?;
     Ok(Hypothetical {
         agent: ask.field_as::<Name>("agent")?,
         workflow: ask.field_as::<Name>("workflow")?,
@@ -187,19 +235,27 @@ fn call(ask: &Ask) -> Result<Hypothetical, Fault> {
         person: ask.given_as("person")?,
         intent: None,
         authority: None,
-        labels: ask.field("labels").split_whitespace().map(ToOwned::to_owned).collect(),
+        labels: ask
+            .field("labels")
+            .split_whitespace()
+            .map(ToOwned::to_owned)
+            .collect(),
     })
 }
 
 async fn explain(ask: Ask) -> Result<Answer, Fault> {
     let caller = ask.caller()?;
-    let explained = call(&ask).and_then(|call| ask.control().explain(&caller, call).map_err(Fault::from));
+    let explained =
+        call(&ask).and_then(|call| ask.control().explain(&caller, call).map_err(Fault::from));
     let page = form(&ask, |name| ask.field(name).to_owned());
     let e = match explained {
         Ok(explained) => explained,
         Err(fault) if fault.is_correctable() => {
             let status = fault.status();
-            return page.notice(Some(Notice::new("bad", capitalized(&fault.text())))).status(status).ok();
+            return page
+                .notice(Some(Notice::new("bad", capitalized(&fault.text()))))
+                .status(status)
+                .ok();
         }
         Err(fault) => return Err(fault),
     };
@@ -209,20 +265,41 @@ async fn explain(ask: Ask) -> Result<Answer, Fault> {
         "warn" => "warn",
         _ => "bad",
     };
-    let mut answer = Section::new("answer", format!("{}: what would be decided", e.outcome)).with(&Lines::new(&e.reasons));
+    let mut answer = Section::new("answer", format!("{}: what would be decided", e.outcome))
+        .with(&Lines::new(&e.reasons));
     if !e.argument_problems.is_empty() {
-        answer = answer.with(&Lines::new(e.argument_problems.iter().map(|p| format!("argument: {p}"))));
+        answer = answer.with(&Lines::new(
+            e.argument_problems.iter().map(|p| format!("argument: {p}")),
+        ));
     }
     if !e.approvers.is_empty() {
-        answer = answer.with(&Lines::new(e.approvers.iter().map(|a| format!("may approve: {a}"))));
+        answer = answer.with(&Lines::new(
+            e.approvers.iter().map(|a| format!("may approve: {a}")),
+        ));
     }
     if !e.would_change.is_empty() {
-        answer = answer.with(&Lines::new(e.would_change.iter().map(|c| format!("would change it: {c}"))));
+        answer = answer.with(&Lines::new(
+            e.would_change
+                .iter()
+                .map(|c| format!("would change it: {c}")),
+        ));
     }
     for policy in &e.explanation.policies {
-        answer = answer.with(&Code::new(format!("{}, line {}: {}", Shown::line(&policy.id), policy.line, Shown::line(&policy.text)), &policy.source));
+        answer = answer.with(&Code::new(
+            format!(
+                "{}, line {}: {}",
+                Shown::line(&policy.id),
+                policy.line,
+                Shown::line(&policy.text)
+            ),
+            &policy.source,
+        ));
     }
     let mut notice = Notice::new(class, format!("It would be: {}", e.outcome));
-    notice.more = e.standing.iter().map(|s| Shown::block(format!("a real call would be refused before: {s}"))).collect();
+    notice.more = e
+        .standing
+        .iter()
+        .map(|s| Shown::block(format!("a real call would be refused before: {s}")))
+        .collect();
     page.notice(Some(notice)).with(&answer).ok()
 }

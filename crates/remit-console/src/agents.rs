@@ -39,7 +39,11 @@ pub(crate) fn routes() -> Vec<Route> {
         act("/agents/{name}/resume", PERSON, change::resume),
         page("/agents/{name}/retire", PERSON, change::retire_page),
         act("/agents/{name}/retire", PERSON, change::retire),
-        act("/agents/{name}/keys/{thumbprint}/remove", PERSON, change::remove_key),
+        act(
+            "/agents/{name}/keys/{thumbprint}/remove",
+            PERSON,
+            change::remove_key,
+        ),
     ]
 }
 
@@ -63,7 +67,14 @@ pub(crate) fn listed(
     table: &Table,
     copy: &Copy,
 ) -> Html {
-    Html::of(&List { title, note, action, filter: filter.map(Html::of), body: Html::of(table), copy: Html::of(copy) })
+    Html::of(&List {
+        title,
+        note,
+        action,
+        filter: filter.map(Html::of),
+        body: Html::of(table),
+        copy: Html::of(copy),
+    })
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
@@ -79,25 +90,56 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     let mut listing = ask.control().agents(&caller, &query)?;
     if let Some(wanted) = &wanted {
         let all = listing.items.len();
-        listing.items.retain(|a| a.name.as_str().starts_with(wanted.as_str()));
+        listing
+            .items
+            .retain(|a| a.name.as_str().starts_with(wanted.as_str()));
         if listing.items.len() < all {
             listing.next = None;
         }
     }
     let empty = match &wanted {
-        Some(wanted) => Empty::new("No agent begins with that", &format!("No name begins with `{}`.", crate::text::Shown::line(wanted))),
-        None => Empty::new("No agents yet", "Register one by form or YAML, or apply a folder of documents.")
-            .action(ask.to("/agents/new"), "Register an agent")
-            .commands(&["remit apply -f agents/", "remit agent ls"]),
+        Some(wanted) => Empty::new(
+            "No agent begins with that",
+            &format!(
+                "No name begins with `{}`.",
+                crate::text::Shown::line(wanted)
+            ),
+        ),
+        None => Empty::new(
+            "No agents yet",
+            "Register one by form or YAML, or apply a folder of documents.",
+        )
+        .action(ask.to("/agents/new"), "Register an agent")
+        .commands(&["remit apply -f agents/", "remit agent ls"]),
     };
-    let table = Table::new("agents", "Agents", &["Agent", "State", "Sponsor", "Owner", "Environment", "Tier", "Workflows", "Keys"], empty)
-        .rows(listing.items.iter().map(|a| row(&ask, a)))
-        .next(ask.next(listing.next));
-    let filter = Filter::new(ask.to("/agents")).search("q", "Name begins with", ask.q("q")).select("state", "State", &STATES, ask.q("state"));
-    let new = ask.holds_any(&[Role::Admin, Role::Developer]).then(|| (ask.to("/agents/new"), "Register an agent"));
+    let table = Table::new(
+        "agents",
+        "Agents",
+        &[
+            "Agent",
+            "State",
+            "Sponsor",
+            "Owner",
+            "Environment",
+            "Tier",
+            "Workflows",
+            "Keys",
+        ],
+        empty,
+    )
+    .rows(listing.items.iter().map(|a| row(&ask, a)))
+    .next(ask.next(listing.next));
+    let filter = Filter::new(ask.to("/agents"))
+        .search("q", "Name begins with", ask.q("q"))
+        .select("state", "State", &STATES, ask.q("state"));
+    let new = ask
+        .holds_any(&[Role::Admin, Role::Developer])
+        .then(|| (ask.to("/agents/new"), "Register an agent"));
     let copy = Copy::get("agent ls", &ask.place.base, "/agents");
     let note = "Who exists, who answers for it, and whether it may act.";
-    ask.page("Agents").html(listed("Agents", note, new, Some(&filter), &table, &copy)).ok()
+    ask.page("Agents")
+        .html(listed("Agents", note, new, Some(&filter), &table, &copy))
+        .ok()
 }
 
 /// The greatest text that sorts before everything that begins with `wanted`.
@@ -148,10 +190,18 @@ impl May {
     fn of(ask: &Ask, agent: &AgentView) -> Self {
         let email = ask.session.as_ref().map(|s| s.person.email.clone());
         let is = |pick: fn(&remit_control::spec::AgentSpec) -> &remit_domain::name::Email| {
-            agent.spec.as_ref().is_some_and(|s| Some(pick(s)) == email.as_ref())
+            agent
+                .spec
+                .as_ref()
+                .is_some_and(|s| Some(pick(s)) == email.as_ref())
         };
         let sponsor = is(|s| &s.sponsor);
-        Self { sponsor, answers: sponsor || is(|s| &s.owner), admin: ask.holds(Role::Admin), responder: ask.holds(Role::Responder) }
+        Self {
+            sponsor,
+            answers: sponsor || is(|s| &s.owner),
+            admin: ask.holds(Role::Admin),
+            responder: ask.holds(Role::Responder),
+        }
     }
 }
 
@@ -161,7 +211,9 @@ fn with_header(ask: &Ask, here: &str) -> Result<(AgentView, Page), Fault> {
     let agent = ask.control().agent(&ask.caller()?, &name)?;
     let may = May::of(ask, &agent);
     let to = |after: &str| ask.to_named("/agents", name.as_str(), after);
-    let mut header = Header::new("Agent", &agent.name).id(&agent.id).state(agent.state.as_str());
+    let mut header = Header::new("Agent", &agent.name)
+        .id(&agent.id)
+        .state(agent.state.as_str());
     if let Some(spec) = &agent.spec {
         header = header
             .fact("Sponsor", Cell::text(&spec.sponsor))
@@ -173,13 +225,38 @@ fn with_header(ask: &Ask, here: &str) -> Result<(AgentView, Page), Fault> {
     let active = agent.state == AgentState::Active;
     let gone = agent.state == AgentState::Retired;
     header = header
-        .action(active && (may.answers || may.admin), to("/suspend"), "Suspend", false)
-        .action(!gone && (may.responder || may.admin), ask.to(&format!("/stop?agent={}", agent.name)), "Contain", true)
-        .action(!gone && (may.answers || may.admin), to("/retire"), "Retire", true);
-    for (after, words) in [("", "Overview"), ("/access", "Access"), ("/activity", "Activity"), ("/history", "History"), ("/yaml", "YAML")] {
+        .action(
+            active && (may.answers || may.admin),
+            to("/suspend"),
+            "Suspend",
+            false,
+        )
+        .action(
+            !gone && (may.responder || may.admin),
+            ask.to(&format!("/stop?agent={}", agent.name)),
+            "Contain",
+            true,
+        )
+        .action(
+            !gone && (may.answers || may.admin),
+            to("/retire"),
+            "Retire",
+            true,
+        );
+    for (after, words) in [
+        ("", "Overview"),
+        ("/access", "Access"),
+        ("/activity", "Activity"),
+        ("/history", "History"),
+        ("/yaml", "YAML"),
+    ] {
         header = header.tab(to(after), words, after == here);
     }
-    let copy = Copy::get(&format!("agent show {name}"), &ask.place.base, &format!("/agents/{name}"));
+    let copy = Copy::get(
+        &format!("agent show {name}"),
+        &ask.place.base,
+        &format!("/agents/{name}"),
+    );
     let copy = match &agent.spec {
         Some(_) => copy.yaml(&tabs::document(&agent)),
         None => copy,

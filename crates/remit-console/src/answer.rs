@@ -22,7 +22,12 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn new(title: impl std::fmt::Display) -> Self {
-        Self { title: title.to_string(), parts: Vec::new(), notices: Vec::new(), status: StatusCode::OK }
+        Self {
+            title: title.to_string(),
+            parts: Vec::new(),
+            notices: Vec::new(),
+            status: StatusCode::OK,
+        }
     }
 
     pub(crate) fn with(mut self, part: &impl askama::Template) -> Self {
@@ -60,7 +65,11 @@ pub(crate) enum Answer {
     /// The same, with cookies.
     SeeWith(String, Vec<Option<HeaderValue>>),
     /// Something to keep.
-    File { name: String, kind: &'static str, body: String },
+    File {
+        name: String,
+        kind: &'static str,
+        body: String,
+    },
     /// As it is.
     Raw(Response),
 }
@@ -75,7 +84,10 @@ pub(crate) fn see(address: &str) -> Response {
 
 /// A file to keep. Its name is one of ours: letters, digits, `-`, `_` and `.`.
 pub(crate) fn file(name: &str, kind: &'static str, body: String) -> Response {
-    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    let name: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+        .collect();
     let disposition = format!("attachment; filename=\"{name}\"");
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
@@ -88,7 +100,10 @@ pub(crate) fn file(name: &str, kind: &'static str, body: String) -> Response {
 
 /// HTML with its status.
 pub(crate) fn html(status: StatusCode, body: String) -> Response {
-    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    let kind = (
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     (status, [kind], body).into_response()
 }
 
@@ -102,8 +117,14 @@ pub(crate) fn dress(mut response: Response) -> Response {
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
         (
             HeaderName::from_static("permissions-policy"),
             "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -112,7 +133,9 @@ pub(crate) fn dress(mut response: Response) -> Response {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     headers.append(header::VARY, HeaderValue::from_static("Cookie, HX-Request"));
     response
 }

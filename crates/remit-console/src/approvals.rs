@@ -2,8 +2,8 @@
 
 use askama::Template;
 use remit_control::{ApprovalFilter, ApprovalView};
-use remit_domain::approval::ApprovalState;
 use remit_domain::ApprovalId;
+use remit_domain::approval::ApprovalState;
 use serde_json::Value;
 
 use crate::answer::Answer;
@@ -12,12 +12,18 @@ use crate::fault::Fault;
 use crate::route::{PERSON, Route, act, page};
 use crate::text::Shown;
 use crate::time::left;
-use crate::ui::{Badge, Button, Cell, Code, Copy, Empty, Facts, Field, Filter, Form, Html, Input, Lines, Notice, Tone};
+use crate::ui::{
+    Badge, Button, Cell, Code, Copy, Empty, Facts, Field, Filter, Form, Html, Input, Lines, Notice,
+    Tone,
+};
 
 /// Approvals looked at for the list and for what is similar.
 const LIST: u32 = 200;
 /// Similar ones shown.
 const SIMILAR: usize = 5;
+/// Arguments, and characters of each, in a line of the queue.
+const SHORT_ARGS: usize = 3;
+const SHORT_CHARS: usize = 24;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -61,6 +67,7 @@ struct Queue {
 #[template(path = "approval.html")]
 struct Pane {
     id: Shown,
+    tool: Shown,
     opens: Shown,
     state: Badge,
     effect: Badge,
@@ -83,7 +90,10 @@ struct Pane {
 
 /// Whether a yes deserves a second key.
 fn is_severe(approval: &ApprovalView) -> bool {
-    matches!(approval.effect, Some("destructive" | "purchase" | "privilege" | "execute"))
+    matches!(
+        approval.effect,
+        Some("destructive" | "purchase" | "privilege" | "execute")
+    )
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
@@ -118,8 +128,15 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         Some(approval) => pane(&ask, approval).await?,
         None => Html::default(),
     };
-    let newest = items.iter().map(|a| a.id.to_string()).max().unwrap_or_default();
-    let lines = items.iter().map(|a| line(&ask, a, view, chosen.as_ref().map(|c| &c.id))).collect();
+    let newest = items
+        .iter()
+        .map(|a| a.id.to_string())
+        .max()
+        .unwrap_or_default();
+    let lines = items
+        .iter()
+        .map(|a| line(&ask, a, view, chosen.as_ref().map(|c| &c.id)))
+        .collect();
     let empty = match view {
         "decided" => Empty::new("Nothing was decided yet", ""),
         _ => Empty::new(
@@ -151,8 +168,11 @@ fn line(ask: &Ask, a: &ApprovalView, view: &str, chosen: Option<&ApprovalId>) ->
         part: ask.to(&format!("/approvals/{}", a.id)),
         here: chosen == Some(&a.id),
         effect: effect(a),
-        what: Shown::line(&a.opens),
-        agent: Shown::line(&a.agent),
+        what: Shown::line(short(a)),
+        agent: Shown::line(match &a.person {
+            Some(person) => format!("{} for {person}", a.agent),
+            None => a.agent.clone(),
+        }),
         left: if waits { left(until) } else { String::new() },
         now: until.max(0),
         of: a.expires.secs_since(a.requested).max(1),
@@ -160,19 +180,56 @@ fn line(ask: &Ask, a: &ApprovalView, view: &str, chosen: Option<&ApprovalId>) ->
     }
 }
 
+/// The call in a few words, for a line of the queue; what is decided on is the whole.
+fn short(a: &ApprovalView) -> String {
+    let args = a.args.as_object().into_iter().flatten();
+    let told: Vec<String> = args
+        .take(SHORT_ARGS)
+        .map(|(name, value)| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), ToOwned::to_owned);
+            format!(
+                "{name} {}",
+                text.chars().take(SHORT_CHARS).collect::<String>()
+            )
+        })
+        .collect();
+    if told.is_empty() {
+        a.tool.to_string()
+    } else {
+        format!("{}: {}", a.tool, told.join(", "))
+    }
+}
+
 fn effect(a: &ApprovalView) -> Badge {
     let word = a.effect.unwrap_or("unclassified");
-    let (class, sign) = if is_severe(a) { ("bad", "!") } else if matches!(word, "read" | "draft") { ("plain", "·") } else { ("warn", "▲") };
-    Badge { word: Shown::line(word), class, sign }
+    let (class, sign) = if is_severe(a) {
+        ("bad", "!")
+    } else if matches!(word, "read" | "draft") {
+        ("plain", "·")
+    } else {
+        ("warn", "▲")
+    };
+    Badge {
+        word: Shown::line(word),
+        class,
+        sign,
+    }
 }
 
 async fn one(ask: Ask) -> Result<Answer, Fault> {
-    let approval = ask.control().approval(&ask.caller()?, &ask.named("id")?).await?;
+    let approval = ask
+        .control()
+        .approval(&ask.caller()?, &ask.named("id")?)
+        .await?;
     let pane = pane(&ask, &approval).await?;
     if ask.part {
         return Ok(Answer::Part(pane));
     }
-    ask.page(format!("Approval: {}", approval.tool)).html(pane).ok()
+    ask.page(format!("Approval: {}", approval.tool))
+        .html(pane)
+        .ok()
 }
 
 /// Arguments, one line each; deeper ones as JSON.
@@ -184,7 +241,9 @@ fn laid_out(args: &Value) -> Vec<(Shown, Shown)> {
         Value::String(text) => Shown::whole(text),
         other => Shown::json(other),
     };
-    all.iter().map(|(name, value)| (Shown::line(name), text(value))).collect()
+    all.iter()
+        .map(|(name, value)| (Shown::line(name), text(value)))
+        .collect()
 }
 
 async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
@@ -193,6 +252,7 @@ async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
     let may_not = a.you_may_not.as_ref().filter(|_| waits);
     let pane = Pane {
         id: Shown::line(&a.id),
+        tool: Shown::line(&a.tool),
         opens: Shown::block(&a.opens),
         state: Badge::new(a.state.as_str()),
         effect: effect(a),
@@ -209,7 +269,11 @@ async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
         similar: similar(ask, a).await?,
         may: (waits && may_not.is_none()).then(|| decide(ask, a)),
         may_not: may_not.map(|why| Notice::new("plain", format!("You may not decide this: {why}"))),
-        copy: Copy::get(&format!("approval approve {}", a.id), &ask.place.base, &format!("/approvals/{}", a.id)),
+        copy: Copy::get(
+            &format!("approval approve {}", a.id),
+            &ask.place.base,
+            &format!("/approvals/{}", a.id),
+        ),
     };
     Ok(Html::of(&pane))
 }
@@ -217,23 +281,42 @@ async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
 fn decide(ask: &Ask, a: &ApprovalView) -> Form {
     let key = if is_severe(a) { "Shift+A" } else { "a" };
     ask.form("decide", &format!("/approvals/{}/approve", a.id))
-        .field(Field::new("reason", "Reason", Input::Line).hint("Kept with the decision. The agent is not told."))
+        .field(
+            Field::new("reason", "Reason", Input::Line)
+                .hint("Kept with the decision. The agent is not told."),
+        )
         .with(Button::new("Approve once", Tone::Main).key(key))
-        .with(Button::new("Deny", Tone::Danger).to(ask.to(&format!("/approvals/{}/deny", a.id))).key("d"))
+        .with(
+            Button::new("Deny", Tone::Danger)
+                .to(ask.to(&format!("/approvals/{}/deny", a.id)))
+                .key("d"),
+        )
 }
 
 fn who(ask: &Ask, a: &ApprovalView) -> Facts {
     let intent = a.intent.as_ref();
     Facts::new()
-        .row("Agent", Cell::link(ask.to_named("/agents", &a.agent, ""), &a.agent))
+        .row(
+            "Agent",
+            Cell::link(ask.to_named("/agents", &a.agent, ""), &a.agent),
+        )
         .row("Workflow", Cell::text(&a.workflow))
         .maybe("For", a.person.as_ref().map(Cell::text))
         .maybe("Purpose", intent.map(|i| Cell::block(&i.purpose)))
-        .maybe("Ticket", intent.and_then(|i| i.ticket.as_ref()).map(Cell::text))
+        .maybe(
+            "Ticket",
+            intent.and_then(|i| i.ticket.as_ref()).map(Cell::text),
+        )
         .row("Tool", Cell::text(&a.tool))
         .maybe("System", a.system.as_ref().map(Cell::text))
-        .row("Run", Cell::link(ask.to(&format!("/runs/{}", a.run)), &a.run))
-        .row("Decision", Cell::link(ask.to(&format!("/decisions/{}", a.decision)), &a.decision))
+        .row(
+            "Run",
+            Cell::link(ask.to(&format!("/runs/{}", a.run)), &a.run),
+        )
+        .row(
+            "Decision",
+            Cell::link(ask.to(&format!("/decisions/{}", a.decision)), &a.decision),
+        )
         .row("Opens", Cell::text("this one call, once, before it ends"))
         .row("Asked", ask.when(a.requested).with_exact())
         .row("Ends", ask.when(a.expires).with_exact())
@@ -245,10 +328,21 @@ fn asks(a: &ApprovalView) -> Html {
     let rows = a.asks.iter().fold(Facts::new(), |facts, policy| {
         let have = format!("{} of {}", policy.approved_by.len(), policy.quorum);
         let by = policy.approvers.join(", ");
-        facts.row(&Shown::line(&policy.policy).to_string(), Cell::text(format!("{have} yes; asks {by}")))
+        facts.row(
+            &Shown::line(&policy.policy).to_string(),
+            Cell::text(format!("{have} yes; asks {by}")),
+        )
     });
-    let rows = if a.four_eyes { rows.row("Four eyes", "nobody approves what is done for themselves") } else { rows };
-    let who: Vec<String> = a.may_approve.iter().map(|(address, name)| format!("{name} ({address})")).collect();
+    let rows = if a.four_eyes {
+        rows.row("Four eyes", "nobody approves what is done for themselves")
+    } else {
+        rows
+    };
+    let who: Vec<String> = a
+        .may_approve
+        .iter()
+        .map(|(address, name)| format!("{name} ({address})"))
+        .collect();
     Html::of(&rows.row("May say yes now", Cell::lines(who)))
 }
 
@@ -258,31 +352,63 @@ fn verdicts(ask: &Ask, a: &ApprovalView) -> Html {
     }
     let lines = a.verdicts.iter().map(|v| {
         let verdict = if v.approve { "yes" } else { "no" };
-        let reason = v.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
-        format!("{verdict} by {}, {}{reason}", v.person, ask.when(v.at).relative)
+        let reason = v
+            .reason
+            .as_ref()
+            .map(|r| format!(": {r}"))
+            .unwrap_or_default();
+        format!(
+            "{verdict} by {}, {}{reason}",
+            v.person,
+            ask.when(v.at).relative
+        )
     });
     Html::of(&Lines::new(lines))
 }
 
 /// Earlier requests of the same tool by the same agent, and what became of them.
 async fn similar(ask: &Ask, a: &ApprovalView) -> Result<Vec<(String, Shown, Badge)>, Fault> {
-    let filter = ApprovalFilter { limit: Some(LIST), ..ApprovalFilter::default() };
-    let all = ask.control().approvals(&ask.caller()?, &filter).await?.items;
-    let same = all.iter().filter(|b| b.id != a.id && b.tool == a.tool && b.agent == a.agent);
+    let filter = ApprovalFilter {
+        limit: Some(LIST),
+        ..ApprovalFilter::default()
+    };
+    let all = ask
+        .control()
+        .approvals(&ask.caller()?, &filter)
+        .await?
+        .items;
+    let same = all
+        .iter()
+        .filter(|b| b.id != a.id && b.tool == a.tool && b.agent == a.agent);
     Ok(same
         .take(SIMILAR)
-        .map(|b| (ask.to(&format!("/approvals/{}", b.id)), Shown::line(&b.opens), Badge::new(b.state.as_str())))
+        .map(|b| {
+            (
+                ask.to(&format!("/approvals/{}", b.id)),
+                Shown::line(short(b)),
+                Badge::new(b.state.as_str()),
+            )
+        })
         .collect())
 }
 
 async fn approve(ask: Ask) -> Result<Answer, Fault> {
-    let approval = ask.control().approve(&ask.caller()?, &ask.named("id")?, ask.given("reason")).await?;
-    let what = if approval.state == ApprovalState::Pending { "counted" } else { "approved" };
+    let approval = ask
+        .control()
+        .approve(&ask.caller()?, &ask.named("id")?, ask.given("reason"))
+        .await?;
+    let what = if approval.state == ApprovalState::Pending {
+        "counted"
+    } else {
+        "approved"
+    };
     after(&ask, what)
 }
 
 async fn deny(ask: Ask) -> Result<Answer, Fault> {
-    ask.control().deny(&ask.caller()?, &ask.named("id")?, ask.given("reason")).await?;
+    ask.control()
+        .deny(&ask.caller()?, &ask.named("id")?, ask.given("reason"))
+        .await?;
     after(&ask, "denied")
 }
 

@@ -40,7 +40,10 @@ pub(crate) struct Ask {
 }
 
 fn first<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
-    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    pairs
+        .iter()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
 }
 
 impl Ask {
@@ -86,18 +89,29 @@ impl Ask {
     /// What stands in the path at that name.
     pub(crate) fn named<T: FromStr>(&self, name: &str) -> Result<T, Fault> {
         let text = first(&self.path, name).unwrap_or_default();
-        text.parse().map_err(|_| Fault::refused(RefusalCode::NotFound, "there is nothing of that name; check the address"))
+        text.parse().map_err(|_| {
+            Fault::refused(
+                RefusalCode::NotFound,
+                "there is nothing of that name; check the address",
+            )
+        })
     }
 
     /// A filter of the address; nothing where it is empty.
     pub(crate) fn q(&self, name: &str) -> Option<&str> {
-        first(&self.query, name).map(str::trim).filter(|value| !value.is_empty())
+        first(&self.query, name)
+            .map(str::trim)
+            .filter(|value| !value.is_empty())
     }
 
     /// A filter of the address, read.
     pub(crate) fn q_as<T: FromStr>(&self, name: &str) -> Result<Option<T>, Fault> {
         self.q(name)
-            .map(|text| text.parse().map_err(|_| Fault::invalid(format!("the filter `{name}` cannot be read; change it"))))
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    Fault::invalid(format!("the filter `{name}` cannot be read; change it"))
+                })
+            })
             .transpose()
     }
 
@@ -108,12 +122,17 @@ impl Ask {
 
     /// A field of the form; nothing where it is empty.
     pub(crate) fn given(&self, name: &str) -> Option<String> {
-        Some(self.field(name).trim()).filter(|value| !value.is_empty()).map(ToOwned::to_owned)
+        Some(self.field(name).trim())
+            .filter(|value| !value.is_empty())
+            .map(ToOwned::to_owned)
     }
 
     /// Every value of a field.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.form.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.form
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A field of the form, read.
@@ -121,7 +140,10 @@ impl Ask {
     where
         T::Err: std::fmt::Display,
     {
-        self.field(name).trim().parse().map_err(|e: T::Err| Fault::invalid(format!("{}: {e}", name.replace('_', " "))))
+        self.field(name)
+            .trim()
+            .parse()
+            .map_err(|e: T::Err| Fault::invalid(format!("{}: {e}", name.replace('_', " "))))
     }
 
     /// A field that may be left out, read.
@@ -145,7 +167,11 @@ impl Ask {
     pub(crate) fn next(&self, after: Option<String>) -> Option<String> {
         let after = after?;
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in self.query.iter().filter(|(name, value)| name != "after" && !value.is_empty()) {
+        for (name, value) in self
+            .query
+            .iter()
+            .filter(|(name, value)| name != "after" && !value.is_empty())
+        {
             query.append_pair(name, value);
         }
         query.append_pair("after", &after);
@@ -179,7 +205,10 @@ impl Ask {
     /// Back to a page, which says what was done.
     pub(crate) fn done(&self, path: &str, what: &str) -> Result<Answer, Fault> {
         let mark = if path.contains('?') { '&' } else { '?' };
-        Ok(Answer::See(format!("{}{path}{mark}done={what}", self.place.at)))
+        Ok(Answer::See(format!(
+            "{}{path}{mark}done={what}",
+            self.place.at
+        )))
     }
 }
 
@@ -194,7 +223,11 @@ pub(crate) fn segment(name: &str) -> String {
         }
     }
     // `.` and `..` are resolved by browsers before anything is sent.
-    if out == "." || out == ".." { out.replace('.', "%2E") } else { out }
+    if out == "." || out == ".." {
+        out.replace('.', "%2E")
+    } else {
+        out
+    }
 }
 
 #[cfg(test)]

@@ -40,12 +40,21 @@ const FILES: [(&str, &str); 7] = [
 ];
 
 static ALL: LazyLock<All> = LazyLock::new(|| {
-    let mut all = All { served: BTreeMap::new(), names: BTreeMap::new() };
+    let mut all = All {
+        served: BTreeMap::new(),
+        names: BTreeMap::new(),
+    };
     for (path, kind) in FILES {
         let Some(file) = Assets::get(path) else {
             continue;
         };
-        let mark: String = file.metadata.sha256_hash().iter().map(|b| format!("{b:02x}")).take(MARK / 2).collect();
+        let mark: String = file
+            .metadata
+            .sha256_hash()
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .take(MARK / 2)
+            .collect();
         let plain = path.rsplit('/').next().unwrap_or(path);
         let (stem, extension) = plain.rsplit_once('.').unwrap_or((plain, ""));
         let name = format!("{stem}-{mark}.{extension}");
@@ -92,7 +101,10 @@ pub(crate) async fn serve(Path(name): Path<String>) -> Response {
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=31536000, immutable"),
+        ),
     ];
     dress((headers, asset.bytes).into_response())
 }
@@ -105,7 +117,10 @@ mod tests {
     fn every_file_is_there_under_a_name_of_its_content() {
         for (path, _) in FILES {
             let address = address(path);
-            assert!(address.starts_with("/assets/") && address.len() > 24, "{path}: {address}");
+            assert!(
+                address.starts_with("/assets/") && address.len() > 24,
+                "{path}: {address}"
+            );
         }
         assert_eq!(ALL.served.len(), FILES.len());
     }
@@ -115,14 +130,28 @@ mod tests {
         let list = Assets::get("vendor/VENDORED").unwrap();
         let list = std::str::from_utf8(&list.data).unwrap().to_owned();
         let mut files = 0;
-        for line in list.lines().filter(|l| !l.starts_with('#') && !l.is_empty()) {
+        for line in list
+            .lines()
+            .filter(|l| !l.starts_with('#') && !l.is_empty())
+        {
             let (hash, name) = line.split_once("  ").unwrap();
-            let file = Assets::get(&format!("vendor/{name}")).unwrap_or_else(|| panic!("{name} is not there"));
-            let is: String = file.metadata.sha256_hash().iter().map(|b| format!("{b:02x}")).collect();
-            assert_eq!(is, hash, "{name} is not as it was vendored; run `cargo xtask vendor`");
+            let file = Assets::get(&format!("vendor/{name}"))
+                .unwrap_or_else(|| panic!("{name} is not there"));
+            let is: String = file
+                .metadata
+                .sha256_hash()
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect();
+            assert_eq!(
+                is, hash,
+                "{name} is not as it was vendored; run `cargo xtask vendor`"
+            );
             files += 1;
         }
-        let there = Assets::iter().filter(|path| path.starts_with("vendor/") && path != "vendor/VENDORED").count();
+        let there = Assets::iter()
+            .filter(|path| path.starts_with("vendor/") && path != "vendor/VENDORED")
+            .count();
         assert_eq!(files, there, "a file beside those of the list");
         assert!(list.contains("LICENSE"));
     }

@@ -10,7 +10,10 @@ use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::route::{ADMIN_AUDITOR, AUDITOR, Route, act, page};
 use crate::text::Shown;
-use crate::ui::{Cell, Code, Copy, Empty, Facts, Field, Filter, Header, Input, Lines, Notice, Row, Section, Table, Tone};
+use crate::ui::{
+    Cell, Code, Copy, Empty, Facts, Field, Filter, Header, Input, Lines, Notice, Row, Section,
+    Table, Tone,
+};
 
 /// Entries on a page.
 const ENTRIES: u32 = 50;
@@ -29,12 +32,23 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// Events as a table: the same everywhere that events are told.
-pub(crate) fn event_table(ask: &Ask, id: &'static str, caption: &str, events: &[EventView], next: Option<String>) -> Table {
+pub(crate) fn event_table(
+    ask: &Ask,
+    id: &'static str,
+    caption: &str,
+    events: &[EventView],
+    next: Option<String>,
+) -> Table {
     let empty = Empty::new("Nothing happened here", "Widen the filter or the time.");
     let audits = ask.holds_any(&[Role::Auditor, Role::Admin]);
     let rows = events.iter().map(|e| {
         let word = match e.kind {
-            EventKind::CallDecided => Cell::badge(e.facts.get("outcome").and_then(|v| v.as_str()).unwrap_or("deny")),
+            EventKind::CallDecided => Cell::badge(
+                e.facts
+                    .get("outcome")
+                    .and_then(|v| v.as_str())
+                    .unwrap_or("deny"),
+            ),
             EventKind::CallRefused => Cell::badge("denied"),
             kind => Cell::text(kind.as_str().replace(['.', '_'], " ")),
         };
@@ -43,16 +57,47 @@ pub(crate) fn event_table(ask: &Ask, id: &'static str, caption: &str, events: &[
             (None, Some(run)) => Cell::link(ask.to(&format!("/runs/{run}")), "run"),
             _ => Cell::Nothing,
         };
-        let index = if audits { Cell::link(ask.to(&format!("/audit/{}", e.index)), format!("#{}", e.index)) } else { Cell::text(format!("#{}", e.index)) };
-        Row::new(format!("e{}", e.index), vec![index, ask.when(e.at).into(), word, Cell::block(&e.text), Cell::text(&e.who), e.agent.as_ref().map(|a| Cell::link(ask.to_named("/agents", a, ""), a)).into(), link])
+        let index = if audits {
+            Cell::link(
+                ask.to(&format!("/audit/{}", e.index)),
+                format!("#{}", e.index),
+            )
+        } else {
+            Cell::text(format!("#{}", e.index))
+        };
+        Row::new(
+            format!("e{}", e.index),
+            vec![
+                index,
+                ask.when(e.at).into(),
+                word,
+                Cell::block(&e.text),
+                Cell::text(&e.who),
+                e.agent
+                    .as_ref()
+                    .map(|a| Cell::link(ask.to_named("/agents", a, ""), a))
+                    .into(),
+                link,
+            ],
+        )
     });
-    Table::new(id, caption, &["Entry", "When", "What", "Told", "By", "Agent", "More"], empty).rows(rows).next(next)
+    Table::new(
+        id,
+        caption,
+        &["Entry", "When", "What", "Told", "By", "Agent", "More"],
+        empty,
+    )
+    .rows(rows)
+    .next(next)
 }
 
 fn query(ask: &Ask, limit: u32) -> Result<EntryQuery, Fault> {
     let kind = match ask.q("kind") {
         None => None,
-        Some(word) => Some(serde_json::from_value::<EventKind>(word.into()).map_err(|_| Fault::invalid("no event is of that kind; choose one of the list"))?),
+        Some(word) => Some(
+            serde_json::from_value::<EventKind>(word.into())
+                .map_err(|_| Fault::invalid("no event is of that kind; choose one of the list"))?,
+        ),
     };
     let newest = ask.q("order") != Some("oldest first");
     Ok(EntryQuery {
@@ -68,9 +113,18 @@ fn query(ask: &Ask, limit: u32) -> Result<EntryQuery, Fault> {
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
-    let listing = ask.control().entries(&ask.caller()?, &query(&ask, ENTRIES)?).await?;
+    let listing = ask
+        .control()
+        .entries(&ask.caller()?, &query(&ask, ENTRIES)?)
+        .await?;
     let next = ask.next(listing.next);
-    let table = event_table(&ask, "entries", "Entries of the ledger", &listing.items, next);
+    let table = event_table(
+        &ask,
+        "entries",
+        "Entries of the ledger",
+        &listing.items,
+        next,
+    );
     let kinds: Vec<&str> = EventKind::ALL.iter().map(|k| k.as_str()).collect();
     let filter = Filter::new(ask.to("/audit"))
         .select("kind", "Kind", &kinds, ask.q("kind"))
@@ -79,42 +133,106 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         .search("decision", "Decision", ask.q("decision"))
         .search("since", "Since (2026-11-22T08:00:00Z)", ask.q("since"))
         .select("order", "Order", &["oldest first"], ask.q("order"));
-    let asked: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(ask.query.iter()).finish();
+    let asked: String = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(ask.query.iter())
+        .finish();
     let tools = Empty {
         title: String::new(),
-        text: if ask.holds(Role::Auditor) { String::new() } else { "You read the leaves alone; auditors read what was sealed.".to_owned() },
-        action: Some((ask.to(&format!("/audit/export?{asked}")), "Export what is found (JSON lines)".to_owned())),
+        text: if ask.holds(Role::Auditor) {
+            String::new()
+        } else {
+            "You read the leaves alone; auditors read what was sealed.".to_owned()
+        },
+        action: Some((
+            ask.to(&format!("/audit/export?{asked}")),
+            "Export what is found (JSON lines)".to_owned(),
+        )),
         commands: Vec::new(),
     };
-    let copy = Copy::get("audit ls", &ask.place.base, "/entries");
-    let action = ask.holds(Role::Auditor).then(|| (ask.to("/audit/verify"), "Verify the ledger"));
+    let copy = Copy::get("audit search", &ask.place.base, "/entries");
+    let action = ask
+        .holds(Role::Auditor)
+        .then(|| (ask.to("/audit/verify"), "Verify the ledger"));
     let page = ask.page("Audit").html(listed("Audit", "Every decision and every change, in the order in which they were made. Nothing is changed or deleted.", action, Some(&filter), &table, &copy));
     page.with(&tools).ok()
 }
 
 async fn export(ask: Ask) -> Result<Answer, Fault> {
-    let listing = ask.control().entries(&ask.caller()?, &query(&ask, EXPORT)?).await?;
+    let listing = ask
+        .control()
+        .entries(&ask.caller()?, &query(&ask, EXPORT)?)
+        .await?;
     // JSON escapes control characters by itself; the rest is as it was recorded, because evidence is not made prettier.
-    let lines: Vec<String> = listing.items.iter().filter_map(|e| serde_json::to_string(e).ok()).collect();
+    let lines: Vec<String> = listing
+        .items
+        .iter()
+        .filter_map(|e| serde_json::to_string(e).ok())
+        .collect();
     let mut body = lines.join("\n");
     body.push('\n');
-    Ok(Answer::File { name: format!("remit-{}-entries.jsonl", ask.place.name), kind: "application/jsonl; charset=utf-8", body })
+    Ok(Answer::File {
+        name: format!("remit-{}-entries.jsonl", ask.place.name),
+        kind: "application/jsonl; charset=utf-8",
+        body,
+    })
 }
 
 async fn entry(ask: Ask) -> Result<Answer, Fault> {
     let index: u64 = ask.named("index")?;
-    let wanted = EntryQuery { from: Some(index), limit: Some(1), ..EntryQuery::default() };
-    let found = ask.control().entries(&ask.caller()?, &wanted).await?.items.into_iter().find(|e| e.index == index);
+    let wanted = EntryQuery {
+        from: Some(index),
+        limit: Some(1),
+        ..EntryQuery::default()
+    };
+    let found = ask
+        .control()
+        .entries(&ask.caller()?, &wanted)
+        .await?
+        .items
+        .into_iter()
+        .find(|e| e.index == index);
     let event = found.ok_or_else(Fault::not_found)?;
     let header = Header::new("Entry", format!("#{index} {}", event.kind.as_str()))
         .fact("When", ask.when(event.at).with_exact())
         .fact("By", Cell::text(&event.who))
-        .fact("Agent", event.agent.as_ref().map(|a| Cell::link(ask.to_named("/agents", a, ""), a)))
-        .fact("Run", event.run.as_ref().map(|r| Cell::link(ask.to(&format!("/runs/{r}")), r)))
-        .fact("Decision", event.decision.as_ref().map(|d| Cell::link(ask.to(&format!("/decisions/{d}")), d)))
-        .action(ask.holds(Role::Auditor), ask.to(&format!("/audit/{index}/proof")), "Take the proof", false)
-        .copy(&Copy::get(&format!("audit prove {index}"), &ask.place.base, &format!("/entries/{index}/proof")));
-    let told = Section::new("told", "What it says").with(&Lines::new([&event.text])).with(&Code::new("Facts, in clear in the leaf", Shown::json(&event.facts)));
+        .fact(
+            "Agent",
+            event
+                .agent
+                .as_ref()
+                .map(|a| Cell::link(ask.to_named("/agents", a, ""), a)),
+        )
+        .fact(
+            "Run",
+            event
+                .run
+                .as_ref()
+                .map(|r| Cell::link(ask.to(&format!("/runs/{r}")), r)),
+        )
+        .fact(
+            "Decision",
+            event
+                .decision
+                .as_ref()
+                .map(|d| Cell::link(ask.to(&format!("/decisions/{d}")), d)),
+        )
+        .action(
+            ask.holds(Role::Auditor),
+            ask.to(&format!("/audit/{index}/proof")),
+            "Take the proof",
+            false,
+        )
+        .copy(&Copy::get(
+            &format!("audit prove {index}"),
+            &ask.place.base,
+            &format!("/entries/{index}/proof"),
+        ));
+    let told = Section::new("told", "What it says")
+        .with(&Lines::new([&event.text]))
+        .with(&Code::new(
+            "Facts, in clear in the leaf",
+            Shown::json(&event.facts),
+        ));
     let told = if event.shredded {
         told.note("What was sealed was destroyed; the proof holds all the same.")
     } else if ask.holds(Role::Auditor) {
@@ -125,15 +243,39 @@ async fn entry(ask: Ask) -> Result<Answer, Fault> {
     let leaf = ask.control().leaf_bytes(&ask.caller()?, index).await?;
     let leaf = String::from_utf8_lossy(&leaf).into_owned();
     let around = Facts::new()
-        .row("Before", Cell::link(ask.to(&format!("/audit/{}", index.saturating_sub(1))), format!("#{}", index.saturating_sub(1))))
-        .row("After", Cell::link(ask.to(&format!("/audit/{}", index + 1)), format!("#{}", index + 1)));
-    ask.page(format!("Entry {index}")).with(&header).with(&told).with(&Section::new("leaf", "The leaf, as it is hashed").with(&Code::new("Leaf", leaf)).with(&around)).ok()
+        .row(
+            "Before",
+            Cell::link(
+                ask.to(&format!("/audit/{}", index.saturating_sub(1))),
+                format!("#{}", index.saturating_sub(1)),
+            ),
+        )
+        .row(
+            "After",
+            Cell::link(
+                ask.to(&format!("/audit/{}", index + 1)),
+                format!("#{}", index + 1),
+            ),
+        );
+    ask.page(format!("Entry {index}"))
+        .with(&header)
+        .with(&told)
+        .with(
+            &Section::new("leaf", "The leaf, as it is hashed")
+                .with(&Code::new("Leaf", leaf))
+                .with(&around),
+        )
+        .ok()
 }
 
 async fn proof(ask: Ask) -> Result<Answer, Fault> {
     let index: u64 = ask.named("index")?;
     let body = ask.control().prove(&ask.caller()?, index).await?;
-    Ok(Answer::File { name: format!("remit-{}-{index}.proof", ask.place.name), kind: "text/plain; charset=utf-8", body })
+    Ok(Answer::File {
+        name: format!("remit-{}-{index}.proof", ask.place.name),
+        kind: "text/plain; charset=utf-8",
+        body,
+    })
 }
 
 async fn verify_page(ask: Ask) -> Result<Answer, Fault> {
@@ -144,7 +286,15 @@ async fn verify_page(ask: Ask) -> Result<Answer, Fault> {
 fn asked(ask: &Ask) -> Section {
     let form = ask
         .form("verify", "/audit/verify")
-        .field(Field::new("kept", "A checkpoint that was kept elsewhere", Input::Area(6)).hint("With it, a truncated or forked ledger is noticed too.").value(ask.field("kept")))
+        .field(
+            Field::new(
+                "kept",
+                "A checkpoint that was kept elsewhere",
+                Input::Area(6),
+            )
+            .hint("With it, a truncated or forked ledger is noticed too.")
+            .value(ask.field("kept")),
+        )
         .button("Verify", Tone::Main);
     Section::new("verify-it", "Verify the ledger")
         .note("Every entry is read again, hashed, and held against what was signed. It takes some seconds for a million entries; the answer comes on this page.")
@@ -153,31 +303,86 @@ fn asked(ask: &Ask) -> Section {
 
 async fn verify(ask: Ask) -> Result<Answer, Fault> {
     let kept = ask.given("kept");
-    let verified = ask.control().verify(&ask.caller()?, kept.as_deref()).await?;
-    let page = ask.page("Verify the ledger").notice(Some(says(&verified))).with(&report(&ask, &verified)).with(&asked(&ask));
+    let verified = ask
+        .control()
+        .verify(&ask.caller()?, kept.as_deref())
+        .await?;
+    let page = ask
+        .page("Verify the ledger")
+        .notice(Some(says(&verified)))
+        .with(&report(&ask, &verified))
+        .with(&asked(&ask));
     page.ok()
 }
 
 fn says(v: &Verification) -> Notice {
     if v.ok {
-        return Notice::new("good", format!("Intact: {} entries are as they were signed.", v.entries));
+        return Notice::new(
+            "good",
+            format!("Intact: {} entries are as they were signed.", v.entries),
+        );
     }
-    let mut notice = Notice::new("bad", format!("NOT intact: {} mismatches. Keep everything as it is and start an incident.", v.mismatches_count));
-    notice.more = v.mismatches.iter().take(50).map(|m| Shown::block(format!("{}{}", m.index.map(|i| format!("#{i}: ")).unwrap_or_default(), m.what))).collect();
+    let mut notice = Notice::new(
+        "bad",
+        format!(
+            "NOT intact: {} mismatches. Keep everything as it is and start an incident.",
+            v.mismatches_count
+        ),
+    );
+    notice.more = v
+        .mismatches
+        .iter()
+        .take(50)
+        .map(|m| {
+            Shown::block(format!(
+                "{}{}",
+                m.index.map(|i| format!("#{i}: ")).unwrap_or_default(),
+                m.what
+            ))
+        })
+        .collect();
     notice
 }
 
 fn report(ask: &Ask, v: &Verification) -> Section {
-    let gaps = v.gaps.iter().take(100).map(|g| Row::new(g.index, vec![Cell::link(ask.to(&format!("/audit/{}", g.index)), format!("#{}", g.index)), Cell::link(ask.to(&format!("/decisions/{}", g.decision)), &g.decision), Cell::text(crate::agents::word(&g.state))]));
+    let gaps = v.gaps.iter().take(100).map(|g| {
+        Row::new(
+            g.index,
+            vec![
+                Cell::link(
+                    ask.to(&format!("/audit/{}", g.index)),
+                    format!("#{}", g.index),
+                ),
+                Cell::link(ask.to(&format!("/decisions/{}", g.decision)), &g.decision),
+                Cell::text(crate::agents::word(&g.state)),
+            ],
+        )
+    });
     let facts = Facts::new()
         .row("Origin", Cell::code(&v.origin))
         .row("Root", Cell::code(&v.root))
-        .maybe("Kept checkpoint", v.kept.map(|n| Cell::text(format!("agrees, at {n} entries"))))
+        .maybe(
+            "Kept checkpoint",
+            v.kept
+                .map(|n| Cell::text(format!("agrees, at {n} entries"))),
+        )
         .row("Decisions", Cell::number(v.decisions))
         .row("Outcomes", Cell::number(v.outcomes))
         .row("Opened", Cell::number(v.opened))
         .row("Shredded", Cell::number(v.shredded))
         .row("Replayable", Cell::number(v.replayable));
-    let table = Table::new("gaps", "Calls without a known outcome", &["Entry", "Decision", "State"], Empty::new("No gaps", "Every call that was let through has its outcome.")).rows(gaps);
-    Section::new("report", "What was found").with(&facts).with(&Code::new("Checkpoint: keep it elsewhere", &v.checkpoint)).with(&table)
+    let table = Table::new(
+        "gaps",
+        "Calls without a known outcome",
+        &["Entry", "Decision", "State"],
+        Empty::new(
+            "No gaps",
+            "Every call that was let through has its outcome.",
+        ),
+    )
+    .rows(gaps);
+    Section::new("report", "What was found")
+        .with(&facts)
+        .with(&Code::new("Checkpoint: keep it elsewhere", &v.checkpoint))
+        .with(&table)
 }

@@ -56,7 +56,10 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
 }
 
 #[derive(Template)]
-#[template(source = "<h1>Connect an upstream</h1><p class=\"note\">An MCP server whose tools agents are to use through Remit. Its tools are refused until you have classified them.</p>", ext = "html")]
+#[template(
+    source = "<h1>Connect an upstream</h1><p class=\"note\">An MCP server whose tools agents are to use through Remit. Its tools are refused until you have classified them.</p>",
+    ext = "html"
+)]
 struct UpstreamTitle;
 
 async fn upstream(ask: Ask) -> Result<Answer, Fault> {
@@ -64,7 +67,11 @@ async fn upstream(ask: Ask) -> Result<Answer, Fault> {
 }
 
 fn upstream_form(ask: &Ask, fault: Option<&Fault>) -> Page {
-    let line = |name: &str, label: &str, hint: &str| Field::new(name, label, Input::Line).hint(hint).value(ask.field(name));
+    let line = |name: &str, label: &str, hint: &str| {
+        Field::new(name, label, Input::Line)
+            .hint(hint)
+            .value(ask.field(name))
+    };
     let form = ask
         .form("upstream", "/connect/upstream")
         .field(line("name", "Name", "Lower-case letters, digits and hyphens, at most 20: it begins the names of its tools.").required())
@@ -97,7 +104,11 @@ fn documents(ask: &Ask) -> Result<String, Fault> {
         let spec = json!({ "owner": me, "environment": ask.field("environment"), "criticality": "medium" });
         all.push(document("System", system.as_str(), spec));
     }
-    all.push(document("Upstream", ask.field("name").trim(), json!({ "system": system.as_str(), "transport": transport })));
+    all.push(document(
+        "Upstream",
+        ask.field("name").trim(),
+        json!({ "system": system.as_str(), "transport": transport }),
+    ));
     Ok(all.iter().map(yaml_text).collect::<Vec<_>>().join("---\n"))
 }
 
@@ -106,17 +117,26 @@ async fn make_upstream(ask: Ask) -> Result<Answer, Fault> {
         let text = documents(&ask)?;
         crate::agents::apply(&ask, &text).await?;
         let name = ask.field_as("name")?;
-        ask.control().sync_upstream(&ask.caller()?, &name).await.map_err(Fault::from)
+        ask.control()
+            .sync_upstream(&ask.caller()?, &name)
+            .await
+            .map_err(Fault::from)
     };
     match made.await {
-        Ok(_) => ask.done(&format!("/upstreams/{}", ask.field("name").trim()), "synced"),
+        Ok(_) => ask.done(
+            &format!("/upstreams/{}", ask.field("name").trim()),
+            "synced",
+        ),
         Err(fault) if fault.is_correctable() => upstream_form(&ask, Some(&fault)).ok(),
         Err(fault) => Err(fault),
     }
 }
 
 #[derive(Template)]
-#[template(source = "<h1>Connect a client</h1><p class=\"note\">Choose an agent; every text below is for it and for this server. The private key stays where the agent runs.</p>", ext = "html")]
+#[template(
+    source = "<h1>Connect a client</h1><p class=\"note\">Choose an agent; every text below is for it and for this server. The private key stays where the agent runs.</p>",
+    ext = "html"
+)]
 struct ClientTitle;
 
 /// One text to copy: what it is for, and the text.
@@ -131,34 +151,93 @@ async fn client(ask: Ask) -> Result<Answer, Fault> {
         .search("agent", "Agent", ask.q("agent"))
         .search("workflow", "Workflow", ask.q("workflow"))
         .search("key", "Key file", ask.q("key"));
-    let mut page = ask.page("Connect a client").with(&ClientTitle).with(&filter);
+    let mut page = ask
+        .page("Connect a client")
+        .with(&ClientTitle)
+        .with(&filter);
     let Some(name) = ask.q_as::<Name>("agent")? else {
-        let active = ListQuery { limit: Some(12), state: Some("active".to_owned()), ..ListQuery::default() };
+        let active = ListQuery {
+            limit: Some(12),
+            state: Some("active".to_owned()),
+            ..ListQuery::default()
+        };
         let agents = ask.control().agents(&caller, &active)?.items;
         let facts = agents.iter().fold(Facts::new(), |facts, a| {
-            facts.row(a.name.as_str(), Cell::link(ask.to(&format!("/connect/client?agent={}", a.name)), "connect it"))
+            facts.row(
+                a.name.as_str(),
+                Cell::link(
+                    ask.to(&format!("/connect/client?agent={}", a.name)),
+                    "connect it",
+                ),
+            )
         });
-        return page.with(&Section::new("choose", "Active agents").with(&facts)).ok();
+        return page
+            .with(&Section::new("choose", "Active agents").with(&facts))
+            .ok();
     };
     let agent = ask.control().agent(&caller, &name)?;
-    let workflow = ask.q("workflow").map(ToOwned::to_owned).or_else(|| agent.workflows.first().map(ToString::to_string)).unwrap_or_else(|| "WORKFLOW".to_owned());
-    let key = ask.q("key").map_or_else(|| format!("/path/to/{name}.pem"), ToOwned::to_owned);
+    let workflow = ask
+        .q("workflow")
+        .map(ToOwned::to_owned)
+        .or_else(|| agent.workflows.first().map(ToString::to_string))
+        .unwrap_or_else(|| "WORKFLOW".to_owned());
+    let key = ask
+        .q("key")
+        .map_or_else(|| format!("/path/to/{name}.pem"), ToOwned::to_owned);
     let steps = Lines::new([
         format!("1. Once, where the agent runs: remit agent key add {name} --generate {key}"),
         "2. Copy what your client needs.".to_owned(),
-        format!("3. Look at its calls: {}/agents/{name}/activity", ask.place.base),
+        format!(
+            "3. Look at its calls: {}/agents/{name}/activity",
+            ask.place.base
+        ),
     ]);
-    page = page.with(&Section::new("steps", format!("{name}, workflow {}", Shown::line(&workflow))).with(&steps));
-    for snippet in snippets(&ask.place.base, agent.id.as_str(), name.as_str(), &workflow, &key, &ask.place.name, ask.place.at.is_empty()) {
+    page = page.with(
+        &Section::new(
+            "steps",
+            format!("{name}, workflow {}", Shown::line(&workflow)),
+        )
+        .with(&steps),
+    );
+    for snippet in snippets(
+        &ask.place.base,
+        agent.id.as_str(),
+        name.as_str(),
+        &workflow,
+        &key,
+        &ask.place.name,
+        ask.place.at.is_empty(),
+    ) {
         page = page.with(&Code::new(snippet.label, snippet.text));
     }
     page.ok()
 }
 
 /// Texts for this server. They are what `remit connect` writes, so that both mean the same.
-pub(crate) fn snippets(base: &str, agent: &str, name: &str, workflow: &str, key: &str, org: &str, is_default: bool) -> Vec<Snippet> {
+pub(crate) fn snippets(
+    base: &str,
+    agent: &str,
+    name: &str,
+    workflow: &str,
+    key: &str,
+    org: &str,
+    is_default: bool,
+) -> Vec<Snippet> {
     let server = base.split("/t/").next().unwrap_or(base);
-    let mut args: Vec<String> = ["mcp", "bridge", "--agent", agent, "--key", key, "--workflow", workflow, "--addr", server].map(ToOwned::to_owned).to_vec();
+    let mut args: Vec<String> = [
+        "mcp",
+        "bridge",
+        "--agent",
+        agent,
+        "--key",
+        key,
+        "--workflow",
+        workflow,
+        "--addr",
+        server,
+    ]
+    .map(ToOwned::to_owned)
+    .to_vec();
     if !is_default {
         args.extend(["--org".to_owned(), org.to_owned()]);
     }
@@ -177,20 +256,49 @@ pub(crate) fn snippets(base: &str, agent: &str, name: &str, workflow: &str, key:
         "POST {base}/oauth2/token\ngrant_type=client_credentials\nscope=workflow:{workflow}\nresource={base}/mcp\nclient_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer\nclient_assertion=JWT signed with the agent's key (iss and sub {agent}, aud {base}, a fresh jti, at most 60 seconds)"
     );
     vec![
-        Snippet { label: "Claude Code", text: format!("claude mcp add remit -- remit {shell}") },
-        Snippet { label: "Claude Code, for the whole project (.mcp.json)", text: pretty(&json!({ "mcpServers": { "remit": entry } })) },
-        Snippet { label: "Cursor (.cursor/mcp.json)", text: pretty(&json!({ "mcpServers": { "remit": entry } })) },
-        Snippet { label: "VS Code (.vscode/mcp.json)", text: pretty(&json!({ "servers": { "remit": { "type": "stdio", "command": "remit", "args": args } } })) },
-        Snippet { label: "Python (MCP SDK)", text: python },
-        Snippet { label: "TypeScript (MCP SDK)", text: typescript },
-        Snippet { label: "Any OAuth client (RFC 7523)", text: token },
+        Snippet {
+            label: "Claude Code",
+            text: format!("claude mcp add remit -- remit {shell}"),
+        },
+        Snippet {
+            label: "Claude Code, for the whole project (.mcp.json)",
+            text: pretty(&json!({ "mcpServers": { "remit": entry } })),
+        },
+        Snippet {
+            label: "Cursor (.cursor/mcp.json)",
+            text: pretty(&json!({ "mcpServers": { "remit": entry } })),
+        },
+        Snippet {
+            label: "VS Code (.vscode/mcp.json)",
+            text: pretty(
+                &json!({ "servers": { "remit": { "type": "stdio", "command": "remit", "args": args } } }),
+            ),
+        },
+        Snippet {
+            label: "Python (MCP SDK)",
+            text: python,
+        },
+        Snippet {
+            label: "TypeScript (MCP SDK)",
+            text: typescript,
+        },
+        Snippet {
+            label: "Any OAuth client (RFC 7523)",
+            text: token,
+        },
     ]
 }
 
 /// One word of a shell.
 fn quoted(word: &str) -> String {
-    let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:@%+=".contains(&b));
-    if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    let plain = word
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_./:@%+=".contains(&b));
+    if plain && !word.is_empty() {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -200,11 +308,31 @@ mod tests {
     #[test]
     fn what_is_copied_into_a_shell_or_a_file_stays_one_word() {
         let evil = "x'; rm -rf / #\"\n";
-        let all = snippets("https://remit.test/t/globex", "agt_1", "bot", evil, "a b.pem", "globex", false);
+        let all = snippets(
+            "https://remit.test/t/globex",
+            "agt_1",
+            "bot",
+            evil,
+            "a b.pem",
+            "globex",
+            false,
+        );
         let shell = &all.iter().find(|s| s.label == "Claude Code").unwrap().text;
-        assert!(shell.contains("'x'\\''; rm -rf / #\"\n'") && shell.contains("'a b.pem'"), "{shell}");
-        assert!(shell.ends_with("--addr https://remit.test --org globex"), "{shell}");
-        let json: Value = serde_json::from_str(&all.iter().find(|s| s.label.starts_with("Cursor")).unwrap().text).unwrap();
+        assert!(
+            shell.contains("'x'\\''; rm -rf / #\"\n'") && shell.contains("'a b.pem'"),
+            "{shell}"
+        );
+        assert!(
+            shell.ends_with("--addr https://remit.test --org globex"),
+            "{shell}"
+        );
+        let json: Value = serde_json::from_str(
+            &all.iter()
+                .find(|s| s.label.starts_with("Cursor"))
+                .unwrap()
+                .text,
+        )
+        .unwrap();
         assert_eq!(json["mcpServers"]["remit"]["args"][7], evil);
     }
 }

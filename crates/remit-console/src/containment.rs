@@ -10,7 +10,9 @@ use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::route::{PERSON, RESPONDER_ADMIN, RESPONDER_ADMIN_AUDITOR, Route, act, page};
-use crate::ui::{Cell, Copy, Empty, Facts, Field, Filter, Header, Html, Input, Lines, Row, Section, Table, Tone};
+use crate::ui::{
+    Cell, Copy, Empty, Facts, Field, Filter, Header, Html, Input, Lines, Row, Section, Table, Tone,
+};
 
 /// Runs to choose from.
 const RUNS: usize = 20;
@@ -34,9 +36,22 @@ fn level(word: Option<&str>) -> Level {
 }
 
 /// What the address or the form names; nothing where nothing was chosen yet.
-fn target(agent: Option<&str>, workflow: Option<&str>, run: Option<&str>, credential: Option<&str>) -> Option<TargetName> {
-    let named = |kind, name: &str| TargetName { kind, name: Some(name.to_owned()), id: None };
-    let with_id = |kind, id: &str| TargetName { kind, name: None, id: Some(id.to_owned()) };
+fn target(
+    agent: Option<&str>,
+    workflow: Option<&str>,
+    run: Option<&str>,
+    credential: Option<&str>,
+) -> Option<TargetName> {
+    let named = |kind, name: &str| TargetName {
+        kind,
+        name: Some(name.to_owned()),
+        id: None,
+    };
+    let with_id = |kind, id: &str| TargetName {
+        kind,
+        name: None,
+        id: Some(id.to_owned()),
+    };
     run.map(|id| with_id(TargetKind::Run, id))
         .or_else(|| workflow.map(|name| named(TargetKind::Workflow, name)))
         .or_else(|| credential.map(|id| with_id(TargetKind::Credential, id)))
@@ -46,56 +61,138 @@ fn target(agent: Option<&str>, workflow: Option<&str>, run: Option<&str>, creden
 /// What would stop, as a table with its totals.
 pub(crate) fn impact(ask: &Ask, preview: &Preview) -> Section {
     let count = |kind: &str| preview.items.iter().filter(|i| i.kind == kind).count();
-    let kinds = [("run", "runs"), ("token", "tokens"), ("key", "keys"), ("delegation", "delegations"), ("approval", "waiting approvals"), ("call", "calls in flight")];
-    let totals: Vec<String> = kinds.iter().map(|(kind, words)| (count(kind), words)).filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect();
-    let says = if totals.is_empty() { "Nothing is going on now; what would begin later is refused.".to_owned() } else { format!("Stops {}.", totals.join(", ")) };
+    let kinds = [
+        ("run", "runs"),
+        ("token", "tokens"),
+        ("key", "keys"),
+        ("delegation", "delegations"),
+        ("approval", "waiting approvals"),
+        ("call", "calls in flight"),
+    ];
+    let totals: Vec<String> = kinds
+        .iter()
+        .map(|(kind, words)| (count(kind), words))
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, words)| format!("{n} {words}"))
+        .collect();
+    let says = if totals.is_empty() {
+        "Nothing is going on now; what would begin later is refused.".to_owned()
+    } else {
+        format!("Stops {}.", totals.join(", "))
+    };
     let rows = preview.items.iter().map(|i| {
         let id = match i.kind {
             "run" => Cell::link(ask.to(&format!("/runs/{}", i.id)), &i.id),
             _ => Cell::code(&i.id),
         };
-        Row::new(&i.id, vec![Cell::text(i.kind), id, Cell::text(&i.label), Cell::text(i.becomes)])
+        Row::new(
+            &i.id,
+            vec![
+                Cell::text(i.kind),
+                id,
+                Cell::text(&i.label),
+                Cell::text(i.becomes),
+            ],
+        )
     });
-    let empty = Empty::new("Nothing is going on", "No run, token, key, delegation or request is derived from it now.");
-    let table = Table::new("impact", "What would stop", &["What", "Id", "Name", "Becomes"], empty).rows(rows);
-    Section::new("impact-of", format!("What stopping {} does", crate::text::Shown::line(&preview.target)))
-        .note(says)
-        .with(&Lines::new(&preview.effect))
-        .with(&table)
+    let empty = Empty::new(
+        "Nothing is going on",
+        "No run, token, key, delegation or request is derived from it now.",
+    );
+    let table = Table::new(
+        "impact",
+        "What would stop",
+        &["What", "Id", "Name", "Becomes"],
+        empty,
+    )
+    .rows(rows);
+    Section::new(
+        "impact-of",
+        format!(
+            "What stopping {} does",
+            crate::text::Shown::line(&preview.target)
+        ),
+    )
+    .note(says)
+    .with(&Lines::new(&preview.effect))
+    .with(&table)
 }
 
 #[derive(Template)]
-#[template(source = "<h1>Stop</h1><p class=\"note\">Choose what to stop. Nothing happens before you have seen what it stops.</p>", ext = "html")]
+#[template(
+    source = "<h1>Stop</h1><p class=\"note\">Choose what to stop. Nothing happens before you have seen what it stops.</p>",
+    ext = "html"
+)]
 struct Title;
 
 async fn stop(ask: Ask) -> Result<Answer, Fault> {
-    let chosen = target(ask.q("agent"), ask.q("workflow"), ask.q("run"), ask.q("credential"));
+    let chosen = target(
+        ask.q("agent"),
+        ask.q("workflow"),
+        ask.q("run"),
+        ask.q("credential"),
+    );
     let page = ask.page("Stop").with(&Title);
     match chosen {
         None => page.with(&choose(&ask).await?).ok(),
         Some(target) => {
             let level = level(ask.q("level"));
-            let preview = ask.control().preview_containment(&ask.caller()?, &target, level).await?;
-            page.with(&levels(&ask, level)).with(&impact(&ask, &preview)).with(&order(&ask, &preview, level)).ok()
+            let preview = ask
+                .control()
+                .preview_containment(&ask.caller()?, &target, level)
+                .await?;
+            page.with(&levels(&ask, level))
+                .with(&impact(&ask, &preview))
+                .with(&order(&ask, &preview, level))
+                .ok()
         }
     }
 }
 
 /// What can be stopped: by name, or one of what is going on.
 async fn choose(ask: &Ask) -> Result<Section, Fault> {
-    let filter = Filter::new(ask.to("/stop")).search("agent", "Agent", None).search("run", "or run (id)", None).search("credential", "or credential (token id, thumbprint)", None);
-    let query = ListQuery { limit: Some(RUNS), state: Some("active".to_owned()), ..ListQuery::default() };
-    let runs = ask.control().runs(&ask.caller()?, None, &query).await?.items;
+    let filter = Filter::new(ask.to("/stop"))
+        .search("agent", "Agent", None)
+        .search("run", "or run (id)", None)
+        .search("credential", "or credential (token id, thumbprint)", None);
+    let query = ListQuery {
+        limit: Some(RUNS),
+        state: Some("active".to_owned()),
+        ..ListQuery::default()
+    };
+    let runs = ask
+        .control()
+        .runs(&ask.caller()?, None, &query)
+        .await?
+        .items;
     let rows = runs.iter().map(|r| {
-        Row::new(&r.id, vec![
-            Cell::link(ask.to(&format!("/stop?run={}", r.id)), &r.id),
-            Cell::link(ask.to(&format!("/stop?agent={}", crate::ask::segment(&r.agent))), &r.agent),
-            Cell::text(&r.workflow),
-            r.person.as_ref().map(Cell::text).into(),
-            ask.when(r.started).into(),
-        ])
+        Row::new(
+            &r.id,
+            vec![
+                Cell::link(ask.to(&format!("/stop?run={}", r.id)), &r.id),
+                Cell::link(
+                    ask.to(&format!("/stop?agent={}", crate::ask::segment(&r.agent))),
+                    &r.agent,
+                ),
+                Cell::text(&r.workflow),
+                r.person.as_ref().map(Cell::text).into(),
+                ask.when(r.started).into(),
+            ],
+        )
     });
-    let table = Table::new("going-on", "Runs that go on", &["Stop this run", "or its agent", "Workflow", "For", "Started"], Empty::new("No run goes on", "Name an agent above.")).rows(rows);
+    let table = Table::new(
+        "going-on",
+        "Runs that go on",
+        &[
+            "Stop this run",
+            "or its agent",
+            "Workflow",
+            "For",
+            "Started",
+        ],
+        Empty::new("No run goes on", "Name an agent above."),
+    )
+    .rows(rows);
     Ok(Section::new("choose", "What").with(&filter).with(&table))
 }
 
@@ -107,72 +204,169 @@ struct Levels {
 
 fn levels(ask: &Ask, now: Level) -> Levels {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in ask.query.iter().filter(|(name, _)| name != "level" && name != "done") {
+    for (name, value) in ask
+        .query
+        .iter()
+        .filter(|(name, _)| name != "level" && name != "done")
+    {
         query.append_pair(name, value);
     }
     let query = query.finish();
     let all = [
-        (Level::Suspend, "Suspend", "Nothing goes on. Lifting restores it; tokens stay revoked."),
-        (Level::Quarantine, "Quarantine", "Nothing goes on and evidence is kept. A responder lifts it."),
-        (Level::Kill, "Kill", "Final: keys are removed and runs ended. It never resumes by itself."),
+        (
+            Level::Suspend,
+            "Suspend",
+            "Nothing goes on. Lifting restores it; tokens stay revoked.",
+        ),
+        (
+            Level::Quarantine,
+            "Quarantine",
+            "Nothing goes on and evidence is kept. A responder lifts it.",
+        ),
+        (
+            Level::Kill,
+            "Kill",
+            "Final: keys are removed and runs ended. It never resumes by itself.",
+        ),
     ];
-    Levels { levels: all.into_iter().map(|(level, words, text)| (ask.to(&format!("/stop?{query}&level={}", level.as_str())), words, text, level == now)).collect() }
+    Levels {
+        levels: all
+            .into_iter()
+            .map(|(level, words, text)| {
+                (
+                    ask.to(&format!("/stop?{query}&level={}", level.as_str())),
+                    words,
+                    text,
+                    level == now,
+                )
+            })
+            .collect(),
+    }
 }
 
 fn order(ask: &Ask, preview: &Preview, level: Level) -> Section {
-    let mut form = ask.form("contain", "/stop").field(Field::hidden("level", level.as_str()));
+    let mut form = ask
+        .form("contain", "/stop")
+        .field(Field::hidden("level", level.as_str()));
     for name in ["agent", "workflow", "run", "credential"] {
         if let Some(value) = ask.q(name) {
             form = form.field(Field::hidden(name, value));
         }
     }
     if level == Level::Kill {
-        let label = format!("Type {} to confirm: this cannot be undone", crate::text::Shown::line(&preview.target));
-        form = form.field(Field::hidden("target", &preview.target)).field(Field::new("confirm", &label, Input::Line).required());
+        let label = format!(
+            "Type {} to confirm: this cannot be undone",
+            crate::text::Shown::line(&preview.target)
+        );
+        form = form
+            .field(Field::hidden("target", &preview.target))
+            .field(Field::new("confirm", &label, Input::Line).required());
     }
     let words = match level {
         Level::Suspend => "Suspend now",
         Level::Quarantine => "Quarantine now",
         Level::Kill => "Kill now",
     };
-    form = form.field(Field::new("reason", "Why", Input::Line).hint("It stands in the certificate's containment.").required()).button(words, Tone::Danger);
+    form = form
+        .field(
+            Field::new("reason", "Why", Input::Line)
+                .hint("It stands in the certificate's containment.")
+                .required(),
+        )
+        .button(words, Tone::Danger);
     Section::new("order", "Stop it").with(&form)
 }
 
 async fn contain(ask: Ask) -> Result<Answer, Fault> {
-    let (agent, workflow, run, credential) = (ask.given("agent"), ask.given("workflow"), ask.given("run"), ask.given("credential"));
-    let target = target(agent.as_deref(), workflow.as_deref(), run.as_deref(), credential.as_deref()).ok_or_else(|| Fault::invalid("nothing was chosen; choose what to stop"))?;
+    let (agent, workflow, run, credential) = (
+        ask.given("agent"),
+        ask.given("workflow"),
+        ask.given("run"),
+        ask.given("credential"),
+    );
+    let target = target(
+        agent.as_deref(),
+        workflow.as_deref(),
+        run.as_deref(),
+        credential.as_deref(),
+    )
+    .ok_or_else(|| Fault::invalid("nothing was chosen; choose what to stop"))?;
     let level = level(Some(ask.field("level")));
     if level == Level::Kill && ask.field("confirm").trim() != ask.field("target") {
-        return Err(Fault::invalid("the name that was typed is not the target's; nothing was stopped"));
+        return Err(Fault::invalid(
+            "the name that was typed is not the target's; nothing was stopped",
+        ));
     }
-    let made = ask.control().contain(&ask.caller()?, &target, level, ask.field("reason")).await?;
+    let made = ask
+        .control()
+        .contain(&ask.caller()?, &target, level, ask.field("reason"))
+        .await?;
     ask.done(&format!("/containments/{}", made.id), "contained")
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
-    let listing = ask.control().containments(&ask.caller()?, &ask.list()).await?;
+    let listing = ask
+        .control()
+        .containments(&ask.caller()?, &ask.list())
+        .await?;
     let rows = listing.items.iter().map(|c| {
-        let residual = c.certificate.as_ref().map(|c| Cell::number(c.certificate.residual));
-        Row::new(&c.id, vec![
-            Cell::link(ask.to(&format!("/containments/{}", c.id)), &c.target_name),
-            Cell::badge(c.level.as_str()),
-            Cell::badge(if c.state == "active" { "contained" } else { c.state }),
-            Cell::text(&c.reason),
-            Cell::text(&c.by),
-            ask.when(c.at).into(),
-            residual.into(),
-        ])
+        let residual = c
+            .certificate
+            .as_ref()
+            .map(|c| Cell::number(c.certificate.residual));
+        Row::new(
+            &c.id,
+            vec![
+                Cell::link(ask.to(&format!("/containments/{}", c.id)), &c.target_name),
+                Cell::badge(c.level.as_str()),
+                Cell::badge(if c.state == "active" {
+                    "contained"
+                } else {
+                    c.state
+                }),
+                Cell::text(&c.reason),
+                Cell::text(&c.by),
+                ask.when(c.at).into(),
+                residual.into(),
+            ],
+        )
     });
     let empty = Empty::new("Nothing is contained", "STOP, at the top of every page, stops an agent, a workflow, a run or a credential, and proves it.")
         .action(ask.to("/help/guides/first-hour-of-an-incident"), "The first hour of an incident")
         .commands(&["remit contain agent NAME --level quarantine --reason TEXT"]);
-    let table = Table::new("containments", "Containments, newest first", &["Target", "Level", "State", "Why", "By", "When", "Not stopped"], empty)
-        .rows(rows)
-        .next(ask.next(listing.next));
-    let filter = Filter::new(ask.to("/containments")).select("state", "State", &["active", "lifted"], ask.q("state"));
+    let table = Table::new(
+        "containments",
+        "Containments, newest first",
+        &[
+            "Target",
+            "Level",
+            "State",
+            "Why",
+            "By",
+            "When",
+            "Not stopped",
+        ],
+        empty,
+    )
+    .rows(rows)
+    .next(ask.next(listing.next));
+    let filter = Filter::new(ask.to("/containments")).select(
+        "state",
+        "State",
+        &["active", "lifted"],
+        ask.q("state"),
+    );
     let copy = Copy::get("containment ls", &ask.place.base, "/containments");
-    ask.page("Containment").html(listed("Containment", "What was stopped, and the proof of how far.", None, Some(&filter), &table, &copy)).ok()
+    ask.page("Containment")
+        .html(listed(
+            "Containment",
+            "What was stopped, and the proof of how far.",
+            None,
+            Some(&filter),
+            &table,
+            &copy,
+        ))
+        .ok()
 }
 
 async fn one(ask: Ask) -> Result<Answer, Fault> {
@@ -180,32 +374,68 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
     let c = ask.control().containment(&ask.caller()?, &id).await?;
     let header = Header::new("Containment", &c.target_name)
         .id(&c.id)
-        .state(if c.state == "active" { "contained" } else { c.state })
+        .state(if c.state == "active" {
+            "contained"
+        } else {
+            c.state
+        })
         .fact("Level", Cell::badge(c.level.as_str()))
         .fact("By", Cell::text(&c.by))
         .fact("When", ask.when(c.at).with_exact())
         .fact("Why", Cell::text(&c.reason))
-        .fact("Lifted", c.lifted.as_ref().map(|l| Cell::text(format!("{} by {}", ask.when(l.at).exact, l.by))))
-        .copy(&Copy::get(&format!("containment show {id}"), &ask.place.base, &format!("/containments/{id}")));
-    let mut page = ask.page(format!("Containment of {}", c.target_name)).with(&header).html(certificate(&ask, &c));
-    if c.state == "active" && c.level != Level::Kill && ask.holds_any(&[Role::Responder, Role::Admin]) {
+        .fact(
+            "Lifted",
+            c.lifted
+                .as_ref()
+                .map(|l| Cell::text(format!("{} by {}", ask.when(l.at).exact, l.by))),
+        )
+        .copy(&Copy::get(
+            &format!("containment show {id}"),
+            &ask.place.base,
+            &format!("/containments/{id}"),
+        ));
+    let mut page = ask
+        .page(format!("Containment of {}", c.target_name))
+        .with(&header)
+        .html(certificate(&ask, &c));
+    if c.state == "active"
+        && c.level != Level::Kill
+        && ask.holds_any(&[Role::Responder, Role::Admin])
+    {
         let form = ask
             .form("lift", &format!("/containments/{id}/lift"))
             .field(Field::new("reason", "Why it may go on", Input::Line).required())
             .button("Lift", Tone::Main);
-        page = page.with(&Section::new("lift-it", "Lift").note("Its runs go on where they can; tokens have to be asked for again.").with(&form));
+        page = page.with(
+            &Section::new("lift-it", "Lift")
+                .note("Its runs go on where they can; tokens have to be asked for again.")
+                .with(&form),
+        );
     }
     page.ok()
 }
 
 fn certificate(ask: &Ask, c: &ContainmentView) -> Html {
     let Some(certificate) = &c.certificate else {
-        return Html::of(&Section::new("certificate", "Certificate").with(&Empty::new("Not drawn up yet", "It is being made; open this page again.")));
+        return Html::of(
+            &Section::new("certificate", "Certificate").with(&Empty::new(
+                "Not drawn up yet",
+                "It is being made; open this page again.",
+            )),
+        );
     };
-    let CertificateView { certificate: inner, stopped, bounded, not_proved, last_bound } = certificate;
+    let CertificateView {
+        certificate: inner,
+        stopped,
+        bounded,
+        not_proved,
+        last_bound,
+    } = certificate;
     let says = match (inner.is_final, inner.residual) {
         (true, 0) => "Final: everything derived from it has stopped.".to_owned(),
-        (_, n) => format!("{n} not stopped yet; a final certificate follows when the last bound has passed."),
+        (_, n) => format!(
+            "{n} not stopped yet; a final certificate follows when the last bound has passed."
+        ),
     };
     let facts = Facts::new()
         .row("Says", Cell::text(says))
@@ -221,14 +451,43 @@ fn certificate(ask: &Ask, c: &ContainmentView) -> Html {
             ItemStatus::Bounded { until, why } => ("bounded", why, Some(*until)),
             ItemStatus::NotProved { why } => ("not proved", why, None),
         };
-        Row::new(&item.id, vec![Cell::text(item.kind.replace('_', " ")), Cell::text(&item.label), Cell::badge(state), Cell::text(text), until.map(|t| ask.when(t).with_exact()).into(), Cell::code(&item.id)])
+        Row::new(
+            &item.id,
+            vec![
+                Cell::text(item.kind.replace('_', " ")),
+                Cell::text(&item.label),
+                Cell::badge(state),
+                Cell::text(text),
+                until.map(|t| ask.when(t).with_exact()).into(),
+                Cell::code(&item.id),
+            ],
+        )
     });
-    let table = Table::new("items", "Everything derived from it", &["What", "Name", "How far", "How that is known", "Until", "Id"], Empty::new("Nothing was going on", "")).rows(rows);
-    Html::of(&Section::new("certificate", "Certificate").with(&facts).with(&table))
+    let table = Table::new(
+        "items",
+        "Everything derived from it",
+        &[
+            "What",
+            "Name",
+            "How far",
+            "How that is known",
+            "Until",
+            "Id",
+        ],
+        Empty::new("Nothing was going on", ""),
+    )
+    .rows(rows);
+    Html::of(
+        &Section::new("certificate", "Certificate")
+            .with(&facts)
+            .with(&table),
+    )
 }
 
 async fn lift(ask: Ask) -> Result<Answer, Fault> {
     let id: ContainmentId = ask.named("id")?;
-    ask.control().lift_containment(&ask.caller()?, &id, ask.field("reason")).await?;
+    ask.control()
+        .lift_containment(&ask.caller()?, &id, ask.field("reason"))
+        .await?;
     ask.done(&format!("/containments/{id}"), "lifted")
 }

@@ -20,7 +20,10 @@ pub(crate) struct Preferences {
 
 impl Default for Preferences {
     fn default() -> Self {
-        Self { theme: "auto", keys: true }
+        Self {
+            theme: "auto",
+            keys: true,
+        }
     }
 }
 
@@ -31,22 +34,33 @@ impl Preferences {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let value = value(headers, "remit-look").unwrap_or_default();
         let mut words = value.split('.');
-        let theme = words.next().and_then(|word| Self::THEMES.into_iter().find(|t| *t == word));
-        Self { theme: theme.unwrap_or("auto"), keys: words.next() != Some("nokeys") }
+        let theme = words
+            .next()
+            .and_then(|word| Self::THEMES.into_iter().find(|t| *t == word));
+        Self {
+            theme: theme.unwrap_or("auto"),
+            keys: words.next() != Some("nokeys"),
+        }
     }
 
     /// The header that keeps them for a year.
     pub(crate) fn set(self, site: &Site) -> Option<HeaderValue> {
         let keys = if self.keys { "keys" } else { "nokeys" };
         let secure = if site.secure { "; Secure" } else { "" };
-        let text = format!("remit-look={}.{keys}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}", self.theme);
+        let text = format!(
+            "remit-look={}.{keys}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}",
+            self.theme
+        );
         HeaderValue::from_str(&text).ok()
     }
 }
 
 /// The values of the `Cookie` headers.
 pub(crate) fn headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok())
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
 }
 
 /// A `Set-Cookie` header that no log writes down.

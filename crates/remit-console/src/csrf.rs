@@ -57,7 +57,14 @@ mod tests {
             assert!(!is_good(&theirs, &masked(&mine, mask)));
         }
         let whole = masked(&mine, [9; 32]);
-        for wrong in ["", "x", &whole[1..], &whole[..40], &format!("{whole}AA"), &mine] {
+        for wrong in [
+            "",
+            "x",
+            &whole[1..],
+            &whole[..40],
+            &format!("{whole}AA"),
+            &mine,
+        ] {
             assert!(!is_good(&mine, wrong), "{wrong}");
         }
     }

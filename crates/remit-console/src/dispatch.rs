@@ -50,7 +50,10 @@ pub(crate) fn routes() -> Router<Site> {
 async fn answer(site: Site, route: Arc<Route>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let path = path(&mut parts, &site).await;
-    let org = path.iter().find(|(name, _)| name == "org").map(|(_, value)| value.clone());
+    let org = path
+        .iter()
+        .find(|(name, _)| name == "org")
+        .map(|(_, value)| value.clone());
     let Some(place) = Place::named(&site, org.as_deref()) else {
         let (title, page) = FaultPage::html(&Fault::not_found(), "");
         return html(StatusCode::NOT_FOUND, layout::bare(title, page));
@@ -72,33 +75,72 @@ async fn answer(site: Site, route: Arc<Route>, request: Request) -> Response {
     }
 }
 
-async fn signed_in(site: &Site, place: &Place, headers: &HeaderMap) -> Result<PersonSession, Refusal> {
+async fn signed_in(
+    site: &Site,
+    place: &Place,
+    headers: &HeaderMap,
+) -> Result<PersonSession, Refusal> {
     let issuer = &site.console.issuer;
-    match issuer.cookies(place.org())?.session(cookie::headers(headers)) {
+    match issuer
+        .cookies(place.org())?
+        .session(cookie::headers(headers))
+    {
         Some(secret) => issuer.check_session(place.org(), &secret).await,
-        None => Err(Refusal::new(RefusalCode::Unauthenticated, "nobody is signed in")),
+        None => Err(Refusal::new(
+            RefusalCode::Unauthenticated,
+            "nobody is signed in",
+        )),
     }
 }
 
 async fn path(parts: &mut Parts, site: &Site) -> Pairs {
     match RawPathParams::from_request_parts(parts, site).await {
-        Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        Ok(params) => params
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         Err(_) => Pairs::new(),
     }
 }
 
-fn asked(site: &Site, place: Place, session: Option<PersonSession>, path: Pairs, parts: &Parts) -> Ask {
-    let query = parts.uri.query().filter(|q| q.len() <= QUERY_BYTES_MAX).unwrap_or_default();
-    let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().take(FORM_FIELDS_MAX).collect();
+fn asked(
+    site: &Site,
+    place: Place,
+    session: Option<PersonSession>,
+    path: Pairs,
+    parts: &Parts,
+) -> Ask {
+    let query = parts
+        .uri
+        .query()
+        .filter(|q| q.len() <= QUERY_BYTES_MAX)
+        .unwrap_or_default();
+    let query = url::form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .take(FORM_FIELDS_MAX)
+        .collect();
     let whole = parts.uri.path();
     let here = whole.strip_prefix(place.at.as_str()).unwrap_or(whole);
-    let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).map(ToOwned::to_owned);
-    let csrf = session.as_ref().map(|s| csrf::token(&site.console.books, &s.form_key)).unwrap_or_default();
+    let text = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .map(ToOwned::to_owned)
+    };
+    let csrf = session
+        .as_ref()
+        .map(|s| csrf::token(&site.console.books, &s.form_key))
+        .unwrap_or_default();
     Ask {
         site: site.clone(),
         csrf,
         preferences: Preferences::of(&parts.headers),
-        here: if here.is_empty() { "/".to_owned() } else { here.to_owned() },
+        here: if here.is_empty() {
+            "/".to_owned()
+        } else {
+            here.to_owned()
+        },
         place,
         session,
         path,
@@ -106,7 +148,8 @@ fn asked(site: &Site, place: Place, session: Option<PersonSession>, path: Pairs,
         form: Pairs::new(),
         browser: text("user-agent").unwrap_or_default(),
         last_event: text("last-event-id"),
-        part: parts.headers.contains_key("hx-request") && !parts.headers.contains_key("hx-history-restore-request"),
+        part: parts.headers.contains_key("hx-request")
+            && !parts.headers.contains_key("hx-history-restore-request"),
     }
 }
 
@@ -118,7 +161,13 @@ async fn handled(route: &Route, mut ask: Ask, parts: &Parts, body: Body) -> Resu
     }
     match (&ask.session, route.who) {
         (_, Who::Everybody) => {}
-        (None, _) => return Err(if changes { again(&ask) } else { Fault::SignedOut }),
+        (None, _) => {
+            return Err(if changes {
+                again(&ask)
+            } else {
+                Fault::SignedOut
+            });
+        }
         (Some(session), who) if !who.includes(|role| session.person.holds(role)) => {
             let text = format!("this is for: {}; ask an administrator", who.words());
             return Err(Fault::refused(RefusalCode::Forbidden, text));
@@ -157,30 +206,63 @@ fn from_our_page(headers: &HeaderMap) -> Result<(), Fault> {
     if ours {
         Ok(())
     } else {
-        Err(Fault::refused(RefusalCode::Forbidden, "this was not sent from a page of this server; open the page here and repeat"))
+        Err(Fault::refused(
+            RefusalCode::Forbidden,
+            "this was not sent from a page of this server; open the page here and repeat",
+        ))
     }
 }
 
 /// The same form, to be sent again by hand.
 fn again(ask: &Ask) -> Fault {
-    let form = ask.form.iter().filter(|(name, _)| name != "csrf").cloned().collect();
-    Fault::Again { action: ask.to(&ask.here), form }
+    let form = ask
+        .form
+        .iter()
+        .filter(|(name, _)| name != "csrf")
+        .cloned()
+        .collect();
+    Fault::Again {
+        action: ask.to(&ask.here),
+        form,
+    }
 }
 
 async fn form(headers: &HeaderMap, body: Body) -> Result<Pairs, Fault> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     if kind.split(';').next().map(str::trim) != Some("application/x-www-form-urlencoded") {
-        return Err(Fault::invalid("a form must be sent as application/x-www-form-urlencoded"));
+        return Err(Fault::invalid(
+            "a form must be sent as application/x-www-form-urlencoded",
+        ));
     }
-    let read = tokio::time::timeout(FORM_TIME_MAX, axum::body::to_bytes(body, FORM_BYTES_MAX)).await;
+    let read =
+        tokio::time::timeout(FORM_TIME_MAX, axum::body::to_bytes(body, FORM_BYTES_MAX)).await;
     let bytes = match read {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => return Err(Fault::refused(RefusalCode::TooLarge, "the form is too large; send less at once")),
-        Err(_) => return Err(Fault::refused(RefusalCode::Timeout, "the form did not come in time; send it again")),
+        Ok(Err(_)) => {
+            return Err(Fault::refused(
+                RefusalCode::TooLarge,
+                "the form is too large; send less at once",
+            ));
+        }
+        Err(_) => {
+            return Err(Fault::refused(
+                RefusalCode::Timeout,
+                "the form did not come in time; send it again",
+            ));
+        }
     };
-    let pairs: Pairs = url::form_urlencoded::parse(&bytes).into_owned().take(FORM_FIELDS_MAX + 1).collect();
+    let pairs: Pairs = url::form_urlencoded::parse(&bytes)
+        .into_owned()
+        .take(FORM_FIELDS_MAX + 1)
+        .collect();
     if pairs.len() > FORM_FIELDS_MAX {
-        return Err(Fault::refused(RefusalCode::TooLarge, "the form has too many fields; send less at once"));
+        return Err(Fault::refused(
+            RefusalCode::TooLarge,
+            "the form has too many fields; send less at once",
+        ));
     }
     Ok(pairs)
 }
@@ -208,7 +290,10 @@ async fn written(around: &layout::Around, answer: Answer) -> Response {
 async fn refused(around: &layout::Around, route: &Route, parts: &Parts, fault: Fault) -> Response {
     let status = fault.status();
     if matches!(fault, Fault::SignedOut) && route.method == Method::GET {
-        let to = sign_in::address(&around.place, parts.uri.path_and_query().map_or("/", |p| p.as_str()));
+        let to = sign_in::address(
+            &around.place,
+            parts.uri.path_and_query().map_or("/", |p| p.as_str()),
+        );
         if !around.part {
             return see(&to);
         }
@@ -220,13 +305,19 @@ async fn refused(around: &layout::Around, route: &Route, parts: &Parts, fault: F
         return response;
     }
     let page = match &fault {
-        Fault::Again { action, form } => Page::new("Send it again?").html(sign_in::again(around, action, form)),
+        Fault::Again { action, form } => {
+            Page::new("Send it again?").html(sign_in::again(around, action, form))
+        }
         _ => {
             let (title, body) = FaultPage::html(&fault, &around.place.at);
             Page::new(title).html(body)
         }
     };
-    let status = if matches!(fault, Fault::Again { .. }) && !around.is_signed_in() { StatusCode::UNAUTHORIZED } else { status };
+    let status = if matches!(fault, Fault::Again { .. }) && !around.is_signed_in() {
+        StatusCode::UNAUTHORIZED
+    } else {
+        status
+    };
     if around.part {
         let page: String = page.parts.iter().map(ToString::to_string).collect();
         return html(status, page);

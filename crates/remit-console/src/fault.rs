@@ -18,14 +18,22 @@ pub(crate) enum Fault {
     /// hand, from a page of ours that shows what it says.
     Again { action: String, form: Pairs },
     /// The answer is no.
-    Refused { code: Option<RefusalCode>, text: String, more: Vec<String> },
+    Refused {
+        code: Option<RefusalCode>,
+        text: String,
+        more: Vec<String>,
+    },
     /// We could not.
     Failed,
 }
 
 impl Fault {
     pub(crate) fn refused(code: RefusalCode, text: impl Into<String>) -> Self {
-        Self::Refused { code: Some(code), text: text.into(), more: Vec::new() }
+        Self::Refused {
+            code: Some(code),
+            text: text.into(),
+            more: Vec::new(),
+        }
     }
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
@@ -41,7 +49,9 @@ impl Fault {
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::Again { .. } => StatusCode::FORBIDDEN,
             Self::Refused { code: None, .. } => StatusCode::BAD_REQUEST,
-            Self::Refused { code: Some(code), .. } => status(*code),
+            Self::Refused {
+                code: Some(code), ..
+            } => status(*code),
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -52,7 +62,10 @@ impl Fault {
             Self::SignedOut => "you are not signed in, or not any more".to_owned(),
             Self::Again { .. } => "this form was not sent from your session".to_owned(),
             Self::Refused { text, .. } => text.clone(),
-            Self::Failed => "the server could not do it; try again, and ask whoever runs it with the id below".to_owned(),
+            Self::Failed => {
+                "the server could not do it; try again, and ask whoever runs it with the id below"
+                    .to_owned()
+            }
         }
     }
 
@@ -78,7 +91,9 @@ fn status(code: RefusalCode) -> StatusCode {
         RefusalCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         RefusalCode::Timeout => StatusCode::REQUEST_TIMEOUT,
         RefusalCode::Limited | RefusalCode::LimitExceeded => StatusCode::TOO_MANY_REQUESTS,
-        RefusalCode::LedgerUnavailable | RefusalCode::SnapshotStale => StatusCode::SERVICE_UNAVAILABLE,
+        RefusalCode::LedgerUnavailable | RefusalCode::SnapshotStale => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         _ => StatusCode::BAD_REQUEST,
     }
 }
@@ -90,7 +105,10 @@ impl From<ControlError> for Fault {
             ControlError::Documents(problems) => Self::Refused {
                 code: Some(RefusalCode::InvalidRequest),
                 text: "the document has problems; correct them and send it again".to_owned(),
-                more: problems.iter().map(|p| format!("line {}, column {}: {}", p.line, p.column, p.message)).collect(),
+                more: problems
+                    .iter()
+                    .map(|p| format!("line {}, column {}: {}", p.line, p.column, p.message))
+                    .collect(),
             },
             error @ ControlError::Policy(_) => Self::invalid(error.to_string()),
             ControlError::Books(cause) => {
@@ -133,13 +151,31 @@ pub(crate) struct FaultPage {
 impl FaultPage {
     pub(crate) fn html(fault: &Fault, home: &str) -> (&'static str, Html) {
         let (title, advice) = match fault.status().as_u16() {
-            401 => ("Sign in again", "Your browser session has ended. Sign in, then come back to this page."),
-            403 => ("You may not do this", "Somebody with the role can do it, or an administrator can give you the role."),
-            404 => ("There is nothing here", "It may have another name, or be in another organization."),
-            409 => ("It has changed meanwhile", "Open it again, look at what is new, and repeat what you wanted."),
+            401 => (
+                "Sign in again",
+                "Your browser session has ended. Sign in, then come back to this page.",
+            ),
+            403 => (
+                "You may not do this",
+                "Somebody with the role can do it, or an administrator can give you the role.",
+            ),
+            404 => (
+                "There is nothing here",
+                "It may have another name, or be in another organization.",
+            ),
+            409 => (
+                "It has changed meanwhile",
+                "Open it again, look at what is new, and repeat what you wanted.",
+            ),
             429 => ("Too many requests", "Wait a minute, then try again."),
-            500.. => ("The server could not do it", "Try again. If it stays so, whoever runs the server finds the cause in its log."),
-            _ => ("It was not done", "Go back, correct it, and send it again. Nothing has changed."),
+            500.. => (
+                "The server could not do it",
+                "Try again. If it stays so, whoever runs the server finds the cause in its log.",
+            ),
+            _ => (
+                "It was not done",
+                "Go back, correct it, and send it again. Nothing has changed.",
+            ),
         };
         let page = Self {
             title,
@@ -156,7 +192,11 @@ impl FaultPage {
 pub(crate) fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), chars.as_str().trim_end_matches('.')),
+        Some(first) => format!(
+            "{}{}.",
+            first.to_uppercase(),
+            chars.as_str().trim_end_matches('.')
+        ),
         None => String::new(),
     }
 }

@@ -12,7 +12,11 @@ use crate::ui::{Cell, Copy, Empty, Field, Filter, Html, Input, Row, Table, Tone}
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         page("/findings", PERSON, list),
-        act("/findings/{id}/close", Who::Roles(&[Role::Admin, Role::Reviewer]), close),
+        act(
+            "/findings/{id}/close",
+            Who::Roles(&[Role::Admin, Role::Reviewer]),
+            close,
+        ),
     ]
 }
 
@@ -26,35 +30,69 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     let rows = listing.items.iter().map(|f| {
         let close = (may && f.state == "open").then(|| {
             let form = ask
-                .form(format!("close-{}", f.id), &format!("/findings/{}/close", f.id))
+                .form(
+                    format!("close-{}", f.id),
+                    &format!("/findings/{}/close", f.id),
+                )
                 .field(Field::new("reason", "Why it is settled", Input::Line).required())
                 .button("Close", Tone::Plain)
                 .inline();
             Cell::Html(Html::of(&form))
         });
         let about = ask.to(&format!("/search?q={}", crate::ask::segment(&f.subject)));
-        Row::new(&f.id, vec![
-            Cell::badge(f.kind.as_str()),
-            Cell::block(&f.text),
-            Cell::link(about, &f.subject),
-            Cell::badge(f.state),
-            Cell::number(format!("{}×", f.seen)),
-            ask.when(f.opened).into(),
-            f.closed.map(|t| ask.when(t)).into(),
-            close.into(),
-        ])
+        Row::new(
+            &f.id,
+            vec![
+                Cell::badge(f.kind.as_str()),
+                Cell::block(&f.text),
+                Cell::link(about, &f.subject),
+                Cell::badge(f.state),
+                Cell::number(format!("{}×", f.seen)),
+                ask.when(f.opened).into(),
+                f.closed.map(|t| ask.when(t)).into(),
+                close.into(),
+            ],
+        )
     });
-    let empty = Empty::new("No findings", "Orphans, standing access, shared keys, changed tools and calls after the end of a run come here by themselves.");
-    let table = Table::new("findings", "Findings, newest first", &["Finding", "What", "About", "State", "Seen", "First", "Closed", "Settle"], empty)
-        .rows(rows)
-        .next(ask.next(listing.next));
-    let filter = Filter::new(ask.to("/findings")).select("state", "State", &["open", "closed"], query.state.as_deref()).check("all", "Closed ones too", ask.q("all").is_some());
+    let empty = Empty::new(
+        "No findings",
+        "Orphans, standing access, shared keys, changed tools and calls after the end of a run come here by themselves.",
+    );
+    let table = Table::new(
+        "findings",
+        "Findings, newest first",
+        &[
+            "Finding", "What", "About", "State", "Seen", "First", "Closed", "Settle",
+        ],
+        empty,
+    )
+    .rows(rows)
+    .next(ask.next(listing.next));
+    let filter = Filter::new(ask.to("/findings"))
+        .select(
+            "state",
+            "State",
+            &["open", "closed"],
+            query.state.as_deref(),
+        )
+        .check("all", "Closed ones too", ask.q("all").is_some());
     let copy = Copy::get("finding ls", &ask.place.base, "/findings");
-    ask.page("Findings").html(listed("Findings", "What somebody should look at.", None, Some(&filter), &table, &copy)).ok()
+    ask.page("Findings")
+        .html(listed(
+            "Findings",
+            "What somebody should look at.",
+            None,
+            Some(&filter),
+            &table,
+            &copy,
+        ))
+        .ok()
 }
 
 async fn close(ask: Ask) -> Result<Answer, Fault> {
     let id: FindingId = ask.named("id")?;
-    ask.control().close_finding(&ask.caller()?, &id, ask.field("reason")).await?;
+    ask.control()
+        .close_finding(&ask.caller()?, &id, ask.field("reason"))
+        .await?;
     ask.done("/findings", "closed")
 }

@@ -58,9 +58,12 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
     let home = Home {
         at: ask.place.at.clone(),
         needs: needs(&ask).await?,
-        empty: Empty::new("Nothing needs you", "Approvals you may decide, agents you answer for and findings come here.")
-            .action(ask.to("/connect"), "Connect an agent")
-            .commands(&["remit agent ls", "remit approval ls --mine", "remit doctor"]),
+        empty: Empty::new(
+            "Nothing needs you",
+            "Approvals you may decide, agents you answer for and findings come here.",
+        )
+        .action(ask.to("/connect"), "Connect an agent")
+        .commands(&["remit agent ls", "remit approval ls --mine", "remit doctor"]),
         bars: vec![
             Bars::new("allow", &activity.hours, |h| h.allow),
             Bars::new("ask", &activity.hours, |h| h.ask),
@@ -77,7 +80,12 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
 
 async fn needs(ask: &Ask) -> Result<Vec<Need>, Fault> {
     let (caller, control) = (ask.caller()?, ask.control());
-    let filter = ApprovalFilter { state: Some(ApprovalState::Pending), mine: true, limit: Some(100), ..ApprovalFilter::default() };
+    let filter = ApprovalFilter {
+        state: Some(ApprovalState::Pending),
+        mine: true,
+        limit: Some(100),
+        ..ApprovalFilter::default()
+    };
     let mut approvals = control.approvals(&caller, &filter).await?.items;
     approvals.sort_by_key(|a| a.expires);
     let mut needs: Vec<Need> = approvals.iter().map(|a| of_approval(ask, a)).collect();
@@ -86,12 +94,18 @@ async fn needs(ask: &Ask) -> Result<Vec<Need>, Fault> {
     let mut drafts: Vec<_> = registry
         .agents
         .values()
-        .filter(|a| a.state == AgentState::Draft && (a.profile.sponsor == *me || a.profile.owner == *me))
+        .filter(|a| {
+            a.state == AgentState::Draft && (a.profile.sponsor == *me || a.profile.owner == *me)
+        })
         .map(|a| Need {
             href: ask.to_named("/agents", a.name.as_str(), ""),
             sign: "◔",
             what: Shown::line(format!("{} is a draft", a.name)),
-            who: Shown::line(if a.profile.sponsor == *me { "you are its sponsor: activate it" } else { "complete it; its sponsor activates it" }),
+            who: Shown::line(if a.profile.sponsor == *me {
+                "you are its sponsor: activate it"
+            } else {
+                "complete it; its sponsor activates it"
+            }),
             left: String::new(),
         })
         .collect();
@@ -117,32 +131,83 @@ async fn state(ask: &Ask) -> Result<Facts, Fault> {
     let broken = |_| Fault::Failed;
     let entries = store.entry_count(ask.place.org()).await.map_err(broken)?;
     let signed = store.checkpoint(ask.place.org()).await.map_err(broken)?;
-    let upstreams = ask.control().upstreams(&ask.caller()?, &ListQuery::default())?.items;
-    let on = upstreams.iter().filter(|u| u.state == "enabled" || u.state == "active").count();
-    let changed: usize = upstreams.iter().filter_map(|u| u.tools.get("changed")).sum();
+    let upstreams = ask
+        .control()
+        .upstreams(&ask.caller()?, &ListQuery::default())?
+        .items;
+    let on = upstreams
+        .iter()
+        .filter(|u| u.state == "enabled" || u.state == "active")
+        .count();
+    let changed: usize = upstreams
+        .iter()
+        .filter_map(|u| u.tools.get("changed"))
+        .sum();
     let (runs, contained) = {
         let registry = ask.place.book.registry();
         (registry.runs.len(), registry.containments.len())
     };
-    let signed = signed.map_or_else(|| "none yet".to_owned(), |(size, _)| format!("signed up to #{size}"));
+    let signed = signed.map_or_else(
+        || "none yet".to_owned(),
+        |(size, _)| format!("signed up to #{size}"),
+    );
     Ok(Facts::new()
         .row("Ledger", Cell::text(format!("{entries} entries, {signed}")))
-        .row("Upstreams", Cell::link(ask.to("/upstreams"), format!("{on} of {} in use", upstreams.len())))
-        .row("Changed tools", Cell::link(ask.to("/tools?state=changed"), changed))
-        .row("Runs going on", Cell::link(ask.to("/runs?state=active"), runs))
+        .row(
+            "Upstreams",
+            Cell::link(
+                ask.to("/upstreams"),
+                format!("{on} of {} in use", upstreams.len()),
+            ),
+        )
+        .row(
+            "Changed tools",
+            Cell::link(ask.to("/tools?state=changed"), changed),
+        )
+        .row(
+            "Runs going on",
+            Cell::link(ask.to("/runs?state=active"), runs),
+        )
         .row("Contained", Cell::text(contained))
-        .row("Other nodes", Cell::text(if store.is_fresh() { "changes arrive" } else { "changes do not arrive: everything is denied" })))
+        .row(
+            "Other nodes",
+            Cell::text(if store.is_fresh() {
+                "changes arrive"
+            } else {
+                "changes do not arrive: everything is denied"
+            }),
+        ))
 }
 
 async fn findings(ask: &Ask) -> Result<Html, Fault> {
-    let query = ListQuery { limit: Some(FINDINGS_MAX), state: Some("open".to_owned()), ..ListQuery::default() };
+    let query = ListQuery {
+        limit: Some(FINDINGS_MAX),
+        state: Some("open".to_owned()),
+        ..ListQuery::default()
+    };
     let found = ask.control().findings(&ask.caller()?, &query).await?.items;
-    let empty = Empty::new("No open findings", "Orphans, stale access, changed tools and policy errors come here by themselves.");
-    let table = Table::new("findings", "Open findings, newest first", &["Finding", "What", "Seen", "First"], empty)
-        .rows(found.iter().map(|f| {
-            let text = Cell::link(ask.to(&format!("/findings#{}", f.id)), &f.text);
-            Row::new(&f.id, vec![Cell::badge(f.kind.as_str()), text, Cell::number(format!("{}×", f.seen)), ask.when(f.opened).into()])
-        }));
+    let empty = Empty::new(
+        "No open findings",
+        "Orphans, stale access, changed tools and policy errors come here by themselves.",
+    );
+    let table = Table::new(
+        "findings",
+        "Open findings, newest first",
+        &["Finding", "What", "Seen", "First"],
+        empty,
+    )
+    .rows(found.iter().map(|f| {
+        let text = Cell::link(ask.to(&format!("/findings#{}", f.id)), &f.text);
+        Row::new(
+            &f.id,
+            vec![
+                Cell::badge(f.kind.as_str()),
+                text,
+                Cell::number(format!("{}×", f.seen)),
+                ask.when(f.opened).into(),
+            ],
+        )
+    }));
     Ok(Html::of(&table))
 }
 
@@ -152,19 +217,44 @@ fn agents(ask: &Ask) -> Vec<(Badge, usize, String)> {
     for agent in registry.agents.values() {
         *counts.entry(agent.state.as_str()).or_default() += 1;
     }
-    counts.into_iter().map(|(state, n)| (Badge::new(state), n, ask.to(&format!("/agents?state={state}")))).collect()
+    counts
+        .into_iter()
+        .map(|(state, n)| {
+            (
+                Badge::new(state),
+                n,
+                ask.to(&format!("/agents?state={state}")),
+            )
+        })
+        .collect()
 }
 
 /// The doctor asks upstreams, which takes time; Home shows it when it has answered.
 async fn health(ask: Ask) -> Result<Answer, Fault> {
     let checks = ask.control().doctor(&ask.caller()?).await?;
     let rows = checks.iter().map(|c| {
-        Row::new(&c.name, vec![Cell::text(&c.name), Cell::badge(if c.ok { "ok" } else { "failed" }), Cell::block(&c.detail), Cell::block(&c.fix)])
+        Row::new(
+            &c.name,
+            vec![
+                Cell::text(&c.name),
+                Cell::badge(if c.ok { "ok" } else { "failed" }),
+                Cell::block(&c.detail),
+                Cell::block(&c.fix),
+            ],
+        )
     });
-    let table = Table::new("health", "Health checks", &["Check", "State", "Found", "What to do"], Empty::default()).rows(rows);
+    let table = Table::new(
+        "health",
+        "Health checks",
+        &["Check", "State", "Found", "What to do"],
+        Empty::default(),
+    )
+    .rows(rows);
     if ask.part {
         return Ok(Answer::Part(Html::of(&table)));
     }
-    let section = Section::new("checks", "Health").note("The same as remit doctor: every check says what it looked at.").with(&table);
+    let section = Section::new("checks", "Health")
+        .note("The same as remit doctor: every check says what it looked at.")
+        .with(&table);
     ask.page("Health").with(&section).ok()
 }

@@ -27,11 +27,29 @@ struct Entry {
 }
 
 const fn entry(path: &'static str, words: &'static str, who: Who, key: &'static str) -> Entry {
-    Entry { path, words, who, count: None, key }
+    Entry {
+        path,
+        words,
+        who,
+        count: None,
+        key,
+    }
 }
 
-const fn counted(path: &'static str, words: &'static str, who: Who, key: &'static str, count: fn(&Counts) -> usize) -> Entry {
-    Entry { path, words, who, count: Some(count), key }
+const fn counted(
+    path: &'static str,
+    words: &'static str,
+    who: Who,
+    key: &'static str,
+    count: fn(&Counts) -> usize,
+) -> Entry {
+    Entry {
+        path,
+        words,
+        who,
+        count: Some(count),
+        key,
+    }
 }
 
 const GROUPS: [(&str, &[Entry]); 4] = [
@@ -41,7 +59,13 @@ const GROUPS: [(&str, &[Entry]); 4] = [
             entry("/", "Home", PERSON, "h"),
             counted("/approvals", "Approvals", PERSON, "a", |c| c.waiting),
             entry("/runs", "Runs", PERSON, "r"),
-            counted("/containments", "Containment", RESPONDER_ADMIN_AUDITOR, "i", |c| c.contained),
+            counted(
+                "/containments",
+                "Containment",
+                RESPONDER_ADMIN_AUDITOR,
+                "i",
+                |c| c.contained,
+            ),
             entry("/mine", "My agents", PERSON, "m"),
         ],
     ),
@@ -122,7 +146,12 @@ struct Bare {
 
 /// A page of no organization.
 pub(crate) fn bare(title: &'static str, body: Html) -> String {
-    Html::of(&Bare { title, body, files: assets::Files::new() }).to_string()
+    Html::of(&Bare {
+        title,
+        body,
+        files: assets::Files::new(),
+    })
+    .to_string()
 }
 
 impl Around {
@@ -191,8 +220,12 @@ impl Around {
         let link = |entry: &Entry| Link {
             href: format!("{}{}", self.place.at, entry.path),
             words: entry.words,
-            here: self.here == entry.path || (entry.path != "/" && self.here.starts_with(&format!("{}/", entry.path))),
-            count_id: entry.count.map(|_| format!("count-{}", entry.path.trim_start_matches('/'))).unwrap_or_default(),
+            here: self.here == entry.path
+                || (entry.path != "/" && self.here.starts_with(&format!("{}/", entry.path))),
+            count_id: entry
+                .count
+                .map(|_| format!("count-{}", entry.path.trim_start_matches('/')))
+                .unwrap_or_default(),
             count: entry.count.map_or(0, |count| count(counts)),
             key: entry.key,
         };
@@ -200,7 +233,10 @@ impl Around {
             .iter()
             .map(|(name, entries)| {
                 let may = |e: &&Entry| e.who.includes(|role| session.person.holds(role));
-                (*name, entries.iter().filter(may).map(link).collect::<Vec<_>>())
+                (
+                    *name,
+                    entries.iter().filter(may).map(link).collect::<Vec<_>>(),
+                )
             })
             .filter(|(_, links)| !links.is_empty())
             .collect()
@@ -212,17 +248,34 @@ pub(crate) fn count_ids(counts: &Counts) -> Vec<(String, usize)> {
     GROUPS
         .iter()
         .flat_map(|(_, entries)| entries.iter())
-        .filter_map(|e| Some((format!("count-{}", e.path.trim_start_matches('/')), e.count?(counts))))
+        .filter_map(|e| {
+            Some((
+                format!("count-{}", e.path.trim_start_matches('/')),
+                e.count?(counts),
+            ))
+        })
         .collect()
 }
 
 /// Organizations whose cookies this browser sends beside this one's: nothing else says where somebody is signed in.
 fn others(site: &Site, headers: &HeaderMap, here: &str) -> Vec<String> {
-    let prefix = if site.secure { "__Host-remit-" } else { "remit-" };
+    let prefix = if site.secure {
+        "__Host-remit-"
+    } else {
+        "remit-"
+    };
     let mut names: Vec<String> = crate::cookie::headers(headers)
         .flat_map(|text| text.split(';'))
-        .filter_map(|pair| pair.trim().split_once('=')?.0.strip_prefix(prefix).map(ToOwned::to_owned))
-        .filter(|name| name != here && name != "look" && site.console.books.org_named(name).is_some())
+        .filter_map(|pair| {
+            pair.trim()
+                .split_once('=')?
+                .0
+                .strip_prefix(prefix)
+                .map(ToOwned::to_owned)
+        })
+        .filter(|name| {
+            name != here && name != "look" && site.console.books.org_named(name).is_some()
+        })
         .collect();
     names.sort();
     names.dedup();

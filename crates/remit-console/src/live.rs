@@ -81,9 +81,12 @@ impl Live {
 
     async fn watcher(&self, site: &Site, place: &Place) -> watch::Receiver<Counts> {
         let known = |all: &HashMap<OrgId, watch::Receiver<Counts>>| {
-            all.get(place.org()).filter(|r| r.has_changed().is_ok()).cloned()
+            all.get(place.org())
+                .filter(|r| r.has_changed().is_ok())
+                .cloned()
         };
-        if let Some(receiver) = known(&self.watchers.lock().unwrap_or_else(PoisonError::into_inner)) {
+        if let Some(receiver) = known(&self.watchers.lock().unwrap_or_else(PoisonError::into_inner))
+        {
             return receiver;
         }
         let books = site.console.books.clone();
@@ -103,7 +106,12 @@ impl Live {
 
     /// A place for one more stream of that person; it is given back when the stream ends.
     fn seat(&self, person: &PersonId) -> Result<Seat, Fault> {
-        let full = || Fault::refused(RefusalCode::Limited, "too many pages are open at once; close some");
+        let full = || {
+            Fault::refused(
+                RefusalCode::Limited,
+                "too many pages are open at once; close some",
+            )
+        };
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         let mine = people.entry(person.clone()).or_default();
         if *mine >= STREAMS_PER_PERSON_MAX || self.streams.load(Ordering::Relaxed) >= STREAMS_MAX {
@@ -111,7 +119,11 @@ impl Live {
         }
         *mine += 1;
         self.streams.fetch_add(1, Ordering::Relaxed);
-        Ok(Seat { person: person.clone(), people: Arc::clone(&self.people), streams: Arc::clone(&self.streams) })
+        Ok(Seat {
+            person: person.clone(),
+            people: Arc::clone(&self.people),
+            streams: Arc::clone(&self.streams),
+        })
     }
 }
 
@@ -145,7 +157,8 @@ async fn watch_over(
     loop {
         match changes.recv().await {
             Ok(changed) if changed.org == org => {
-                let ours = changed.keys.is_empty() || changed.keys.iter().any(|(kind, _)| kinds.contains(kind));
+                let ours = changed.keys.is_empty()
+                    || changed.keys.iter().any(|(kind, _)| kinds.contains(kind));
                 if !ours {
                     continue;
                 }
@@ -164,7 +177,9 @@ async fn watch_over(
                     moved
                 });
             }
-            Err(error) => tracing::warn!(%error, "news could not be read; trying with the next change"),
+            Err(error) => {
+                tracing::warn!(%error, "news could not be read; trying with the next change")
+            }
         }
     }
 }
@@ -177,7 +192,9 @@ async fn counted(books: &Books, org: &OrgId) -> Result<Counts, remit_books::Book
         descending,
         ..Filter::default()
     };
-    let (approvals, _) = books.list::<Approval>(org, &with(ApprovalState::Pending.as_str(), true)).await?;
+    let (approvals, _) = books
+        .list::<Approval>(org, &with(ApprovalState::Pending.as_str(), true))
+        .await?;
     let waiting: Vec<_> = approvals.iter().filter(|a| a.noun.expires > now).collect();
     let (findings, _) = books.list::<Finding>(org, &with("open", false)).await?;
     let (running, contained) = books.org(org).map_or((0, 0), |book| {
@@ -189,7 +206,10 @@ async fn counted(books: &Books, org: &OrgId) -> Result<Counts, remit_books::Book
         running,
         contained,
         findings: findings.len(),
-        newest_approval: waiting.first().map(|a| a.noun.id.to_string()).unwrap_or_default(),
+        newest_approval: waiting
+            .first()
+            .map(|a| a.noun.id.to_string())
+            .unwrap_or_default(),
     })
 }
 
@@ -224,7 +244,10 @@ async fn live(ask: Ask) -> Result<Answer, Fault> {
     let sse = Sse::new(events.take_until(ended)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let mut response = sse.into_response();
     // A proxy that waits for more before it passes anything on would make live into late.
-    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    response.headers_mut().insert(
+        "x-accel-buffering",
+        axum::http::HeaderValue::from_static("no"),
+    );
     Ok(Answer::Raw(response))
 }
 
@@ -237,11 +260,19 @@ struct Following {
     _seat: Seat,
 }
 
-fn events(ask: Ask, receiver: watch::Receiver<Counts>, seat: Seat) -> impl Stream<Item = Result<Event, std::convert::Infallible>> {
+fn events(
+    ask: Ask,
+    receiver: watch::Receiver<Counts>,
+    seat: Seat,
+) -> impl Stream<Item = Result<Event, std::convert::Infallible>> {
     let following = Following {
         epoch: Some(ask.place.book.watch_epoch()),
         last: ask.last_event.clone(),
-        session: ask.session.as_ref().map(|s| s.id.to_string()).unwrap_or_default(),
+        session: ask
+            .session
+            .as_ref()
+            .map(|s| s.id.to_string())
+            .unwrap_or_default(),
         receiver,
         ask,
         _seat: seat,

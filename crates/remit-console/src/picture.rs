@@ -36,12 +36,26 @@ impl Bars {
             .enumerate()
             .map(|(at, count)| {
                 // Something is always seen of what is not nothing.
-                let height = if *count == 0 { 0 } else { (count * HEIGHT).div_ceil(most.max(1)).max(2) };
-                Bar { x: at * (BAR + GAP), y: HEIGHT - height, height }
+                let height = if *count == 0 {
+                    0
+                } else {
+                    (count * HEIGHT).div_ceil(most.max(1)).max(2)
+                };
+                Bar {
+                    x: at * (BAR + GAP),
+                    y: HEIGHT - height,
+                    height,
+                }
             })
             .collect();
         let title = format!("{class}: {total} in the last 24 hours, at most {most} in an hour");
-        Self { class, total, title, width: counts.len() * (BAR + GAP), bars }
+        Self {
+            class,
+            total,
+            title,
+            width: counts.len() * (BAR + GAP),
+            bars,
+        }
     }
 }
 
@@ -51,7 +65,12 @@ mod tests {
 
     #[test]
     fn bars_are_as_high_as_their_share_and_never_leave_the_picture() {
-        let hour = |allow| Hour { start: remit_domain::Timestamp::from_secs(0), allow, ask: 0, deny: 0 };
+        let hour = |allow| Hour {
+            start: remit_domain::Timestamp::from_secs(0),
+            allow,
+            ask: 0,
+            deny: 0,
+        };
         let bars = Bars::new("allow", &[hour(0), hour(1), hour(1_000)], |h| h.allow);
         let heights: Vec<_> = bars.bars.iter().map(|b| (b.y, b.height)).collect();
         assert_eq!(heights, [(40, 0), (38, 2), (0, 40)]);

@@ -11,7 +11,10 @@ use crate::ask::Ask;
 use crate::fault::{Fault, capitalized};
 use crate::route::{ADMIN, PERSON, Route, act, page};
 use crate::text::Shown;
-use crate::ui::{Button, Cell, Code, Copy, Empty, Field, Filter, Header, Input, Notice, Row, Section, Table, Tone};
+use crate::ui::{
+    Button, Cell, Code, Copy, Empty, Field, Filter, Header, Input, Notice, Row, Section, Table,
+    Tone,
+};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -24,31 +27,71 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
-    let listing = ask.control().policy_sets(&ask.caller()?, &ask.list()).await?;
+    let listing = ask
+        .control()
+        .policy_sets(&ask.caller()?, &ask.list())
+        .await?;
     let rows = listing.items.iter().map(|p| {
         let rules = p.spec.text.matches("permit").count() + p.spec.text.matches("forbid").count();
-        Row::new(&p.name, vec![
-            Cell::link(ask.to(&format!("/policies/{}", p.name)), &p.name),
-            Cell::badge(p.state),
-            Cell::number(rules),
-            Cell::number(p.spec.text.lines().count()),
-            Cell::text(&p.by),
-            ask.when(p.at).into(),
-        ])
+        Row::new(
+            &p.name,
+            vec![
+                Cell::link(ask.to(&format!("/policies/{}", p.name)), &p.name),
+                Cell::badge(p.state),
+                Cell::number(rules),
+                Cell::number(p.spec.text.lines().count()),
+                Cell::text(&p.by),
+                ask.when(p.at).into(),
+            ],
+        )
     });
-    let empty = Empty::new("No policies", "Without a policy that permits it, every call is denied.")
-        .action(ask.to("/help/guides/policies"), "Writing policies")
-        .commands(&["remit policy put NAME -f FILE", "remit policy test -f DIR"]);
-    let table = Table::new("policies", "Policy sets", &["Set", "State", "Rules", "Lines", "Changed by", "When"], empty).rows(rows).next(ask.next(listing.next));
-    let filter = Filter::new(ask.to("/policies")).select("state", "State", &["enabled", "disabled"], ask.q("state"));
+    let empty = Empty::new(
+        "No policies",
+        "Without a policy that permits it, every call is denied.",
+    )
+    .action(ask.to("/help/guides/policies"), "Writing policies")
+    .commands(&["remit apply -f policies/", "remit policy validate FILE"]);
+    let table = Table::new(
+        "policies",
+        "Policy sets",
+        &["Set", "State", "Rules", "Lines", "Changed by", "When"],
+        empty,
+    )
+    .rows(rows)
+    .next(ask.next(listing.next));
+    let filter = Filter::new(ask.to("/policies")).select(
+        "state",
+        "State",
+        &["enabled", "disabled"],
+        ask.q("state"),
+    );
     let copy = Copy::get("policy ls", &ask.place.base, "/policies");
-    ask.page("Policies").html(listed("Policies", "Cedar, in sets. What does not compile never goes live.", Some((ask.to("/access/explain"), "Explain a call")), Some(&filter), &table, &copy)).ok()
+    ask.page("Policies")
+        .html(listed(
+            "Policies",
+            "Cedar, in sets. What does not compile never goes live.",
+            Some((ask.to("/access/explain"), "Explain a call")),
+            Some(&filter),
+            &table,
+            &copy,
+        ))
+        .ok()
 }
 
 async fn schema(ask: Ask) -> Result<Answer, Fault> {
     let text = ask.control().policy_schema(&ask.caller()?)?;
-    let header = Header::new("Policies", "Schema").copy(&Copy::get("policy schema", &ask.place.base, "/policies/schema"));
-    ask.page("Policy schema").with(&header).with(&Section::new("schema", "What policies are written against").with(&Code::new("Cedar schema", text))).ok()
+    let header = Header::new("Policies", "Schema").copy(&Copy::get(
+        "policy schema",
+        &ask.place.base,
+        "/policies/schema",
+    ));
+    ask.page("Policy schema")
+        .with(&header)
+        .with(
+            &Section::new("schema", "What policies are written against")
+                .with(&Code::new("Cedar schema", text)),
+        )
+        .ok()
 }
 
 async fn one(ask: Ask) -> Result<Answer, Fault> {
@@ -64,19 +107,51 @@ async fn shown(ask: &Ask, typed: Option<&str>, notice: Option<Notice>) -> Result
         .fact("When", ask.when(p.at).with_exact())
         .fact("Revision", Cell::text(p.revision))
         .action(true, ask.to("/policies/schema"), "Schema", false)
-        .copy(&Copy::get(&format!("policy show {name}"), &ask.place.base, &format!("/policies/{name}")).yaml(&yaml(&name, &p.spec)));
+        .copy(
+            &Copy::get(
+                &format!("policy show {name}"),
+                &ask.place.base,
+                &format!("/policies/{name}"),
+            )
+            .yaml(&yaml(&name, &p.spec)),
+        );
     let text = typed.unwrap_or(&p.spec.text);
-    let mut page = ask.page(format!("Policies: {name}")).notice(notice).with(&header).with(&File::new(&p.spec.text));
+    let mut page = ask
+        .page(format!("Policies: {name}"))
+        .notice(notice)
+        .with(&header)
+        .with(&File::new(&p.spec.text));
     let mut form = ask
         .form("policy", &format!("/policies/{name}"))
         .field(Field::hidden("revision", p.revision))
-        .field(Field::new("text", "Cedar", Input::Area(24)).value(text).required())
+        .field(
+            Field::new("text", "Cedar", Input::Area(24))
+                .value(text)
+                .required(),
+        )
         .with(Button::new("Check", Tone::Plain).to(ask.to(&format!("/policies/{name}/check"))));
     if ask.holds(Role::Admin) {
-        form = form.field(Field::new("enabled", "In use", Input::Check(p.spec.enabled))).with(Button::new("Make it live", Tone::Main));
+        form = form
+            .field(Field::new(
+                "enabled",
+                "In use",
+                Input::Check(p.spec.enabled),
+            ))
+            .with(Button::new("Make it live", Tone::Main));
     }
     let note = "Checking changes nothing. Making it live compiles it together with the other sets; calls are decided by it from then on.";
-    page = page.with(&Section::new("edit", if ask.holds(Role::Admin) { "Change" } else { "Try another text" }).note(note).with(&form));
+    page = page.with(
+        &Section::new(
+            "edit",
+            if ask.holds(Role::Admin) {
+                "Change"
+            } else {
+                "Try another text"
+            },
+        )
+        .note(note)
+        .with(&form),
+    );
     Ok(page)
 }
 
@@ -89,7 +164,13 @@ struct File {
 
 impl File {
     fn new(text: &str) -> Self {
-        Self { lines: text.lines().enumerate().map(|(at, line)| (at + 1, Shown::block(line))).collect() }
+        Self {
+            lines: text
+                .lines()
+                .enumerate()
+                .map(|(at, line)| (at + 1, Shown::block(line)))
+                .collect(),
+        }
     }
 }
 
@@ -99,8 +180,15 @@ fn yaml(name: &Name, spec: &PolicySetSpec) -> String {
 }
 
 fn told(p: &PolicyProblem) -> Shown {
-    let policy = p.policy.as_ref().map(|p| format!("{p}: ")).unwrap_or_default();
-    Shown::block(format!("line {}, column {}: {policy}{}", p.line, p.column, p.message))
+    let policy = p
+        .policy
+        .as_ref()
+        .map(|p| format!("{p}: "))
+        .unwrap_or_default();
+    Shown::block(format!(
+        "line {}, column {}: {policy}{}",
+        p.line, p.column, p.message
+    ))
 }
 
 fn said(v: &Validation) -> Notice {
@@ -116,21 +204,36 @@ fn said(v: &Validation) -> Notice {
 async fn check(ask: Ask) -> Result<Answer, Fault> {
     let name: Name = ask.named("name")?;
     let text = ask.field("text").replace("\r\n", "\n");
-    let validation = ask.control().validate_policies(&ask.caller()?, &name, &text)?;
-    shown(&ask, Some(&text), Some(said(&validation))).await?.ok()
+    let validation = ask
+        .control()
+        .validate_policies(&ask.caller()?, &name, &text)?;
+    shown(&ask, Some(&text), Some(said(&validation)))
+        .await?
+        .ok()
 }
 
 async fn put(ask: Ask) -> Result<Answer, Fault> {
     let name: Name = ask.named("name")?;
     let text = ask.field("text").replace("\r\n", "\n");
-    let spec = PolicySetSpec { text: text.clone(), enabled: !ask.field("enabled").is_empty() };
+    let spec = PolicySetSpec {
+        text: text.clone(),
+        enabled: !ask.field("enabled").is_empty(),
+    };
     let seen = ask.given_as("revision")?;
-    match ask.control().put_policy_set(&ask.caller()?, &name, spec, seen).await.map_err(Fault::from) {
+    match ask
+        .control()
+        .put_policy_set(&ask.caller()?, &name, spec, seen)
+        .await
+        .map_err(Fault::from)
+    {
         Ok(_) => ask.done(&format!("/policies/{name}"), "saved"),
         Err(fault) if fault.is_correctable() => {
             let mut notice = Notice::new("bad", capitalized(&fault.text()));
             notice.more = fault.more().iter().map(Shown::block).collect();
-            shown(&ask, Some(&text), Some(notice)).await?.status(fault.status()).ok()
+            shown(&ask, Some(&text), Some(notice))
+                .await?
+                .status(fault.status())
+                .ok()
         }
         Err(fault) => Err(fault),
     }

@@ -35,7 +35,11 @@ impl Who {
     pub(crate) fn words(self) -> String {
         match self {
             Self::Everybody | Self::Person => "everybody who is signed in".to_owned(),
-            Self::Roles(roles) => roles.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(" or "),
+            Self::Roles(roles) => roles
+                .iter()
+                .map(|r| r.as_str())
+                .collect::<Vec<_>>()
+                .join(" or "),
         }
     }
 }
@@ -47,10 +51,12 @@ pub(crate) const AUDITOR: Who = Who::Roles(&[Role::Auditor]);
 pub(crate) const ADMIN_AUDITOR: Who = Who::Roles(&[Role::Admin, Role::Auditor]);
 pub(crate) const ADMIN_DEVELOPER: Who = Who::Roles(&[Role::Admin, Role::Developer]);
 pub(crate) const RESPONDER_ADMIN: Who = Who::Roles(&[Role::Responder, Role::Admin]);
-pub(crate) const RESPONDER_ADMIN_AUDITOR: Who = Who::Roles(&[Role::Responder, Role::Admin, Role::Auditor]);
+pub(crate) const RESPONDER_ADMIN_AUDITOR: Who =
+    Who::Roles(&[Role::Responder, Role::Admin, Role::Auditor]);
 
 /// What makes an answer.
-pub(crate) type Handler = Arc<dyn Fn(Ask) -> BoxFuture<'static, Result<Answer, Fault>> + Send + Sync>;
+pub(crate) type Handler =
+    Arc<dyn Fn(Ask) -> BoxFuture<'static, Result<Answer, Fault>> + Send + Sync>;
 
 /// One row of the table.
 #[derive(Clone)]
@@ -68,7 +74,12 @@ where
     Fut: Future<Output = Result<Answer, Fault>> + Send + 'static,
 {
     let run: Handler = Arc::new(move |ask| Box::pin(handler(ask)));
-    Route { method, path, who, run }
+    Route {
+        method,
+        path,
+        who,
+        run,
+    }
 }
 
 /// A page.

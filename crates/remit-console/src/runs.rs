@@ -15,7 +15,9 @@ use crate::fault::Fault;
 use crate::route::{PERSON, Route, act, page};
 use crate::text::Shown;
 use crate::time::span;
-use crate::ui::{Badge, Cell, Copy, Empty, Facts, Field, Filter, Header, Notice, Row, Section, Table, Tone};
+use crate::ui::{
+    Badge, Cell, Copy, Empty, Facts, Field, Filter, Header, Notice, Row, Section, Table, Tone,
+};
 
 /// Runs of one family that are looked at.
 const FAMILY_MAX: usize = 60;
@@ -36,15 +38,44 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
     let agent: Option<Name> = ask.q_as("agent")?;
-    let listing = ask.control().runs(&ask.caller()?, agent.as_ref(), &ask.list()).await?;
-    let empty = Empty::new("No runs here", "Widen the filter, or start one: a token request opens a run by itself.")
-        .commands(&["remit run ls", "remit connect --help"]);
-    let table = Table::new("runs", "Runs, newest first", &["Run", "State", "Agent", "Mode", "For", "Purpose", "Started", "Took"], empty)
-        .rows(listing.items.iter().map(|r| row(&ask, r)))
-        .next(ask.next(listing.next));
-    let filter = Filter::new(ask.to("/runs")).search("agent", "Agent", ask.q("agent")).select("state", "State", &["active", "suspended", "ended"], ask.q("state"));
+    let listing = ask
+        .control()
+        .runs(&ask.caller()?, agent.as_ref(), &ask.list())
+        .await?;
+    let empty = Empty::new(
+        "No runs here",
+        "Widen the filter, or start one: a token request opens a run by itself.",
+    )
+    .commands(&["remit run ls", "remit connect --help"]);
+    let table = Table::new(
+        "runs",
+        "Runs, newest first",
+        &[
+            "Run", "State", "Agent", "Mode", "For", "Purpose", "Started", "Took",
+        ],
+        empty,
+    )
+    .rows(listing.items.iter().map(|r| row(&ask, r)))
+    .next(ask.next(listing.next));
+    let filter = Filter::new(ask.to("/runs"))
+        .search("agent", "Agent", ask.q("agent"))
+        .select(
+            "state",
+            "State",
+            &["active", "suspended", "ended"],
+            ask.q("state"),
+        );
     let copy = Copy::get("run ls", &ask.place.base, "/runs");
-    ask.page("Runs").html(listed("Runs", "One execution of a workflow each, with everything that was decided in it.", None, Some(&filter), &table, &copy)).ok()
+    ask.page("Runs")
+        .html(listed(
+            "Runs",
+            "One execution of a workflow each, with everything that was decided in it.",
+            None,
+            Some(&filter),
+            &table,
+            &copy,
+        ))
+        .ok()
 }
 
 fn row(ask: &Ask, r: &RunView) -> Row {
@@ -70,24 +101,49 @@ async fn with_header(ask: &Ask, here: &str) -> Result<(RunStory, Page), Fault> {
     let story = ask.control().run_story(&ask.caller()?, &id).await?;
     let run = &story.run;
     let count = |outcome: &str| {
-        let is = |e: &&EventView| e.kind == EventKind::CallDecided && e.facts.get("outcome").and_then(|v| v.as_str()) == Some(outcome);
+        let is = |e: &&EventView| {
+            e.kind == EventKind::CallDecided
+                && e.facts.get("outcome").and_then(|v| v.as_str()) == Some(outcome)
+        };
         story.events.iter().filter(is).count()
     };
-    let calls = format!("{} allowed · {} asked · {} denied", count("allow"), count("ask"), count("deny"));
+    let calls = format!(
+        "{} allowed · {} asked · {} denied",
+        count("allow"),
+        count("ask"),
+        count("deny")
+    );
     let to = |after: &str| ask.to(&format!("/runs/{id}{after}"));
     let mut header = Header::new("Run", &run.workflow)
         .id(&run.id)
         .state(run.state)
-        .fact("Agent", Cell::link(ask.to_named("/agents", &run.agent, ""), &run.agent))
+        .fact(
+            "Agent",
+            Cell::link(ask.to_named("/agents", &run.agent, ""), &run.agent),
+        )
         .fact("For", run.person.as_ref().map(Cell::text))
         .fact("Sponsor", run.sponsor.as_ref().map(Cell::text))
         .fact("Started", ask.when(run.started).with_exact())
         .fact("Calls", Cell::text(calls))
-        .copy(&Copy::get(&format!("run show {id}"), &ask.place.base, &format!("/runs/{id}/events")));
-    for (after, words) in [("", "Timeline"), ("/tree", "Tree"), ("/delegation", "Delegation")] {
+        .copy(&Copy::get(
+            &format!("run show {id}"),
+            &ask.place.base,
+            &format!("/runs/{id}/events"),
+        ));
+    for (after, words) in [
+        ("", "Timeline"),
+        ("/tree", "Tree"),
+        ("/delegation", "Delegation"),
+    ] {
         header = header.tab(to(after), words, after == here);
     }
-    header = header.action(run.state != "ended" && ask.holds_any(&[remit_domain::Role::Responder, remit_domain::Role::Admin]), ask.to(&format!("/stop?run={id}")), "Contain", true);
+    header = header.action(
+        run.state != "ended"
+            && ask.holds_any(&[remit_domain::Role::Responder, remit_domain::Role::Admin]),
+        ask.to(&format!("/stop?run={id}")),
+        "Contain",
+        true,
+    );
     let page = ask.page(format!("Run of {}", run.workflow)).with(&header);
     Ok((story, page))
 }
@@ -122,12 +178,22 @@ struct Timeline {
 async fn timeline(ask: Ask) -> Result<Answer, Fault> {
     let (story, mut page) = with_header(&ask, "").await?;
     if !story.without_outcome.is_empty() {
-        let ids: Vec<String> = story.without_outcome.iter().map(ToString::to_string).collect();
-        let mut notice = Notice::new("warn", "Calls that were let through and have no outcome yet");
+        let ids: Vec<String> = story
+            .without_outcome
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let mut notice = Notice::new(
+            "warn",
+            "Calls that were let through and have no outcome yet",
+        );
         notice.more = ids.iter().map(Shown::line).collect();
         page.notices.push(notice);
     }
-    let shown: Vec<&str> = ["allow", "ask", "deny"].into_iter().filter(|o| ask.q(o) != Some("0")).collect();
+    let shown: Vec<&str> = ["allow", "ask", "deny"]
+        .into_iter()
+        .filter(|o| ask.q(o) != Some("0"))
+        .collect();
     let only: Option<&str> = ask.q("outcome");
     let events: Vec<EventView> = story
         .events
@@ -140,25 +206,40 @@ async fn timeline(ask: Ask) -> Result<Answer, Fault> {
         })
         .cloned()
         .collect();
-    let filter = Filter::new(ask.to(&format!("/runs/{}", story.run.id))).select("outcome", "Decisions", &["allow", "ask", "deny"], only);
+    let filter = Filter::new(ask.to(&format!("/runs/{}", story.run.id))).select(
+        "outcome",
+        "Decisions",
+        &["allow", "ask", "deny"],
+        only,
+    );
     let picture = drawn(&ask, &story, &events);
     let table = event_table(&ask, "events", "What happened, in order", &events, None);
     let mut section = Section::new("timeline", "Timeline").with(&filter);
     if !picture.lanes.is_empty() {
         section = section.with(&picture);
     }
-    page.with(&about(&ask, &story.run)).with(&section.with(&table)).ok()
+    page.with(&about(&ask, &story.run))
+        .with(&section.with(&table))
+        .ok()
 }
 
 fn outcome(event: &EventView) -> Option<&str> {
-    (event.kind == EventKind::CallDecided).then(|| event.facts.get("outcome").and_then(|v| v.as_str()).unwrap_or("deny"))
+    (event.kind == EventKind::CallDecided).then(|| {
+        event
+            .facts
+            .get("outcome")
+            .and_then(|v| v.as_str())
+            .unwrap_or("deny")
+    })
 }
 
 fn drawn(ask: &Ask, story: &RunStory, events: &[EventView]) -> Timeline {
     let first = events.first().map_or(story.run.started, |e| e.at);
     let last = events.last().map_or(first, |e| e.at);
     let whole = (last.as_micros() - first.as_micros()).max(1);
-    let place = |at: Timestamp| NAMES + (at.as_micros() - first.as_micros()).saturating_mul(WIDTH - NAMES - 20) / whole + 8;
+    let place = |at: Timestamp| {
+        NAMES + (at.as_micros() - first.as_micros()).saturating_mul(WIDTH - NAMES - 20) / whole + 8
+    };
     let mut names: Vec<String> = Vec::new();
     for event in events {
         let name = event.agent.clone().unwrap_or_else(|| event.who.clone());
@@ -179,7 +260,12 @@ fn drawn(ask: &Ask, story: &RunStory, events: &[EventView]) -> Timeline {
                 .collect(),
         })
         .collect();
-    let title = Shown::line(format!("Timeline of {}: {} events in {}", story.run.workflow, events.len(), span(last.secs_since(first))));
+    let title = Shown::line(format!(
+        "Timeline of {}: {} events in {}",
+        story.run.workflow,
+        events.len(),
+        span(last.secs_since(first))
+    ));
     Timeline {
         width: WIDTH,
         height: lanes.len() * LANE + 40,
@@ -204,7 +290,13 @@ fn mark(ask: &Ask, event: &EventView, x: i64) -> Mark {
         Some(decision) => ask.to(&format!("/decisions/{decision}")),
         None => format!("#e{}", event.index),
     };
-    Mark { x, class, sign, title: Shown::line(format!("{} {}", ask.when(event.at).exact, event.text)), href }
+    Mark {
+        x,
+        class,
+        sign,
+        title: Shown::line(format!("{} {}", ask.when(event.at).exact, event.text)),
+        href,
+    }
 }
 
 fn about(ask: &Ask, run: &RunView) -> Section {
@@ -213,19 +305,47 @@ fn about(ask: &Ask, run: &RunView) -> Section {
         .maybe("Ticket", run.intent.ticket.as_ref().map(Cell::text))
         .row("Mode", Cell::text(run.mode.as_str()))
         .maybe("Trigger", run.trigger.as_ref().map(Cell::text))
-        .maybe("Part of", run.parent.as_ref().map(|p| Cell::link(ask.to(&format!("/runs/{p}")), p)))
+        .maybe(
+            "Part of",
+            run.parent
+                .as_ref()
+                .map(|p| Cell::link(ask.to(&format!("/runs/{p}")), p)),
+        )
         .row("Ends at the latest", ask.when(run.deadline).with_exact())
-        .maybe("Ended", run.ended.as_ref().map(|e| Cell::text(format!("{} by {}: {}", ask.when(e.at).exact, e.by, word(&e.cause)))))
-        .maybe("Outcome", run.ended.as_ref().and_then(|e| e.outcome.as_ref()).map(|o| Cell::badge(&word(o))));
+        .maybe(
+            "Ended",
+            run.ended.as_ref().map(|e| {
+                Cell::text(format!(
+                    "{} by {}: {}",
+                    ask.when(e.at).exact,
+                    e.by,
+                    word(&e.cause)
+                ))
+            }),
+        )
+        .maybe(
+            "Outcome",
+            run.ended
+                .as_ref()
+                .and_then(|e| e.outcome.as_ref())
+                .map(|o| Cell::badge(&word(o))),
+        );
     let mut section = Section::new("about", "About").with(&facts);
     let mine = ask.session.as_ref().is_some_and(|s| {
         let me = s.person.email.to_string();
         run.person.as_deref() == Some(me.as_str()) || run.sponsor.as_deref() == Some(me.as_str())
     });
-    if run.state != "ended" && (mine || ask.holds_any(&[remit_domain::Role::Admin, remit_domain::Role::Responder])) {
+    if run.state != "ended"
+        && (mine || ask.holds_any(&[remit_domain::Role::Admin, remit_domain::Role::Responder]))
+    {
         let form = ask
             .form("end", &format!("/runs/{}/end", run.id))
-            .field(Field::select("outcome", "How it went", &["", "achieved", "partly", "failed", "abandoned"], ""))
+            .field(Field::select(
+                "outcome",
+                "How it went",
+                &["", "done", "failed", "abandoned", "corrected"],
+                "",
+            ))
             .button("End this run", Tone::Danger)
             .inline();
         section = section.with(&form);
@@ -237,9 +357,15 @@ async fn end(ask: Ask) -> Result<Answer, Fault> {
     let id: RunId = ask.named("id")?;
     let outcome: Option<RunOutcome> = match ask.given("outcome") {
         None => None,
-        Some(word) => Some(serde_json::from_value(word.into()).map_err(|_| Fault::invalid("that is not one of the outcomes"))?),
+        Some(word) => Some(
+            serde_json::from_value(word.into())
+                .map_err(|_| Fault::invalid("that is not one of the outcomes"))?,
+        ),
     };
-    let report = RunReport { outcome, ..RunReport::default() };
+    let report = RunReport {
+        outcome,
+        ..RunReport::default()
+    };
     ask.control().end_run(&ask.caller()?, &id, &report).await?;
     ask.done(&format!("/runs/{id}"), "ended")
 }
@@ -265,23 +391,47 @@ struct Tree {
 async fn tree(ask: Ask) -> Result<Answer, Fault> {
     let (story, page) = with_header(&ask, "/tree").await?;
     // Children were opened after their root: the newest pages of runs hold them.
-    let query = ListQuery { limit: Some(1_000), ..ListQuery::default() };
-    let all = ask.control().runs(&ask.caller()?, None, &query).await?.items;
-    let mut family: Vec<RunView> = all.into_iter().filter(|r| r.root == story.run.root).collect();
+    let query = ListQuery {
+        limit: Some(1_000),
+        ..ListQuery::default()
+    };
+    let all = ask
+        .control()
+        .runs(&ask.caller()?, None, &query)
+        .await?
+        .items;
+    let mut family: Vec<RunView> = all
+        .into_iter()
+        .filter(|r| r.root == story.run.root)
+        .collect();
     if !family.iter().any(|r| r.id == story.run.id) {
         family.push(story.run.clone());
     }
     family.sort_by(|a, b| a.id.cmp(&b.id));
     let mut leaves = Vec::new();
     let known: Vec<RunId> = family.iter().map(|r| r.id.clone()).collect();
-    let tops = family.iter().filter(|r| r.parent.as_ref().is_none_or(|p| !known.contains(p)));
+    let tops = family
+        .iter()
+        .filter(|r| r.parent.as_ref().is_none_or(|p| !known.contains(p)));
     for top in tops {
         grow(&ask, &family, top, 0, &story.run.id, &mut leaves);
     }
-    page.with(&Section::new("tree", "Tree").note("A run, and the runs that it handed part of its work to.").with(&Tree { leaves })).ok()
+    page.with(
+        &Section::new("tree", "Tree")
+            .note("A run, and the runs that it handed part of its work to.")
+            .with(&Tree { leaves }),
+    )
+    .ok()
 }
 
-fn grow(ask: &Ask, family: &[RunView], run: &RunView, depth: usize, here: &RunId, leaves: &mut Vec<Leaf>) {
+fn grow(
+    ask: &Ask,
+    family: &[RunView],
+    run: &RunView,
+    depth: usize,
+    here: &RunId,
+    leaves: &mut Vec<Leaf>,
+) {
     if leaves.len() >= FAMILY_MAX || depth > 16 {
         return;
     }
@@ -304,17 +454,37 @@ fn grow(ask: &Ask, family: &[RunView], run: &RunView, depth: usize, here: &RunId
 async fn delegation(ask: Ask) -> Result<Answer, Fault> {
     let (story, page) = with_header(&ask, "/delegation").await?;
     let rows = story.chain.iter().enumerate().map(|(at, hop)| {
-        Row::new(&hop.id, vec![
-            Cell::number(at + 1),
-            Cell::text(&hop.from),
-            Cell::link(ask.to_named("/agents", &hop.agent, ""), &hop.agent),
-            Cell::lines(&hop.narrows),
-            ask.when(hop.expires).into(),
-            Cell::badge(hop.state),
-            Cell::link(ask.to(&format!("/delegations/{}", hop.id)), &hop.id),
-        ])
+        Row::new(
+            &hop.id,
+            vec![
+                Cell::number(at + 1),
+                Cell::text(&hop.from),
+                Cell::link(ask.to_named("/agents", &hop.agent, ""), &hop.agent),
+                Cell::lines(&hop.narrows),
+                ask.when(hop.expires).into(),
+                Cell::badge(hop.state),
+                Cell::link(ask.to(&format!("/delegations/{}", hop.id)), &hop.id),
+            ],
+        )
     });
-    let empty = Empty::new("Rests on nobody's delegation", "The agent acts within its own grants, for no person.");
-    let table = Table::new("chain", "Via whom, each hop with what it narrowed", &["Hop", "From", "To", "Narrowed to", "Until", "State", "Delegation"], empty).rows(rows);
+    let empty = Empty::new(
+        "Rests on nobody's delegation",
+        "The agent acts within its own grants, for no person.",
+    );
+    let table = Table::new(
+        "chain",
+        "Via whom, each hop with what it narrowed",
+        &[
+            "Hop",
+            "From",
+            "To",
+            "Narrowed to",
+            "Until",
+            "State",
+            "Delegation",
+        ],
+        empty,
+    )
+    .rows(rows);
     page.with(&Section::new("chain-of", "Who let this happen").note("Each hop is at most as wide as the one before; all of them are checked at each call.").with(&table)).ok()
 }

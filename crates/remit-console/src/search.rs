@@ -21,7 +21,9 @@ pub(crate) fn routes() -> Vec<Route> {
 /// The page of something by its id.
 fn by_id(ask: &Ask, wanted: &str) -> Option<String> {
     let registry = ask.place.book.registry();
-    let plain = wanted.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let plain = wanted
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if !plain {
         return None;
     }
@@ -45,20 +47,37 @@ fn by_id(ask: &Ask, wanted: &str) -> Option<String> {
 }
 
 async fn search(ask: Ask) -> Result<Answer, Fault> {
-    let wanted: String = ask.q("q").unwrap_or_default().chars().take(WANTED_CHARS_MAX).collect();
+    let wanted: String = ask
+        .q("q")
+        .unwrap_or_default()
+        .chars()
+        .take(WANTED_CHARS_MAX)
+        .collect();
     if let Some(address) = by_id(&ask, &wanted) {
         return Ok(Answer::See(address));
     }
     let filter = Filter::new(ask.to("/search")).search("q", "Name, address or id", Some(&wanted));
     let mut page = ask.page("Search").with(&filter);
     if wanted.is_empty() {
-        return page.with(&Empty::new("What do you look for?", "A name of an agent, tool, person or upstream, or any id.")).ok();
+        return page
+            .with(&Empty::new(
+                "What do you look for?",
+                "A name of an agent, tool, person or upstream, or any id.",
+            ))
+            .ok();
     }
     let lower = wanted.to_lowercase();
     let mut rows = agents(&ask, &lower);
     rows.extend(others(&ask, &lower));
-    let text = if ask.holds_any(&[Role::Auditor, Role::Admin]) { "Entries of the ledger are searched under Audit." } else { "" };
-    let empty = Empty::new(&format!("Nothing has “{}” in its name", Shown::line(&wanted)), text);
+    let text = if ask.holds_any(&[Role::Auditor, Role::Admin]) {
+        "Entries of the ledger are searched under Audit."
+    } else {
+        ""
+    };
+    let empty = Empty::new(
+        &format!("Nothing has “{}” in its name", Shown::line(&wanted)),
+        text,
+    );
     let table = Table::new("found", "What was found", &["Name", "What", "State"], empty).rows(rows);
     page = page.with(&Section::new("found-part", "Found").with(&table));
     page.ok()
@@ -66,27 +85,83 @@ async fn search(ask: Ask) -> Result<Answer, Fault> {
 
 fn agents(ask: &Ask, wanted: &str) -> Vec<Row> {
     let registry = ask.place.book.registry();
-    let mut found: Vec<_> = registry.agents.values().filter(|a| a.name.as_str().contains(wanted)).take(FOUND).collect();
+    let mut found: Vec<_> = registry
+        .agents
+        .values()
+        .filter(|a| a.name.as_str().contains(wanted))
+        .take(FOUND)
+        .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
         .into_iter()
-        .map(|a| Row::new(&a.id, vec![Cell::link(ask.to_named("/agents", a.name.as_str(), ""), &a.name), Cell::text("agent"), Cell::badge(a.state.as_str())]))
+        .map(|a| {
+            Row::new(
+                &a.id,
+                vec![
+                    Cell::link(ask.to_named("/agents", a.name.as_str(), ""), &a.name),
+                    Cell::text("agent"),
+                    Cell::badge(a.state.as_str()),
+                ],
+            )
+        })
         .collect()
 }
 
 fn others(ask: &Ask, wanted: &str) -> Vec<Row> {
     let registry = ask.place.book.registry();
     let mut rows = Vec::new();
-    for tool in registry.tools.values().filter(|t| t.tool.to_string().to_lowercase().contains(wanted)).take(FOUND) {
-        let href = ask.to(&format!("/tools/{}/{}", segment(tool.tool.upstream().as_str()), segment(tool.tool.tool())));
-        rows.push(Row::new(&tool.tool, vec![Cell::link(href, &tool.tool), Cell::text("tool"), Cell::badge(&crate::agents::word(&tool.state))]));
+    for tool in registry
+        .tools
+        .values()
+        .filter(|t| t.tool.to_string().to_lowercase().contains(wanted))
+        .take(FOUND)
+    {
+        let href = ask.to(&format!(
+            "/tools/{}/{}",
+            segment(tool.tool.upstream().as_str()),
+            segment(tool.tool.tool())
+        ));
+        rows.push(Row::new(
+            &tool.tool,
+            vec![
+                Cell::link(href, &tool.tool),
+                Cell::text("tool"),
+                Cell::badge(&crate::agents::word(&tool.state)),
+            ],
+        ));
     }
-    for upstream in registry.upstreams.keys().filter(|u| u.as_str().contains(wanted)).take(FOUND) {
-        rows.push(Row::new(upstream, vec![Cell::link(ask.to(&format!("/upstreams/{upstream}")), upstream), Cell::text("upstream"), Cell::Nothing]));
+    for upstream in registry
+        .upstreams
+        .keys()
+        .filter(|u| u.as_str().contains(wanted))
+        .take(FOUND)
+    {
+        rows.push(Row::new(
+            upstream,
+            vec![
+                Cell::link(ask.to(&format!("/upstreams/{upstream}")), upstream),
+                Cell::text("upstream"),
+                Cell::Nothing,
+            ],
+        ));
     }
-    for person in registry.people.values().filter(|p| p.email.as_str().contains(wanted) || p.display_name.to_lowercase().contains(wanted)).take(FOUND) {
+    for person in registry
+        .people
+        .values()
+        .filter(|p| {
+            p.email.as_str().contains(wanted) || p.display_name.to_lowercase().contains(wanted)
+        })
+        .take(FOUND)
+    {
         let href = ask.to_named("/settings/people", person.email.as_str(), "");
-        rows.push(Row::new(&person.id, vec![Cell::link(href, &person.email), Cell::text("person"), Cell::badge(if person.is_active() { "active" } else { "left" })]));
+        rows.push(Row::new(
+            &person.id,
+            vec![
+                Cell::link(href, &person.email),
+                Cell::text("person"),
+                Cell::badge(if person.is_active() { "active" } else { "left" }),
+            ],
+        ));
     }
     rows
 }

@@ -1,7 +1,7 @@
 //! Settings: the organization, its people and roles, this person's sessions and tokens, and how pages look.
 
-use remit_control::spec::PersonSpec;
 use remit_control::PersonView;
+use remit_control::spec::PersonSpec;
 use remit_domain::name::Email;
 use remit_domain::{Role, SessionId};
 use secrecy::ExposeSecret as _;
@@ -14,7 +14,10 @@ use crate::cookie::Preferences;
 use crate::fault::{Fault, capitalized};
 use crate::route::{ADMIN, PERSON, Route, act, page};
 use crate::text::Shown;
-use crate::ui::{Cell, Code, Copy, Empty, Facts, Field, Filter, Header, Html, Input, Lines, Notice, Row, Section, Table, Tone};
+use crate::ui::{
+    Cell, Code, Copy, Empty, Facts, Field, Filter, Header, Html, Input, Lines, Notice, Row,
+    Section, Table, Tone,
+};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -48,30 +51,76 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
     let organization = Facts::new()
         .row("Name", Cell::text(&o.name))
         .row("Id", Cell::code(&o.id))
-        .row("Separation of duties", Cell::text(crate::agents::word(&o.spec.separation)))
-        .row("Browser sessions end", Cell::text(format!("{} min after the last use, {} h after signing in", limits.idle_s / 60, limits.life_s / 3_600)))
-        .row("Ledger key", Cell::link(format!("{}/log/key", ask.place.at), "for whoever verifies"));
+        .row(
+            "Separation of duties",
+            Cell::text(crate::agents::word(&o.spec.separation)),
+        )
+        .row(
+            "Browser sessions end",
+            Cell::text(format!(
+                "{} min after the last use, {} h after signing in",
+                limits.idle_s / 60,
+                limits.life_s / 3_600
+            )),
+        )
+        .row(
+            "Ledger key",
+            Cell::link(format!("{}/log/key", ask.place.at), "for whoever verifies"),
+        );
     let copy = Copy::get("organization show", &ask.place.base, "/organization");
-    ask.page("Settings").with(&Home { at: ask.place.at.clone(), organization, copy }).ok()
+    ask.page("Settings")
+        .with(&Home {
+            at: ask.place.at.clone(),
+            organization,
+            copy,
+        })
+        .ok()
 }
 
 async fn people(ask: Ask) -> Result<Answer, Fault> {
     let listing = ask.control().people(&ask.caller()?, &ask.list())?;
     let rows = listing.items.iter().map(|p| {
-        Row::new(&p.id, vec![
-            Cell::link(ask.to_named("/settings/people", p.email.as_str(), ""), &p.email),
-            Cell::text(&p.spec.display_name),
-            Cell::badge(p.state),
-            Cell::lines(p.spec.roles.iter().map(|r| r.as_str())),
-            Cell::lines(&p.spec.teams),
-        ])
+        Row::new(
+            &p.id,
+            vec![
+                Cell::link(
+                    ask.to_named("/settings/people", p.email.as_str(), ""),
+                    &p.email,
+                ),
+                Cell::text(&p.spec.display_name),
+                Cell::badge(p.state),
+                Cell::lines(p.spec.roles.iter().map(|r| r.as_str())),
+                Cell::lines(&p.spec.teams),
+            ],
+        )
     });
-    let table = Table::new("people", "People", &["Address", "Name", "State", "Roles", "Teams"], Empty::new("Nobody here", "")).rows(rows).next(ask.next(listing.next));
-    let filter = Filter::new(ask.to("/settings/people")).select("state", "State", &["active", "left"], ask.q("state"));
+    let table = Table::new(
+        "people",
+        "People",
+        &["Address", "Name", "State", "Roles", "Teams"],
+        Empty::new("Nobody here", ""),
+    )
+    .rows(rows)
+    .next(ask.next(listing.next));
+    let filter = Filter::new(ask.to("/settings/people")).select(
+        "state",
+        "State",
+        &["active", "left"],
+        ask.q("state"),
+    );
     let copy = Copy::get("person ls", &ask.place.base, "/people");
-    let mut page = ask.page("People").html(listed("People", "Only people answer, approve and change things.", None, Some(&filter), &table, &copy));
+    let mut page = ask.page("People").html(listed(
+        "People",
+        "Only people answer, approve and change things.",
+        None,
+        Some(&filter),
+        &table,
+        &copy,
+    ));
     if ask.holds(Role::Admin) {
-        page = page.with(&NewPerson { at: ask.place.at.clone() });
+        page = page.with(&NewPerson {
+            at: ask.place.at.clone(),
+        });
     }
     page.ok()
 }
@@ -89,18 +138,36 @@ async fn person(ask: Ask) -> Result<Answer, Fault> {
         None => ask.named("email")?,
     };
     if ask.q("email").is_some() {
-        return Ok(Answer::See(ask.to_named("/settings/people", email.as_str(), "")));
+        return Ok(Answer::See(ask.to_named(
+            "/settings/people",
+            email.as_str(),
+            "",
+        )));
     }
     person_page(&ask, &email, None, None)?.ok()
 }
 
-fn person_page(ask: &Ask, email: &Email, notice: Option<Notice>, link: Option<Code>) -> Result<Page, Fault> {
+fn person_page(
+    ask: &Ask,
+    email: &Email,
+    notice: Option<Notice>,
+    link: Option<Code>,
+) -> Result<Page, Fault> {
     let found = match ask.control().person(&ask.caller()?, email) {
         Ok(found) => Some(found),
-        Err(error) if error.code() == Some(remit_domain::RefusalCode::NotFound) && ask.holds(Role::Admin) => None,
+        Err(error)
+            if error.code() == Some(remit_domain::RefusalCode::NotFound)
+                && ask.holds(Role::Admin) =>
+        {
+            None
+        }
         Err(error) => return Err(error.into()),
     };
-    let copy = Copy::get(&format!("person show {email}"), &ask.place.base, &format!("/people/{email}"));
+    let copy = Copy::get(
+        &format!("person show {email}"),
+        &ask.place.base,
+        &format!("/people/{email}"),
+    );
     let mut header = Header::new("Person", email).copy(&copy);
     if let Some(p) = &found {
         let here = p.state == "active" && ask.holds(Role::Admin);
@@ -110,20 +177,48 @@ fn person_page(ask: &Ask, email: &Email, notice: Option<Notice>, link: Option<Co
             .fact("Name", Cell::text(&p.spec.display_name))
             .fact("Manager", p.spec.manager.as_ref().map(Cell::text))
             .fact("Entitlements", Cell::lines(&p.spec.entitlements))
-            .action(here, ask.to_named("/settings/people", email.as_str(), "/leave"), "Has left", true);
+            .action(
+                here,
+                ask.to_named("/settings/people", email.as_str(), "/leave"),
+                "Has left",
+                true,
+            );
     }
     let mut page = ask.page(email).notice(notice).with(&header);
     if let Some(link) = link {
-        page = page.with(&Section::new("link-made", "Link, shown once").note("Give it to them yourself. It works once and signs them in.").with(&link));
+        page = page.with(
+            &Section::new("link-made", "Link, shown once")
+                .note("Give it to them yourself. It works once and signs them in.")
+                .with(&link),
+        );
     }
     if ask.holds(Role::Admin) {
-        page = page.with(&Section::new("person-part", if found.is_some() { "Change" } else { "A new person" }).with(&person_form(ask, email, found.as_ref())));
+        page = page.with(
+            &Section::new(
+                "person-part",
+                if found.is_some() {
+                    "Change"
+                } else {
+                    "A new person"
+                },
+            )
+            .with(&person_form(ask, email, found.as_ref())),
+        );
         if found.as_ref().is_some_and(|p| p.state == "active") {
-            let form = ask.form_to("link", ask.to_named("/settings/people", email.as_str(), "/link")).button("Make a sign-in link", Tone::Plain).inline();
+            let form = ask
+                .form_to(
+                    "link",
+                    ask.to_named("/settings/people", email.as_str(), "/link"),
+                )
+                .button("Make a sign-in link", Tone::Plain)
+                .inline();
             page = page.with(&Section::new("sign-in-link", "Signing in").with(&form));
         }
     } else if let Some(p) = &found {
-        page = page.with(&Section::new("roles", "Roles").with(&Lines::new(p.spec.roles.iter().map(|r| r.as_str()))));
+        page = page.with(
+            &Section::new("roles", "Roles")
+                .with(&Lines::new(p.spec.roles.iter().map(|r| r.as_str()))),
+        );
     }
     Ok(page)
 }
@@ -132,36 +227,87 @@ fn person_form(ask: &Ask, email: &Email, p: Option<&PersonView>) -> crate::ui::F
     let words = |all: Vec<String>| all.join(" ");
     let spec = p.map(|p| &p.spec);
     let mut form = ask
-        .form_to("person", ask.to_named("/settings/people", email.as_str(), ""))
-        .field(Field::new("display_name", "Name", Input::Line).value(spec.map(|s| s.display_name.clone()).unwrap_or_default()).required())
-        .field(Field::new("teams", "Teams", Input::Line).hint("Names, separated by spaces.").value(words(spec.map(|s| s.teams.iter().map(ToString::to_string).collect()).unwrap_or_default())))
-        .field(Field::new("entitlements", "Entitlements", Input::Line).hint("Names, separated by spaces.").value(words(spec.map(|s| s.entitlements.iter().map(ToString::to_string).collect()).unwrap_or_default())))
-        .field(Field::new("manager", "Manager", Input::Email).value(spec.and_then(|s| s.manager.as_ref().map(ToString::to_string)).unwrap_or_default()));
+        .form_to(
+            "person",
+            ask.to_named("/settings/people", email.as_str(), ""),
+        )
+        .field(
+            Field::new("display_name", "Name", Input::Line)
+                .value(spec.map(|s| s.display_name.clone()).unwrap_or_default())
+                .required(),
+        )
+        .field(
+            Field::new("teams", "Teams", Input::Line)
+                .hint("Names, separated by spaces.")
+                .value(words(
+                    spec.map(|s| s.teams.iter().map(ToString::to_string).collect())
+                        .unwrap_or_default(),
+                )),
+        )
+        .field(
+            Field::new("entitlements", "Entitlements", Input::Line)
+                .hint("Names, separated by spaces.")
+                .value(words(
+                    spec.map(|s| s.entitlements.iter().map(ToString::to_string).collect())
+                        .unwrap_or_default(),
+                )),
+        )
+        .field(
+            Field::new("manager", "Manager", Input::Email).value(
+                spec.and_then(|s| s.manager.as_ref().map(ToString::to_string))
+                    .unwrap_or_default(),
+            ),
+        );
     if let Some(p) = p {
         form = form.field(Field::hidden("revision", p.revision));
     }
     for role in Role::ALL {
         let on = spec.is_some_and(|s| s.roles.contains(&role));
-        form = form.field(Field::new(&format!("role_{}", role.as_str()), role.as_str(), Input::Check(on)));
+        form = form.field(Field::new(
+            &format!("role_{}", role.as_str()),
+            role.as_str(),
+            Input::Check(on),
+        ));
     }
     form.button("Save", Tone::Main)
 }
 
 async fn put_person(ask: Ask) -> Result<Answer, Fault> {
     let email: Email = ask.named("email")?;
-    let words = |name: &str| ask.field(name).split([' ', ',']).filter(|w| !w.is_empty()).map(ToOwned::to_owned).collect::<Vec<_>>();
-    let roles: Vec<&str> = Role::ALL.iter().map(|r| r.as_str()).filter(|r| !ask.field(&format!("role_{r}")).is_empty()).collect();
+    let words = |name: &str| {
+        ask.field(name)
+            .split([' ', ','])
+            .filter(|w| !w.is_empty())
+            .map(ToOwned::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let roles: Vec<&str> = Role::ALL
+        .iter()
+        .map(|r| r.as_str())
+        .filter(|r| !ask.field(&format!("role_{r}")).is_empty())
+        .collect();
     let mut spec = json!({ "display_name": ask.field("display_name").trim(), "teams": words("teams"), "entitlements": words("entitlements"), "roles": roles });
     if let (Some(manager), Some(all)) = (ask.given("manager"), spec.as_object_mut()) {
         all.insert("manager".to_owned(), manager.into());
     }
-    let spec: PersonSpec = serde_json::from_value(spec).map_err(|e| Fault::invalid(format!("the form cannot be read: {e}")))?;
+    let spec: PersonSpec = serde_json::from_value(spec)
+        .map_err(|e| Fault::invalid(format!("the form cannot be read: {e}")))?;
     let seen = ask.given_as("revision")?;
-    match ask.control().put_person(&ask.caller()?, &email, spec, seen).await.map_err(Fault::from) {
-        Ok(_) => Ok(Answer::See(format!("{}?done=saved", ask.to_named("/settings/people", email.as_str(), "")))),
+    match ask
+        .control()
+        .put_person(&ask.caller()?, &email, spec, seen)
+        .await
+        .map_err(Fault::from)
+    {
+        Ok(_) => Ok(Answer::See(format!(
+            "{}?done=saved",
+            ask.to_named("/settings/people", email.as_str(), "")
+        ))),
         Err(fault) if fault.is_correctable() => {
             let notice = Notice::new("bad", capitalized(&fault.text()));
-            person_page(&ask, &email, Some(notice), None)?.status(fault.status()).ok()
+            person_page(&ask, &email, Some(notice), None)?
+                .status(fault.status())
+                .ok()
         }
         Err(fault) => Err(fault),
     }
@@ -170,8 +316,14 @@ async fn put_person(ask: Ask) -> Result<Answer, Fault> {
 async fn link(ask: Ask) -> Result<Answer, Fault> {
     let email: Email = ask.named("email")?;
     let person = ask.control().person(&ask.caller()?, &email)?;
-    let made = ask.issuer().create_enrolment(ask.place.org(), &ask.session()?.identity(), &person.id).await?;
-    let code = Code::new(format!("Ends {}", ask.when(made.expires).relative), made.link.expose_secret());
+    let made = ask
+        .issuer()
+        .create_enrolment(ask.place.org(), &ask.session()?.identity(), &person.id)
+        .await?;
+    let code = Code::new(
+        format!("Ends {}", ask.when(made.expires).relative),
+        made.link.expose_secret(),
+    );
     person_page(&ask, &email, None, Some(code))?.ok()
 }
 
@@ -180,30 +332,68 @@ async fn leave_page(ask: Ask) -> Result<Answer, Fault> {
     let person = ask.control().person(&ask.caller()?, &email)?;
     let registry_counts = {
         let registry = ask.place.book.registry();
-        let answers = registry.agents.values().filter(|a| a.profile.owner == person.id || a.profile.sponsor == person.id).count();
-        let delegations = registry.delegations.values().filter(|d| d.person == person.id).count();
+        let answers = registry
+            .agents
+            .values()
+            .filter(|a| a.profile.owner == person.id || a.profile.sponsor == person.id)
+            .count();
+        let delegations = registry
+            .delegations
+            .values()
+            .filter(|d| d.person == person.id)
+            .count();
         (answers, delegations)
     };
     let lines = Lines::new([
-        format!("{} agents they answer for go to a deputy named beforehand, or are suspended", registry_counts.0),
-        format!("{} delegations end, with the runs and tokens that rest on them", registry_counts.1),
+        format!(
+            "{} agents they answer for go to a deputy named beforehand, or are suspended",
+            registry_counts.0
+        ),
+        format!(
+            "{} delegations end, with the runs and tokens that rest on them",
+            registry_counts.1
+        ),
         "their own tokens and browser sessions end at once".to_owned(),
     ]);
     let form = ask
-        .form_to("leave", ask.to_named("/settings/people", email.as_str(), "/leave"))
-        .field(Field::new("confirm", &format!("Type {email} to confirm: this cannot be undone"), Input::Line).required())
+        .form_to(
+            "leave",
+            ask.to_named("/settings/people", email.as_str(), "/leave"),
+        )
+        .field(
+            Field::new(
+                "confirm",
+                &format!("Type {email} to confirm: this cannot be undone"),
+                Input::Line,
+            )
+            .required(),
+        )
         .button("They have left", Tone::Danger);
-    ask.page(format!("{email} has left")).with(&Header::new("Person", &email).state(person.state)).with(&Section::new("leave-it", "What it does").with(&lines).with(&form)).ok()
+    ask.page(format!("{email} has left"))
+        .with(&Header::new("Person", &email).state(person.state))
+        .with(
+            &Section::new("leave-it", "What it does")
+                .with(&lines)
+                .with(&form),
+        )
+        .ok()
 }
 
 async fn leave(ask: Ask) -> Result<Answer, Fault> {
     let email: Email = ask.named("email")?;
     if ask.field("confirm").trim() != email.as_str() {
-        return Err(Fault::invalid("the address that was typed is not this person's; nothing was done"));
+        return Err(Fault::invalid(
+            "the address that was typed is not this person's; nothing was done",
+        ));
     }
     let gone = ask.control().leave(&ask.caller()?, &email).await?;
     let mut notice = Notice::new("good", "They have left.");
-    let named = |all: &[remit_domain::name::Name]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let named = |all: &[remit_domain::name::Name]| {
+        all.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     notice.more = [
         ("to a deputy", named(&gone.transferred)),
         ("suspended", named(&gone.suspended)),
@@ -213,59 +403,183 @@ async fn leave(ask: Ask) -> Result<Answer, Fault> {
     .filter(|(_, names)| !names.is_empty())
     .map(|(what, names)| Shown::block(format!("{what}: {names}")))
     .collect();
-    notice.more.push(Shown::line(format!("{} delegations, {} runs, {} tokens, {} personal tokens ended", gone.delegations.len(), gone.runs.len(), gone.tokens, gone.personal_tokens)));
+    notice.more.push(Shown::line(format!(
+        "{} delegations, {} runs, {} tokens, {} personal tokens ended",
+        gone.delegations.len(),
+        gone.runs.len(),
+        gone.tokens,
+        gone.personal_tokens
+    )));
     person_page(&ask, &email, Some(notice), None)?.ok()
 }
 
 async fn credentials(ask: Ask) -> Result<Answer, Fault> {
     let c = ask.control().credentials(&ask.caller()?, None).await?;
     let keys = c.keys.iter().take(500).map(|k| {
-        Row::new(&k.thumbprint, vec![Cell::code(&k.thumbprint), Cell::link(ask.to_named("/agents", &k.agent, ""), &k.agent), Cell::number(k.age_days), Cell::number(k.live_tokens), Cell::lines(&k.findings)])
+        Row::new(
+            &k.thumbprint,
+            vec![
+                Cell::code(&k.thumbprint),
+                Cell::link(ask.to_named("/agents", &k.agent, ""), &k.agent),
+                Cell::number(k.age_days),
+                Cell::number(k.live_tokens),
+                Cell::lines(&k.findings),
+            ],
+        )
     });
     let tokens = c.tokens.iter().take(500).map(|t| {
-        Row::new(&t.id, vec![Cell::code(&t.id), Cell::link(ask.to_named("/agents", &t.agent, ""), &t.workflow), Cell::link(ask.to(&format!("/runs/{}", t.run)), &t.run), t.person.as_ref().map(Cell::text).into(), ask.when(t.expires).into()])
+        Row::new(
+            &t.id,
+            vec![
+                Cell::code(&t.id),
+                Cell::link(ask.to_named("/agents", &t.agent, ""), &t.workflow),
+                Cell::link(ask.to(&format!("/runs/{}", t.run)), &t.run),
+                t.person.as_ref().map(Cell::text).into(),
+                ask.when(t.expires).into(),
+            ],
+        )
     });
-    let standing = c.standing.iter().take(500).map(|s| Row::new(&s.id, vec![Cell::text(s.kind), Cell::text(&s.workflow), Cell::block(&s.text), Cell::text(&s.person)]));
-    let header = Header::new("Settings", "Credentials").copy(&Copy::get("credential ls", &ask.place.base, "/credentials"));
+    let standing = c.standing.iter().take(500).map(|s| {
+        Row::new(
+            &s.id,
+            vec![
+                Cell::text(s.kind),
+                Cell::text(&s.workflow),
+                Cell::block(&s.text),
+                Cell::text(&s.person),
+            ],
+        )
+    });
+    let header = Header::new("Settings", "Credentials").copy(&Copy::get(
+        "credential ls",
+        &ask.place.base,
+        "/credentials",
+    ));
     ask.page("Credentials")
         .with(&header)
-        .with(&Section::new("keys-part", "Keys of agents").with(&Table::new("keys", "Keys of agents", &["Key", "Agent", "Days old", "Live tokens", "Findings"], Empty::new("No keys", "")).rows(keys)))
-        .with(&Section::new("tokens-part", "Live tokens").with(&Table::new("tokens", "Live tokens", &["Token", "Workflow", "Run", "For", "Ends"], Empty::new("No live tokens", "")).rows(tokens)))
-        .with(&Section::new("standing-part", "Standing access").note("What does not end by itself.").with(&Table::new("standing", "Standing access", &["What", "Workflow", "Told", "By"], Empty::new("No standing access", "Every right here ends by itself.")).rows(standing)))
+        .with(
+            &Section::new("keys-part", "Keys of agents").with(
+                &Table::new(
+                    "keys",
+                    "Keys of agents",
+                    &["Key", "Agent", "Days old", "Live tokens", "Findings"],
+                    Empty::new("No keys", ""),
+                )
+                .rows(keys),
+            ),
+        )
+        .with(
+            &Section::new("tokens-part", "Live tokens").with(
+                &Table::new(
+                    "tokens",
+                    "Live tokens",
+                    &["Token", "Workflow", "Run", "For", "Ends"],
+                    Empty::new("No live tokens", ""),
+                )
+                .rows(tokens),
+            ),
+        )
+        .with(
+            &Section::new("standing-part", "Standing access")
+                .note("What does not end by itself.")
+                .with(
+                    &Table::new(
+                        "standing",
+                        "Standing access",
+                        &["What", "Workflow", "Told", "By"],
+                        Empty::new("No standing access", "Every right here ends by itself."),
+                    )
+                    .rows(standing),
+                ),
+        )
         .ok()
 }
 
 async fn sessions(ask: Ask) -> Result<Answer, Fault> {
     let mine = ask.session()?;
-    let all = ask.issuer().sessions(ask.place.org(), Some(&mine.person.id)).await?;
+    let all = ask
+        .issuer()
+        .sessions(ask.place.org(), Some(&mine.person.id))
+        .await?;
     let rows = all.iter().map(|s| {
         let here = s.id == mine.id;
-        let form = ask.form(format!("end-{}", s.id), &format!("/settings/sessions/{}/end", s.id)).button(if here { "Sign out here" } else { "End" }, Tone::Danger).inline();
-        Row::new(&s.id, vec![
-            Cell::text(if s.browser.is_empty() { "a browser that says nothing of itself" } else { s.browser.as_str() }),
-            Cell::text(if here { "this one" } else { "" }),
-            Cell::text(s.how.as_str()),
-            ask.when(s.created).with_exact().into(),
-            ask.when(s.seen).into(),
-            Cell::Html(Html::of(&form)),
-        ])
+        let form = ask
+            .form(
+                format!("end-{}", s.id),
+                &format!("/settings/sessions/{}/end", s.id),
+            )
+            .button(if here { "Sign out here" } else { "End" }, Tone::Danger)
+            .inline();
+        Row::new(
+            &s.id,
+            vec![
+                Cell::text(if s.browser.is_empty() {
+                    "a browser that says nothing of itself"
+                } else {
+                    s.browser.as_str()
+                }),
+                Cell::text(if here { "this one" } else { "" }),
+                Cell::text(s.how.as_str()),
+                ask.when(s.created).with_exact().into(),
+                ask.when(s.seen).into(),
+                Cell::Html(Html::of(&form)),
+            ],
+        )
     });
-    let table = Table::new("sessions", "Browsers in which I am signed in", &["Browser", "", "Signed in with", "Since", "Last used", "End"], Empty::default()).rows(rows);
-    let tokens = ask.issuer().person_tokens(ask.place.org(), &mine.person.id).await?;
-    let token_rows = tokens.iter().map(|t| Row::new(&t.digest, vec![Cell::text(&t.label), Cell::code(t.digest.chars().take(12).collect::<String>()), ask.when(t.created).into(), ask.when(t.expires).with_exact().into()]));
-    let token_table = Table::new("tokens", "My tokens for the command line", &["Label", "Begins with", "Made", "Ends"], Empty::new("No tokens", "").commands(&["remit login LINK"])).rows(token_rows);
-    let others = ask.form("end-others", "/settings/sessions/end-others").button("End all others", Tone::Danger).inline();
+    let table = Table::new(
+        "sessions",
+        "Browsers in which I am signed in",
+        &["Browser", "", "Signed in with", "Since", "Last used", "End"],
+        Empty::default(),
+    )
+    .rows(rows);
+    let tokens = ask
+        .issuer()
+        .person_tokens(ask.place.org(), &mine.person.id)
+        .await?;
+    let token_rows = tokens.iter().map(|t| {
+        Row::new(
+            &t.digest,
+            vec![
+                Cell::text(&t.label),
+                Cell::code(t.digest.chars().take(12).collect::<String>()),
+                ask.when(t.created).into(),
+                ask.when(t.expires).with_exact().into(),
+            ],
+        )
+    });
+    let token_table = Table::new(
+        "tokens",
+        "My tokens for the command line",
+        &["Label", "Begins with", "Made", "Ends"],
+        Empty::new("No tokens", "").commands(&["remit login LINK"]),
+    )
+    .rows(token_rows);
+    let others = ask
+        .form("end-others", "/settings/sessions/end-others")
+        .button("End all others", Tone::Danger)
+        .inline();
     ask.page("My sessions")
         .with(&Header::new("Me", &mine.person.email))
-        .with(&Section::new("sessions-part", "Browser sessions").with(&table).with(&others))
-        .with(&Section::new("tokens-part", "Tokens").note("Withdraw one with remit token rm.").with(&token_table))
+        .with(
+            &Section::new("sessions-part", "Browser sessions")
+                .with(&table)
+                .with(&others),
+        )
+        .with(
+            &Section::new("tokens-part", "Tokens")
+                .note("Withdraw one with remit token rm.")
+                .with(&token_table),
+        )
         .ok()
 }
 
 async fn end_session(ask: Ask) -> Result<Answer, Fault> {
     let id: SessionId = ask.named("id")?;
     let mine = ask.session()?;
-    ask.issuer().end_session(ask.place.org(), &mine.person, &id).await?;
+    ask.issuer()
+        .end_session(ask.place.org(), &mine.person, &id)
+        .await?;
     if id == mine.id {
         return crate::sign_in::signed_out(&ask);
     }
@@ -274,7 +588,14 @@ async fn end_session(ask: Ask) -> Result<Answer, Fault> {
 
 async fn end_others(ask: Ask) -> Result<Answer, Fault> {
     let mine = ask.session()?;
-    ask.issuer().end_sessions(ask.place.org(), &mine.person, &mine.person.id, Some(&mine.id)).await?;
+    ask.issuer()
+        .end_sessions(
+            ask.place.org(),
+            &mine.person,
+            &mine.person.id,
+            Some(&mine.id),
+        )
+        .await?;
     ask.done("/settings/sessions", "ended")
 }
 
@@ -282,14 +603,36 @@ async fn look(ask: Ask) -> Result<Answer, Fault> {
     let now = ask.preferences;
     let form = ask
         .form("look", "/settings/look")
-        .field(Field::select("theme", "Colours", &Preferences::THEMES, now.theme).hint("auto follows your system; forced colours are always followed."))
-        .field(Field::new("keys", "Single keys do something (j, k, g, a, d, /, ?)", Input::Check(now.keys)).hint("Turn it off if you speak to your computer, or press keys by accident."))
+        .field(
+            Field::select("theme", "Colours", &Preferences::THEMES, now.theme)
+                .hint("auto follows your system; forced colours are always followed."),
+        )
+        .field(
+            Field::new(
+                "keys",
+                "Single keys do something (j, k, g, a, d, /, ?)",
+                Input::Check(now.keys),
+            )
+            .hint("Turn it off if you speak to your computer, or press keys by accident."),
+        )
         .button("Save", Tone::Main);
-    ask.page("Look and keyboard").with(&Header::new("Settings", "Look and keyboard")).with(&Section::new("look-part", "In this browser").with(&form)).ok()
+    ask.page("Look and keyboard")
+        .with(&Header::new("Settings", "Look and keyboard"))
+        .with(&Section::new("look-part", "In this browser").with(&form))
+        .ok()
 }
 
 async fn set_look(ask: Ask) -> Result<Answer, Fault> {
-    let theme = Preferences::THEMES.into_iter().find(|t| *t == ask.field("theme")).unwrap_or("auto");
-    let chosen = Preferences { theme, keys: !ask.field("keys").is_empty() };
-    Ok(Answer::SeeWith(ask.to("/settings/look?done=saved"), vec![chosen.set(&ask.site)]))
+    let theme = Preferences::THEMES
+        .into_iter()
+        .find(|t| *t == ask.field("theme"))
+        .unwrap_or("auto");
+    let chosen = Preferences {
+        theme,
+        keys: !ask.field("keys").is_empty(),
+    };
+    Ok(Answer::SeeWith(
+        ask.to("/settings/look?done=saved"),
+        vec![chosen.set(&ask.site)],
+    ))
 }

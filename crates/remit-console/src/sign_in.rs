@@ -33,8 +33,12 @@ pub(crate) fn address(place: &Place, next: &str) -> String {
 fn local(ask: &Ask, next: Option<&str>) -> Result<String, Fault> {
     let next = next.unwrap_or_default();
     let path = next.split(['?', '#']).next().unwrap_or_default();
-    let loops = ["/sign-in", "/enrol", "/sign-out", "/live"].iter().any(|end| path.ends_with(end));
-    Ok(ask.issuer().local_address(ask.place.org(), if loops { "" } else { next })?)
+    let loops = ["/sign-in", "/enrol", "/sign-out", "/live"]
+        .iter()
+        .any(|end| path.ends_with(end));
+    Ok(ask
+        .issuer()
+        .local_address(ask.place.org(), if loops { "" } else { next })?)
 }
 
 #[derive(Template)]
@@ -56,14 +60,20 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
     if ask.session.is_some() && ask.q("again").is_none() {
         return Ok(Answer::See(local(&ask, ask.q("next"))?));
     }
-    let failed = ask.q("failed").map(|_| "you could not be signed in; try again, or ask an administrator for a link");
+    let failed = ask
+        .q("failed")
+        .map(|_| "you could not be signed in; try again, or ask an administrator for a link");
     let body = form(&ask, ask.q("next"), failed).await?;
     ask.page("Sign in").html(body).ok()
 }
 
 async fn form(ask: &Ask, next: Option<&str>, problem: Option<&str>) -> Result<Html, Fault> {
     let next = local(ask, next)?;
-    let provider = ask.issuer().provider(ask.place.org()).await?.filter(|found| found.noun.is_in_use());
+    let provider = ask
+        .issuer()
+        .provider(ask.place.org())
+        .await?
+        .filter(|found| found.noun.is_in_use());
     let to: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     Ok(Html::of(&SignIn {
         org: ask.place.name.clone(),
@@ -89,7 +99,11 @@ struct Enrol {
 /// Where a link leads. The code is behind the `#`, which browsers never send, so that it is in nobody's traces; our script
 /// or the person puts it into the form.
 async fn enrol(ask: Ask) -> Result<Answer, Fault> {
-    let page = Enrol { org: ask.place.name.clone(), at: ask.place.at.clone(), js: assets::address("enrol.js") };
+    let page = Enrol {
+        org: ask.place.name.clone(),
+        at: ask.place.at.clone(),
+        js: assets::address("enrol.js"),
+    };
     ask.page("Your link").html(Html::of(&page)).ok()
 }
 
@@ -98,14 +112,27 @@ async fn with_link(ask: Ask) -> Result<Answer, Fault> {
     let typed = ask.field("code").trim();
     let code = typed.rsplit_once('#').map_or(typed, |(_, code)| code);
     let next = ask.given("next");
-    match ask.issuer().sign_in_with_link(ask.place.org(), code, &ask.browser).await {
+    match ask
+        .issuer()
+        .sign_in_with_link(ask.place.org(), code, &ask.browser)
+        .await
+    {
         Ok(new) => {
-            let cookie = ask.issuer().cookies(ask.place.org())?.set_session(new.secret.expose_secret());
-            Ok(Answer::SeeWith(local(&ask, next.as_deref())?, vec![cookie::header(&cookie)]))
+            let cookie = ask
+                .issuer()
+                .cookies(ask.place.org())?
+                .set_session(new.secret.expose_secret());
+            Ok(Answer::SeeWith(
+                local(&ask, next.as_deref())?,
+                vec![cookie::header(&cookie)],
+            ))
         }
         Err(refusal) if refusal.code == RefusalCode::Unauthenticated => {
             let body = form(&ask, next.as_deref(), Some(&refusal.text)).await?;
-            ask.page("Sign in").html(body).status(axum::http::StatusCode::UNAUTHORIZED).ok()
+            ask.page("Sign in")
+                .html(body)
+                .status(axum::http::StatusCode::UNAUTHORIZED)
+                .ok()
         }
         Err(refusal) => Err(refusal.into()),
     }
@@ -113,14 +140,19 @@ async fn with_link(ask: Ask) -> Result<Answer, Fault> {
 
 async fn sign_out(ask: Ask) -> Result<Answer, Fault> {
     let session = ask.session()?;
-    ask.issuer().end_session(ask.place.org(), &session.person, &session.id).await?;
+    ask.issuer()
+        .end_session(ask.place.org(), &session.person, &session.id)
+        .await?;
     signed_out(&ask)
 }
 
 /// The sign-in page, without the cookie.
 pub(crate) fn signed_out(ask: &Ask) -> Result<Answer, Fault> {
     let cookie = ask.issuer().cookies(ask.place.org())?.clear_session();
-    Ok(Answer::SeeWith(ask.to("/sign-in?done=signed_out"), vec![cookie::header(&cookie)]))
+    Ok(Answer::SeeWith(
+        ask.to("/sign-in?done=signed_out"),
+        vec![cookie::header(&cookie)],
+    ))
 }
 
 #[derive(Template)]

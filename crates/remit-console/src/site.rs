@@ -38,7 +38,11 @@ pub(crate) struct Inner {
 impl Site {
     pub(crate) fn new(console: Console) -> Self {
         let secure = console.public_url.starts_with("https://");
-        Self(Arc::new(Inner { console, live: Live::new(), secure }))
+        Self(Arc::new(Inner {
+            console,
+            live: Live::new(),
+            secure,
+        }))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -73,7 +77,12 @@ impl Place {
         let book = console.books.org_named(name)?;
         // The operator's organization has no agents and no people: no page is of it.
         let base = console.issuer.issuer_url(&book.id).ok()?;
-        Some(Self { name: name.to_owned(), at, base, book })
+        Some(Self {
+            name: name.to_owned(),
+            at,
+            base,
+            book,
+        })
     }
 
     pub(crate) fn org(&self) -> &OrgId {

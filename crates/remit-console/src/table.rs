@@ -2,8 +2,8 @@
 
 use crate::route::Route;
 use crate::{
-    access, agents, approvals, audit, connect, containment, decisions, delegations, findings, help, home, live, policies,
-    runs, search, settings, sign_in, tools, upstreams,
+    access, agents, approvals, audit, connect, containment, decisions, delegations, findings, help,
+    home, live, policies, runs, search, settings, sign_in, tools, upstreams,
 };
 
 /// The table.

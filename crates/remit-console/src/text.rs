@@ -84,7 +84,8 @@ fn is_hidden(c: char) -> bool {
 
 /// Whether a text of several lines has something in it that would not be seen.
 pub(crate) fn hides(text: &str) -> bool {
-    text.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t'))
+    text.chars()
+        .any(|c| is_hidden(c) && !matches!(c, '\n' | '\t'))
 }
 
 /// A value as indented JSON, with escapes for what would not be seen.
@@ -168,7 +169,10 @@ mod tests {
         let value = serde_json::json!({ "a\u{202e}": ["\u{E0041}\n", "b"] });
         let text = escaped_json(&value);
         assert!(!hides(&text), "{text}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 
     #[test]

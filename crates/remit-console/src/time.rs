@@ -19,7 +19,12 @@ impl When {
     /// - `now`: the books' clock.
     pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
         let iso = at.to_string();
-        Self { exact: exact(&iso), relative: relative(at.as_secs() - now.as_secs()), iso, both: false }
+        Self {
+            exact: exact(&iso),
+            relative: relative(at.as_secs() - now.as_secs()),
+            iso,
+            both: false,
+        }
     }
 
     /// With the exact time beside it.

@@ -1,7 +1,7 @@
 //! Tools: what each does, as an administrator declares it, and what has changed since its definition was approved.
 
-use remit_control::spec::ToolSpec;
 use remit_control::ToolView;
+use remit_control::spec::ToolSpec;
 use remit_domain::Role;
 use remit_domain::tool::{Effect, ToolRef, ToolState};
 use remit_domain::upstream::UpstreamName;
@@ -13,7 +13,9 @@ use crate::ask::{Ask, segment};
 use crate::fault::{Fault, capitalized};
 use crate::route::{ADMIN, PERSON, Route, act, page};
 use crate::text::Shown;
-use crate::ui::{Cell, Code, Copy, Empty, Field, Filter, Form, Header, Input, Notice, Row, Section, Table, Tone};
+use crate::ui::{
+    Cell, Code, Copy, Empty, Field, Filter, Form, Header, Input, Notice, Row, Section, Table, Tone,
+};
 
 /// The effects there are, from the least severe.
 pub(crate) const EFFECTS: [Effect; 8] = [
@@ -38,37 +40,72 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// Where a tool's page is.
 pub(crate) fn address(ask: &Ask, tool: &ToolRef) -> String {
-    ask.to(&format!("/tools/{}/{}", segment(tool.upstream().as_str()), segment(tool.tool())))
+    ask.to(&format!(
+        "/tools/{}/{}",
+        segment(tool.upstream().as_str()),
+        segment(tool.tool())
+    ))
 }
 
 /// Tools as a table.
 pub(crate) fn table(ask: &Ask, tools: &[ToolView], next: Option<String>) -> Table {
     let rows = tools.iter().map(|t| {
         let c = t.classification.as_ref();
-        let also = c.filter(|c| c.external || c.effect == Effect::External).map(|_| Cell::text("reaches outside"));
-        Row::new(&t.tool, vec![
-            Cell::link(address(ask, &t.tool), &t.tool),
-            Cell::badge(&word(&t.state)),
-            c.map(|c| Cell::text(c.effect.as_str())).into(),
-            also.into(),
-            c.map(|c| Cell::lines(&c.data_classes)).into(),
-        ])
+        let also = c
+            .filter(|c| c.external || c.effect == Effect::External)
+            .map(|_| Cell::text("reaches outside"));
+        Row::new(
+            &t.tool,
+            vec![
+                Cell::link(address(ask, &t.tool), &t.tool),
+                Cell::badge(&word(&t.state)),
+                c.map(|c| Cell::text(c.effect.as_str())).into(),
+                also.into(),
+                c.map(|c| Cell::lines(&c.data_classes)).into(),
+            ],
+        )
     });
-    let empty = Empty::new("No tools", "Read an upstream's tools first; each is refused until an administrator has classified it.");
-    Table::new("tools", "Tools", &["Tool", "State", "Effect", "Outside", "Data classes"], empty).rows(rows).next(next)
+    let empty = Empty::new(
+        "No tools",
+        "Read an upstream's tools first; each is refused until an administrator has classified it.",
+    );
+    Table::new(
+        "tools",
+        "Tools",
+        &["Tool", "State", "Effect", "Outside", "Data classes"],
+        empty,
+    )
+    .rows(rows)
+    .next(next)
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
     let upstream: Option<UpstreamName> = ask.q_as("upstream")?;
-    let listing = ask.control().tools(&ask.caller()?, upstream.as_ref(), &ask.list())?;
+    let listing = ask
+        .control()
+        .tools(&ask.caller()?, upstream.as_ref(), &ask.list())?;
     let next = ask.next(listing.next);
     let table = table(&ask, &listing.items, next);
     let filter = Filter::new(ask.to("/tools"))
         .search("upstream", "Upstream", ask.q("upstream"))
-        .select("state", "State", &["disabled", "enabled", "changed", "gone"], ask.q("state"));
+        .select(
+            "state",
+            "State",
+            &["disabled", "enabled", "changed", "gone"],
+            ask.q("state"),
+        );
     let copy = Copy::get("tool ls", &ask.place.base, "/tools");
     let note = "Refused until classified, and again when the definition changes.";
-    ask.page("Tools").html(listed("Tools", note, Some((ask.to("/upstreams"), "Upstreams")), Some(&filter), &table, &copy)).ok()
+    ask.page("Tools")
+        .html(listed(
+            "Tools",
+            note,
+            Some((ask.to("/upstreams"), "Upstreams")),
+            Some(&filter),
+            &table,
+            &copy,
+        ))
+        .ok()
 }
 
 fn tool_of(ask: &Ask) -> Result<ToolRef, Fault> {
@@ -83,14 +120,34 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
 fn shown(ask: &Ask, fault: Option<&Fault>) -> Result<Page, Fault> {
     let name = tool_of(ask)?;
     let t = ask.control().tool(&ask.caller()?, &name)?;
-    let path = format!("/tools/{}/{}", segment(name.upstream().as_str()), segment(name.tool()));
-    let mut header = Header::new("Tool", &t.tool).state(&word(&t.state)).copy(&Copy::get(&format!("tool show {name}"), &ask.place.base, &path));
+    let path = format!(
+        "/tools/{}/{}",
+        segment(name.upstream().as_str()),
+        segment(name.tool())
+    );
+    let mut header = Header::new("Tool", &t.tool)
+        .state(&word(&t.state))
+        .copy(&Copy::get(
+            &format!("tool show {name}"),
+            &ask.place.base,
+            &path,
+        ));
     if let Some(c) = &t.classification {
         header = header
             .fact("Effect", Cell::text(c.effect.as_str()))
-            .fact("Reaches outside", Cell::text(if c.external || c.effect == Effect::External { "yes" } else { "no" }))
+            .fact(
+                "Reaches outside",
+                Cell::text(if c.external || c.effect == Effect::External {
+                    "yes"
+                } else {
+                    "no"
+                }),
+            )
             .fact("Data classes", Cell::lines(&c.data_classes))
-            .fact("Untrusted content", Cell::text(if c.untrusted_content { "yes" } else { "no" }));
+            .fact(
+                "Untrusted content",
+                Cell::text(if c.untrusted_content { "yes" } else { "no" }),
+            );
     }
     let problem = fault.map(|fault| Notice::new("bad", capitalized(&fault.text())));
     let mut page = ask.page(&name).notice(problem).with(&header);
@@ -103,12 +160,23 @@ fn shown(ask: &Ask, fault: Option<&Fault>) -> Result<Page, Fault> {
             .with(&Code::new("Definition, before and after", Shown::whole(diff)));
         page = page.with(&section);
     }
-    page = page.with(&Section::new("definition", "Definition, as the upstream says it").note("Nobody vouches for this text.").with(&Code::new("Definition", Shown::json(&t.definition))));
+    page = page.with(
+        &Section::new("definition", "Definition, as the upstream says it")
+            .note("Nobody vouches for this text.")
+            .with(&Code::new("Definition", Shown::json(&t.definition))),
+    );
     if let Some(hints) = &t.hints {
-        page = page.with(&Section::new("hints", "What the upstream hints").note("Hints decide nothing.").with(&Code::new("Hints", Shown::json(hints))));
+        page = page.with(
+            &Section::new("hints", "What the upstream hints")
+                .note("Hints decide nothing.")
+                .with(&Code::new("Hints", Shown::json(hints))),
+        );
     }
     if ask.holds(Role::Admin) {
-        page = page.with(&Section::new("classify", "Classify, and approve this definition").with(&classify(ask, &t, &path)));
+        page = page.with(
+            &Section::new("classify", "Classify, and approve this definition")
+                .with(&classify(ask, &t, &path)),
+        );
         if matches!(t.state, ToolState::Enabled | ToolState::Changed) {
             let form = ask
                 .form("disable", &format!("{path}/disable"))
@@ -125,24 +193,85 @@ fn classify(ask: &Ask, t: &ToolView, path: &str) -> Form {
     let words: Vec<&str> = EFFECTS.iter().map(|e| e.as_str()).collect();
     let hash = t.pending_hash.as_ref().unwrap_or(&t.definition_hash);
     let list = |all: Vec<String>| all.join(" ");
-    let targets = c.map(|c| serde_json::to_string(&c.targets).unwrap_or_default()).unwrap_or_else(|| "{}".to_owned());
+    let targets = c
+        .map(|c| serde_json::to_string(&c.targets).unwrap_or_default())
+        .unwrap_or_else(|| "{}".to_owned());
     ask.form("tool", path)
         .field(Field::hidden("definition_hash", hash))
         .field(Field::hidden("revision", t.revision))
-        .field(Field::select("effect", "Effect", &words, c.map_or("read", |c| c.effect.as_str())).hint("What a call does. When in doubt, the more severe one."))
-        .field(Field::new("external", "A call also reaches outside the organization", Input::Check(c.is_some_and(|c| c.external))))
-        .field(Field::new("untrusted_content", "A result carries content nobody vouches for", Input::Check(c.is_some_and(|c| c.untrusted_content))))
-        .field(Field::new("data_classes", "Data classes", Input::Line).hint("Names, separated by spaces.").value(list(c.map(|c| c.data_classes.iter().map(ToString::to_string).collect()).unwrap_or_default())))
-        .field(Field::new("entitlements", "Entitlements that the person must hold", Input::Line).hint("Names, separated by spaces.").value(list(c.map(|c| c.entitlements.iter().map(ToString::to_string).collect()).unwrap_or_default())))
-        .field(Field::new("show", "Arguments whose values may be shown in summaries", Input::Line).hint("Paths, separated by spaces.").value(list(c.map(|c| c.show.iter().map(ToString::to_string).collect()).unwrap_or_default())))
-        .field(Field::new("targets", "Arguments that name what is acted on (JSON: path to kind)", Input::Line).value(targets))
+        .field(
+            Field::select(
+                "effect",
+                "Effect",
+                &words,
+                c.map_or("read", |c| c.effect.as_str()),
+            )
+            .hint("What a call does. When in doubt, the more severe one."),
+        )
+        .field(Field::new(
+            "external",
+            "A call also reaches outside the organization",
+            Input::Check(c.is_some_and(|c| c.external)),
+        ))
+        .field(Field::new(
+            "untrusted_content",
+            "A result carries content nobody vouches for",
+            Input::Check(c.is_some_and(|c| c.untrusted_content)),
+        ))
+        .field(
+            Field::new("data_classes", "Data classes", Input::Line)
+                .hint("Names, separated by spaces.")
+                .value(list(
+                    c.map(|c| c.data_classes.iter().map(ToString::to_string).collect())
+                        .unwrap_or_default(),
+                )),
+        )
+        .field(
+            Field::new(
+                "entitlements",
+                "Entitlements that the person must hold",
+                Input::Line,
+            )
+            .hint("Names, separated by spaces.")
+            .value(list(
+                c.map(|c| c.entitlements.iter().map(ToString::to_string).collect())
+                    .unwrap_or_default(),
+            )),
+        )
+        .field(
+            Field::new(
+                "show",
+                "Arguments whose values may be shown in summaries",
+                Input::Line,
+            )
+            .hint("Paths, separated by spaces.")
+            .value(list(
+                c.map(|c| c.show.iter().map(ToString::to_string).collect())
+                    .unwrap_or_default(),
+            )),
+        )
+        .field(
+            Field::new(
+                "targets",
+                "Arguments that name what is acted on (JSON: path to kind)",
+                Input::Line,
+            )
+            .value(targets),
+        )
         .button("Classify and approve", Tone::Main)
 }
 
 fn spec(ask: &Ask) -> Result<ToolSpec, Fault> {
-    let words = |name: &str| ask.field(name).split([' ', ',']).filter(|w| !w.is_empty()).map(ToOwned::to_owned).collect::<Vec<_>>();
+    let words = |name: &str| {
+        ask.field(name)
+            .split([' ', ','])
+            .filter(|w| !w.is_empty())
+            .map(ToOwned::to_owned)
+            .collect::<Vec<_>>()
+    };
     let targets = ask.given("targets").unwrap_or_else(|| "{}".to_owned());
-    let targets: serde_json::Value = serde_json::from_str(&targets).map_err(|e| Fault::invalid(format!("targets: {e}")))?;
+    let targets: serde_json::Value =
+        serde_json::from_str(&targets).map_err(|e| Fault::invalid(format!("targets: {e}")))?;
     let spec = json!({
         "definition_hash": ask.field("definition_hash"),
         "effect": ask.field("effect"),
@@ -153,17 +282,24 @@ fn spec(ask: &Ask) -> Result<ToolSpec, Fault> {
         "show": words("show"),
         "targets": targets,
     });
-    serde_json::from_value(spec).map_err(|e| Fault::invalid(format!("the form cannot be read: {e}")))
+    serde_json::from_value(spec)
+        .map_err(|e| Fault::invalid(format!("the form cannot be read: {e}")))
 }
 
 async fn put(ask: Ask) -> Result<Answer, Fault> {
     let name = tool_of(&ask)?;
     let saved = async {
         let seen = ask.given_as("revision")?;
-        ask.control().put_tool(&ask.caller()?, &name, spec(&ask)?, seen).await.map_err(Fault::from)
+        ask.control()
+            .put_tool(&ask.caller()?, &name, spec(&ask)?, seen)
+            .await
+            .map_err(Fault::from)
     };
     match saved.await {
-        Ok(_) => Ok(Answer::See(format!("{}?done=approved_tool", address(&ask, &name)))),
+        Ok(_) => Ok(Answer::See(format!(
+            "{}?done=approved_tool",
+            address(&ask, &name)
+        ))),
         Err(fault) if fault.is_correctable() => shown(&ask, Some(&fault))?.ok(),
         Err(fault) => Err(fault),
     }
@@ -171,6 +307,11 @@ async fn put(ask: Ask) -> Result<Answer, Fault> {
 
 async fn disable(ask: Ask) -> Result<Answer, Fault> {
     let name = tool_of(&ask)?;
-    ask.control().disable_tool(&ask.caller()?, &name, ask.field("reason")).await?;
-    Ok(Answer::See(format!("{}?done=disabled", address(&ask, &name))))
+    ask.control()
+        .disable_tool(&ask.caller()?, &name, ask.field("reason"))
+        .await?;
+    Ok(Answer::See(format!(
+        "{}?done=disabled",
+        address(&ask, &name)
+    )))
 }

@@ -71,13 +71,20 @@ impl Badge {
     /// By the word alone; words are the same everywhere.
     pub(crate) fn new(word: &str) -> Self {
         let (class, sign) = match word {
-            "allow" | "active" | "approved" | "ok" | "stopped" | "on" | "lifted" | "used" | "succeeded" | "yes" | "closed" => ("good", "✓"),
-            "ask" | "pending" | "waiting" | "bounded" | "suspended" | "draft" | "found" | "open" | "changed" | "stale" => ("warn", "?"),
-            "deny" | "denied" | "quarantined" | "quarantine" | "kill" | "not proved" | "failed" | "error" | "retired"
-            | "disabled" | "revoked" | "ambiguous" | "gap" | "left" | "gone" | "no" | "contained" => ("bad", "✕"),
+            "allow" | "active" | "approved" | "ok" | "stopped" | "on" | "lifted" | "used"
+            | "succeeded" | "yes" | "closed" => ("good", "✓"),
+            "ask" | "pending" | "waiting" | "bounded" | "suspended" | "draft" | "found"
+            | "open" | "changed" | "stale" => ("warn", "?"),
+            "deny" | "denied" | "quarantined" | "quarantine" | "kill" | "not proved" | "failed"
+            | "error" | "retired" | "disabled" | "revoked" | "ambiguous" | "gap" | "left"
+            | "gone" | "no" | "contained" => ("bad", "✕"),
             _ => ("plain", "·"),
         };
-        Self { word: Shown::line(word.replace('_', " ")), class, sign }
+        Self {
+            word: Shown::line(word.replace('_', " ")),
+            class,
+            sign,
+        }
     }
 }
 
@@ -95,7 +102,11 @@ pub(crate) struct Empty {
 
 impl Empty {
     pub(crate) fn new(title: &str, text: &str) -> Self {
-        Self { title: title.to_owned(), text: text.to_owned(), ..Self::default() }
+        Self {
+            title: title.to_owned(),
+            text: text.to_owned(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn action(mut self, href: String, words: &str) -> Self {
@@ -123,7 +134,12 @@ impl Copy {
     /// - `path`: below `/api/v1`.
     pub(crate) fn get(cli: &str, base: &str, path: &str) -> Self {
         let curl = format!("curl -H \"Authorization: Bearer $REMIT_TOKEN\" '{base}/api/v1{path}'");
-        Self { ways: vec![("CLI", Shown::whole(format!("remit {cli}"))), ("curl", Shown::whole(curl))] }
+        Self {
+            ways: vec![
+                ("CLI", Shown::whole(format!("remit {cli}"))),
+                ("curl", Shown::whole(curl)),
+            ],
+        }
     }
 
     /// With the document.
@@ -145,7 +161,12 @@ pub(crate) struct Notice {
 
 impl Notice {
     pub(crate) fn new(class: &'static str, text: impl fmt::Display) -> Self {
-        Self { class, text: Shown::block(text), more: Vec::new(), undo: None }
+        Self {
+            class,
+            text: Shown::block(text),
+            more: Vec::new(),
+            undo: None,
+        }
     }
 }
 
@@ -188,7 +209,12 @@ pub(crate) struct Section {
 impl Section {
     /// - `id`: of the element, for links and tests.
     pub(crate) fn new(id: &'static str, title: impl Into<String>) -> Self {
-        Self { id, title: title.into(), note: String::new(), body: Vec::new() }
+        Self {
+            id,
+            title: title.into(),
+            note: String::new(),
+            body: Vec::new(),
+        }
     }
 
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
@@ -212,7 +238,10 @@ pub(crate) struct Code {
 
 impl Code {
     pub(crate) fn new(label: impl Into<String>, text: impl fmt::Display) -> Self {
-        Self { label: label.into(), text: Shown::whole(text) }
+        Self {
+            label: label.into(),
+            text: Shown::whole(text),
+        }
     }
 }
 
@@ -225,6 +254,8 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn new<T: fmt::Display>(lines: impl IntoIterator<Item = T>) -> Self {
-        Self { lines: lines.into_iter().map(Shown::block).collect() }
+        Self {
+            lines: lines.into_iter().map(Shown::block).collect(),
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! Registering an agent: a form, or a document. Both go the same way and are checked by the same rules.
 
+use crate::tools::EFFECTS;
 use remit_control::spec::AgentSpec;
+use remit_domain::Role;
 #[cfg(test)]
 use remit_domain::agent::{Enforcement, Tier};
-use remit_domain::Role;
 use remit_domain::name::Name;
 use serde::Deserialize;
-use crate::tools::EFFECTS;
 use serde_json::{Value, json};
 
 use super::tabs::yaml_page;
@@ -49,60 +49,154 @@ fn show(ask: &Ask, fault: Option<&Fault>) -> Result<Answer, Fault> {
     });
     let by_form = Section::new("by-form", "By form").with(&fields(ask));
     let document = ask.given("document").unwrap_or_else(|| EXAMPLE.to_owned());
-    let by_yaml = Section::new("by-yaml", "By YAML").note("One or more documents: teams, systems, upstreams, tools, agents, workflows, policies.").with(
-        &ask.form("register-yaml", "/agents/new")
-            .field(Field::hidden("way", "yaml"))
-            .field(Field::new("document", "Documents", Input::Area(18)).value(document).required())
-            .button("Apply", Tone::Main),
-    );
+    let by_yaml = Section::new("by-yaml", "By YAML")
+        .note(
+            "One or more documents: teams, systems, upstreams, tools, agents, workflows, policies.",
+        )
+        .with(
+            &ask.form("register-yaml", "/agents/new")
+                .field(Field::hidden("way", "yaml"))
+                .field(
+                    Field::new("document", "Documents", Input::Area(18))
+                        .value(document)
+                        .required(),
+                )
+                .button("Apply", Tone::Main),
+        );
     let mut page = ask.page("Register an agent").notice(problem);
     if let Some(fault) = fault {
         page = page.status(fault.status());
     }
-    page.html(crate::ui::Html::of(&Title)).with(&by_form).with(&by_yaml).ok()
+    page.html(crate::ui::Html::of(&Title))
+        .with(&by_form)
+        .with(&by_yaml)
+        .ok()
 }
 
 #[derive(askama::Template)]
-#[template(source = "<h1>Register an agent</h1><p class=\"note\">It begins as a draft. It gets no credential before its sponsor activates it.</p>", ext = "html")]
+#[template(
+    source = "<h1>Register an agent</h1><p class=\"note\">It begins as a draft. It gets no credential before its sponsor activates it.</p>",
+    ext = "html"
+)]
 struct Title;
 
 fn fields(ask: &Ask) -> Form {
-    let me = ask.session.as_ref().map(|s| s.person.email.to_string()).unwrap_or_default();
+    let me = ask
+        .session
+        .as_ref()
+        .map(|s| s.person.email.to_string())
+        .unwrap_or_default();
     let typed = |name: &str, or: &str| {
         let value = ask.field(name);
-        if value.is_empty() { or.to_owned() } else { value.to_owned() }
+        if value.is_empty() {
+            or.to_owned()
+        } else {
+            value.to_owned()
+        }
     };
-    let line = |name: &str, label: &str, hint: &str| Field::new(name, label, Input::Line).hint(hint).value(typed(name, ""));
+    let line = |name: &str, label: &str, hint: &str| {
+        Field::new(name, label, Input::Line)
+            .hint(hint)
+            .value(typed(name, ""))
+    };
     let mut form = ask
         .form("register", "/agents/new")
-        .field(line("name", "Name", "Lower-case letters, digits and hyphens. It cannot be changed.").required())
+        .field(
+            line(
+                "name",
+                "Name",
+                "Lower-case letters, digits and hyphens. It cannot be changed.",
+            )
+            .required(),
+        )
         .field(line("purpose", "Purpose", "What it is for, in a sentence.").required())
-        .field(line("business_process", "Business process", "The process it is part of.").required())
-        .field(Field::new("owner", "Owner", Input::Email).hint("Technical administrator.").value(typed("owner", &me)).required())
-        .field(Field::new("sponsor", "Sponsor", Input::Email).hint("Answers for its purpose and life.").value(typed("sponsor", "")).required())
-        .field(Field::new("deputy", "Deputy", Input::Email).hint("Takes over when owner or sponsor leaves.").value(typed("deputy", "")))
+        .field(
+            line(
+                "business_process",
+                "Business process",
+                "The process it is part of.",
+            )
+            .required(),
+        )
+        .field(
+            Field::new("owner", "Owner", Input::Email)
+                .hint("Technical administrator.")
+                .value(typed("owner", &me))
+                .required(),
+        )
+        .field(
+            Field::new("sponsor", "Sponsor", Input::Email)
+                .hint("Answers for its purpose and life.")
+                .value(typed("sponsor", ""))
+                .required(),
+        )
+        .field(
+            Field::new("deputy", "Deputy", Input::Email)
+                .hint("Takes over when owner or sponsor leaves.")
+                .value(typed("deputy", "")),
+        )
         .field(line("responsible_team", "Responsible team", ""))
         .field(line("platform_team", "Platform team", ""))
         .field(line("model", "Model", "").required())
         .field(line("provider", "Provider", "").required())
-        .field(line("runtime", "Runtime", "Where it runs: container, laptop, CI.").required())
-        .field(Field::select("environment", "Environment", &ENVIRONMENTS, &typed("environment", "development")))
+        .field(
+            line(
+                "runtime",
+                "Runtime",
+                "Where it runs: container, laptop, CI.",
+            )
+            .required(),
+        )
+        .field(Field::select(
+            "environment",
+            "Environment",
+            &ENVIRONMENTS,
+            &typed("environment", "development"),
+        ))
         .field(line("systems", "Systems", "Names, separated by spaces."))
-        .field(line("data_classes", "Data classes", "Names, separated by spaces."))
-        .field(Field::select("tier", "Tier", &["1", "2", "3", "4"], &typed("tier", "1")).hint("1 reads, 2 drafts, 3 acts with approval, 4 acts by itself."));
+        .field(line(
+            "data_classes",
+            "Data classes",
+            "Names, separated by spaces.",
+        ))
+        .field(
+            Field::select("tier", "Tier", &["1", "2", "3", "4"], &typed("tier", "1"))
+                .hint("1 reads, 2 drafts, 3 acts with approval, 4 acts by itself."),
+        );
     let chosen: Vec<&str> = ask.all("expected").collect();
     for effect in EFFECTS {
         let on = chosen.contains(&effect.as_str());
-        form = form.field(Field::new(&format!("expected_{}", effect.as_str()), &format!("Expected to {}", effect.as_str()), Input::Check(on || !ask.field(&format!("expected_{}", effect.as_str())).is_empty())));
+        form = form.field(Field::new(
+            &format!("expected_{}", effect.as_str()),
+            &format!("Expected to {}", effect.as_str()),
+            Input::Check(
+                on || !ask
+                    .field(&format!("expected_{}", effect.as_str()))
+                    .is_empty(),
+            ),
+        ));
     }
     form.button("Register as a draft", Tone::Main)
 }
 
 /// What the form says, as a document would say it.
 fn spec(ask: &Ask) -> Result<AgentSpec, Fault> {
-    let words = |name: &str| ask.field(name).split([' ', ',']).filter(|w| !w.is_empty()).map(ToOwned::to_owned).collect::<Vec<_>>();
-    let expected: Vec<&str> = EFFECTS.iter().map(|e| e.as_str()).filter(|e| !ask.field(&format!("expected_{e}")).is_empty()).collect();
-    let tier: Value = ask.field("tier").parse::<u8>().map_or(Value::Null, Value::from);
+    let words = |name: &str| {
+        ask.field(name)
+            .split([' ', ','])
+            .filter(|w| !w.is_empty())
+            .map(ToOwned::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let expected: Vec<&str> = EFFECTS
+        .iter()
+        .map(|e| e.as_str())
+        .filter(|e| !ask.field(&format!("expected_{e}")).is_empty())
+        .collect();
+    let tier: Value = ask
+        .field("tier")
+        .parse::<u8>()
+        .map_or(Value::Null, Value::from);
     let mut spec = json!({
         "owner": ask.field("owner").trim(),
         "sponsor": ask.field("sponsor").trim(),
@@ -122,11 +216,16 @@ fn spec(ask: &Ask) -> Result<AgentSpec, Fault> {
             all.insert(name.to_owned(), value.into());
         }
     }
-    serde_json::from_value(spec).map_err(|e| Fault::invalid(format!("the form is not complete: {e}")))
+    serde_json::from_value(spec)
+        .map_err(|e| Fault::invalid(format!("the form is not complete: {e}")))
 }
 
 pub(super) async fn send(ask: Ask) -> Result<Answer, Fault> {
-    let sent = if ask.field("way") == "yaml" { by_yaml(&ask).await } else { by_form(&ask).await };
+    let sent = if ask.field("way") == "yaml" {
+        by_yaml(&ask).await
+    } else {
+        by_form(&ask).await
+    };
     match sent {
         Err(fault) if fault.is_correctable() => show(&ask, Some(&fault)),
         other => other,
@@ -137,9 +236,14 @@ async fn by_form(ask: &Ask) -> Result<Answer, Fault> {
     let name: Name = ask.field_as("name")?;
     let caller = ask.caller()?;
     if ask.control().agent(&caller, &name).is_ok() {
-        return Err(Fault::refused(remit_domain::RefusalCode::Conflict, format!("an agent `{name}` is here already; choose another name")));
+        return Err(Fault::refused(
+            remit_domain::RefusalCode::Conflict,
+            format!("an agent `{name}` is here already; choose another name"),
+        ));
     }
-    ask.control().put_agent(&caller, &name, spec(ask)?, None).await?;
+    ask.control()
+        .put_agent(&caller, &name, spec(ask)?, None)
+        .await?;
     ask.done(&format!("/agents/{name}"), "registered")
 }
 
@@ -170,12 +274,17 @@ struct Metadata {
 }
 
 async fn put_document(ask: &Ask, text: &str) -> Result<Name, Fault> {
-    let read: Document = serde_saphyr::from_str(text).map_err(|e| Fault::invalid(format!("the document cannot be read: {e}")))?;
+    let read: Document = serde_saphyr::from_str(text)
+        .map_err(|e| Fault::invalid(format!("the document cannot be read: {e}")))?;
     if read.version != "remit.dev/v1" || read.kind != "Agent" {
-        return Err(Fault::invalid("you may send one document of kind Agent (apiVersion remit.dev/v1); an administrator applies the others"));
+        return Err(Fault::invalid(
+            "you may send one document of kind Agent (apiVersion remit.dev/v1); an administrator applies the others",
+        ));
     }
     let name = read.metadata.name;
-    ask.control().put_agent(&ask.caller()?, &name, read.spec, None).await?;
+    ask.control()
+        .put_agent(&ask.caller()?, &name, read.spec, None)
+        .await?;
     Ok(name)
 }
 
@@ -186,7 +295,12 @@ pub(crate) async fn apply(ask: &Ask, documents: &str) -> Result<(), Fault> {
         None => Ok(()),
         Some(failed) => Err(Fault::Refused {
             code: failed.code,
-            text: format!("{} `{}` was not applied, and {} after it were not reached", crate::agents::word(&failed.kind), failed.name, applied.not_reached),
+            text: format!(
+                "{} `{}` was not applied, and {} after it were not reached",
+                crate::agents::word(&failed.kind),
+                failed.name,
+                applied.not_reached
+            ),
             more: vec![format!("line {}: {}", failed.line, failed.message)],
         }),
     }
@@ -195,7 +309,11 @@ pub(crate) async fn apply(ask: &Ask, documents: &str) -> Result<(), Fault> {
 pub(super) async fn send_yaml(ask: Ask) -> Result<Answer, Fault> {
     let name: Name = ask.named("name")?;
     let text = ask.field("document").to_owned();
-    let sent = if ask.holds(Role::Admin) { apply(&ask, &text).await } else { put_document(&ask, &text).await.map(|_| ()) };
+    let sent = if ask.holds(Role::Admin) {
+        apply(&ask, &text).await
+    } else {
+        put_document(&ask, &text).await.map(|_| ())
+    };
     match sent {
         Ok(()) => ask.done(&format!("/agents/{name}"), "saved"),
         Err(fault) if fault.is_correctable() => {
@@ -203,7 +321,9 @@ pub(super) async fn send_yaml(ask: Ask) -> Result<Answer, Fault> {
             let mut notice = Notice::new("bad", capitalized(&fault.text()));
             notice.more = fault.more().iter().map(Shown::block).collect();
             let status = fault.status();
-            yaml_page(&ask, page, name.as_str(), &text, Some(notice)).status(status).ok()
+            yaml_page(&ask, page, name.as_str(), &text, Some(notice))
+                .status(status)
+                .ok()
         }
         Err(fault) => Err(fault),
     }
@@ -216,7 +336,11 @@ mod tests {
     #[test]
     fn what_can_be_chosen_can_be_read() {
         for environment in ENVIRONMENTS {
-            assert!(serde_json::from_value::<remit_domain::system::Environment>(environment.into()).is_ok(), "{environment}");
+            assert!(
+                serde_json::from_value::<remit_domain::system::Environment>(environment.into())
+                    .is_ok(),
+                "{environment}"
+            );
         }
         for tier in 1..=4u8 {
             assert!(serde_json::from_value::<Tier>(tier.into()).is_ok());

@@ -30,13 +30,23 @@ const TEXT: [(&str, &str); 21] = [
 ];
 
 /// Signs that say something, and what they stand on.
-const SIGNS: [(&str, &str); 6] = [("edge", "panel"), ("edge", "ground"), ("focus", "ground"), ("focus", "panel"), ("main", "panel"), ("stop", "panel")];
+const SIGNS: [(&str, &str); 6] = [
+    ("edge", "panel"),
+    ("edge", "ground"),
+    ("focus", "ground"),
+    ("focus", "panel"),
+    ("main", "panel"),
+    ("stop", "panel"),
+];
 
 fn tokens(block: &str) -> BTreeMap<&str, [f64; 3]> {
-    let lines = block.lines().filter_map(|line| line.trim().strip_prefix("--")?.split_once(": #"));
+    let lines = block
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("--")?.split_once(": #"));
     lines
         .map(|(name, hex)| {
-            let part = |at: usize| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+            let part =
+                |at: usize| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
             (name, [part(0), part(2), part(4)])
         })
         .collect()
@@ -44,7 +54,13 @@ fn tokens(block: &str) -> BTreeMap<&str, [f64; 3]> {
 
 /// Relative luminance (WCAG 2.2, definition).
 fn luminance(colour: [f64; 3]) -> f64 {
-    let linear = |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
+    let linear = |c: f64| {
+        if c <= 0.04045 {
+            c / 12.92
+        } else {
+            ((c + 0.055) / 1.055).powf(2.4)
+        }
+    };
     0.2126 * linear(colour[0]) + 0.7152 * linear(colour[1]) + 0.0722 * linear(colour[2])
 }
 
@@ -57,15 +73,26 @@ fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
 fn every_pair_can_be_read_in_both_themes() {
     assert!((contrast([0.0; 3], [1.0; 3]) - 21.0).abs() < 0.01);
     let block = |start: &str| CSS.split_once(start).unwrap().1.split_once('}').unwrap().0;
-    let themes = [block(":root {"), block(":root:not([data-theme=\"light\"]) {"), block(":root[data-theme=\"dark\"] {")];
+    let themes = [
+        block(":root {"),
+        block(":root:not([data-theme=\"light\"]) {"),
+        block(":root[data-theme=\"dark\"] {"),
+    ];
     for theme in themes {
         let tokens = tokens(theme);
         for (pairs, least) in [(TEXT.as_slice(), 4.5), (SIGNS.as_slice(), 3.0)] {
             for (on, ground) in pairs {
                 let is = contrast(tokens[on], tokens[ground]);
-                assert!(is >= least, "--{on} on --{ground} has {is:.2}:1, not {least}:1");
+                assert!(
+                    is >= least,
+                    "--{on} on --{ground} has {is:.2}:1, not {least}:1"
+                );
             }
         }
     }
-    assert_eq!(tokens(themes[1]), tokens(themes[2]), "dark by choice and dark by system are the same");
+    assert_eq!(
+        tokens(themes[1]),
+        tokens(themes[2]),
+        "dark by choice and dark by system are the same"
+    );
 }

@@ -72,7 +72,10 @@ impl Answer {
 
     /// The token of the page's forms.
     pub(super) fn csrf(&self) -> String {
-        let (_, rest) = self.text.split_once("name=\"csrf\" value=\"").expect("a form");
+        let (_, rest) = self
+            .text
+            .split_once("name=\"csrf\" value=\"")
+            .expect("a form");
         rest.split('"').next().unwrap().to_owned()
     }
 }
@@ -108,7 +111,13 @@ impl House {
             default_org: "acme".to_owned(),
             dev: false,
         };
-        let mut house = Self { router: router(console), control, issuer, books, secrets: BTreeMap::new() };
+        let mut house = Self {
+            router: router(console),
+            control,
+            issuer,
+            books,
+            secrets: BTreeMap::new(),
+        };
         for org in ["acme", "globex"] {
             house.found(org).await;
         }
@@ -123,16 +132,41 @@ impl House {
     pub(super) async fn caller(&self, org: &str, who: &str) -> Caller {
         let id = self.org(org);
         let email = format!("{who}@{org}.example");
-        let person = self.books.org(&id).unwrap().registry().people.values().find(|p| p.email.as_str() == email).unwrap().clone();
-        self.control.caller(&id, Principal::Person(person.id.clone()))
+        let person = self
+            .books
+            .org(&id)
+            .unwrap()
+            .registry()
+            .people
+            .values()
+            .find(|p| p.email.as_str() == email)
+            .unwrap()
+            .clone();
+        self.control
+            .caller(&id, Principal::Person(person.id.clone()))
     }
 
     async fn found(&mut self, org: &'static str) {
         let operator = self.control.operator().unwrap();
-        let made: remit_control::OrganizationView =
-            self.control.create_organization(&operator, org.parse().unwrap(), remit_domain::Separation::Dual).await.unwrap();
-        let first = self.issuer.create_first_admin(&made.id, &format!("admin@{org}.example").parse().unwrap()).await.unwrap();
-        let opened = self.issuer.sign_in_with_link(&made.id, first.code.expose_secret(), "test").await.unwrap();
+        let made: remit_control::OrganizationView = self
+            .control
+            .create_organization(
+                &operator,
+                org.parse().unwrap(),
+                remit_domain::Separation::Dual,
+            )
+            .await
+            .unwrap();
+        let first = self
+            .issuer
+            .create_first_admin(&made.id, &format!("admin@{org}.example").parse().unwrap())
+            .await
+            .unwrap();
+        let opened = self
+            .issuer
+            .sign_in_with_link(&made.id, first.code.expose_secret(), "test")
+            .await
+            .unwrap();
         let secret = opened.secret.expose_secret().to_owned();
         let admin = self.issuer.check_session(&made.id, &secret).await.unwrap();
         self.secrets.insert((org, "admin"), secret);
@@ -141,10 +175,24 @@ impl House {
             let roles: Vec<_> = role.into_iter().collect();
             let spec: PersonSpec = serde_json::from_value(json!({ "display_name": EVIL.chars().take(40).filter(|c| !c.is_control()).collect::<String>(), "roles": roles })).unwrap();
             let email = format!("{local}@{org}.example").parse().unwrap();
-            let person = self.control.put_person(&caller, &email, spec, None).await.unwrap().view;
-            let link = self.issuer.create_enrolment(&made.id, &admin.identity(), &person.id).await.unwrap();
-            let opened = self.issuer.sign_in_with_link(&made.id, link.code.expose_secret(), EVIL).await.unwrap();
-            self.secrets.insert((org, local), opened.secret.expose_secret().to_owned());
+            let person = self
+                .control
+                .put_person(&caller, &email, spec, None)
+                .await
+                .unwrap()
+                .view;
+            let link = self
+                .issuer
+                .create_enrolment(&made.id, &admin.identity(), &person.id)
+                .await
+                .unwrap();
+            let opened = self
+                .issuer
+                .sign_in_with_link(&made.id, link.code.expose_secret(), EVIL)
+                .await
+                .unwrap();
+            self.secrets
+                .insert((org, local), opened.secret.expose_secret().to_owned());
         }
         self.furnish(org, &caller).await;
     }
@@ -152,15 +200,26 @@ impl House {
     async fn furnish(&self, org: &str, admin: &Caller) {
         let base = "apiVersion: remit.dev/v1\nkind: Team\nmetadata: { name: support }\nspec: {}\n---\napiVersion: remit.dev/v1\nkind: System\nmetadata: { name: shop }\nspec: { owner: admin@ORG.example, environment: production, criticality: high }\n---\napiVersion: remit.dev/v1\nkind: Upstream\nmetadata: { name: orders }\nspec: { system: shop, transport: { type: stdio, command: orders } }\n";
         self.applied(admin, &base.replace("ORG", org)).await;
-        self.control.sync_upstream(admin, &"orders".parse().unwrap()).await.unwrap();
+        self.control
+            .sync_upstream(admin, &"orders".parse().unwrap())
+            .await
+            .unwrap();
         for (name, effect) in [("status", "read"), ("refund", "write")] {
             let name = format!("orders/{name}").parse().unwrap();
             let found = self.control.tool(admin, &name).unwrap();
-            let spec: ToolSpec = serde_json::from_value(json!({ "definition_hash": found.definition_hash, "effect": effect })).unwrap();
-            self.control.put_tool(admin, &name, spec, None).await.unwrap();
+            let spec: ToolSpec = serde_json::from_value(
+                json!({ "definition_hash": found.definition_hash, "effect": effect }),
+            )
+            .unwrap();
+            self.control
+                .put_tool(admin, &name, spec, None)
+                .await
+                .unwrap();
         }
         let evil = serde_json::to_string(&EVIL.replace('\u{1b}', "")).unwrap();
-        let agent = format!("apiVersion: remit.dev/v1\nkind: Agent\nmetadata: {{ name: returns-bot }}\nspec:\n  owner: developer@{org}.example\n  sponsor: nobody@{org}.example\n  responsible_team: support\n  platform_team: support\n  purpose: {evil}\n  business_process: returns\n  model: m-1\n  provider: p\n  runtime: container\n  environment: production\n  systems: [shop]\n  tier: 4\n---\napiVersion: remit.dev/v1\nkind: Workflow\nmetadata: {{ name: refund, agent: returns-bot }}\nspec:\n  purpose: {evil}\n  grants:\n    - tool: orders/status\n    - tool: orders/refund\n      bounds: {{ amount: [{{ decimal: {{ min: 0.01, max: 100 }} }}] }}\n      expires: 2027-02-01T00:00:00Z\n");
+        let agent = format!(
+            "apiVersion: remit.dev/v1\nkind: Agent\nmetadata: {{ name: returns-bot }}\nspec:\n  owner: developer@{org}.example\n  sponsor: nobody@{org}.example\n  responsible_team: support\n  platform_team: support\n  purpose: {evil}\n  business_process: returns\n  model: m-1\n  provider: p\n  runtime: container\n  environment: production\n  systems: [shop]\n  tier: 4\n---\napiVersion: remit.dev/v1\nkind: Workflow\nmetadata: {{ name: refund, agent: returns-bot }}\nspec:\n  purpose: {evil}\n  grants:\n    - tool: orders/status\n    - tool: orders/refund\n      bounds: {{ amount: [{{ decimal: {{ min: 0.01, max: 100 }} }}] }}\n      expires: 2027-02-01T00:00:00Z\n"
+        );
         self.applied(admin, &agent).await;
     }
 
@@ -172,21 +231,39 @@ impl House {
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let bytes = if parts.headers.get("content-type").is_some_and(|t| t == "text/event-stream") {
+        let bytes = if parts
+            .headers
+            .get("content-type")
+            .is_some_and(|t| t == "text/event-stream")
+        {
             Default::default()
         } else {
             body.collect().await.unwrap().to_bytes()
         };
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        }
     }
 
     /// The cookie of a person of `org`, under the name that the organization at `place` looks for.
     pub(super) fn cookie(&self, place: &str, org: &'static str, who: &'static str) -> String {
-        self.secrets.get(&(org, who)).map_or_else(String::new, |secret| format!("__Host-remit-{place}={secret}"))
+        self.secrets
+            .get(&(org, who))
+            .map_or_else(String::new, |secret| {
+                format!("__Host-remit-{place}={secret}")
+            })
     }
 
     pub(super) async fn get(&self, path: &str, cookie: &str) -> Answer {
-        self.send(Request::get(path).header("cookie", cookie).body(Body::empty()).unwrap()).await
+        self.send(
+            Request::get(path)
+                .header("cookie", cookie)
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
     }
 
     /// As a person of the default organization.
@@ -196,7 +273,9 @@ impl House {
 
     /// A form as a browser sends it from a page of this server.
     pub(super) fn form(path: &str, cookie: &str, pairs: &[(&str, &str)]) -> Request<Body> {
-        let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let body: String = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish();
         Request::builder()
             .method(Method::POST)
             .uri(path)
@@ -209,7 +288,12 @@ impl House {
     }
 
     /// A form with the token of that person's session.
-    pub(super) async fn post(&self, path: &str, who: &'static str, pairs: &[(&str, &str)]) -> Answer {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        who: &'static str,
+        pairs: &[(&str, &str)],
+    ) -> Answer {
         let cookie = self.cookie("acme", "acme", who);
         let csrf = self.get("/settings/look", &cookie).await.csrf();
         let mut all = vec![("csrf", csrf.as_str())];

@@ -60,9 +60,25 @@ async fn each_route_lets_in_those_it_names_and_nobody_else() {
             }
             let may = route.who.includes(|needed| role == Some(needed));
             let answer = ask(&house, &route, who).await;
-            assert_eq!(turned_away(&answer), !may, "{} as {who}: {} {}", named(&route), answer.status, answer.text);
-            assert!(answer.status < 500, "{} as {who}: {}", named(&route), answer.text);
-            assert!(answer.status != 401 || route.who == Who::Everybody, "{} as {who}", named(&route));
+            assert_eq!(
+                turned_away(&answer),
+                !may,
+                "{} as {who}: {} {}",
+                named(&route),
+                answer.status,
+                answer.text
+            );
+            assert!(
+                answer.status < 500,
+                "{} as {who}: {}",
+                named(&route),
+                answer.text
+            );
+            assert!(
+                answer.status != 401 || route.who == Who::Everybody,
+                "{} as {who}",
+                named(&route)
+            );
         }
     }
 }
@@ -70,7 +86,10 @@ async fn each_route_lets_in_those_it_names_and_nobody_else() {
 #[tokio::test]
 async fn nobody_gets_in_without_a_session_of_this_organization() {
     let house = House::new().await;
-    for route in table::all().into_iter().filter(|route| route.who != Who::Everybody) {
+    for route in table::all()
+        .into_iter()
+        .filter(|route| route.who != Who::Everybody)
+    {
         let path = address(&route);
         // Not signed in; with a secret that is none; with a good one of another organization, under either name.
         let cookies = [
@@ -78,7 +97,11 @@ async fn nobody_gets_in_without_a_session_of_this_organization() {
             "__Host-remit-acme=rmt_ses_x".to_owned(),
             house.cookie("acme", "globex", "admin"),
             house.cookie("globex", "globex", "admin"),
-            format!("{}; {}", house.cookie("acme", "acme", "admin"), house.cookie("acme", "acme", "auditor")),
+            format!(
+                "{}; {}",
+                house.cookie("acme", "acme", "admin"),
+                house.cookie("acme", "acme", "auditor")
+            ),
         ];
         for cookie in cookies {
             let answer = if route.method == Method::GET {
@@ -86,11 +109,24 @@ async fn nobody_gets_in_without_a_session_of_this_organization() {
             } else {
                 house.send(House::form(&path, &cookie, &[])).await
             };
-            let turned_to_sign_in = answer.status == 303 && answer.header("location").starts_with("/sign-in?next=");
-            let said = answer.status == 401 && answer.text.contains("Your browser session has ended");
-            assert!(turned_to_sign_in || said, "{} with {cookie}: {} {}", named(&route), answer.status, answer.text);
+            let turned_to_sign_in =
+                answer.status == 303 && answer.header("location").starts_with("/sign-in?next=");
+            let said =
+                answer.status == 401 && answer.text.contains("Your browser session has ended");
+            assert!(
+                turned_to_sign_in || said,
+                "{} with {cookie}: {} {}",
+                named(&route),
+                answer.status,
+                answer.text
+            );
         }
-        let other = house.get(&format!("/t/none{path}"), &house.cookie("acme", "acme", "admin")).await;
+        let other = house
+            .get(
+                &format!("/t/none{path}"),
+                &house.cookie("acme", "acme", "admin"),
+            )
+            .await;
         if route.method == Method::GET {
             assert_eq!(other.status, 404, "{} of no organization", named(&route));
         }
@@ -102,11 +138,29 @@ async fn pages_of_an_organization_show_nothing_of_another() {
     let house = House::new().await;
     let cookie = house.cookie("globex", "globex", "admin");
     for route in table::all().into_iter().filter(|r| r.method == Method::GET) {
-        let answer = house.get(&format!("/t/globex{}", address(&route)), &cookie).await;
-        assert!(!answer.text.contains("@acme.example") || answer.text.contains("no-one@acme.example"), "{}", named(&route));
-        for link in answer.text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
-            let inside = link.starts_with("/t/globex") || link.starts_with("/assets/") || link.starts_with('#') || link.starts_with("http");
-            assert!(inside || route.path.starts_with("/help"), "{}: {link} leads out of the organization", named(&route));
+        let answer = house
+            .get(&format!("/t/globex{}", address(&route)), &cookie)
+            .await;
+        assert!(
+            !answer.text.contains("@acme.example") || answer.text.contains("no-one@acme.example"),
+            "{}",
+            named(&route)
+        );
+        for link in answer
+            .text
+            .split("href=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+        {
+            let inside = link.starts_with("/t/globex")
+                || link.starts_with("/assets/")
+                || link.starts_with('#')
+                || link.starts_with("http");
+            assert!(
+                inside || route.path.starts_with("/help"),
+                "{}: {link} leads out of the organization",
+                named(&route)
+            );
         }
     }
 }

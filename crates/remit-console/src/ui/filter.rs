@@ -15,9 +15,21 @@ pub(crate) struct Choice {
 /// One field of the bar.
 #[derive(Debug, Clone)]
 pub(crate) enum FilterField {
-    Search { name: &'static str, label: &'static str, value: Shown },
-    Select { name: &'static str, label: &'static str, choices: Vec<Choice> },
-    Check { name: &'static str, label: &'static str, on: bool },
+    Search {
+        name: &'static str,
+        label: &'static str,
+        value: Shown,
+    },
+    Select {
+        name: &'static str,
+        label: &'static str,
+        choices: Vec<Choice>,
+    },
+    Check {
+        name: &'static str,
+        label: &'static str,
+        on: bool,
+    },
 }
 
 /// The bar.
@@ -30,23 +42,49 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub(crate) fn new(action: String) -> Self {
-        Self { action, fields: Vec::new() }
+        Self {
+            action,
+            fields: Vec::new(),
+        }
     }
 
-    pub(crate) fn search(mut self, name: &'static str, label: &'static str, value: Option<&str>) -> Self {
-        self.fields.push(FilterField::Search { name, label, value: Shown::line(value.unwrap_or_default()) });
+    pub(crate) fn search(
+        mut self,
+        name: &'static str,
+        label: &'static str,
+        value: Option<&str>,
+    ) -> Self {
+        self.fields.push(FilterField::Search {
+            name,
+            label,
+            value: Shown::line(value.unwrap_or_default()),
+        });
         self
     }
 
     /// - `words`: what can be chosen; nothing chosen means all.
-    pub(crate) fn select(mut self, name: &'static str, label: &'static str, words: &[&str], now: Option<&str>) -> Self {
-        let mut choices = vec![Choice { value: String::new(), label: "all".to_owned(), chosen: now.is_none() }];
+    pub(crate) fn select(
+        mut self,
+        name: &'static str,
+        label: &'static str,
+        words: &[&str],
+        now: Option<&str>,
+    ) -> Self {
+        let mut choices = vec![Choice {
+            value: String::new(),
+            label: "all".to_owned(),
+            chosen: now.is_none(),
+        }];
         choices.extend(words.iter().map(|word| Choice {
             value: (*word).to_owned(),
             label: word.replace('_', " "),
             chosen: now == Some(word),
         }));
-        self.fields.push(FilterField::Select { name, label, choices });
+        self.fields.push(FilterField::Select {
+            name,
+            label,
+            choices,
+        });
         self
     }
 

@@ -40,13 +40,20 @@ impl Field {
     }
 
     pub(crate) fn hidden(name: &str, value: impl ToString) -> Self {
-        Self { value: value.to_string(), ..Self::new(name, "", Input::Hidden) }
+        Self {
+            value: value.to_string(),
+            ..Self::new(name, "", Input::Hidden)
+        }
     }
 
     pub(crate) fn select(name: &str, label: &str, words: &[&str], now: &str) -> Self {
         let choices = words
             .iter()
-            .map(|word| Choice { value: (*word).to_owned(), label: word.replace('_', " "), chosen: *word == now })
+            .map(|word| Choice {
+                value: (*word).to_owned(),
+                label: word.replace('_', " "),
+                chosen: *word == now,
+            })
             .collect();
         Self::new(name, label, Input::Select(choices))
     }
@@ -99,7 +106,12 @@ pub(crate) struct Button {
 
 impl Button {
     pub(crate) fn new(words: &str, tone: Tone) -> Self {
-        Self { words: words.to_owned(), class: tone.class(), to: None, key: "" }
+        Self {
+            words: words.to_owned(),
+            class: tone.class(),
+            to: None,
+            key: "",
+        }
     }
 
     pub(crate) fn to(mut self, address: String) -> Self {
@@ -129,7 +141,14 @@ pub(crate) struct Form {
 impl Form {
     /// - `csrf`: this answer's form of the session's token.
     pub(crate) fn new(id: impl Into<String>, action: String, csrf: &str) -> Self {
-        Self { id: id.into(), action, csrf: csrf.to_owned(), fields: Vec::new(), buttons: Vec::new(), inline: false }
+        Self {
+            id: id.into(),
+            action,
+            csrf: csrf.to_owned(),
+            fields: Vec::new(),
+            buttons: Vec::new(),
+            inline: false,
+        }
     }
 
     pub(crate) fn field(mut self, field: Field) -> Self {

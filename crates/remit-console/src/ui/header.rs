@@ -65,9 +65,19 @@ impl Header {
         self
     }
 
-    pub(crate) fn action(mut self, may: bool, href: String, words: &'static str, danger: bool) -> Self {
+    pub(crate) fn action(
+        mut self,
+        may: bool,
+        href: String,
+        words: &'static str,
+        danger: bool,
+    ) -> Self {
         if may {
-            self.actions.push(Action { href, words, danger });
+            self.actions.push(Action {
+                href,
+                words,
+                danger,
+            });
         }
         self
     }

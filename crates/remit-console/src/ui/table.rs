@@ -36,7 +36,10 @@ impl Cell {
     }
 
     pub(crate) fn link(href: String, text: impl std::fmt::Display) -> Self {
-        Self::Link { href, text: Shown::line(text) }
+        Self::Link {
+            href,
+            text: Shown::line(text),
+        }
     }
 
     pub(crate) fn badge(word: &str) -> Self {
@@ -49,7 +52,11 @@ impl Cell {
 
     pub(crate) fn lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = T>) -> Self {
         let lines: Vec<_> = lines.into_iter().map(Shown::line).collect();
-        if lines.is_empty() { Self::Nothing } else { Self::Lines(lines) }
+        if lines.is_empty() {
+            Self::Nothing
+        } else {
+            Self::Lines(lines)
+        }
     }
 
     fn is_number(&self) -> bool {
@@ -97,7 +104,10 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(key: impl std::fmt::Display, cells: Vec<Cell>) -> Self {
-        Self { key: Shown::line(key), cells }
+        Self {
+            key: Shown::line(key),
+            cells,
+        }
     }
 }
 
@@ -116,8 +126,20 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(id: &'static str, caption: &str, head: &[&'static str], empty: Empty) -> Self {
-        Self { id, caption: caption.to_owned(), head: head.to_vec(), rows: Vec::new(), next: None, empty }
+    pub(crate) fn new(
+        id: &'static str,
+        caption: &str,
+        head: &[&'static str],
+        empty: Empty,
+    ) -> Self {
+        Self {
+            id,
+            caption: caption.to_owned(),
+            head: head.to_vec(),
+            rows: Vec::new(),
+            next: None,
+            empty,
+        }
     }
 
     pub(crate) fn rows(mut self, rows: impl IntoIterator<Item = Row>) -> Self {
@@ -131,6 +153,9 @@ impl Table {
     }
 
     fn is_number(&self, column: &usize) -> bool {
-        self.rows.first().and_then(|row| row.cells.get(*column)).is_some_and(Cell::is_number)
+        self.rows
+            .first()
+            .and_then(|row| row.cells.get(*column))
+            .is_some_and(Cell::is_number)
     }
 }

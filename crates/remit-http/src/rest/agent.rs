@@ -3,7 +3,7 @@
 use axum::http::Method;
 use remit_control::spec::{AgentSpec, WorkflowRef, WorkflowSpec};
 use remit_control::{
-    AccessRow, AgentView, Completeness, KeyView, ListQuery, Listing, NewKey, Transfer, WorkflowView,
+    AccessRow, Activity, AgentView, Completeness, EventView, KeyView, ListQuery, Listing, NewKey, StoryQuery, Transfer, WorkflowView,
 };
 use remit_domain::name::Name;
 use schemars::JsonSchema;
@@ -32,6 +32,8 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/agents/{name}/workflows", PERSON, "Workflows of an agent, with their grants", workflows),
         route(Method::GET, "/agents/{name}/workflows/{workflow}", PERSON, "One workflow", workflow),
         route(Method::PUT, "/agents/{name}/workflows/{workflow}", ADMIN, "Create or change a workflow and its grants", put_workflow),
+        route(Method::GET, "/agents/{name}/events", PERSON, "What an agent did and what was done to it, newest first", events),
+        route(Method::GET, "/activity", PERSON, "How much was decided in each of the last 24 hours", activity),
         route(Method::GET, "/agents/{name}/access", PERSON, "What an agent can reach, as policy decides it", access),
     ]
 }
@@ -222,4 +224,25 @@ async fn access(ask: Ask<Nothing, AccessQuery>) -> Result<Reply<Listing<AccessRo
         state: None,
     };
     Ok(page(rows, &query, |row| format!("{} {}", row.workflow, row.tool)).into())
+}
+
+async fn events(ask: Ask<Nothing, StoryQuery>) -> Result<Reply<Listing<EventView>>, Problem> {
+    let (caller, name) = (ask.caller()?, ask.named("name")?);
+    Ok(ask
+        .site
+        .app
+        .control
+        .agent_story(&caller, &name, &ask.query)
+        .await?
+        .into())
+}
+
+async fn activity(ask: Ask) -> Result<Reply<Activity>, Problem> {
+    Ok(ask
+        .site
+        .app
+        .control
+        .activity(&ask.caller()?)
+        .await?
+        .into())
 }
