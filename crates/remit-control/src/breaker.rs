@@ -140,3 +140,6 @@ impl Control {
         Ok(Some(id))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -317,3 +317,6 @@ fn view(registry: &Registry, setting: &Setting) -> SettingView {
             .unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests;
