@@ -1,12 +1,18 @@
 //! From the registry to the facts of a decision: the slice a call touches, taken in one look.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use remit_domain::delegation::Delegation;
+use remit_domain::freeze::Time;
+use remit_domain::limit::{Quota, Subject};
 use remit_domain::run::{Intent, Mode};
+use remit_domain::setting::{Rule, Scope};
 use remit_domain::standing::Standing;
+use remit_domain::system::System;
+use remit_domain::ticket;
 use remit_domain::tool::ToolRef;
-use remit_domain::{Agent, Person, Registry, RunId, Timestamp, Workflow};
+use remit_domain::{Agent, AgentId, Person, Registry, RunId, Timestamp, Workflow};
 use remit_policy::Fixed;
 use remit_policy::facts::{
     AgentFacts, Link, PersonFacts, RunFacts, SystemFacts, ToolFacts, WorkflowFacts,
@@ -55,7 +61,7 @@ pub fn fixed_facts(registry: &Registry, who: &Who, tool: &ToolRef) -> Option<Fix
     let system = registry.systems.get(&upstream.system);
     let living = |person| registry.people.get(person).is_some_and(|p| p.is_active());
     let profile = &who.agent.profile;
-    Some(Fixed {
+    let fixed = Fixed {
         agent: AgentFacts {
             id: who.agent.id.clone(),
             name: who.agent.name.clone(),
@@ -104,7 +110,103 @@ pub fn fixed_facts(registry: &Registry, who: &Who, tool: &ToolRef) -> Option<Fix
             mode: who.mode,
             deadline: who.deadline,
         },
+        settings: settings(registry, who, tool),
+        limits: Vec::new(),
+        times: times(registry, system.map(Arc::as_ref)),
+    };
+    Some(Fixed {
+        limits: limits(registry, &fixed),
+        ..fixed
     })
+}
+
+/// The settings about a call, from wide to narrow.
+fn settings(registry: &Registry, who: &Who, tool: &ToolRef) -> Vec<Rule> {
+    if registry.settings.is_empty() {
+        return Vec::new();
+    }
+    let person = who.person.as_ref().map(|p| &p.id);
+    let scopes = Scope::of_call(who.mode, tool, person);
+    let found = scopes
+        .iter()
+        .filter_map(|scope| registry.settings.get(&scope.key()));
+    found.filter(|s| s.enabled).map(|s| s.rule()).collect()
+}
+
+/// The limits about a call, ordered by name.
+fn limits(registry: &Registry, fixed: &Fixed) -> Vec<Quota> {
+    if registry.limits.is_empty() {
+        return Vec::new();
+    }
+    let agents = remit_policy::agents(fixed);
+    let subject = Subject {
+        agents: &agents,
+        workflow: &fixed.workflow.id,
+        tool: &fixed.tool.tool,
+        person: fixed.person.as_ref().map(|p| &p.id),
+        mode: fixed.run.mode,
+        effect: fixed.tool.classification.as_ref().map(|c| c.effect),
+    };
+    let about = registry.limits.values();
+    about
+        .filter(|l| l.enabled && l.which.fits(subject))
+        .map(|l| l.quota.clone())
+        .collect()
+}
+
+/// The freezes and windows about a system, ordered by name.
+fn times(registry: &Registry, system: Option<&System>) -> Vec<Time> {
+    let system = system.map(|s| (&s.id, s.environment));
+    let about = registry.freezes.values();
+    about
+        .filter(|f| f.enabled && f.is_about(system))
+        .map(|f| f.time.clone())
+        .collect()
+}
+
+/// What changes from call to call without anybody changing the registry: what is known of the run's ticket, and what is found
+/// about the agent and its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Situation {
+    /// State of the ticket: `none`, `unknown`, or what was pushed.
+    pub ticket: String,
+    /// Kinds of the open findings.
+    pub findings: BTreeSet<String>,
+    /// Their greatest risk, 0 to 3.
+    pub risk: u8,
+}
+
+impl Situation {
+    /// As it is at `now`, for an agent with this intent, in runs of these ids.
+    pub fn of(
+        registry: &Registry,
+        agent: &AgentId,
+        intent: &Intent,
+        runs: &[&RunId],
+        now: Timestamp,
+    ) -> Self {
+        let ticket = match &intent.ticket {
+            None => ticket::NONE,
+            Some(id) => registry
+                .tickets
+                .get(id)
+                .map_or(ticket::UNKNOWN, |t| t.state_at(now)),
+        };
+        let subjects = std::iter::once(agent.as_str()).chain(runs.iter().map(|r| r.as_str()));
+        let (mut findings, mut risk) = (BTreeSet::new(), 0);
+        for finding in subjects
+            .filter_map(|subject| registry.findings.get(subject))
+            .flat_map(|about| about.values())
+        {
+            findings.insert(finding.kind.as_str().to_owned());
+            risk = risk.max(finding.kind.risk());
+        }
+        Self {
+            ticket: ticket.to_owned(),
+            findings,
+            risk,
+        }
+    }
 }
 
 fn person_facts(registry: &Registry, person: &Person) -> PersonFacts {

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::{Books, BooksError, Inner, OPERATOR_ORG, OrgBook, Parts};
 
 /// What the registry keeps in memory.
-const KEPT: [Kind; 14] = [
+const KEPT: [Kind; 21] = [
     Kind::Organization,
     Kind::Team,
     Kind::Person,
@@ -26,7 +26,14 @@ const KEPT: [Kind; 14] = [
     Kind::Delegation,
     Kind::Containment,
     Kind::PolicySet,
+    Kind::PolicyStage,
+    Kind::PolicyException,
     Kind::Setting,
+    Kind::Limit,
+    Kind::Freeze,
+    Kind::Ticket,
+    Kind::Breaker,
+    Kind::Finding,
 ];
 
 /// How long after a failure everything is read again.
@@ -120,7 +127,7 @@ impl Books {
             })
             .await?;
         book.take(std::slice::from_ref(&put), &committed, None, false)?;
-        book.compile()?;
+        book.compile(self.now())?;
         self.inner
             .orgs
             .write()
@@ -158,6 +165,7 @@ impl Books {
             let states: &[Option<&str>] = match kind {
                 Kind::Run => &[Some("active"), Some("suspended")],
                 Kind::Delegation | Kind::Containment => &[Some("active")],
+                Kind::Finding => &[Some("open")],
                 _ => &[None],
             };
             for state in states {
@@ -172,7 +180,7 @@ impl Books {
         }
         let compiled = {
             let _turn = book.compiling.lock().await;
-            book.compile()
+            book.compile(self.now())
         };
         if let Err(error) = compiled {
             tracing::error!(org = %book.id, %error, "policies do not compile: every call of this organization is denied");
@@ -252,13 +260,13 @@ impl Books {
         let mut compiles = false;
         for (kind, key) in changed.keys.iter().filter(|(kind, _)| KEPT.contains(kind)) {
             if let Some(record) = self.record(&changed.org, *kind, key).await? {
-                compiles |= matches!(kind, Kind::Tool | Kind::PolicySet);
+                compiles |= crate::policies::compiles(*kind);
                 book.apply(*kind, key, record.revision, &record.body)?;
             }
         }
         if compiles {
             let _turn = book.compiling.lock().await;
-            book.compile()?;
+            book.compile(self.now())?;
         }
         book.raise_to(changed.epoch);
         Ok(())

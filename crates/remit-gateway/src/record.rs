@@ -235,7 +235,9 @@ impl Gateway {
         if !self.inner.refusals.has_room(&resolved.standing.run.id) {
             let code = RefusalCode::LimitExceeded;
             self.inner.refusals.count(&resolved.received.org, code);
-            let text = format!("DENIED by policy: limit reached, {used} of {max} used. Do not retry the same call");
+            let text = format!(
+                "DENIED by policy: limit reached, {used} of {max} used. Do not retry the same call"
+            );
             let refused = Refused::from(Refusal::new(code, text));
             return NotRecorded::Refused(Box::new(refused));
         }
@@ -330,7 +332,10 @@ impl Gateway {
         match result {
             Ok(result) => Ok(Answer {
                 index: recorded.index,
-                result: with_decision(transform::result(&recorded.authorized.decision, result), &id),
+                result: with_decision(
+                    transform::result(&recorded.authorized.decision, result),
+                    &id,
+                ),
                 error: None,
                 decision: id,
             }),
@@ -354,10 +359,7 @@ impl Gateway {
 type Answered = Result<Map<String, Value>, UpstreamError>;
 
 /// What an answer gives back of what was reserved for it, and why it is withheld, if it is.
-fn released(
-    call: &Recorded,
-    result: Answered,
-) -> (Answered, Vec<(String, i64)>, Option<Refusal>) {
+fn released(call: &Recorded, result: Answered) -> (Answered, Vec<(String, i64)>, Option<Refusal>) {
     let used = match &result {
         Ok(map) => settle::used(&call.authorized.decision, map),
         Err(_) => Ok(Vec::new()),
@@ -365,7 +367,9 @@ fn released(
     match used {
         Ok(back) => (result, back, None),
         Err(why) => {
-            let text = format!("LIMIT: {why}, so it was withheld. The call has had its effect; ask for less");
+            let text = format!(
+                "LIMIT: {why}, so it was withheld. The call has had its effect; ask for less"
+            );
             let refusal = Refusal::new(RefusalCode::LimitExceeded, text);
             (result, Vec::new(), Some(refusal))
         }

@@ -142,8 +142,7 @@ impl Gateway {
         } else {
             &[&run.id, &run.root]
         };
-        let situation =
-            Situation::of(&registry, &run.agent, &run.intent, runs, self.books().now());
+        let situation = Situation::of(&registry, &run.agent, &run.intent, runs, self.books().now());
         Ok((standing, tool, upstream, prepared, hash, situation))
     }
 

@@ -12,7 +12,9 @@ use remit_domain::workflow::Grant;
 use remit_domain::{GrantId, Principal};
 
 use crate::facts::{Facts, Link};
+use crate::limit;
 use crate::reserve::{Reservation, reservation};
+use crate::setting::{self, Obligation};
 
 pub(crate) const GRANT_BOUNDS: &str = "grant-bounds";
 pub(crate) const LIMIT_EXCEEDED: &str = "limit-exceeded";
@@ -36,8 +38,12 @@ pub(crate) enum Args {
 pub(crate) struct Findings {
     /// The grant that holds. None denies.
     pub(crate) grant: Option<GrantId>,
-    /// What it reserves.
+    /// Whether that grant releases the call for autonomy.
+    pub(crate) released: bool,
+    /// What it reserves, and what limits and rates reserve besides.
     pub(crate) reserve: Vec<Reservation>,
+    /// What is owed when it is let through.
+    pub(crate) obligations: Vec<Obligation>,
     /// Code and one line of text each.
     pub(crate) breaches: Vec<(&'static str, String)>,
 }
@@ -56,6 +62,10 @@ impl Findings {
 pub(crate) fn find(facts: Facts<'_>, classification: &Classification, args: Args) -> Findings {
     let mut out = Findings::default();
     grants(facts, args, &mut out);
+    setting::apply(facts, &mut out);
+    if args == Args::Known {
+        limits(facts, &mut out);
+    }
     chain(facts, &mut out);
     let attempt = Attempt {
         tool: &facts.fixed.tool.tool,
@@ -78,6 +88,24 @@ pub(crate) fn find(facts: Facts<'_>, classification: &Classification, args: Args
         }
     }
     out
+}
+
+/// What limits and rates take, whichever grant holds.
+fn limits(facts: Facts<'_>, out: &mut Findings) {
+    let mut taken = setting::rates(facts);
+    for quota in &facts.fixed.limits {
+        match limit::reservations(facts, quota) {
+            Ok(reservations) => taken.extend(reservations),
+            Err(text) => out.add(LIMIT_EXCEEDED, format!("limit {}: {text}", quota.name)),
+        }
+    }
+    for reservation in &taken {
+        let used = facts.dynamic.counters.get(&reservation.key);
+        if let Some(text) = reservation.breach(used.copied().unwrap_or(0)) {
+            out.add(LIMIT_EXCEEDED, text);
+        }
+    }
+    out.reserve.extend(taken);
 }
 
 fn breaches(authority: &Authority, attempt: Attempt<'_>, args: Args) -> Vec<String> {
@@ -110,6 +138,10 @@ fn grants(facts: Facts<'_>, args: Args, out: &mut Findings) {
         |g: &&Grant| g.tool == fixed.tool.tool && g.expires.is_none_or(|end| dynamic.now < end);
     let mut live: Vec<&Grant> = fixed.workflow.grants.iter().filter(live).collect();
     live.sort_by(|a, b| a.id.cmp(&b.id));
+    if args == Args::Unknown {
+        // Which of them will hold is not known yet: what one of them permits is not surely asked.
+        out.released = live.iter().any(|g| g.autonomy.is_some());
+    }
     let mut nearest: Option<(&Grant, Vec<(&'static str, String)>)> = None;
     for grant in live {
         let (wrong, reserve) = match args {
@@ -118,6 +150,7 @@ fn grants(facts: Facts<'_>, args: Args, out: &mut Findings) {
         };
         if wrong.is_empty() {
             out.grant = Some(grant.id.clone());
+            out.released |= grant.autonomy.is_some();
             out.reserve = reserve;
             return;
         }
@@ -147,17 +180,8 @@ fn check(facts: Facts<'_>, grant: &Grant) -> (Vec<(&'static str, String)>, Vec<R
             Err(text) => wrong.push((GRANT_BOUNDS, text)),
             Ok(taken) => {
                 let used = facts.dynamic.counters.get(&taken.key).copied().unwrap_or(0);
-                if used
-                    .checked_add(taken.amount)
-                    .is_none_or(|sum| sum > taken.max)
-                {
-                    wrong.push((
-                        LIMIT_EXCEEDED,
-                        format!(
-                            "{used} of {} used, this call takes {}",
-                            taken.max, taken.amount
-                        ),
-                    ));
+                if let Some(text) = taken.breach(used) {
+                    wrong.push((LIMIT_EXCEEDED, text));
                 }
                 reserve.push(taken);
             }

@@ -5,6 +5,7 @@ use remit_domain::approval::AskSet;
 use serde::{Deserialize, Serialize};
 
 use crate::reserve::Reservation;
+use crate::setting::Obligation;
 
 /// Allow, ask or deny.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +55,14 @@ pub struct Decision {
     pub errors: Vec<String>,
     /// The grant that holds, unless denied.
     pub grant: Option<GrantId>,
-    /// What to reserve on the grant's cumulative limits when the call is admitted; empty when denied.
+    /// Ids of the exceptions without which another policy would have stood against it, ordered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<String>,
+    /// What to reserve on limits and rates when the call is admitted; empty when denied.
     pub reserve: Vec<Reservation>,
+    /// What is owed when it is let through; empty when denied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub obligations: Vec<Obligation>,
 }
 
 impl Decision {

@@ -10,7 +10,7 @@ use cedar_policy::{
     Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expr,
 };
 use remit_domain::system::{Criticality, Environment};
-use remit_domain::tool::{Classification, ToolRef, ToolState};
+use remit_domain::tool::{Classification, ToolRef, ToolState, is_regulated};
 
 use crate::error::PolicyError;
 use crate::facts::{Fixed, PersonFacts};
@@ -218,6 +218,7 @@ fn tool_entity(
                     && tool.upstream_enabled,
             ),
         ),
+        ("state", string(tool.state.as_str())),
         (
             "changed",
             Expr::new_bool(changed || tool.state == ToolState::Changed),
@@ -229,6 +230,14 @@ fn tool_entity(
         (
             "untrusted_content",
             Expr::new_bool(class.is_none_or(|c| c.untrusted_content)),
+        ),
+        (
+            "regulated",
+            Expr::new_bool(class.is_none_or(|c| {
+                c.data_classes
+                    .iter()
+                    .any(|class| is_regulated(class.as_str()))
+            })),
         ),
         (
             "entitlements",

@@ -55,11 +55,52 @@ impl Dynamic {
             run_active: true,
             run_idle: false,
             counters: std::collections::BTreeMap::new(),
+            ticket: remit_domain::ticket::NONE.to_owned(),
+            findings: std::collections::BTreeSet::new(),
+            risk: 0,
         }
     }
 }
 
+/// What a guardrail says, for its page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Guardrail {
+    /// Its policy.
+    #[serde(flatten)]
+    pub note: PolicyNote,
+    /// The code of its refusals.
+    pub code: String,
+    /// Who approves, where it asks.
+    pub approvers: String,
+}
+
+/// The guardrails, in their order.
+///
+/// # Errors
+/// [`PolicyError`](crate::PolicyError) never, in a binary whose tests have run.
+pub fn guardrails() -> Result<Vec<Guardrail>, crate::PolicyError> {
+    let engine = Engine::compile(&[], &[])?;
+    let approvers = |l: &Loaded| {
+        l.policy
+            .annotation("approvers")
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let guardrail = |l: &Loaded| Guardrail {
+        note: note(l),
+        code: l.code.clone(),
+        approvers: approvers(l),
+    };
+    Ok(engine.policies().iter().map(guardrail).collect())
+}
+
 impl Engine {
+    /// The organization's own policies, as their authors wrote them.
+    pub fn notes(&self) -> Vec<PolicyNote> {
+        let own = self.policies().iter().filter(|l| !l.is_guardrail());
+        own.map(note).collect()
+    }
+
     /// Decides, and lists the determining policies as their authors wrote them.
     pub fn explain(&self, facts: Facts<'_>) -> Explanation {
         self.explain_decision(self.decide(facts))

@@ -8,8 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remit_domain::agent::{AgentState, Enforcement, Tier};
 use remit_domain::authority::Authority;
+use remit_domain::freeze::Time;
+use remit_domain::limit::Quota;
 use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode};
+use remit_domain::setting::Rule;
 use remit_domain::system::{Criticality, Environment};
 use remit_domain::tool::{Classification, DataClass, ToolRef, ToolState};
 use remit_domain::workflow::Grant;
@@ -163,6 +166,15 @@ pub struct Fixed {
     pub chain: Vec<Link>,
     /// Why.
     pub run: RunFacts,
+    /// Settings about it, from wide to narrow, at most one of each level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Rule>,
+    /// Limits about it, ordered by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Quota>,
+    /// Freezes and windows about its system, ordered by name, those that do not hold now included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub times: Vec<Time>,
 }
 
 impl Fixed {
@@ -192,6 +204,19 @@ pub struct Dynamic {
     /// Used so far of each limit a grant names; a missing one is 0. The store reserves again
     /// when it admits, and its word counts.
     pub counters: BTreeMap<String, i64>,
+    /// State of the ticket that the run names: `none` where it names none, `unknown` where nobody has told of it.
+    #[serde(default = "no_ticket")]
+    pub ticket: String,
+    /// Kinds of the open findings about the agent and its run.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub findings: BTreeSet<String>,
+    /// The greatest risk of those findings: 0 none, 1 low, 2 medium, 3 high.
+    #[serde(default)]
+    pub risk: u8,
+}
+
+fn no_ticket() -> String {
+    remit_domain::ticket::NONE.to_owned()
 }
 
 /// Both halves.

@@ -87,10 +87,7 @@ fn whose(fixed: &Fixed, per: Per) -> Vec<String> {
             let person = fixed.person.as_ref().map(|p| &p.id);
             one(format!("person:{}", person.unwrap_or(&fixed.agent.sponsor)))
         }
-        Per::Agent => agents(fixed)
-            .iter()
-            .map(|a| format!("agent:{a}"))
-            .collect(),
+        Per::Agent => agents(fixed).iter().map(|a| format!("agent:{a}")).collect(),
         Per::Workflow => one(format!("workflow:{}", fixed.workflow.id)),
         Per::Run => one(format!("run:{}", fixed.run.root)),
         Per::Tool => one(format!("tool:{}", fixed.tool.tool)),

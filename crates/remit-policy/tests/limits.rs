@@ -24,11 +24,18 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
             .get("classification")
             .unwrap_or(&BASE["fixed"]["tool"]["classification"]);
         let body = json!({ "inputSchema": tool["schema"] });
-        serde_json::from_value(json!({ "tool": name, "definition": { "hash": "11", "body": body }, "pending": null,
-                                       "classification": class, "state": "enabled" }))
+        serde_json::from_value(
+            json!({ "tool": name, "definition": { "hash": "11", "body": body }, "pending": null,
+                                       "classification": class, "state": "enabled" }),
+        )
         .unwrap()
     };
-    let tools: Vec<Tool> = BASE["tools"].as_object().unwrap().iter().map(tool).collect();
+    let tools: Vec<Tool> = BASE["tools"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(tool)
+        .collect();
     Engine::compile(&tools.iter().collect::<Vec<_>>(), &[]).unwrap()
 });
 
@@ -52,8 +59,12 @@ fn rule(level: &str, value: Value, locked: bool) -> Value {
 }
 
 fn quota(name: &str, with: Value) -> Value {
-    let mut quota = json!({ "name": name, "measure": "calls", "max": 5, "over": "day", "per": "sponsor" });
-    quota.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+    let mut quota =
+        json!({ "name": name, "measure": "calls", "max": 5, "over": "day", "per": "sponsor" });
+    quota
+        .as_object_mut()
+        .unwrap()
+        .extend(with.as_object().unwrap().clone());
     quota
 }
 
@@ -178,7 +189,10 @@ fn agents_of_one_sponsor_share_and_an_agent_pays_for_those_that_act_for_it() {
     }
     let (alone, both) = (keys(&of("agent", false)), keys(&of("agent", true)));
     assert_eq!((alone.len(), both.len()), (1, 2));
-    assert!(both.contains(&alone[0]), "the first agent's counter was not touched");
+    assert!(
+        both.contains(&alone[0]),
+        "the first agent's counter was not touched"
+    );
 }
 
 #[test]
@@ -193,21 +207,39 @@ fn what_cannot_be_counted_is_denied() {
 fn a_value_that_is_counted_by_is_not_in_the_key() {
     let by = quota("by", json!({ "by": "order" }));
     let keys = keys(&fixed(json!({ "limits": [by] })));
-    assert!(keys[0].contains("|by:order=") && !keys[0].contains("A-118"), "{keys:?}");
+    assert!(
+        keys[0].contains("|by:order=") && !keys[0].contains("A-118"),
+        "{keys:?}"
+    );
 }
 
 #[test]
 fn flags_and_transforms_are_owed_only_where_the_call_goes_on() {
-    let settings = json!([rule("organization", json!("flag"), true), rule("tool", json!({ "transform": { "result": { "iban": "mask" } } }), false)]);
+    let settings = json!([
+        rule("organization", json!("flag"), true),
+        rule(
+            "tool",
+            json!({ "transform": { "result": { "iban": "mask" } } }),
+            false
+        )
+    ]);
     let decision = decide(&fixed(json!({ "settings": settings })), &dynamic());
     assert!(matches!(
         decision.obligations.as_slice(),
         [Obligation::Flag { .. }, Obligation::Transform { .. }]
     ));
-    let denied = json!([rule("organization", json!("flag"), true), rule("tool", json!("deny"), false)]);
+    let denied = json!([
+        rule("organization", json!("flag"), true),
+        rule("tool", json!("deny"), false)
+    ]);
     let decision = decide(&fixed(json!({ "settings": denied })), &dynamic());
     assert!(decision.is_deny() && decision.obligations.is_empty());
-    assert!(decision.reasons.iter().any(|r| r.code == "setting-denied" && r.text.contains("setting tool (level tool)")));
+    assert!(
+        decision
+            .reasons
+            .iter()
+            .any(|r| r.code == "setting-denied" && r.text.contains("setting tool (level tool)"))
+    );
 }
 
 #[test]

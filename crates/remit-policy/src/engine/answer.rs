@@ -52,10 +52,16 @@ fn decision(outcome: Outcome, policies: &[&Loaded], findings: &Findings) -> Deci
         policies: policies.iter().map(|l| l.id.clone()).collect(),
         errors: Vec::new(),
         grant: findings.grant.clone().filter(|_| !denied),
+        exceptions: Vec::new(),
         reserve: if denied {
             Vec::new()
         } else {
             findings.reserve.clone()
+        },
+        obligations: if denied {
+            Vec::new()
+        } else {
+            findings.obligations.clone()
         },
     }
 }
@@ -117,6 +123,8 @@ pub(super) fn refusal(policy: &str, code: &str, text: String) -> Decision {
         policies: vec![policy.to_owned()],
         errors: Vec::new(),
         grant: None,
+        exceptions: Vec::new(),
         reserve: Vec::new(),
+        obligations: Vec::new(),
     }
 }

@@ -10,7 +10,8 @@
 use std::collections::BTreeSet;
 
 use cedar_policy::{Context, Decision as Cedar, Request, Response, RestrictedExpression as Expr};
-use remit_domain::tool::Classification;
+use remit_domain::freeze::Means;
+use remit_domain::tool::{Classification, is_regulated};
 
 use super::answer::{allow, ask, deny, errors, refusal};
 use super::{Engine, Ready, Refused, ToolEntry};
@@ -84,19 +85,21 @@ impl Engine {
             if response.decision() == Cedar::Allow
                 && response.diagnostics().errors().next().is_none()
             {
-                return allow(&self.determining(&response), &question.findings);
+                let decision = allow(&self.determining(&response), &question.findings);
+                return self.with_exceptions(decision, ready, facts, question.with_args, &request);
             }
         }
         let first = self
             .authorizer
             .is_authorized(&request, &pair.full, entities);
-        self.conclude(facts, &question.findings, &first, || {
+        let decision = self.conclude(facts, &question.findings, &first, || {
             Ok(self.authorizer.is_authorized(
                 &self::request(ready, &question, true)?,
                 &pair.full,
                 entities,
             ))
-        })
+        });
+        self.with_exceptions(decision, ready, facts, question.with_args, &request)
     }
 
     /// Reads the evaluation with `approved = false`, and the other one where it matters.
@@ -215,7 +218,11 @@ impl Engine {
     }
 }
 
-fn request(ready: &Ready, question: &Question<'_>, approved: bool) -> Result<Request, String> {
+pub(super) fn request(
+    ready: &Ready,
+    question: &Question<'_>,
+    approved: bool,
+) -> Result<Request, String> {
     let context = question.context(ready, approved)?;
     let cast = &ready.cast;
     let (principal, action, resource) = (
@@ -227,16 +234,16 @@ fn request(ready: &Ready, question: &Question<'_>, approved: bool) -> Result<Req
 }
 
 /// What is asked of Cedar, apart from approval.
-struct Question<'a> {
+pub(super) struct Question<'a> {
     facts: Facts<'a>,
     findings: Findings,
     args: Expr,
     /// Whether policies that look at the arguments take part.
-    with_args: bool,
+    pub(super) with_args: bool,
 }
 
 impl<'a> Question<'a> {
-    fn new(entry: &ToolEntry, ready: &Ready, facts: Facts<'a>, args: Args) -> Self {
+    pub(super) fn new(entry: &ToolEntry, ready: &Ready, facts: Facts<'a>, args: Args) -> Self {
         let unclassified: Classification;
         let classification = match facts.fixed.tool.classification.as_ref() {
             Some(classification) => classification,
@@ -275,6 +282,11 @@ impl<'a> Question<'a> {
             Expr::new_set(words.map(|w| Expr::new_string(w.to_owned())))
         };
         let long = |n: i64| Expr::new_long(n);
+        let times = |means: Means| {
+            let held = fixed.times.iter();
+            held.filter(move |t| t.means == means && t.holds(dynamic.now))
+                .map(|t| t.name.as_str())
+        };
         let depth = i64::try_from(fixed.chain.len()).unwrap_or(i64::MAX);
         Context::from_pairs([
             ("approved".to_owned(), Expr::new_bool(approved)),
@@ -291,6 +303,14 @@ impl<'a> Question<'a> {
                 "granted".to_owned(),
                 Expr::new_bool(self.findings.grant.is_some()),
             ),
+            (
+                "released".to_owned(),
+                Expr::new_bool(self.findings.released),
+            ),
+            (
+                "regulated".to_owned(),
+                Expr::new_bool(dynamic.labels.iter().any(|l| is_regulated(l))),
+            ),
             ("live".to_owned(), Expr::new_bool(live)),
             ("now".to_owned(), long(secs)),
             ("hour".to_owned(), long(secs.rem_euclid(86_400) / 3_600)),
@@ -300,6 +320,21 @@ impl<'a> Question<'a> {
                 long((secs.div_euclid(86_400) + 3).rem_euclid(7) + 1),
             ),
             ("chain_depth".to_owned(), long(depth)),
+            (
+                "ticket".to_owned(),
+                Expr::new_string(dynamic.ticket.clone()),
+            ),
+            ("risk".to_owned(), long(i64::from(dynamic.risk))),
+            (
+                "findings".to_owned(),
+                words(&mut dynamic.findings.iter().map(String::as_str)),
+            ),
+            ("freezes".to_owned(), words(&mut times(Means::Freeze))),
+            ("windows".to_owned(), words(&mut times(Means::Window))),
+            (
+                "frozen".to_owned(),
+                Expr::new_bool(times(Means::Freeze).next().is_some()),
+            ),
             (
                 "run".to_owned(),
                 Expr::new_entity_uid(ready.cast.run.clone()),
