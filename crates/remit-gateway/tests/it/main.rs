@@ -14,5 +14,6 @@ mod effects;
 mod lists;
 mod methods;
 mod refusals;
+mod regressions;
 mod settings;
 mod world;
