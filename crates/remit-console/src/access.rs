@@ -67,18 +67,11 @@ async fn map(ask: Ask) -> Result<Answer, Fault> {
     let listing = control.agents(&caller, &query)?;
     let ids: Vec<AgentId> = listing.items.iter().map(|a| a.id.clone()).collect();
     let uses = control.uses(&caller, &ids).await?;
-    let mut reaches: Vec<Reach> = Vec::new();
-    for agent in &listing.items {
-        let mut reach = Reach::new();
-        for row in control.access(&caller, &agent.name, false)? {
-            let word = reach.entry(row.tool).or_insert(row.decision);
-            // Of several workflows, the one that may do most counts.
-            if rank(row.decision) > rank(word) {
-                *word = row.decision;
-            }
-        }
-        reaches.push(reach);
-    }
+    let reaches = listing
+        .items
+        .iter()
+        .map(|agent| reach(&ask, &agent.name))
+        .collect::<Result<Vec<_>, Fault>>()?;
     let wanted = ask.q("tool");
     let mut counts = BTreeMap::<&String, usize>::new();
     for tool in reaches
@@ -115,16 +108,7 @@ async fn map(ask: Ask) -> Result<Answer, Fault> {
     let map = Map {
         at: ask.place.at.clone(),
         filter: Filter::new(ask.to("/access")).search("tool", "Tool", wanted),
-        tools: tools
-            .iter()
-            .map(|tool| {
-                let (upstream, name) = tool.split_once('/').unwrap_or((tool.as_str(), ""));
-                (
-                    Shown::line(tool),
-                    ask.to(&format!("/tools/{}/{}", segment(upstream), segment(name))),
-                )
-            })
-            .collect(),
+        tools: tools.iter().map(|tool| column(&ask, tool)).collect(),
         lines,
         more_tools,
         next: ask.next(listing.next),
@@ -136,6 +120,25 @@ async fn map(ask: Ask) -> Result<Answer, Fault> {
         copy: Copy::get("access show AGENT", &ask.place.base, "/agents/AGENT/access"),
     };
     ask.page("Access").with(&map).ok()
+}
+
+fn reach(ask: &Ask, agent: &Name) -> Result<Reach, Fault> {
+    let mut reach = Reach::new();
+    for row in ask.control().access(&ask.caller()?, agent, false)? {
+        let word = reach.entry(row.tool).or_insert(row.decision);
+        // Of several workflows, the one that may do most counts.
+        if rank(row.decision) > rank(word) {
+            *word = row.decision;
+        }
+    }
+    Ok(reach)
+}
+
+/// The name of a column, and where its tool's page is.
+fn column(ask: &Ask, tool: &str) -> (Shown, String) {
+    let (upstream, name) = tool.split_once('/').unwrap_or((tool, ""));
+    let href = ask.to(&format!("/tools/{}/{}", segment(upstream), segment(name)));
+    (Shown::line(tool), href)
 }
 
 fn rank(decision: &str) -> u8 {

@@ -127,14 +127,6 @@ impl Ask {
             .map(ToOwned::to_owned)
     }
 
-    /// Every value of a field.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.form
-            .iter()
-            .filter(move |(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
-
     /// A field of the form, read.
     pub(crate) fn field_as<T: FromStr>(&self, name: &str) -> Result<T, Fault>
     where

@@ -192,41 +192,7 @@ async fn entry(ask: Ask) -> Result<Answer, Fault> {
         .into_iter()
         .find(|e| e.index == index);
     let event = found.ok_or_else(Fault::not_found)?;
-    let header = Header::new("Entry", format!("#{index} {}", event.kind.as_str()))
-        .fact("When", ask.when(event.at).with_exact())
-        .fact("By", Cell::text(&event.who))
-        .fact(
-            "Agent",
-            event
-                .agent
-                .as_ref()
-                .map(|a| Cell::link(ask.to_named("/agents", a, ""), a)),
-        )
-        .fact(
-            "Run",
-            event
-                .run
-                .as_ref()
-                .map(|r| Cell::link(ask.to(&format!("/runs/{r}")), r)),
-        )
-        .fact(
-            "Decision",
-            event
-                .decision
-                .as_ref()
-                .map(|d| Cell::link(ask.to(&format!("/decisions/{d}")), d)),
-        )
-        .action(
-            ask.holds(Role::Auditor),
-            ask.to(&format!("/audit/{index}/proof")),
-            "Take the proof",
-            false,
-        )
-        .copy(&Copy::get(
-            &format!("audit prove {index}"),
-            &ask.place.base,
-            &format!("/entries/{index}/proof"),
-        ));
+    let header = entry_header(&ask, &event);
     let told = Section::new("told", "What it says")
         .with(&Lines::new([&event.text]))
         .with(&Code::new(
@@ -266,6 +232,45 @@ async fn entry(ask: Ask) -> Result<Answer, Fault> {
                 .with(&around),
         )
         .ok()
+}
+
+fn entry_header(ask: &Ask, event: &EventView) -> Header {
+    let index = event.index;
+    Header::new("Entry", format!("#{index} {}", event.kind.as_str()))
+        .fact("When", ask.when(event.at).with_exact())
+        .fact("By", Cell::text(&event.who))
+        .fact(
+            "Agent",
+            event
+                .agent
+                .as_ref()
+                .map(|a| Cell::link(ask.to_named("/agents", a, ""), a)),
+        )
+        .fact(
+            "Run",
+            event
+                .run
+                .as_ref()
+                .map(|r| Cell::link(ask.to(&format!("/runs/{r}")), r)),
+        )
+        .fact(
+            "Decision",
+            event
+                .decision
+                .as_ref()
+                .map(|d| Cell::link(ask.to(&format!("/decisions/{d}")), d)),
+        )
+        .action(
+            ask.holds(Role::Auditor),
+            ask.to(&format!("/audit/{index}/proof")),
+            "Take the proof",
+            false,
+        )
+        .copy(&Copy::get(
+            &format!("audit prove {index}"),
+            &ask.place.base,
+            &format!("/entries/{index}/proof"),
+        ))
 }
 
 async fn proof(ask: Ask) -> Result<Answer, Fault> {

@@ -1,5 +1,6 @@
 //! One decision: what, why, on which facts, and what would change it.
 
+use remit_control::{DecisionView, Why};
 use remit_domain::{DecisionId, Role};
 
 use crate::answer::Answer;
@@ -24,29 +25,7 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
 async fn shown(ask: &Ask, id: &DecisionId, notice: Option<Notice>) -> Result<Answer, Fault> {
     let why = ask.control().why(&ask.caller()?, id).await?;
     let d = &why.decision;
-    let header = Header::new("Decision", &d.tool)
-        .id(&d.id)
-        .state(&d.outcome)
-        .fact(
-            "Agent",
-            d.agent
-                .as_ref()
-                .map(|a| Cell::link(ask.to_named("/agents", a, ""), a)),
-        )
-        .fact("Workflow", Cell::text(&d.workflow))
-        .fact("When", ask.when(d.at).with_exact())
-        .fact(
-            "Run",
-            d.run
-                .as_ref()
-                .map(|r| Cell::link(ask.to(&format!("/runs/{r}")), r)),
-        )
-        .fact("Outcome", d.result.as_ref().map(|r| Cell::badge(r)))
-        .copy(&Copy::get(
-            &format!("decision why {id}"),
-            &ask.place.base,
-            &format!("/decisions/{id}/why"),
-        ));
+    let header = header(ask, d);
     let mut reasons = Section::new("why", "Why").with(&Lines::new(&why.reasons));
     for policy in &why.policies {
         let sort = if policy.asks {
@@ -70,6 +49,54 @@ async fn shown(ask: &Ask, id: &DecisionId, notice: Option<Notice>) -> Result<Ans
     } else {
         Section::new("change", "What would change it").with(&Lines::new(&why.would_change))
     };
+    let mut inputs = inputs(ask, &why);
+    let mut page = ask
+        .page(format!("{} {}", d.outcome, d.tool))
+        .notice(notice)
+        .with(&header)
+        .with(&reasons)
+        .with(&change);
+    if ask.holds(Role::Auditor) {
+        let form = ask
+            .form("replay", &format!("/decisions/{id}/replay"))
+            .button("Decide it again from the record", Tone::Plain)
+            .inline();
+        inputs = inputs.with(&form);
+    }
+    page = page.with(&inputs);
+    page.ok()
+}
+
+fn header(ask: &Ask, d: &DecisionView) -> Header {
+    let id = &d.id;
+    Header::new("Decision", &d.tool)
+        .id(&d.id)
+        .state(&d.outcome)
+        .fact(
+            "Agent",
+            d.agent
+                .as_ref()
+                .map(|a| Cell::link(ask.to_named("/agents", a, ""), a)),
+        )
+        .fact("Workflow", Cell::text(&d.workflow))
+        .fact("When", ask.when(d.at).with_exact())
+        .fact(
+            "Run",
+            d.run
+                .as_ref()
+                .map(|r| Cell::link(ask.to(&format!("/runs/{r}")), r)),
+        )
+        .fact("Outcome", d.result.as_ref().map(|r| Cell::badge(r)))
+        .copy(&Copy::get(
+            &format!("decision why {id}"),
+            &ask.place.base,
+            &format!("/decisions/{id}/why"),
+        ))
+}
+
+/// Everything it was decided on, as far as this person may read it.
+fn inputs(ask: &Ask, why: &Why) -> Section {
+    let d = &why.decision;
     let facts = Facts::new()
         .maybe("For", d.person.as_ref().map(Cell::text))
         .maybe("Sponsor", d.sponsor.as_ref().map(Cell::text))
@@ -100,21 +127,7 @@ async fn shown(ask: &Ask, id: &DecisionId, notice: Option<Notice>) -> Result<Ans
     if let Some(fixed) = &why.facts {
         inputs = inputs.with(&Code::new("Facts of the registry", Shown::json(fixed)));
     }
-    let mut page = ask
-        .page(format!("{} {}", d.outcome, d.tool))
-        .notice(notice)
-        .with(&header)
-        .with(&reasons)
-        .with(&change);
-    if ask.holds(Role::Auditor) {
-        let form = ask
-            .form("replay", &format!("/decisions/{id}/replay"))
-            .button("Decide it again from the record", Tone::Plain)
-            .inline();
-        inputs = inputs.with(&form);
-    }
-    page = page.with(&inputs);
-    page.ok()
+    inputs
 }
 
 async fn replay(ask: Ask) -> Result<Answer, Fault> {

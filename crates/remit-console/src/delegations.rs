@@ -334,6 +334,23 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
             &ask.place.base,
             &format!("/delegations/{id}"),
         ));
+    let about = about(&ask, &d);
+    let mut page = ask.page("Delegation").with(&header).with(&about);
+    if d.state == "active" {
+        let form = ask
+            .form("revoke", &format!("/delegations/{id}/revoke"))
+            .field(Field::new("reason", "Why", Input::Line).required())
+            .button("Take it back", Tone::Danger);
+        page = page.with(
+            &Section::new("revoke-it", "Take it back")
+                .note("Its runs, tokens and what was handed on end with it.")
+                .with(&form),
+        );
+    }
+    page.ok()
+}
+
+fn about(ask: &Ask, d: &DelegationView) -> Section {
     let facts = Facts::new()
         .row("How", Cell::text(word(&d.kind)))
         .maybe("Ticket", d.ticket.as_ref().map(Cell::text))
@@ -371,26 +388,13 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
         Empty::new("No run rests on it", ""),
     )
     .rows(runs);
-    let about = Section::new("about", "About")
+    Section::new("about", "About")
         .with(&facts)
         .with(&Code::new(
             "Narrowed to, exactly",
             Shown::json(&d.authority),
         ))
-        .with(&table);
-    let mut page = ask.page("Delegation").with(&header).with(&about);
-    if d.state == "active" {
-        let form = ask
-            .form("revoke", &format!("/delegations/{id}/revoke"))
-            .field(Field::new("reason", "Why", Input::Line).required())
-            .button("Take it back", Tone::Danger);
-        page = page.with(
-            &Section::new("revoke-it", "Take it back")
-                .note("Its runs, tokens and what was handed on end with it.")
-                .with(&form),
-        );
-    }
-    page.ok()
+        .with(&table)
 }
 
 async fn revoke(ask: Ask) -> Result<Answer, Fault> {

@@ -306,37 +306,7 @@ fn request(ask: &Ask, chosen: &str) -> Result<Answer, Fault> {
         format!("{} {}", method.to_uppercase(), Shown::line(path)),
     )
     .note(summary);
-    let parameters = operation.get("parameters").and_then(Value::as_array);
-    let rows = parameters.into_iter().flatten().map(|p| {
-        let text = |name: &str| {
-            p.get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Row::new(
-            text("name"),
-            vec![
-                Cell::code(text("name")),
-                Cell::text(text("in")),
-                Cell::text(if p.get("required") == Some(&Value::Bool(true)) {
-                    "yes"
-                } else {
-                    "no"
-                }),
-                Cell::block(text("description")),
-            ],
-        )
-    });
-    section = section.with(
-        &Table::new(
-            "parameters",
-            "Parameters",
-            &["Name", "In", "Required", "What"],
-            Empty::new("No parameters", ""),
-        )
-        .rows(rows),
-    );
+    section = section.with(&parameters(operation));
     let body = operation.pointer("/requestBody/content/application~1json/schema");
     if let Some(schema) = body {
         section = section.with(&Code::new("Body", Shown::json(&resolved(schema))));
@@ -363,6 +333,40 @@ fn request(ask: &Ask, chosen: &str) -> Result<Answer, Fault> {
     ask.page(format!("{} {path}", method.to_uppercase()))
         .with(&section)
         .ok()
+}
+
+/// What stands in a request's path and query.
+fn parameters(operation: &Value) -> Table {
+    let parameters = operation.get("parameters").and_then(Value::as_array);
+    let rows = parameters.into_iter().flatten().map(|p| {
+        let text = |name: &str| {
+            p.get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        Row::new(
+            text("name"),
+            vec![
+                Cell::code(text("name")),
+                Cell::text(text("in")),
+                Cell::text(if p.get("required") == Some(&Value::Bool(true)) {
+                    "yes"
+                } else {
+                    "no"
+                }),
+                Cell::block(text("description")),
+            ],
+        )
+    });
+    let head = ["Name", "In", "Required", "What"];
+    Table::new(
+        "parameters",
+        "Parameters",
+        &head,
+        Empty::new("No parameters", ""),
+    )
+    .rows(rows)
 }
 
 /// A schema with what it refers to in its place, one level deep.

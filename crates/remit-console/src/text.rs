@@ -33,6 +33,7 @@ impl Shown {
         Self::whole(text)
     }
 
+    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

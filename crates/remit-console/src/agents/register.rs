@@ -80,61 +80,55 @@ fn show(ask: &Ask, fault: Option<&Fault>) -> Result<Answer, Fault> {
 )]
 struct Title;
 
+/// As it was typed, or else this.
+fn typed(ask: &Ask, name: &str, or: &str) -> String {
+    let value = ask.field(name);
+    if value.is_empty() { or } else { value }.to_owned()
+}
+
 fn fields(ask: &Ask) -> Form {
-    let me = ask
-        .session
-        .as_ref()
-        .map(|s| s.person.email.to_string())
-        .unwrap_or_default();
-    let typed = |name: &str, or: &str| {
-        let value = ask.field(name);
-        if value.is_empty() {
-            or.to_owned()
-        } else {
-            value.to_owned()
-        }
-    };
+    let me = ask.session.as_ref();
+    let me = me.map(|s| s.person.email.to_string()).unwrap_or_default();
     let line = |name: &str, label: &str, hint: &str| {
         Field::new(name, label, Input::Line)
             .hint(hint)
-            .value(typed(name, ""))
+            .value(typed(ask, name, ""))
     };
-    let mut form = ask
+    let person = |name: &str, label: &str, hint: &str, or: &str| {
+        Field::new(name, label, Input::Email)
+            .hint(hint)
+            .value(typed(ask, name, or))
+    };
+    let environment = typed(ask, "environment", "development");
+    let tier = Field::select(
+        "tier",
+        "Tier",
+        &["1", "2", "3", "4"],
+        &typed(ask, "tier", "1"),
+    );
+    let name = "Lower-case letters, digits and hyphens. It cannot be changed.";
+    let process = "The process it is part of.";
+    let form = ask
         .form("register", "/agents/new")
-        .field(
-            line(
-                "name",
-                "Name",
-                "Lower-case letters, digits and hyphens. It cannot be changed.",
-            )
-            .required(),
-        )
+        .field(line("name", "Name", name).required())
         .field(line("purpose", "Purpose", "What it is for, in a sentence.").required())
+        .field(line("business_process", "Business process", process).required())
+        .field(person("owner", "Owner", "Technical administrator.", &me).required())
         .field(
-            line(
-                "business_process",
-                "Business process",
-                "The process it is part of.",
+            person(
+                "sponsor",
+                "Sponsor",
+                "Answers for its purpose and life.",
+                "",
             )
             .required(),
         )
-        .field(
-            Field::new("owner", "Owner", Input::Email)
-                .hint("Technical administrator.")
-                .value(typed("owner", &me))
-                .required(),
-        )
-        .field(
-            Field::new("sponsor", "Sponsor", Input::Email)
-                .hint("Answers for its purpose and life.")
-                .value(typed("sponsor", ""))
-                .required(),
-        )
-        .field(
-            Field::new("deputy", "Deputy", Input::Email)
-                .hint("Takes over when owner or sponsor leaves.")
-                .value(typed("deputy", "")),
-        )
+        .field(person(
+            "deputy",
+            "Deputy",
+            "Takes over when owner or sponsor leaves.",
+            "",
+        ))
         .field(line("responsible_team", "Responsible team", ""))
         .field(line("platform_team", "Platform team", ""))
         .field(line("model", "Model", "").required())
@@ -151,7 +145,7 @@ fn fields(ask: &Ask) -> Form {
             "environment",
             "Environment",
             &ENVIRONMENTS,
-            &typed("environment", "development"),
+            &environment,
         ))
         .field(line("systems", "Systems", "Names, separated by spaces."))
         .field(line(
@@ -159,24 +153,21 @@ fn fields(ask: &Ask) -> Form {
             "Data classes",
             "Names, separated by spaces.",
         ))
-        .field(
-            Field::select("tier", "Tier", &["1", "2", "3", "4"], &typed("tier", "1"))
-                .hint("1 reads, 2 drafts, 3 acts with approval, 4 acts by itself."),
-        );
-    let chosen: Vec<&str> = ask.all("expected").collect();
-    for effect in EFFECTS {
-        let on = chosen.contains(&effect.as_str());
-        form = form.field(Field::new(
-            &format!("expected_{}", effect.as_str()),
+        .field(tier.hint("1 reads, 2 drafts, 3 acts with approval, 4 acts by itself."));
+    expected(ask, form).button("Register as a draft", Tone::Main)
+}
+
+/// What it is expected to do, one box an effect.
+fn expected(ask: &Ask, form: Form) -> Form {
+    EFFECTS.iter().fold(form, |form, effect| {
+        let name = format!("expected_{}", effect.as_str());
+        let on = !ask.field(&name).is_empty();
+        form.field(Field::new(
+            &name,
             &format!("Expected to {}", effect.as_str()),
-            Input::Check(
-                on || !ask
-                    .field(&format!("expected_{}", effect.as_str()))
-                    .is_empty(),
-            ),
-        ));
-    }
-    form.button("Register as a draft", Tone::Main)
+            Input::Check(on),
+        ))
+    })
 }
 
 /// What the form says, as a document would say it.

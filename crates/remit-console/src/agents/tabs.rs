@@ -1,6 +1,8 @@
 //! The views of one agent.
 
-use remit_control::{AgentView, DelegationFilter, ListQuery, StoryQuery, WorkflowView};
+use remit_control::{
+    AccessRow, AgentView, DelegationFilter, ListQuery, StoryQuery, Uses, WorkflowView,
+};
 use remit_domain::agent::AgentState;
 use remit_domain::event::EventKind;
 
@@ -243,6 +245,23 @@ pub(super) async fn access(ask: Ask) -> Result<Answer, Fault> {
         .control()
         .uses(&ask.caller()?, std::slice::from_ref(&agent.id))
         .await?;
+    let table = reach(&ask, &agent, asks, &rows, &uses);
+    let filter = Filter::new(ask.to_named("/agents", agent.name.as_str(), "/access")).check(
+        "asks",
+        "Only what has to wait for people",
+        asks,
+    );
+    let explain = ask.to(&format!("/access/explain?agent={}", agent.name));
+    let section = Section::new("effective", "Effective access")
+        .note("Computed now, with arguments unknown. Ask “what if” with arguments under Access → Explain.")
+        .with(&filter)
+        .with(&table)
+        .with(&Empty { action: Some((explain, "Explain a call".to_owned())), ..Empty::default() });
+    page.with(&section).ok()
+}
+
+/// What the agent reaches, and how much of it is used.
+fn reach(ask: &Ask, agent: &AgentView, asks: bool, rows: &[AccessRow], uses: &Uses) -> Table {
     let empty = Empty::new(
         if asks {
             "Nothing waits for people"
@@ -251,7 +270,7 @@ pub(super) async fn access(ask: Ask) -> Result<Answer, Fault> {
         },
         "Without a grant, and a policy that permits it, every call is denied.",
     );
-    let table = Table::new(
+    Table::new(
         "access",
         "What it can reach, as the policies in force decide it",
         &[
@@ -300,19 +319,7 @@ pub(super) async fn access(ask: Ask) -> Result<Answer, Fault> {
                 r.expires.map(|t| ask.when(t)).into(),
             ],
         )
-    }));
-    let filter = Filter::new(ask.to_named("/agents", agent.name.as_str(), "/access")).check(
-        "asks",
-        "Only what has to wait for people",
-        asks,
-    );
-    let explain = ask.to(&format!("/access/explain?agent={}", agent.name));
-    let section = Section::new("effective", "Effective access")
-        .note("Computed now, with arguments unknown. Ask “what if” with arguments under Access → Explain.")
-        .with(&filter)
-        .with(&table)
-        .with(&Empty { action: Some((explain, "Explain a call".to_owned())), ..Empty::default() });
-    page.with(&section).ok()
+    }))
 }
 
 pub(super) async fn activity(ask: Ask) -> Result<Answer, Fault> {
