@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build   a C compiler and make: enough for `make demo`
 #   scripts/setup.sh lint    build, and cargo-deny
-#   scripts/setup.sh test    lint, and all that the tests run against: PostgreSQL, MCP clients and servers
+#   scripts/setup.sh test    lint, and all that the tests run against: PostgreSQL, cvc5, MCP clients and servers, cedarpy
 #
 # On Debian and Ubuntu, as root, system packages come from apt. Elsewhere it names what to install.
 # Everything else goes under $HOME/.cache/remit. The paths are written to $HOME/.cache/remit/test.env:
@@ -129,6 +129,8 @@ write_env() {
 setup_test() {
     have cargo-nextest || install_cargo_tool cargo-nextest "$NEXTEST_VERSION"
     have git || apt_install git ca-certificates
+    # The solver behind `remit policy prove`; without it nothing is proved, and the tests of it fail.
+    have cvc5 || apt_install cvc5
     setup_postgres
     setup_python py requirements.txt
     setup_python py-mcp1 requirements-mcp1.txt

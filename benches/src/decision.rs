@@ -28,7 +28,7 @@ fn fixed(n: u32) -> anyhow::Result<Fixed> {
             "grants": [{ "id": id("grt", n), "tool": "orders/refund",
                 "bounds": { "amount": [{ "decimal": { "min": 0, "max": 500 } }], "order": [{ "prefix": { "prefix": "A", "separator": "-" } }] },
                 "limits": [{ "sum": { "arg": "amount", "max": 1000, "per": "day" } }],
-                "expires": null, "granted_by": id("per", 1), "granted_at": "2026-11-01T00:00:00Z" }] },
+                "expires": null, "autonomy": "measured", "granted_by": id("per", 1), "granted_at": "2026-11-01T00:00:00Z" }] },
         "tool": { "tool": "orders/refund", "definition_hash": "11", "state": "enabled", "upstream_enabled": true,
             "classification": { "effect": "purchase", "data_classes": ["orders"], "targets": { "order": "order" } } },
         "system": { "id": id("sys", 1), "name": "shop", "environment": "production", "criticality": "high" },

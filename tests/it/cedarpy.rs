@@ -50,7 +50,12 @@ impl Dice {
 fn call(base: &Value, dice: &mut Dice) -> (Fixed, Dynamic) {
     let (mut fixed, mut dynamic) = (base["fixed"].clone(), base["dynamic"].clone());
     let mut pick = |all: Value| dice.one_of(all.as_array().unwrap()).clone();
-    let tool = pick(json!(["orders/refund", "orders/refund", "orders/lookup", "mail/send"]));
+    let tool = pick(json!([
+        "orders/refund",
+        "orders/refund",
+        "orders/lookup",
+        "mail/send"
+    ]));
     if let Some(class) = base["tools"][tool.as_str().unwrap()].get("classification") {
         fixed["tool"]["classification"] = class.clone();
     }
@@ -66,12 +71,19 @@ fn call(base: &Value, dice: &mut Dice) -> (Fixed, Dynamic) {
         }
     }
     dynamic["labels"] = pick(json!([[], ["x"], ["customer-pii"], ["untrusted", "x"]]));
-    dynamic["now"] = pick(json!(["2026-11-22T03:00:00Z", "2026-11-22T08:00:00Z", "2026-11-22T09:00:00Z"]));
+    dynamic["now"] = pick(json!([
+        "2026-11-22T03:00:00Z",
+        "2026-11-22T08:00:00Z",
+        "2026-11-22T09:00:00Z"
+    ]));
     dynamic["args"] = json!({
         "order": pick(json!(["A-118", "A-118", "A-119"])), "amount": pick(json!([1, 20.5, 60, 90, 130])),
         "note": pick(json!(["lamp", "my card"])), "to": ["a"], "body": "b",
     });
-    (serde_json::from_value(fixed).unwrap(), serde_json::from_value(dynamic).unwrap())
+    (
+        serde_json::from_value(fixed).unwrap(),
+        serde_json::from_value(dynamic).unwrap(),
+    )
 }
 
 #[test]
@@ -79,21 +91,38 @@ fn another_evaluator_decides_the_same() {
     let base: Value =
         serde_saphyr::from_str(include_str!("../../crates/remit-policy/tests/base.yaml")).unwrap();
     let tool = |(name, tool): (&String, &Value)| {
-        let class = tool.get("classification").unwrap_or(&base["fixed"]["tool"]["classification"]);
-        serde_json::from_value(json!({ "tool": name, "classification": class, "state": "enabled", "pending": null,
-            "definition": { "hash": "11", "body": { "inputSchema": tool["schema"] } } }))
+        let class = tool
+            .get("classification")
+            .unwrap_or(&base["fixed"]["tool"]["classification"]);
+        serde_json::from_value(
+            json!({ "tool": name, "classification": class, "state": "enabled", "pending": null,
+            "definition": { "hash": "11", "body": { "inputSchema": tool["schema"] } } }),
+        )
         .unwrap()
     };
-    let tools: Vec<remit_domain::Tool> = base["tools"].as_object().unwrap().iter().map(tool).collect();
+    let tools: Vec<remit_domain::Tool> = base["tools"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(tool)
+        .collect();
     let tools: Vec<_> = tools.iter().collect();
-    let sets = [PolicySource { name: "acme", text: POLICIES }];
+    let sets = [PolicySource {
+        name: "acme",
+        text: POLICIES,
+    }];
     let engine = Engine::compile(&tools, &sets).unwrap();
     let mut dice = Dice(0x5eed_cede_2026_1122);
     let (mut calls, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..600 {
         let (fixed, dynamic) = call(&base, &mut dice);
-        let facts = Facts { fixed: &fixed, dynamic: &dynamic };
-        let Some(portable) = engine.portable(facts, false) else { continue };
+        let facts = Facts {
+            fixed: &fixed,
+            dynamic: &dynamic,
+        };
+        let Some(portable) = engine.portable(facts, false) else {
+            continue;
+        };
         calls.push(portable);
         ours.push(engine.decide(facts).outcome.as_str());
     }
@@ -113,10 +142,19 @@ fn another_evaluator_decides_the_same() {
     let theirs: Vec<String> = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(theirs.len(), calls.len());
     for (at, (mine, other)) in ours.iter().zip(&theirs).enumerate() {
-        assert_eq!(mine, other, "{}", serde_json::to_string_pretty(&calls[at]).unwrap());
+        assert_eq!(
+            mine,
+            other,
+            "{}",
+            serde_json::to_string_pretty(&calls[at]).unwrap()
+        );
     }
     for outcome in ["allow", "ask", "deny"] {
         let seen = ours.iter().filter(|o| **o == outcome).count();
-        assert!(seen > 20, "only {seen} calls are {outcome}: {} calls", calls.len());
+        assert!(
+            seen > 20,
+            "only {seen} calls are {outcome}: {} calls",
+            calls.len()
+        );
     }
 }

@@ -25,6 +25,7 @@ mod keys;
 mod ledger;
 mod open;
 mod org;
+mod policies;
 mod read;
 mod run;
 mod sealed;
@@ -41,6 +42,7 @@ pub use change::Change;
 pub use error::BooksError;
 pub use ledger::OpenedEntry;
 pub use org::OrgBook;
+pub use policies::ShadowEngine;
 pub use read::Versioned;
 pub use run::{Ended, Ending, NewRun};
 

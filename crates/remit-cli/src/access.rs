@@ -24,6 +24,39 @@ pub enum AccessCommand {
         #[arg(long)]
         asks: bool,
     },
+    /// Show privileged combinations that an agent can reach, and what stops each; exits with 2 when one is open
+    Paths {
+        /// Name of the agent
+        agent: String,
+        /// Open a finding where nothing stops one
+        #[arg(long)]
+        record: bool,
+    },
+}
+
+const PATHS: [Column; 4] = [
+    column("SORT", Show::Text("sort")),
+    column(
+        "CALLS",
+        Show::With(|p| {
+            items(p, "steps")
+                .iter()
+                .map(plain)
+                .collect::<Vec<_>>()
+                .join(", then ")
+        }),
+    ),
+    column("LAST", Show::State("last")),
+    column("STOPPED BY", Show::With(stopped)),
+];
+
+fn stopped(path: &Value) -> String {
+    let by: Vec<String> = items(path, "stopped_by").iter().map(plain).collect();
+    if by.is_empty() {
+        "NOTHING".to_owned()
+    } else {
+        by.join(", ")
+    }
 }
 
 const COLUMNS: [Column; 6] = [
@@ -99,8 +132,11 @@ fn asked_when(row: &Value) -> String {
 
 /// Runs one.
 pub(crate) async fn run(at: &Connection, command: AccessCommand) -> Done {
-    let AccessCommand::Show { agent, asks } = command;
     let (client, out) = (at.client()?, at.out());
+    let (agent, asks) = match command {
+        AccessCommand::Show { agent, asks } => (agent, asks),
+        AccessCommand::Paths { agent, record } => return paths(&client, out, &agent, record).await,
+    };
     let query = [("asks", if asks { "true" } else { "" })];
     let rows = client
         .list(
@@ -112,6 +148,20 @@ pub(crate) async fn run(at: &Connection, command: AccessCommand) -> Done {
     let all = Value::Array(rows.clone());
     out.one(&all, "tool", || shown(out, &agent, &rows, asks))?;
     Ok(OK)
+}
+
+async fn paths(client: &crate::client::Client, out: Out, agent: &str, record: bool) -> Done {
+    let query = [("record", if record { "true" } else { "false" })];
+    let found = client.get_with(&["agents", agent, "paths"], &query).await?;
+    let rows = items(&found, "items");
+    let open = rows
+        .iter()
+        .any(|p| p.get("is_open") == Some(&Value::Bool(true)));
+    out.one(&found, "steps", || match rows.is_empty() {
+        true => format!("{agent} can put nothing privileged together."),
+        false => table(rows, &PATHS, out),
+    })?;
+    Ok(if open { crate::exit::CHANGES } else { OK })
 }
 
 fn shown(out: Out, agent: &str, rows: &[Value], asks: bool) -> String {

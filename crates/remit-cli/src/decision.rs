@@ -85,6 +85,8 @@ fn head(out: Out, decision: &Value) -> Page {
     .at("Sponsor", decision, "sponsor")
     .at("Effect", decision, "effect")
     .at("System", decision, "system")
+    .at("Exceptions", decision, "facts.exceptions")
+    .at("Policies", decision, "facts.bundle")
     .field(
         "Arguments",
         at(decision, "summary")

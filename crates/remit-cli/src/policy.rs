@@ -261,7 +261,11 @@ fn format(paths: &[PathBuf], check: bool) -> Done {
             }
         }
     }
-    Ok(if differ && check { crate::exit::CHANGES } else { OK })
+    Ok(if differ && check {
+        crate::exit::CHANGES
+    } else {
+        OK
+    })
 }
 
 async fn explained(client: &Client, out: Out, explain: Explain) -> Done {

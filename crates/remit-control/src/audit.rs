@@ -77,6 +77,7 @@ impl Control {
             since: query.since,
             limit,
             descending: query.newest,
+            leaves_only: false,
         };
         let entries = self.books.opened_entries(&caller.org, &filter).await?;
         let full = u32::try_from(entries.len()).is_ok_and(|n| n == limit);

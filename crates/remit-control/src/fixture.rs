@@ -102,7 +102,7 @@ fn agent(n: u8, name: &str) -> Agent {
 fn workflow(n: u8, agent: u8, name: &str) -> Workflow {
     let grant = |n: u8, tool: &str| {
         json!({ "id": id("grt", n), "tool": format!("orders/{tool}"), "bounds": {}, "limits": [],
-                "expires": "2027-11-22T08:00:00Z", "granted_by": id("per", ADMIN), "granted_at": "2026-11-01T00:00:00Z" })
+                "expires": "2027-11-22T08:00:00Z", "autonomy": "tested", "granted_by": id("per", ADMIN), "granted_at": "2026-11-01T00:00:00Z" })
     };
     noun(json!({
         "id": id("wf", n), "agent": id("agt", agent), "name": name, "purpose": "p", "data_classes": ["orders"],
@@ -369,13 +369,7 @@ impl World {
             let tool = format!("orders/{tool}").parse().unwrap();
             let fixed =
                 remit_books::facts::fixed_facts(&registry, &(&standing).into(), &tool).unwrap();
-            let tools: Vec<_> = registry.tools.values().cloned().collect();
-            let sets: Vec<_> = book
-                .policy_sets()
-                .iter()
-                .map(|s| json!({ "name": s.name, "text": s.text }))
-                .collect();
-            (fixed, json!({ "tools": tools, "sets": sets }))
+            (fixed, engine.sources().to_owned())
         };
         let dynamic = Dynamic {
             args,
@@ -406,6 +400,7 @@ impl World {
         .fact("workflow", &run.workflow)
         .fact("system", self::id("sys", 1))
         .fact("engine", engine.version())
+        .fact("bundle", engine.bundle())
         .fact("fixed", &facts.hash)
         .content("decision", &decision)
         .content("dynamic", &dynamic)
@@ -433,7 +428,7 @@ impl World {
                 facts,
                 Blob {
                     hash: engine.version().to_owned(),
-                    body: sources.to_string().into_bytes(),
+                    body: sources.into_bytes(),
                 },
             ],
             entries: vec![self.books.seal(&self.org, &event).await.unwrap()],

@@ -144,6 +144,10 @@ ids! {
     SessionId = "ses";
     /// A person's passkey.
     PasskeyId = "psk";
+    /// A proposal of policies.
+    ProposalId = "ppl";
+    /// An exception from one policy.
+    ExceptionId = "exc";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }

@@ -58,6 +58,25 @@ impl Effect {
 /// A class of data, such as `customer-pii`.
 pub type DataClass = Name;
 
+/// Data classes that law or contract regulates: changing them and sending them outside waits for a person.
+pub const REGULATED: [&str; 10] = [
+    "bank-account",
+    "credential",
+    "customer-pii",
+    "employee-pii",
+    "health-data",
+    "national-id",
+    "payment-card",
+    "payment-data",
+    "pii",
+    "regulated",
+];
+
+/// Whether a data class, or the label it raises, is one of [`REGULATED`].
+pub fn is_regulated(class: &str) -> bool {
+    REGULATED.contains(&class)
+}
+
 /// A tool on the wire of policies and documents: `upstream/tool`.
 #[derive(
     Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,

@@ -23,6 +23,9 @@ pub struct Grant {
     pub limits: Vec<Cumulative>,
     /// When it ends; a grant without an end is standing access, which is a finding.
     pub expires: Option<Timestamp>,
+    /// What shows that the agent may do this without asking: the release for autonomy of effects that otherwise ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autonomy: Option<String>,
     /// Who granted it.
     pub granted_by: PersonId,
     /// When.

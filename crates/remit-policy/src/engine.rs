@@ -3,8 +3,12 @@
 mod answer;
 mod compile;
 mod evaluate;
+mod excepted;
+mod portable;
 #[cfg(test)]
 mod tests;
+
+pub use portable::Portable;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +22,7 @@ use crate::breaches::Args;
 use crate::decision::Decision;
 use crate::entities::{Cast, Types};
 use crate::error::{ArgsError, Problem};
+use crate::except::InForce;
 use crate::facts::{Dynamic, Facts, Fixed};
 use crate::load::Loaded;
 use crate::slice::{Slice, ToolSlice};
@@ -27,6 +32,9 @@ use crate::validate::{self, Compiled};
 /// engine, with another [`Engine::version`].
 pub struct Engine {
     version: Arc<str>,
+    bundle: Arc<str>,
+    exceptions: Vec<InForce>,
+    sources: Arc<str>,
     schema_text: String,
     warnings: Vec<Problem>,
     types: Types,
@@ -94,6 +102,28 @@ impl Engine {
     /// of one version on the same facts are equal.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// SHA-256 (lower-case hex) over the organization's own policies: which bundle this is; see [`crate::bundle_version`].
+    pub fn bundle(&self) -> &str {
+        &self.bundle
+    }
+
+    /// Everything it was compiled from but the guardrails, as JSON: [`crate::Sources`] makes an equal one of it.
+    pub fn sources(&self) -> &str {
+        &self.sources
+    }
+
+    /// Every policy, guardrails first, as id and the Cedar text that is evaluated, exceptions included.
+    pub fn texts(&self) -> Vec<(String, String)> {
+        let text = |l: &Loaded| (l.id.clone(), l.policy.to_cedar().unwrap_or_default());
+        self.policies.iter().map(text).collect()
+    }
+
+    /// The approved definition's hash and the classification of a tool; none where it is not known here.
+    pub(crate) fn tool_known(&self, tool: &ToolRef) -> Option<(&str, Option<&Classification>)> {
+        let entry = self.tools.get(tool)?;
+        Some((&entry.definition_hash, entry.classification.as_ref()))
     }
 
     /// The Cedar schema policies are checked against, as text for their authors.
@@ -173,6 +203,18 @@ impl Engine {
                 args,
             )
         }
+    }
+
+    /// Every tool and what was declared of it, in no order.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = (&ToolRef, Option<&Classification>)> {
+        self.tools
+            .iter()
+            .map(|(tool, entry)| (tool, entry.classification.as_ref()))
+    }
+
+    /// Every policy, guardrails first, in their order.
+    pub(crate) fn policies(&self) -> &[Loaded] {
+        &self.policies
     }
 
     /// The policy of that id.

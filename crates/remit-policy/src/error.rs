@@ -25,6 +25,8 @@ pub struct Problem {
     pub policy: Option<String>,
     /// What, why, what to do.
     pub message: String,
+    /// What was probably meant, where Cedar has an idea.
+    pub help: Option<String>,
 }
 
 impl fmt::Display for Problem {
@@ -33,7 +35,11 @@ impl fmt::Display for Problem {
         if let Some(policy) = &self.policy {
             write!(f, "policy `{policy}`: ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
     }
 }
 

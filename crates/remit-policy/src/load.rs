@@ -216,6 +216,7 @@ impl Place<'_> {
             column,
             policy: policy.map(ToOwned::to_owned),
             message,
+            help: None,
         }
     }
 
@@ -226,6 +227,7 @@ impl Place<'_> {
             column: 0,
             policy: None,
             message,
+            help: None,
         }
     }
 
@@ -237,14 +239,12 @@ impl Place<'_> {
         otherwise: usize,
     ) -> Problem {
         let label = diagnostic.labels().and_then(|mut labels| labels.next());
-        let help = diagnostic
-            .help()
-            .map(|h| format!(" ({h})"))
-            .unwrap_or_default();
-        self.at(
+        let help = diagnostic.help().map(|h| h.to_string());
+        let problem = self.at(
             label.map_or(otherwise, |l| l.offset()),
             policy,
-            format!("{diagnostic}{help}"),
-        )
+            diagnostic.to_string(),
+        );
+        Problem { help, ..problem }
     }
 }

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, RequestEnv, Schema};
 use cedar_policy_symcc::err::Error as SymError;
-use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicySet, Env};
 use cedar_policy_symcc::solver::LocalSolver;
+use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicySet, Env};
 use remit_ports::prover::{Claim, PolicyText, Proof, ProverError, Question};
 
 use crate::example;
@@ -24,7 +24,11 @@ pub(crate) async fn ask(solver: LocalSolver, question: Question) -> Result<Proof
     let sides = read(&question)?;
     let mut compiler = CedarSymCompiler::new(solver).map_err(|e| failed(&e))?;
     let mut undecided = None;
-    let mut envs: Vec<RequestEnv> = sides.schema.request_envs().collect();
+    let wanted = |env: &RequestEnv| {
+        let actions = &question.actions;
+        actions.is_empty() || actions.iter().any(|a| a == env.action().id().unescaped())
+    };
+    let mut envs: Vec<RequestEnv> = sides.schema.request_envs().filter(wanted).collect();
     envs.sort_by_key(|env| env.action().to_string());
     for env in envs {
         match one(&mut compiler, &sides, &env).await {
@@ -95,7 +99,10 @@ fn set(policies: &[PolicyText]) -> Result<PolicySet, ProverError> {
         let parsed = PolicySet::from_str(&policy.text).map_err(|e| wrong(&e))?;
         let mut all = parsed.policies();
         let (Some(one), None) = (all.next(), all.next()) else {
-            return Err(ProverError::Question(format!("`{}` is not one policy", policy.id)));
+            return Err(ProverError::Question(format!(
+                "`{}` is not one policy",
+                policy.id
+            )));
         };
         let named: Policy = one.new_id(PolicyId::new(&policy.id));
         set.add(named).map_err(|e| wrong(&e))?;

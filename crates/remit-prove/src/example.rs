@@ -7,7 +7,12 @@ use remit_ports::prover::Counterexample;
 use crate::limits::FACTS_MAX;
 
 /// What the request says and which policies make it a counterexample, by the plain evaluator.
-pub(crate) fn tell(env: &Env, policies: &PolicySet, others: &PolicySet, disjoint: bool) -> Counterexample {
+pub(crate) fn tell(
+    env: &Env,
+    policies: &PolicySet,
+    others: &PolicySet,
+    disjoint: bool,
+) -> Counterexample {
     let decide = |set| Authorizer::new().is_authorized(&env.request, set, &env.entities);
     let mut facts = Vec::new();
     let (principal, resource) = (env.request.principal(), env.request.resource());
@@ -31,7 +36,11 @@ pub(crate) fn tell(env: &Env, policies: &PolicySet, others: &PolicySet, disjoint
             .unwrap_or_default(),
         facts,
         allowed_by: reasons(&decide(policies)),
-        denied_by: if disjoint { Vec::new() } else { reasons(&decide(others)) },
+        denied_by: if disjoint {
+            Vec::new()
+        } else {
+            reasons(&decide(others))
+        },
     }
 }
 
@@ -46,7 +55,10 @@ fn attributes(env: &Env, name: &str, uid: &EntityUid, depth: u8, facts: &mut Vec
     };
     for (key, value) in all {
         let reference = value.get("__entity").and_then(|e| {
-            Some((e.get("type")?.as_str()?.to_owned(), e.get("id")?.as_str()?.to_owned()))
+            Some((
+                e.get("type")?.as_str()?.to_owned(),
+                e.get("id")?.as_str()?.to_owned(),
+            ))
         });
         match reference {
             Some((kind, id)) if depth == 0 => {

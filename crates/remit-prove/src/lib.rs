@@ -2,7 +2,7 @@
 //!
 //! Implements the port `Prover`; knows no noun and no service. What it is given and gives back is text, so that Cedar's
 //! types stay in here and in `remit-policy`. Follows Cedar's symbolic compiler (proved in Lean) and SMT-LIB 2.
-//! See docs/decisions/0010-prover.md.
+//! See docs/decisions/0005-prover.md.
 
 #![warn(missing_docs)]
 #![cfg_attr(

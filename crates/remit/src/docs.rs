@@ -22,6 +22,7 @@ pub(crate) fn write(out: &Path, command: &clap::Command) -> anyhow::Result<()> {
     put(reference.join("refusals.md"), refusals()?)?;
     put(reference.join("events.md"), events()?)?;
     put(reference.join("configuration.md"), configuration()?)?;
+    put(reference.join("guardrails.md"), guardrails()?)?;
     put(
         api.join("openapi.json"),
         serde_json::to_string_pretty(&remit_http::openapi())? + "\n",
@@ -96,6 +97,55 @@ fn refusals() -> anyhow::Result<String> {
         )?;
     }
     Ok(text)
+}
+
+fn guardrails() -> anyhow::Result<String> {
+    let mut text = format!(
+        "{MARK}\n# Guardrails\n\nWhat holds in every organization, compiled into Remit. No policy, no exception and no administrator removes one; a guardrail that asks is satisfied by the people it names, for one exact call. Each is a Cedar policy, shown as it is evaluated.\n\n| guardrail | does | code |\n|---|---|---|\n"
+    );
+    let all = remit_policy::guardrails()?;
+    for one in &all {
+        let name = one.note.id.trim_start_matches("guardrail/");
+        writeln!(
+            text,
+            "| [`{name}`](#{name}) | {} | `{}` |",
+            does(one),
+            one.code
+        )?;
+    }
+    for one in &all {
+        let name = one.note.id.trim_start_matches("guardrail/");
+        writeln!(text, "\n## {name}\n\n{}.\n", sentence(&one.note.text))?;
+        if one.note.asks {
+            writeln!(text, "Who may approve: {}.\n", one.approvers)?;
+        }
+        writeln!(text, "```cedar\n{}\n```", one.note.source)?;
+    }
+    text.push_str("\n# Claims\n\nWhat is proved of every bundle that is proposed, where the solver is installed: no call of which the condition holds is allowed.\n");
+    for claim in remit_policy::prove::claims() {
+        writeln!(
+            text,
+            "\n## {}\n\n{}.\n\n```cedar\n{}\n```",
+            claim.id,
+            sentence(&claim.text),
+            claim.when
+        )?;
+    }
+    Ok(text)
+}
+
+fn does(one: &remit_policy::Guardrail) -> &'static str {
+    match (one.note.forbids, one.note.asks) {
+        (_, true) => "asks",
+        (true, false) => "forbids",
+        (false, false) => "permits",
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string());
+    first.unwrap_or_default() + chars.as_str()
 }
 
 fn events() -> anyhow::Result<String> {

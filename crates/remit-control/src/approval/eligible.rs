@@ -75,7 +75,7 @@ fn bar(registry: &Registry, approval: &Approval, person: &Person) -> Option<&'st
 }
 
 /// Whether `above` created `person`, or someone who did.
-fn created(registry: &Registry, above: &PersonId, person: &Person) -> bool {
+pub(crate) fn created(registry: &Registry, above: &PersonId, person: &Person) -> bool {
     let mut creator = person.created_by.as_ref();
     for _ in 0..CREATORS_MAX {
         match creator {

@@ -80,6 +80,14 @@ fn hint(code: &str) -> Option<&'static str> {
         "system-not-allowed" => "the system on the agent, by an administrator",
         "environment-higher" => "an agent of the environment that the system is in",
         "tier-exceeded" => "a higher tier of the agent, after a review",
+        "high-risk" => {
+            "a release for autonomy on the grant (`autonomy`, with its evidence), or the approval that is asked for"
+        }
+        "regulated-out" => {
+            "a run that has read no regulated data, or the approval of exactly what is sent"
+        }
+        "self-governance" => "a person: agents change nothing that governs agents",
+        "environment-other" => "an agent of the environment that the critical system is in",
         "tier-asks" => "tier 4 for the agent, or the approval that is asked for",
         "tool-disabled" => "an administrator's classification of the tool, and an upstream in use",
         "tool-changed" => "an administrator's approval of the tool's new definition",

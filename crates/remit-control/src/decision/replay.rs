@@ -1,10 +1,9 @@
 //! Deciding again from what was recorded: the same inputs under the same engine give the same decision and reasons.
 
-use remit_books::BooksError;
-use remit_domain::{DecisionId, OrgId, Person, RefusalCode, Role, Tool};
-use remit_policy::{Decision, Engine, Facts, PolicyNote, PolicySource};
+use remit_domain::{DecisionId, OrgId, Person, RefusalCode, Role};
+use remit_policy::{Decision, Engine, Facts, PolicyNote, Sources};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::Recorded;
@@ -29,19 +28,6 @@ pub struct Replay {
     pub differences: Vec<String>,
     /// What the reader should know.
     pub note: Option<String>,
-}
-
-/// Tools and policies as they were, kept under the version they compile to.
-#[derive(Debug, Deserialize)]
-struct Sources {
-    tools: Vec<Tool>,
-    sets: Vec<Set>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Set {
-    name: String,
-    text: String,
 }
 
 impl Control {
@@ -147,20 +133,8 @@ impl Control {
         let Some(bytes) = self.books.store().blob(org, version).await? else {
             return Ok(None);
         };
-        let sources: Sources = serde_json::from_slice(&bytes).map_err(BooksError::from)?;
-        let mut tools: Vec<&Tool> = sources.tools.iter().collect();
-        tools.sort_by(|a, b| a.tool.cmp(&b.tool));
-        let sets: Vec<PolicySource<'_>> = sources
-            .sets
-            .iter()
-            .map(|s| PolicySource {
-                name: &s.name,
-                text: &s.text,
-            })
-            .collect();
-        Ok(Some(
-            Engine::compile(&tools, &sets).map_err(ControlError::Policy)?,
-        ))
+        let sources = Sources::parse(&bytes).map_err(ControlError::Policy)?;
+        Ok(Some(sources.compile().map_err(ControlError::Policy)?))
     }
 }
 

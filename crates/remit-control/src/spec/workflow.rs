@@ -77,6 +77,10 @@ pub struct GrantSpec {
     /// When it ends; without an end it is standing access, which is a finding.
     #[serde(default)]
     pub expires: Option<Timestamp>,
+    /// What shows that the agent may do this without asking, such as a review or a test report, in at most 500
+    /// characters: the release for autonomy of a high-risk effect, which otherwise asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autonomy: Option<String>,
 }
 
 impl GrantSpec {
@@ -87,6 +91,7 @@ impl GrantSpec {
             bounds: grant.bounds.clone(),
             limits: grant.limits.clone(),
             expires: grant.expires,
+            autonomy: grant.autonomy.clone(),
         }
     }
 }

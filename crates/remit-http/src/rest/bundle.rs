@@ -1,12 +1,12 @@
 //! Policy bundles: proposed, approved, tried in the shadow, live, rolled back; and exceptions from single policies.
 
 use axum::http::Method;
+use remit_control::spec::WorkflowRef;
 use remit_control::{
     AccessPath, BundleDiff, BundleView, ExceptionView, ListQuery, Listing, NewException,
     NewProposal, ProposalReport, ProposalView, ShadowReport, Simulated, Simulation, StageView,
     Suggestion, TestReport, TestRun,
 };
-use remit_control::spec::WorkflowRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,13 +47,19 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn bundles(ask: Ask<Nothing, ListQuery>) -> Result<Reply<Listing<BundleView>>, Problem> {
     let control = &ask.site.app.control;
-    Ok(control.policy_bundles(&ask.caller()?, &ask.query).await?.into())
+    Ok(control
+        .policy_bundles(&ask.caller()?, &ask.query)
+        .await?
+        .into())
 }
 
 async fn bundle(ask: Ask) -> Result<Reply<BundleView>, Problem> {
     let version: String = ask.named("version")?;
     let control = &ask.site.app.control;
-    Ok(control.policy_bundle(&ask.caller()?, &version).await?.into())
+    Ok(control
+        .policy_bundle(&ask.caller()?, &version)
+        .await?
+        .into())
 }
 
 async fn stage(ask: Ask) -> Result<Reply<StageView>, Problem> {
@@ -82,9 +88,12 @@ fn live() -> String {
 }
 
 async fn diff(ask: Ask<Nothing, DiffQuery>) -> Result<Reply<BundleDiff>, Problem> {
+    let (caller, query) = (ask.caller()?, &ask.query);
     let control = &ask.site.app.control;
-    let diff = control.policy_diff(&ask.caller()?, &ask.query.from, &ask.query.to);
-    Ok(diff.await?.into())
+    Ok(control
+        .policy_diff(&caller, &query.from, &query.to)
+        .await?
+        .into())
 }
 
 async fn unstage(ask: Ask) -> Result<Reply<StageView>, Problem> {
@@ -100,14 +109,23 @@ struct Back {
 }
 
 async fn rollback(ask: Ask<Back>) -> Result<Reply<StageView>, Problem> {
+    let caller = ask.caller()?;
     let control = &ask.site.app.control;
-    let back = control.roll_back(&ask.caller()?, ask.body.to.as_deref());
-    Ok(back.await?.into())
+    Ok(control
+        .roll_back(&caller, ask.body.to.as_deref())
+        .await?
+        .into())
 }
 
 async fn test(ask: Ask<TestRun>) -> Result<Reply<TestReport>, Problem> {
     let caller = ask.caller()?;
-    Ok(ask.site.app.control.test_policies(&caller, ask.body).await?.into())
+    Ok(ask
+        .site
+        .app
+        .control
+        .test_policies(&caller, ask.body)
+        .await?
+        .into())
 }
 
 async fn prove(ask: Ask) -> Result<Reply<ProposalReport>, Problem> {
@@ -118,12 +136,21 @@ async fn prove(ask: Ask) -> Result<Reply<ProposalReport>, Problem> {
 async fn prove_candidate(ask: Ask<NewProposal>) -> Result<Reply<ProposalReport>, Problem> {
     let caller = ask.caller()?;
     let control = &ask.site.app.control;
-    Ok(control.prove_policies(&caller, Some(ask.body)).await?.into())
+    Ok(control
+        .prove_policies(&caller, Some(ask.body))
+        .await?
+        .into())
 }
 
 async fn simulate(ask: Ask<Simulation>) -> Result<Reply<Simulated>, Problem> {
     let caller = ask.caller()?;
-    Ok(ask.site.app.control.simulate(&caller, ask.body).await?.into())
+    Ok(ask
+        .site
+        .app
+        .control
+        .simulate(&caller, ask.body)
+        .await?
+        .into())
 }
 
 async fn proposals(ask: Ask<Nothing, ListQuery>) -> Result<Reply<Listing<ProposalView>>, Problem> {
@@ -133,12 +160,21 @@ async fn proposals(ask: Ask<Nothing, ListQuery>) -> Result<Reply<Listing<Proposa
 
 async fn propose(ask: Ask<NewProposal>) -> Result<Reply<ProposalView>, Problem> {
     let caller = ask.caller()?;
-    Ok(ask.site.app.control.propose_policies(&caller, ask.body).await?.into())
+    Ok(ask
+        .site
+        .app
+        .control
+        .propose_policies(&caller, ask.body)
+        .await?
+        .into())
 }
 
 async fn proposal(ask: Ask) -> Result<Reply<ProposalView>, Problem> {
     let control = &ask.site.app.control;
-    Ok(control.proposal(&ask.caller()?, &ask.named("id")?).await?.into())
+    Ok(control
+        .proposal(&ask.caller()?, &ask.named("id")?)
+        .await?
+        .into())
 }
 
 /// What is said with a verdict.
@@ -152,23 +188,35 @@ struct Comment {
 async fn approve(ask: Ask<Comment>) -> Result<Reply<ProposalView>, Problem> {
     let (caller, id) = (ask.caller()?, ask.named("id")?);
     let control = &ask.site.app.control;
-    Ok(control.approve_proposal(&caller, &id, ask.body.comment).await?.into())
+    Ok(control
+        .approve_proposal(&caller, &id, ask.body.comment)
+        .await?
+        .into())
 }
 
 async fn reject(ask: Ask<Comment>) -> Result<Reply<ProposalView>, Problem> {
     let (caller, id) = (ask.caller()?, ask.named("id")?);
     let control = &ask.site.app.control;
-    Ok(control.reject_proposal(&caller, &id, ask.body.comment).await?.into())
+    Ok(control
+        .reject_proposal(&caller, &id, ask.body.comment)
+        .await?
+        .into())
 }
 
 async fn put_in_shadow(ask: Ask) -> Result<Reply<StageView>, Problem> {
     let control = &ask.site.app.control;
-    Ok(control.stage_proposal(&ask.caller()?, &ask.named("id")?).await?.into())
+    Ok(control
+        .stage_proposal(&ask.caller()?, &ask.named("id")?)
+        .await?
+        .into())
 }
 
 async fn enforce(ask: Ask) -> Result<Reply<StageView>, Problem> {
     let control = &ask.site.app.control;
-    Ok(control.enforce_proposal(&ask.caller()?, &ask.named("id")?).await?.into())
+    Ok(control
+        .enforce_proposal(&ask.caller()?, &ask.named("id")?)
+        .await?
+        .into())
 }
 
 async fn exceptions(
@@ -180,7 +228,13 @@ async fn exceptions(
 
 async fn request(ask: Ask<NewException>) -> Result<Reply<ExceptionView>, Problem> {
     let caller = ask.caller()?;
-    Ok(ask.site.app.control.request_exception(&caller, ask.body).await?.into())
+    Ok(ask
+        .site
+        .app
+        .control
+        .request_exception(&caller, ask.body)
+        .await?
+        .into())
 }
 
 async fn exception(ask: Ask) -> Result<Reply<ExceptionView>, Problem> {
@@ -190,12 +244,18 @@ async fn exception(ask: Ask) -> Result<Reply<ExceptionView>, Problem> {
 
 async fn approve_exception(ask: Ask) -> Result<Reply<ExceptionView>, Problem> {
     let control = &ask.site.app.control;
-    Ok(control.approve_exception(&ask.caller()?, &ask.named("id")?).await?.into())
+    Ok(control
+        .approve_exception(&ask.caller()?, &ask.named("id")?)
+        .await?
+        .into())
 }
 
 async fn revoke(ask: Ask) -> Result<Reply<ExceptionView>, Problem> {
     let control = &ask.site.app.control;
-    Ok(control.revoke_exception(&ask.caller()?, &ask.named("id")?).await?.into())
+    Ok(control
+        .revoke_exception(&ask.caller()?, &ask.named("id")?)
+        .await?
+        .into())
 }
 
 /// Privileged paths.
@@ -214,9 +274,12 @@ struct PathsQuery {
 }
 
 async fn paths(ask: Ask<Nothing, PathsQuery>) -> Result<Reply<Paths>, Problem> {
+    let (caller, agent) = (ask.caller()?, ask.named("name")?);
     let control = &ask.site.app.control;
-    let paths = control.access_paths(&ask.caller()?, &ask.named("name")?, ask.query.record);
-    Ok(Paths { items: paths.await? }.into())
+    let items = control
+        .access_paths(&caller, &agent, ask.query.record)
+        .await?;
+    Ok(Paths { items }.into())
 }
 
 /// How far back.

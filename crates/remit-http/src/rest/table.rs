@@ -4,7 +4,7 @@ use remit_domain::Role;
 
 use super::route::{Route, Who};
 use super::{
-    agent, approval, breaker, containment, delegation, document, evidence, key, freeze, limit,
+    agent, approval, breaker, containment, delegation, document, evidence, freeze, key, limit,
     organization, person, policy, run, session, setting, ticket, tool, upstream,
 };
 

@@ -10,13 +10,16 @@ use remit_domain::name::Name;
 
 use super::{Engine, ToolEntry};
 use crate::args::ArgType;
+use crate::bundle::bundle_version;
 use crate::digest;
 use crate::entities::Types;
 use crate::error::{PolicyError, Problem};
+use crate::except::{self, ExceptionSource};
 use crate::limits::{POLICIES_MAX, SETS_MAX};
 use crate::load::{GUARDRAIL, Loaded, Place, PolicySource, load};
 use crate::schema::{self, Action, CALL};
 use crate::slice::Slicer;
+use crate::sources;
 use crate::validate;
 
 const GUARDRAILS: PolicySource<'static> = PolicySource {
@@ -31,6 +34,19 @@ impl Engine {
     /// # Errors
     /// [`PolicyError`] with every problem found, each with set, line and column.
     pub fn compile(tools: &[&Tool], sets: &[PolicySource<'_>]) -> Result<Self, PolicyError> {
+        Self::compile_with(tools, sets, &[])
+    }
+
+    /// As [`Engine::compile`], with exceptions from the organization's own policies. One from a guardrail, or from a
+    /// policy that is not there, lifts nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::compile`].
+    pub fn compile_with(
+        tools: &[&Tool],
+        sets: &[PolicySource<'_>],
+        exceptions: &[ExceptionSource<'_>],
+    ) -> Result<Self, PolicyError> {
         let mut sets = sets.to_vec();
         sets.sort_by_key(|set| set.name);
         let args: Vec<ArgType> = tools
@@ -43,7 +59,8 @@ impl Engine {
                 groups: schema::groups(tool.classification.as_ref()),
                 args,
             }))?;
-        let (policies, warnings) = policies(&sets, schema)?;
+        let (mut policies, warnings) = policies(&sets, schema)?;
+        let in_force = except::apply(&mut policies, exceptions)?;
         let types = Types::new()?;
         let mut slicer = Slicer::new(&policies, &types);
         let mut entries = HashMap::with_capacity(tools.len());
@@ -63,7 +80,10 @@ impl Engine {
             }
         }
         Ok(Self {
-            version: Arc::from(version(tools, &sets, &schema_text)?),
+            version: Arc::from(version(tools, &sets, exceptions, &schema_text)?),
+            bundle: Arc::from(bundle_version(&sets)?),
+            exceptions: in_force,
+            sources: Arc::from(sources::write(tools, &sets, exceptions)?),
             schema_text,
             warnings,
             types,
@@ -84,6 +104,7 @@ impl Engine {
 fn version(
     tools: &[&Tool],
     sets: &[PolicySource<'_>],
+    exceptions: &[ExceptionSource<'_>],
     schema: &str,
 ) -> Result<String, PolicyError> {
     let mut tools: Vec<_> = tools
@@ -92,12 +113,15 @@ fn version(
         .collect();
     tools.sort_by(|a, b| a.0.cmp(b.0));
     let sets: Vec<_> = sets.iter().map(|set| (set.name, set.text)).collect();
+    let mut exceptions: Vec<_> = exceptions.iter().collect();
+    exceptions.sort_by_key(|e| e.id);
     let all = (
         env!("CARGO_PKG_VERSION"),
         GUARDRAILS.text,
         schema,
         sets,
         tools,
+        exceptions,
     );
     digest::canonical(&all).map_err(|e| PolicyError::Schema(e.to_string()))
 }

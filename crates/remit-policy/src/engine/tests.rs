@@ -158,6 +158,56 @@ proptest! {
     }
 
     #[test]
+    fn approval_never_turns_a_deny_into_an_allow(
+        chosen in prop::sample::subsequence(POOL.to_vec(), 0..=POOL.len()),
+        calls in prop::collection::vec(any_facts(), 32),
+    ) {
+        let (bare, own) = (engine(&[]).unwrap(), engine(&chosen).unwrap());
+        for (fixed, dynamic) in &calls {
+            let facts = Facts { fixed, dynamic };
+            if bare.decide(facts).is_deny() {
+                prop_assert_ne!(bare.allowed_if_approved(facts), Some(true));
+                prop_assert!(own.decide(facts).is_deny());
+            }
+            if own.decide(facts).is_deny() {
+                prop_assert_ne!(own.allowed_if_approved(facts), Some(true));
+            }
+        }
+    }
+
+    #[test]
+    fn an_exception_lifts_its_own_policy_for_its_agent_in_its_time_and_no_guardrail(
+        calls in prop::collection::vec(any_facts(), 32),
+    ) {
+        use crate::except::ExceptionSource;
+        let tools = tools();
+        let tools: Vec<_> = tools.iter().collect();
+        let text = [POOL[0], POOL[2]].join("\n");
+        let sets = [PolicySource { name: "acme", text: &text }];
+        let time = |text: &str| serde_json::from_value(json!(text)).unwrap();
+        let exception = |policy: &'static str| ExceptionSource {
+            id: "exc_1", policy, agent: "support", tool: None,
+            from: time("2026-11-22T07:00:00Z"), until: time("2026-11-22T09:00:00Z"),
+        };
+        let all = ["acme/a", "guardrail/tier-1-reads", "guardrail/grant", "acme/gone"].map(exception);
+        let with = Engine::compile_with(&tools, &sets, &all).unwrap();
+        let (plain, without) = (engine(&[POOL[0], POOL[2]]).unwrap(), engine(&[POOL[2]]).unwrap());
+        prop_assert_eq!(with.bundle(), plain.bundle());
+        for (fixed, dynamic) in &calls {
+            let facts = Facts { fixed, dynamic };
+            let hour = dynamic.now.as_secs().rem_euclid(86_400) / 3_600;
+            let holds = fixed.agent.name.as_str() == "support" && (7..9).contains(&hour);
+            let mut found = with.decide(facts);
+            let named = std::mem::take(&mut found.exceptions);
+            let expected = if holds { without.decide(facts) } else { plain.decide(facts) };
+            prop_assert_eq!(&found, &expected);
+            let stands = plain.decide(facts).policies.contains(&"acme/a".to_owned());
+            prop_assert!(!stands || !holds || named == ["exc_1"], "{:?}", named);
+            prop_assert!(holds || named.is_empty());
+        }
+    }
+
+    #[test]
     fn the_order_of_policies_is_irrelevant(
         chosen in prop::sample::subsequence(POOL.to_vec(), 2..=POOL.len()).prop_shuffle(),
         calls in prop::collection::vec(any_facts(), 32),

@@ -1,0 +1,135 @@
+//! Policies from a folder to live, through the command line: tested, checked, proved, proposed by one person, approved by
+//! another, tried in the shadow, made live, simulated on what happened, and rolled back.
+
+use serde_json::json;
+
+use crate::server::Server;
+
+const FOLDER: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../examples/policies/customer-support"
+);
+
+/// The word after `ppl_` in what was printed.
+fn id_in(text: &str) -> String {
+    let at = text
+        .find("ppl_")
+        .unwrap_or_else(|| panic!("no proposal in {text}"));
+    text[at..]
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect()
+}
+
+fn expect(found: (i32, String), code: i32) -> String {
+    assert_eq!(found.0, code, "{}", found.1);
+    found.1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_goes_from_a_folder_to_live_and_back() {
+    let server = Server::dev().await;
+    let ines = server.person("ines@acme.example");
+    expect(server.remit(&["policy", "test", FOLDER, "--offline"]), 0);
+    expect(server.remit(&["policy", "test", FOLDER]), 0);
+    expect(server.remit(&["policy", "fmt", "--check", FOLDER]), 0);
+    expect(server.remit(&["policy", "check", FOLDER]), 0);
+    let proved = expect(server.remit(&["policy", "prove", FOLDER]), 0);
+    assert!(
+        proved.contains("holds     regulated-data-stays"),
+        "{proved}"
+    );
+    assert!(proved.contains("holds     refunds-are-capped"), "{proved}");
+
+    let token = server.agent_token("support-triage", "answer").await;
+    let answer = server
+        .call(
+            "/mcp",
+            &token,
+            "orders__order_status",
+            json!({ "order": "A-118" }),
+        )
+        .await;
+    assert_ne!(answer["result"]["isError"], json!(true), "{answer}");
+    let simulated = expect(server.remit(&["policy", "simulate", "--since", "1h"]), 0);
+    assert!(!simulated.contains("NOT reproduced"), "{simulated}");
+
+    let proposed = expect(
+        server.remit_as(&ines, &["policy", "propose", FOLDER, "--keep"]),
+        4,
+    );
+    let id = id_in(&proposed);
+    expect(server.remit_as(&ines, &["policy", "approve", &id]), 1);
+    expect(server.remit(&["policy", "enforce", &id]), 1);
+    expect(server.remit(&["policy", "approve", &id]), 0);
+    expect(server.remit(&["policy", "stage", &id]), 0);
+    server
+        .call(
+            "/mcp",
+            &token,
+            "orders__order_status",
+            json!({ "order": "A-118" }),
+        )
+        .await;
+    let shadow = expect(server.remit(&["policy", "shadow"]), 0);
+    assert!(shadow.contains("Agree"), "{shadow}");
+    expect(server.remit(&["policy", "enforce", &id]), 0);
+    let explained = server.remit(&[
+        "policy",
+        "explain",
+        "--agent",
+        "support-triage",
+        "--workflow",
+        "refund",
+        "--tool",
+        "orders/refund",
+        "--person",
+        "maria@acme.example",
+        "--args",
+        r#"{"order":"A-118","amount":500.01,"card":"c","reason":"r"}"#,
+    ]);
+    assert!(expect(explained, 3).contains("refunds/refund-cap"));
+    let bundles = expect(server.remit(&["policy", "bundles"]), 0);
+    assert!(
+        bundles.contains("reviewed by") && bundles.contains("signed"),
+        "{bundles}"
+    );
+    expect(server.remit(&["policy", "rollback"]), 0);
+    expect(server.remit_as(&ines, &["policy", "rollback"]), 1);
+
+    let asked = [
+        "exception",
+        "request",
+        "refunds/refund-asks-finance",
+        "--agent",
+        "support-triage",
+        "--for",
+        "1h",
+        "--reason",
+        "a test",
+    ];
+    let found = expect(server.remit_as(&ines, &asked), 4);
+    let at = found.find("exc_").unwrap();
+    let exception: String = found[at..]
+        .chars()
+        .take_while(|c| !c.is_whitespace())
+        .collect();
+    expect(
+        server.remit_as(&ines, &["exception", "approve", &exception]),
+        1,
+    );
+    expect(server.remit(&["exception", "approve", &exception]), 0);
+    expect(server.remit(&["exception", "revoke", &exception]), 0);
+    let paths = server.remit(&["access", "paths", "support-triage"]);
+    assert!(paths.0 == 0 || paths.0 == 2, "{}", paths.1);
+    expect(
+        server.remit(&[
+            "policy",
+            "suggest",
+            "support-triage/answer",
+            "--since",
+            "1h",
+        ]),
+        0,
+    );
+}
