@@ -93,19 +93,11 @@ pub struct Person {
     /// Who created them: whoever creates a person cannot have that person approve what they ask for.
     pub created_by: Option<PersonId>,
     /// Whether they may sign in with a passkey when the company's OpenID provider does not let them; each time is an alarm.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub break_glass: bool,
     /// Present or departed.
     #[serde(flatten)]
     pub state: PersonState,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the form that serde calls"
-)]
-fn is_no(value: &bool) -> bool {
-    !value
 }
 
 impl Person {

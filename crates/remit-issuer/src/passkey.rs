@@ -7,6 +7,8 @@
 #[cfg(feature = "passkeys")]
 mod enrol;
 #[cfg(feature = "passkeys")]
+mod finding;
+#[cfg(feature = "passkeys")]
 mod party;
 #[cfg(feature = "passkeys")]
 mod prove;

@@ -16,7 +16,6 @@ fn none() -> Refusal {
 }
 
 #[expect(
-    clippy::unused_async,
     missing_docs,
     reason = "the same functions as with passkeys, each refused"
 )]

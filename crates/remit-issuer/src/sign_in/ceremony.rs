@@ -43,6 +43,10 @@ impl Purpose {
 
 /// The state of a ceremony.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(
+    not(feature = "passkeys"),
+    expect(dead_code, reason = "some of it is for passkeys")
+)]
 pub(crate) struct State {
     id: String,
     expires: Timestamp,

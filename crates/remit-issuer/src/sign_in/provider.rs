@@ -243,19 +243,7 @@ impl Issuer {
     }
 
     /// The way to the provider, in the form that the library calls.
-    pub(crate) fn http(
-        &self,
-        org: &OrgId,
-    ) -> Result<
-        impl for<'a> openidconnect::AsyncHttpClient<
-            'a,
-            Error = WebError,
-            Future = std::pin::Pin<
-                Box<dyn Future<Output = Result<HttpResponse, WebError>> + Send + 'a>,
-            >,
-        > + use<>,
-        Refusal,
-    > {
+    pub(crate) fn http(&self, org: &OrgId) -> Result<Http, Refusal> {
         Ok(Http {
             web: Arc::clone(&self.outside()?.web),
             org: org.clone(),
@@ -263,15 +251,18 @@ impl Issuer {
     }
 }
 
-struct Http {
+/// The way to the provider, in the form that the library calls.
+pub(crate) struct Http {
     web: Arc<dyn remit_ports::Web>,
     org: OrgId,
 }
 
+type Answering<'a> =
+    std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, WebError>> + Send + 'a>>;
+
 impl<'a> openidconnect::AsyncHttpClient<'a> for Http {
     type Error = WebError;
-    type Future =
-        std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, WebError>> + Send + 'a>>;
+    type Future = Answering<'a>;
 
     fn call(&'a self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
