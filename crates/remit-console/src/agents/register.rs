@@ -279,22 +279,11 @@ async fn put_document(ask: &Ask, text: &str) -> Result<Name, Fault> {
     Ok(name)
 }
 
-/// Applies documents; what could not be applied is told with its line.
+/// Applies documents, all of them or none; each problem is told with its line.
 pub(crate) async fn apply(ask: &Ask, documents: &str) -> Result<(), Fault> {
-    let applied = ask.control().apply(&ask.caller()?, documents, None).await?;
-    match applied.failed {
-        None => Ok(()),
-        Some(failed) => Err(Fault::Refused {
-            code: failed.code,
-            text: format!(
-                "{} `{}` was not applied, and {} after it were not reached",
-                crate::agents::word(&failed.kind),
-                failed.name,
-                applied.not_reached
-            ),
-            more: vec![format!("line {}: {}", failed.line, failed.message)],
-        }),
-    }
+    let caller = ask.caller()?;
+    ask.control().apply(&caller, documents, None).await?;
+    Ok(())
 }
 
 pub(super) async fn send_yaml(ask: Ask) -> Result<Answer, Fault> {
