@@ -5,4 +5,4 @@ scripts/setup.sh build
 step "release build"
 cargo build --release -p remit -p remit-bench
 export REMIT_BIN="$CARGO_TARGET_DIR/release/remit"
-exec "$CARGO_TARGET_DIR/release/remit-bench" "$REMIT_BIN" benches/RESULTS.md "$@"
+exec "$CARGO_TARGET_DIR/release/remit-bench" "$REMIT_BIN" --results benches/RESULTS.md "$@"

@@ -19,9 +19,47 @@ use anyhow::Context;
 
 use report::Report;
 
-/// How long each load runs, in seconds; three times, interleaved.
+/// How long each load runs, in seconds; [`ROUNDS`] times, interleaved.
 const SECONDS: f64 = 4.0;
 const ROUNDS: usize = 3;
+
+const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|store|call] [--seconds S] [--rounds N]";
+
+/// What is measured, and for how long.
+struct Options {
+    remit: PathBuf,
+    results: Option<PathBuf>,
+    only: Option<String>,
+    seconds: f64,
+    rounds: usize,
+}
+
+impl Options {
+    fn read(mut args: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut options = Self {
+            remit: PathBuf::from(args.next().context(USAGE)?),
+            results: None,
+            only: None,
+            seconds: SECONDS,
+            rounds: ROUNDS,
+        };
+        while let Some(flag) = args.next() {
+            let value = args.next().context(USAGE)?;
+            match flag.as_str() {
+                "--results" => options.results = Some(value.into()),
+                "--only" => options.only = Some(value),
+                "--seconds" => options.seconds = value.parse()?,
+                "--rounds" => options.rounds = value.parse()?,
+                _ => anyhow::bail!(USAGE),
+            }
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, what: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == what)
+    }
+}
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -31,20 +69,21 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let mut args = std::env::args().skip(1);
-    let remit = PathBuf::from(
-        args.next()
-            .context("usage: remit-bench PATH-OF-REMIT [RESULTS.md]")?,
-    );
-    let results = args.next().map(PathBuf::from);
+    let options = Options::read(std::env::args().skip(1))?;
     let mut report = Report::new();
-    decision::measure(&mut report)?;
-    store::measure(&mut report).await?;
-    server::measure(&remit, &mut report, SECONDS, ROUNDS).await?;
+    if options.wants("decision") {
+        decision::measure(&mut report)?;
+    }
+    if options.wants("store") {
+        store::measure(&mut report).await?;
+    }
+    if options.wants("call") {
+        server::measure(&options.remit, &mut report, options.seconds, options.rounds).await?;
+    }
     let text = report.markdown();
     println!("{text}");
-    if let Some(path) = results {
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    if let Some(path) = &options.results {
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

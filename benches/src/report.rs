@@ -48,7 +48,7 @@ impl Report {
             group,
             what,
             value,
-            format!("≤ {target:.1} {unit}"),
+            format!("≤ {} {unit}", plain(target)),
             value <= target,
             unit,
         );
@@ -67,7 +67,7 @@ impl Report {
             group,
             what,
             value,
-            format!("≥ {target:.2} {unit}"),
+            format!("≥ {} {unit}", plain(target)),
             value >= target,
             unit,
         );
@@ -117,4 +117,10 @@ impl Report {
         }
         text
     }
+}
+
+/// A target as it was set: without the noise of binary fractions.
+fn plain(target: f64) -> String {
+    let text = format!("{target:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
