@@ -190,24 +190,24 @@ async fn a_policy_that_does_not_compile_never_goes_live() {
     let house = House::new().await;
     let caller = house.caller("acme", "admin").await;
     let spec = remit_control::spec::PolicySetSpec {
-        text: "permit(principal, action, resource);".to_owned(),
+        text: "forbid(principal, action, resource) when { false };".to_owned(),
         enabled: true,
     };
     house
         .control
-        .put_policy_set(&caller, &"base".parse().unwrap(), spec, None)
+        .put_policy_set(&caller, &"extra".parse().unwrap(), spec, None)
         .await
         .unwrap();
     let revision = house
         .control
-        .policy_set(&caller, &"base".parse().unwrap())
+        .policy_set(&caller, &"extra".parse().unwrap())
         .await
         .unwrap()
         .revision
         .to_string();
     let wrong = house
         .post(
-            "/policies/base",
+            "/policies/extra",
             "admin",
             &[
                 ("text", "permit(principal,"),
@@ -223,7 +223,7 @@ async fn a_policy_that_does_not_compile_never_goes_live() {
     );
     let checked = house
         .post(
-            "/policies/base/check",
+            "/policies/extra/check",
             "developer",
             &[("text", "forbid(principal, action, resource);")],
         )
@@ -232,7 +232,7 @@ async fn a_policy_that_does_not_compile_never_goes_live() {
     assert_eq!(
         house
             .control
-            .policy_set(&caller, &"base".parse().unwrap())
+            .policy_set(&caller, &"extra".parse().unwrap())
             .await
             .unwrap()
             .revision
