@@ -200,12 +200,45 @@ async fn sessions(ask: Ask) -> Result<Answer, Fault> {
                 .with(&table)
                 .with(&others),
         )
+        .with(&passkeys(&ask).await?)
         .with(
             &Section::new("tokens-part", "Tokens")
                 .note("Withdraw one with remit token rm.")
                 .with(&own_tokens(&ask).await?),
         )
         .ok()
+}
+
+/// The button that makes one: the ceremony needs a script, and the page says what to do without.
+#[derive(askama::Template)]
+#[template(path = "passkey.html")]
+struct NewPasskey {
+    at: String,
+    js: &'static str,
+}
+
+async fn passkeys(ask: &Ask) -> Result<Section, Fault> {
+    let section = Section::new("passkeys-part", "Passkeys");
+    if !ask.issuer().has_passkeys() {
+        return Ok(section.note("This server was built without passkeys."));
+    }
+    let person = &ask.session()?.person.id;
+    let mine = ask.issuer().passkeys(ask.place.org(), person).await?;
+    let rows = mine.iter().map(|p| {
+        let label = Cell::text(if p.label.is_empty() {
+            "no label"
+        } else {
+            p.label.as_str()
+        });
+        Row::new(&p.id, vec![label, ask.when(p.created).with_exact().into()])
+    });
+    let empty = Empty::new("No passkey", "With one you sign in without a link.");
+    let table = Table::new("passkeys", "My passkeys", &["Label", "Made"], empty).rows(rows);
+    let make = NewPasskey {
+        at: ask.place.at.clone(),
+        js: crate::assets::address("passkey.js"),
+    };
+    Ok(section.with(&table).with(&make))
 }
 
 async fn own_tokens(ask: &Ask) -> Result<Table, Fault> {

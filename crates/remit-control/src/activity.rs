@@ -313,3 +313,31 @@ impl Control {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_are_counted_by_what_came_of_them() {
+        let mut counted = Counted::default();
+        let agent = AgentId::from_uuid(uuid::Uuid::nil());
+        for (at, outcome, consent) in [
+            ("2026-11-22T08:00:00Z", "allow", "not_needed"),
+            ("2026-11-22T08:30:00Z", "ask", "given"),
+            ("2026-11-22T08:59:59Z", "ask", "asked"),
+            ("2026-11-22T09:00:00Z", "deny", "not_needed"),
+        ] {
+            let leaf = serde_json::json!({
+                "at": at, "agent": agent, "kind": "call.decided",
+                "facts": { "outcome": outcome, "consent": consent, "tool": "orders/refund", "epoch": 1 },
+            });
+            counted.add(serde_json::from_value(leaf).unwrap());
+        }
+        let hours: Vec<_> = counted.hours.values().copied().collect();
+        assert_eq!(hours, [[2, 1, 0], [0, 0, 1]]);
+        let used = counted.uses[&(agent, "orders/refund".to_owned())];
+        assert_eq!((used.calls, used.denied), (2, 1));
+        assert_eq!(used.last, Some("2026-11-22T09:00:00Z".parse().unwrap()));
+    }
+}
