@@ -61,6 +61,7 @@ fn admit(org: &OrgId, unique: u128) -> Admit {
         decision,
         agent,
         labels: (run.to_string(), 0),
+        carried: Default::default(),
         run,
         tool: "bench/echo"
             .parse()
@@ -87,6 +88,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         id: org.clone(),
         name: "bench".parse()?,
         separation: Default::default(),
+        sessions: Default::default(),
     };
     let put = Put::new(&organization, Expect::Absent);
     debug_assert_eq!(put.key, organization.key());
