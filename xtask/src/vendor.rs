@@ -25,23 +25,45 @@ const FILES: [(&str, &str); 3] = [
 pub(crate) fn run(root: &Path) -> Result<()> {
     let scratch = tempdir(root)?;
     let packed = Command::new("npm")
-        .args(["pack", PACKAGE, "--ignore-scripts", "--silent", "--pack-destination"])
+        .args([
+            "pack",
+            PACKAGE,
+            "--ignore-scripts",
+            "--silent",
+            "--pack-destination",
+        ])
         .arg(&scratch)
         .output()
         .context("npm cannot be run; install it")?;
     if !packed.status.success() {
-        bail!("npm pack failed: {}", String::from_utf8_lossy(&packed.stderr));
+        bail!(
+            "npm pack failed: {}",
+            String::from_utf8_lossy(&packed.stderr)
+        );
     }
     let name = String::from_utf8(packed.stdout)?;
     let archive = scratch.join(name.lines().last().unwrap_or_default().trim());
-    done(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&scratch), "tar")?;
+    done(
+        Command::new("tar")
+            .arg("-xzf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(&scratch),
+        "tar",
+    )?;
     let to = root.join("crates/remit-console/assets/vendor");
     fs::create_dir_all(&to)?;
-    let mut list = format!("# {PACKAGE}, from the npm registry by `cargo xtask vendor`; 0BSD, see LICENSE. SHA-256 and name.\n");
+    let mut list = format!(
+        "# {PACKAGE}, from the npm registry by `cargo xtask vendor`; 0BSD, see LICENSE. SHA-256 and name.\n"
+    );
     for (from, name) in FILES {
         fs::copy(scratch.join("package").join(from), to.join(name))
             .with_context(|| format!("{PACKAGE} has no `{from}`"))?;
-        let summed = Command::new("sha256sum").arg(name).current_dir(&to).output().context("sha256sum cannot be run")?;
+        let summed = Command::new("sha256sum")
+            .arg(name)
+            .current_dir(&to)
+            .output()
+            .context("sha256sum cannot be run")?;
         list.push_str(&String::from_utf8(summed.stdout)?);
     }
     fs::write(to.join("VENDORED"), list)?;
@@ -60,7 +82,9 @@ fn tempdir(root: &Path) -> Result<std::path::PathBuf> {
 }
 
 fn done(command: &mut Command, what: &str) -> Result<()> {
-    let status = command.status().with_context(|| format!("{what} cannot be run"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("{what} cannot be run"))?;
     if !status.success() {
         bail!("{what} failed");
     }
