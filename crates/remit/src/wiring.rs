@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use remit_books::{Books, Parts};
+use remit_console::Console;
 use remit_control::{Check, Control, Probe};
 use remit_domain::name::Name;
 use remit_gateway::Gateway;
@@ -175,7 +176,7 @@ impl House {
             control: self.control.clone(),
             books: self.books.clone(),
             public_url: public_url.to_owned(),
-            default_org: settings.default_org.clone(),
+            default_org: self.default_org.to_string(),
             dev: settings.dev,
         }
     }
