@@ -59,7 +59,7 @@ async fn a_rule_goes_from_a_folder_to_live_and_back() {
         4,
     );
     let id = id_in(&proposed);
-    expect(server.remit_as(&ines, &["policy", "approve", &id]), 1);
+    expect(server.remit_as(&ines, &["policy", "approve", &id]), 3);
     expect(server.remit(&["policy", "enforce", &id]), 1);
     expect(server.remit(&["policy", "approve", &id]), 0);
     expect(server.remit(&["policy", "stage", &id]), 0);
@@ -95,7 +95,7 @@ async fn a_rule_goes_from_a_folder_to_live_and_back() {
         "{bundles}"
     );
     expect(server.remit(&["policy", "rollback"]), 0);
-    expect(server.remit_as(&ines, &["policy", "rollback"]), 1);
+    expect(server.remit_as(&ines, &["policy", "rollback"]), 3);
 
     let asked = [
         "exception",
@@ -116,7 +116,7 @@ async fn a_rule_goes_from_a_folder_to_live_and_back() {
         .collect();
     expect(
         server.remit_as(&ines, &["exception", "approve", &exception]),
-        1,
+        3,
     );
     expect(server.remit(&["exception", "approve", &exception]), 0);
     expect(server.remit(&["exception", "revoke", &exception]), 0);
