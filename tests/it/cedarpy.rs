@@ -128,7 +128,7 @@ fn another_evaluator_decides_the_same() {
     }
     let texts: Vec<String> = engine.texts().into_iter().map(|(_, text)| text).collect();
     let asked = json!({ "policies": texts, "calls": calls }).to_string();
-    let python = std::env::var("REMIT_TEST_PY").expect("scripts/setup.sh test installs cedarpy");
+    let python = crate::server::installed("REMIT_TEST_PY");
     let mut child = Command::new(python)
         .args(["-c", SCRIPT])
         .stdin(Stdio::piped())
@@ -152,7 +152,7 @@ fn another_evaluator_decides_the_same() {
     for outcome in ["allow", "ask", "deny"] {
         let seen = ours.iter().filter(|o| **o == outcome).count();
         assert!(
-            seen > 20,
+            seen > 10,
             "only {seen} calls are {outcome}: {} calls",
             calls.len()
         );

@@ -51,7 +51,10 @@ struct Browser {
 
 impl Browser {
     fn new() -> Self {
-        let http = Client::builder().redirect(redirect::Policy::none());
+        let http = Client::builder()
+            .redirect(redirect::Policy::none())
+            // The provider closes connections while they rest here.
+            .pool_max_idle_per_host(0);
         Self {
             http: http.build().unwrap(),
             jar: BTreeMap::new(),
@@ -60,7 +63,9 @@ impl Browser {
 
     fn cookies(&self, url: &Url) -> String {
         let of_site = self.jar.get(url.authority()).into_iter().flatten();
-        let pairs: Vec<_> = of_site.map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<_> = of_site
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         pairs.join("; ")
     }
 
@@ -98,7 +103,10 @@ impl Browser {
             let response = self.get(&url).await;
             let to = response.headers().get(LOCATION);
             let status = response.status();
-            let to = to.unwrap_or_else(|| panic!("{status} at {url}")).to_str().unwrap();
+            let to = to
+                .unwrap_or_else(|| panic!("{status} at {url}"))
+                .to_str()
+                .unwrap();
             url = url.join(to).unwrap();
             if url.path().ends_with("/sign-in/oidc/callback") {
                 return url;
@@ -131,14 +139,18 @@ async fn company() -> (Server, Provider) {
         "issuer": provider.issuer, "client_id": "remit", "groups_claim": "groups",
         "scopes": ["email", "groups"], "groups": { "admins": ["admin"] }
     });
-    server.admin_rest(Method::PUT, "/identity-provider", Some(set)).await;
+    server
+        .admin_rest(Method::PUT, "/identity-provider", Some(set))
+        .await;
     for email in ["maria@acme.example", "gone@acme.example"] {
         let person = json!({ "display_name": email, "roles": ["admin"] });
         let path = format!("/people/{email}");
         server.admin_rest(Method::PUT, &path, Some(person)).await;
     }
     let leave = "/people/gone@acme.example/leave";
-    server.admin_rest(Method::POST, leave, Some(json!({}))).await;
+    server
+        .admin_rest(Method::POST, leave, Some(json!({})))
+        .await;
     (server, provider)
 }
 
@@ -146,20 +158,34 @@ async fn company() -> (Server, Provider) {
 async fn people_sign_in_with_the_companys_openid_provider_and_nobody_else_does() {
     let (server, provider) = company().await;
     let base = server.base();
-    let report = server.admin_rest(Method::POST, "/identity-provider/test", Some(json!({}))).await;
+    let report = server
+        .admin_rest(Method::POST, "/identity-provider/test", Some(json!({})))
+        .await;
     assert_eq!(report["issuer"], provider.issuer.as_str());
     assert_eq!(report["iss_in_answers"], true);
 
     let mut browser = Browser::new();
     let answer = browser.visit(&base, "maria@acme.example").await;
     assert_eq!(browser.land(&answer).await, format!("{base}/runs"));
-    let sessions = server.admin_rest(Method::GET, "/sessions?all=true", None).await;
+    let sessions = server
+        .admin_rest(Method::GET, "/sessions?all=true", None)
+        .await;
     assert_eq!(sessions["items"][0]["person"], "maria@acme.example");
     assert_eq!(sessions["items"][0]["how"], "oidc");
 
     // The same answer again, in the same browser and in another.
-    assert!(browser.land(&answer).await.ends_with("/sign-in?failed=proof-invalid"));
-    assert!(Browser::new().land(&answer).await.ends_with("failed=proof-invalid"));
+    assert!(
+        browser
+            .land(&answer)
+            .await
+            .ends_with("/sign-in?failed=proof-invalid")
+    );
+    assert!(
+        Browser::new()
+            .land(&answer)
+            .await
+            .ends_with("failed=proof-invalid")
+    );
     let used: BTreeMap<_, _> = answer.query_pairs().into_owned().collect();
     for (name, value, failed) in [
         ("state", "x", "proof-invalid"),
@@ -171,18 +197,35 @@ async fn people_sign_in_with_the_companys_openid_provider_and_nobody_else_does()
         let mut thief = Browser::new();
         let mut answer = thief.visit(&base, "maria@acme.example").await;
         let pairs: Vec<_> = answer.query_pairs().into_owned().collect();
-        let changed = pairs.iter().map(|(n, v)| (n.as_str(), if n == name { value } else { v }));
+        let changed = pairs
+            .iter()
+            .map(|(n, v)| (n.as_str(), if n == name { value } else { v }));
         answer.query_pairs_mut().clear().extend_pairs(changed);
         let landed = thief.land(&answer).await;
-        assert!(landed.ends_with(&format!("failed={failed}")), "{name}: {landed}");
+        assert!(
+            landed.ends_with(&format!("failed={failed}")),
+            "{name}: {landed}"
+        );
     }
 
-    for who in ["unverified-maria@acme.example", "nobody@acme.example", "gone@acme.example"] {
+    for who in [
+        "unverified-maria@acme.example",
+        "nobody@acme.example",
+        "gone@acme.example",
+    ] {
         let mut browser = Browser::new();
         let answer = browser.visit(&base, who).await;
-        assert!(browser.land(&answer).await.ends_with("failed=unauthenticated"), "{who}");
+        assert!(
+            browser
+                .land(&answer)
+                .await
+                .ends_with("failed=unauthenticated"),
+            "{who}"
+        );
     }
-    let after = server.admin_rest(Method::GET, "/sessions?all=true", None).await;
+    let after = server
+        .admin_rest(Method::GET, "/sessions?all=true", None)
+        .await;
     assert_eq!(after["items"].as_array().unwrap().len(), 1);
 }
 
@@ -198,9 +241,14 @@ async fn a_link_opens_one_session_which_ends_at_once() {
     // A form of another site, and a program that names no page.
     let plain = Client::new().post(&url).json(&code).send().await.unwrap();
     assert_eq!(plain.status(), 403);
-    let evil = Client::new().post(&url).header(ORIGIN, "https://evil.example");
+    let evil = Client::new()
+        .post(&url)
+        .header(ORIGIN, "https://evil.example");
     assert_eq!(evil.json(&code).send().await.unwrap().status(), 403);
-    let form = Client::new().post(&url).header(ORIGIN, &base).body(code.to_string());
+    let form = Client::new()
+        .post(&url)
+        .header(ORIGIN, &base)
+        .body(code.to_string());
     assert_eq!(form.send().await.unwrap().status(), 415);
 
     let signed = browser.post(&url, code.clone()).await;
@@ -212,8 +260,14 @@ async fn a_link_opens_one_session_which_ends_at_once() {
 
     let step = format!("{base}/sign-in/step-up/begin");
     let digest = json!({ "digest": "a".repeat(64) });
-    assert_eq!(browser.post(&step, digest.clone()).await.status(), 404, "no passkey yet");
+    assert_eq!(
+        browser.post(&step, digest.clone()).await.status(),
+        404,
+        "no passkey yet"
+    );
     let id = session["session"].as_str().unwrap();
-    server.admin_rest(Method::DELETE, &format!("/sessions/{id}"), None).await;
+    server
+        .admin_rest(Method::DELETE, &format!("/sessions/{id}"), None)
+        .await;
     assert_eq!(browser.post(&step, digest).await.status(), 401);
 }

@@ -74,7 +74,10 @@ impl Wrapper {
             "initialize",
             json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } }),
         );
-        assert!(said["result"]["capabilities"]["tools"].is_object(), "{said}");
+        assert!(
+            said["result"]["capabilities"]["tools"].is_object(),
+            "{said}"
+        );
         wrapper.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         wrapper
     }
@@ -93,7 +96,11 @@ impl Wrapper {
     fn answer(&mut self, id: u64) -> Value {
         loop {
             let mut line = String::new();
-            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the wrapper ended");
+            assert_ne!(
+                self.output.read_line(&mut line).unwrap(),
+                0,
+                "the wrapper ended"
+            );
             let message: Value = serde_json::from_str(&line).unwrap();
             if message["id"] == id {
                 return message;
@@ -107,7 +114,10 @@ impl Wrapper {
     }
 
     fn call(&mut self, tool: &str, arguments: Value) -> Value {
-        self.ask("tools/call", json!({ "name": tool, "arguments": arguments }))
+        self.ask(
+            "tools/call",
+            json!({ "name": tool, "arguments": arguments }),
+        )
     }
 }
 
@@ -121,23 +131,30 @@ fn text(answer: &Value) -> String {
 /// A server with upstream `fs`, whose tools were offered by an administrator, and an agent with a key in a file.
 async fn wrapped(server: &Server, command: &[String], effect: &str) -> (Agent, PathBuf) {
     let person = json!({ "display_name": "Sponsor", "teams": ["team"], "roles": ["admin", "approver", "responder", "auditor"], "entitlements": [] });
-    let system = json!({ "owner": "admin@acme.example", "environment": "production", "criticality": "low" });
+    let system =
+        json!({ "owner": "admin@acme.example", "environment": "production", "criticality": "low" });
     server
         .apply(&[
             document("Team", "team", &json!({})),
             document("Person", "sponsor@acme.example", &person),
             document("System", "shop", &system),
-            document("Upstream", "fs", &json!({ "system": "shop", "transport": { "type": "wrapped" } })),
+            document(
+                "Upstream",
+                "fs",
+                &json!({ "system": "shop", "transport": { "type": "wrapped" } }),
+            ),
         ])
         .await;
     offer(server, command);
-    let tools = server.admin_rest(Method::GET, "/tools?upstream=fs&limit=200", None).await;
+    let tools = server
+        .admin_rest(Method::GET, "/tools?upstream=fs&limit=200", None)
+        .await;
     let (mut classified, mut grants) = (Vec::new(), Vec::new());
     for tool in tools["items"].as_array().unwrap() {
         let name = tool["tool"].as_str().unwrap();
         let spec = json!({ "effect": effect, "definition_hash": tool["definition_hash"] });
         classified.push(document("Tool", name, &spec));
-        grants.push(json!({ "tool": name }));
+        grants.push(json!({ "tool": name, "autonomy": "rehearsed" }));
     }
     server.apply(&classified).await;
     let agent = register(server, "worker", &grants).await;
@@ -158,7 +175,9 @@ async fn own_key(server: &Server) -> PathBuf {
     let der = pair.to_pkcs8v1().unwrap();
     let key = SigningKey::from_pkcs8(der.as_ref()).unwrap();
     let body = json!({ "jwk": key.public() });
-    server.admin_rest(Method::POST, "/agents/worker/keys", Some(body)).await;
+    server
+        .admin_rest(Method::POST, "/agents/worker/keys", Some(body))
+        .await;
     let pem = format!(
         "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
         STANDARD.encode(der.as_ref())
@@ -173,7 +192,10 @@ fn small(dir: &Path, words: &str) -> (Vec<String>, PathBuf) {
     std::fs::write(&script, SMALL).unwrap();
     let python = installed("REMIT_TEST_PY");
     let command = [&python, &script, &seen].map(|p| p.to_str().unwrap().to_owned());
-    (command.into_iter().chain([words.to_owned()]).collect(), seen)
+    (
+        command.into_iter().chain([words.to_owned()]).collect(),
+        seen,
+    )
 }
 
 fn seen(file: &Path) -> String {
@@ -196,8 +218,13 @@ async fn the_filesystem_server_is_governed_beside_its_agent() {
     assert!(listed.to_string().contains("read_text_file"), "{listed}");
     let read = client.call("read_text_file", json!({ "path": files.join("a.txt") }));
     assert!(text(&read).contains("known content"), "{read}");
-    let decision = read["result"]["_meta"]["dev.remit/decision"].as_str().unwrap();
-    let written = client.call("write_file", json!({ "path": files.join("b.txt"), "content": "new" }));
+    let decision = read["result"]["_meta"]["dev.remit/decision"]
+        .as_str()
+        .unwrap();
+    let written = client.call(
+        "write_file",
+        json!({ "path": files.join("b.txt"), "content": "new" }),
+    );
     assert_ne!(written["result"]["isError"], true, "{written}");
     assert_eq!(std::fs::read_to_string(files.join("b.txt")).unwrap(), "new");
 
@@ -211,8 +238,17 @@ async fn the_filesystem_server_is_governed_beside_its_agent() {
     assert!(access.to_lowercase().contains("cooperative"), "{access}");
 
     // From elsewhere it cannot be called, whatever the token.
-    let token = server.token(&agent.client, &agent.key, "workflow:answer").await;
-    let around = server.call("/mcp/fs", &token, "read_text_file", json!({ "path": files.join("a.txt") })).await;
+    let token = server
+        .token(&agent.client, &agent.key, "workflow:answer")
+        .await;
+    let around = server
+        .call(
+            "/mcp/fs",
+            &token,
+            "read_text_file",
+            json!({ "path": files.join("a.txt") }),
+        )
+        .await;
     assert!(text(&around).contains("remit mcp wrap"), "{around}");
     let (verified, ledger) = server.remit_as(&sponsor, &["audit", "verify"]);
     assert_eq!(verified, 0, "{ledger}");
@@ -254,8 +290,14 @@ async fn without_an_answer_from_remit_nothing_is_called_and_an_open_call_is_a_ga
     assert_eq!(seen(&file), "hang\n", "no answer means no");
     server.start_again(&[]).await;
     let sponsor = crate::furnish::enrol(&server, "sponsor@acme.example").await;
-    let (_, entries) = server.remit_as(&sponsor, &["audit", "search", "--kind", "call.gap", "-o", "json"]);
-    assert!(entries.contains("dec_"), "the call without an outcome is reported: {entries}");
+    let (_, entries) = server.remit_as(
+        &sponsor,
+        &["audit", "search", "--kind", "call.gap", "-o", "json"],
+    );
+    assert!(
+        entries.contains("dec_"),
+        "the call without an outcome is reported: {entries}"
+    );
     let (verified, ledger) = server.remit_as(&sponsor, &["audit", "verify"]);
     assert_eq!(verified, 0, "{ledger}");
 }

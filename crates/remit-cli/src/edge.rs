@@ -24,6 +24,15 @@ fn variable(name: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
+/// A variable that a server of the caller's own machine may keep, as it is.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a server beside its agent keeps the variables that its command names"
+)]
+pub(crate) fn inherited(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}
+
 /// Where contexts and credentials are kept: `$XDG_CONFIG_HOME/remit`, else `~/.config/remit`.
 pub(crate) fn config_dir() -> anyhow::Result<PathBuf> {
     let base = variable("XDG_CONFIG_HOME").filter(|dir| dir.is_absolute());

@@ -132,8 +132,8 @@ mod tests {
         };
         assert_eq!(
             near("suport-triage"),
-            "no agent `suport-triage` is here; did you mean `support-triage`?"
+            "not-found: no agent `suport-triage` is here; did you mean `support-triage`?"
         );
-        assert_eq!(near("x"), "no agent `x` is here");
+        assert_eq!(near("x"), "not-found: no agent `x` is here");
     }
 }

@@ -174,10 +174,10 @@ fn paths(registry: &Registry, engine: &Engine, all: &[Reach], now: Timestamp) ->
                     _ => tell("exfiltration", &[source]),
                 }
             }
-        } else if !is_mild(&sink.classification) {
-            if let Some(content) = untrusted.first() {
-                tell("injected-effect", &[content]);
-            }
+        } else if !is_mild(&sink.classification)
+            && let Some(content) = untrusted.first()
+        {
+            tell("injected-effect", &[content]);
         }
         if !sink.own
             && !is_mild(&sink.classification)

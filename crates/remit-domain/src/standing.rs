@@ -170,16 +170,8 @@ impl Registry {
         Ok(links)
     }
 
-    /// The run with everything that answers for it, when a call may be made in it at `now`.
-    ///
-    /// # Errors
-    /// `run-unknown` when the registry does not keep it (ask the store whether it has ended), `run-ended`, `contained`, and
-    /// whatever agent, workflow and chain refuse with.
-    pub fn standing(&self, run: &RunId, now: Timestamp) -> Result<Standing, Refusal> {
-        let run = self
-            .runs
-            .get(run)
-            .ok_or_else(|| no(RefusalCode::RunUnknown, "no such run goes on here"))?;
+    /// Whether the run and every run above it go on.
+    fn standing_tree(&self, run: &Arc<Run>, now: Timestamp) -> Result<(), Refusal> {
         let mut above = Some(run);
         let mut steps = 0;
         while let Some(at) = above {
@@ -224,6 +216,20 @@ impl Registry {
                 None => None,
             };
         }
+        Ok(())
+    }
+
+    /// The run with everything that answers for it, when a call may be made in it at `now`.
+    ///
+    /// # Errors
+    /// `run-unknown` when the registry does not keep it (ask the store whether it has ended), `run-ended`, `contained`, and
+    /// whatever agent, workflow and chain refuse with.
+    pub fn standing(&self, run: &RunId, now: Timestamp) -> Result<Standing, Refusal> {
+        let run = self
+            .runs
+            .get(run)
+            .ok_or_else(|| no(RefusalCode::RunUnknown, "no such run goes on here"))?;
+        self.standing_tree(run, now)?;
         let agent = self.standing_agent(&run.agent)?;
         let workflow = self.standing_workflow(&run.agent, &run.workflow)?;
         let chain = self.standing_chain(run.person.as_ref(), &run.chain, now)?;

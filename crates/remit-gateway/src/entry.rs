@@ -21,6 +21,32 @@ fn consent_word(consent: &Consent) -> &'static str {
     }
 }
 
+/// What is said of few calls.
+fn seldom(event: Event, call: &Authorized, decision: &Decision) -> Event {
+    // What every call has is not said of each: that the gateway enforces it, and that it begins with itself.
+    let event = match call.resolved.upstream.is_cooperative() {
+        true => event.fact("enforcement", call.resolved.upstream.enforcement()),
+        false => event,
+    };
+    let event = owed(event, "flagged", &flags(decision));
+    let event = owed(event, "transformed", &transforms(decision));
+    let event = match &call.resolved.received.continues {
+        Some(before) => event.fact("continues", before),
+        None => event,
+    };
+    let event = match &call.shadow {
+        Some((bundle, shadow)) => event
+            .fact("shadow", bundle)
+            .fact("shadow_outcome", shadow.outcome.as_str())
+            .content("shadow_decision", shadow),
+        None => event,
+    };
+    match decision.exceptions.is_empty() {
+        true => event,
+        false => event.fact("exceptions", leading(&decision.exceptions)),
+    }
+}
+
 /// The decision: everything that led to it, in the leaf as ids, hashes and codes, in the body whole.
 ///
 /// - `facts`: where the slice of the registry is kept.
@@ -47,28 +73,7 @@ pub(crate) fn decided(call: &Approved, decision: &Decision, facts: &str) -> Even
         _ => None,
     };
     let event = Event::new(EventKind::CallDecided, dynamic.now, actor);
-    // What every call has is not said of each: that the gateway enforces it, and that it begins with itself.
-    let event = match resolved.upstream.is_cooperative() {
-        true => event.fact("enforcement", resolved.upstream.enforcement()),
-        false => event,
-    };
-    let event = owed(event, "flagged", &flags(decision));
-    let event = owed(event, "transformed", &transforms(decision));
-    let event = match &resolved.received.continues {
-        Some(call) => event.fact("continues", call),
-        None => event,
-    };
-    let event = match &call.authorized.shadow {
-        Some((bundle, shadow)) => event
-            .fact("shadow", bundle)
-            .fact("shadow_outcome", shadow.outcome.as_str())
-            .content("shadow_decision", shadow),
-        None => event,
-    };
-    let event = match decision.exceptions.is_empty() {
-        true => event,
-        false => event.fact("exceptions", leading(&decision.exceptions)),
-    };
+    let event = seldom(event, &call.authorized, decision);
     event
         .about(id)
         .agent(&run.agent)

@@ -65,7 +65,6 @@ fn tokens(result: &Map<String, Value>) -> i64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use serde_json::json;

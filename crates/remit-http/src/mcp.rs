@@ -26,7 +26,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
-use remit_domain::Refusal;
 use remit_gateway::{Action, Caller, Can, Endpoint, NotLetIn};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::{LogLevel, header as mcp_header};

@@ -74,7 +74,7 @@ impl Beside {
             .iter()
             .copied()
             .chain(server.env.iter().map(String::as_str));
-        let kept = kept.filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let kept = kept.filter_map(|name| Some((name, crate::edge::inherited(name)?)));
         let mut child = Command::new(program)
             .args(args)
             .env_clear()

@@ -100,11 +100,10 @@ pub enum BundleCommand {
     Bundles,
     /// What differs between two bundles; exits with 2 when anything
     Diff {
-        /// Version; the live one where absent
-        #[arg(default_value = "live")]
+        /// Version to compare with `live`, or with the second one
         from: String,
-        /// Version
-        to: String,
+        /// Version that it leads to; the first one where `live` is what it is compared with
+        to: Option<String>,
     },
     /// Run the tests beside the policies; exits with 1 when one fails
     Test {
@@ -271,6 +270,10 @@ async fn looked(client: &Client, out: Out, command: BundleCommand) -> Done {
             Ok(OK)
         }
         BundleCommand::Diff { from, to } => {
+            let (from, to) = match to {
+                Some(to) => (from, to),
+                None => ("live".to_owned(), from),
+            };
             let query = [("from", from.as_str()), ("to", to.as_str())];
             let found = client.get_with(&["bundles", "diff"], &query).await?;
             let differs = !items(&found, "sets").is_empty();

@@ -259,7 +259,7 @@ impl Control {
         for bundle in &found {
             items.push(self.policy_bundle(caller, &bundle.noun.version).await?);
         }
-        items.sort_by(|a, b| b.created.cmp(&a.created));
+        items.sort_by_key(|b| std::cmp::Reverse(b.created));
         Ok(Listing { items, next })
     }
 

@@ -222,12 +222,10 @@ impl House {
     }
 
     pub(super) async fn apply(&self, documents: &str) -> crate::Applied {
-        let applied = self
-            .control
+        self.control
             .apply(&self.admin(), documents, None)
             .await
-            .unwrap();
-        applied
+            .unwrap()
     }
 
     pub(super) async fn sync(&self, tools: &[Value]) -> crate::SyncReport {

@@ -195,10 +195,7 @@ async fn nothing_of_a_run_is_left_after_it_was_shredded() {
     let raw = async || {
         let mut text = String::new();
         for kind in [remit_domain::Kind::Approval, remit_domain::Kind::Run] {
-            let page = world
-                .books
-                .store()
-                .list(&world.org, kind, &all);
+            let page = world.books.store().list(&world.org, kind, &all);
             text += &format!("{:?}", page.await.unwrap().records);
         }
         text

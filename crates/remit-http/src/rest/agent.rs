@@ -3,7 +3,8 @@
 use axum::http::Method;
 use remit_control::spec::{AgentSpec, WorkflowRef, WorkflowSpec};
 use remit_control::{
-    AccessRow, Activity, AgentView, Completeness, EventView, KeyView, ListQuery, Listing, NewKey, StoryQuery, Transfer, WorkflowView,
+    AccessRow, Activity, AgentView, Completeness, EventView, KeyView, ListQuery, Listing, NewKey,
+    StoryQuery, Transfer, WorkflowView,
 };
 use remit_domain::name::Name;
 use schemars::JsonSchema;
@@ -238,11 +239,5 @@ async fn events(ask: Ask<Nothing, StoryQuery>) -> Result<Reply<Listing<EventView
 }
 
 async fn activity(ask: Ask) -> Result<Reply<Activity>, Problem> {
-    Ok(ask
-        .site
-        .app
-        .control
-        .activity(&ask.caller()?)
-        .await?
-        .into())
+    Ok(ask.site.app.control.activity(&ask.caller()?).await?.into())
 }

@@ -1,12 +1,13 @@
 //! The keys that sign access tokens: how old they are, and replacing the one in use.
 
 use axum::http::Method;
-use remit_control::Listing;
+use remit_control::{ListQuery, Listing};
 use remit_domain::Timestamp;
 use remit_issuer::IssuerKey;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::list::page;
 use super::table::{ADMIN, ADMIN_AUDITOR};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::identity::Identity;
@@ -53,15 +54,14 @@ impl SigningKeyView {
     }
 }
 
-async fn keys(ask: Ask) -> Result<Reply<Listing<SigningKeyView>>, Problem> {
+async fn keys(ask: Ask<Nothing, ListQuery>) -> Result<Reply<Listing<SigningKeyView>>, Problem> {
     let app = &ask.site.app;
     let now = app.books.now();
     let keys = app.issuer.signing_keys(ask.place.org()).await?;
-    let items = keys.into_iter().map(|key| SigningKeyView::of(key, now));
-    Ok(Listing {
-        items: items.collect(),
-        next: None,
-    }
+    let views = keys.into_iter().map(|key| SigningKeyView::of(key, now));
+    Ok(page(views.collect(), &ask.query, |k: &SigningKeyView| {
+        k.kid.clone()
+    })
     .into())
 }
 

@@ -9,6 +9,7 @@ use remit_domain::name::Name;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::list::page;
 use super::table::{ADMIN, PERSON};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
@@ -63,8 +64,9 @@ async fn schema(ask: Ask) -> Result<Reply<String>, Problem> {
     ))
 }
 
-async fn facts(ask: Ask) -> Result<Reply<Listing<FactView>>, Problem> {
-    Ok(ask.site.app.control.policy_facts(&ask.caller()?)?.into())
+async fn facts(ask: Ask<Nothing, ListQuery>) -> Result<Reply<Listing<FactView>>, Problem> {
+    let found = ask.site.app.control.policy_facts(&ask.caller()?)?;
+    Ok(page(found.items, &ask.query, |f: &FactView| f.name.clone()).into())
 }
 
 /// Policies to check.

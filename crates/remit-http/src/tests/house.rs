@@ -183,6 +183,7 @@ spec:
     - tool: orders/status
     - tool: orders/slow
     - tool: orders/refund
+      autonomy: tested
       bounds: { amount: [{ decimal: { min: 0.01, max: 100 } }] }
       expires: 2027-02-01T00:00:00Z
 ";
@@ -252,7 +253,7 @@ impl House {
 
     async fn found(&mut self, org: &'static str) {
         let operator = self.operator.clone();
-        let body = json!({ "name": org, "admin_email": format!("admin@{org}.example") });
+        let body = json!({ "name": org, "admin_email": format!("root@{org}.example") });
         let made = self
             .post("/api/v1/organizations", &operator, body)
             .await
@@ -270,26 +271,27 @@ impl House {
                 .starts_with(&format!("{URL}{at}/enrol#rmt_enr_")),
             "{made}"
         );
-        let admin = self.redeem(&at, &made).await;
-        self.people.insert((org, "admin"), admin.clone());
-        for (local, role) in PEOPLE.into_iter().skip(1) {
+        // The first administrator is an auditor too; those here have one role each.
+        let first = self.redeem(&at, &made).await;
+        for (local, role) in PEOPLE {
             let address = format!("{at}/api/v1/people/{local}@{org}.example");
             let roles: Vec<_> = role.into_iter().collect();
             self.put(
                 &address,
-                &admin,
+                &first,
                 json!({ "display_name": local, "roles": roles }),
             )
             .await
             .good();
             let link = self
-                .post(&format!("{address}/enrolments"), &admin, json!({}))
+                .post(&format!("{address}/enrolments"), &first, json!({}))
                 .await
                 .good()
                 .json();
             let token = self.redeem(&at, &link).await;
             self.people.insert((org, local), token);
         }
+        let admin = self.people[&(org, "admin")].clone();
         self.furnish(org, &at, &admin).await;
     }
 

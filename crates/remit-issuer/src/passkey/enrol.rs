@@ -41,7 +41,6 @@ impl Issuer {
         let exclude = held
             .iter()
             .filter_map(|passkey| URL_SAFE_NO_PAD.decode(&passkey.credential_id).ok())
-            .map(Into::into)
             .collect();
         let person = &session.person;
         let (options, state) = party
