@@ -33,7 +33,7 @@ impl Provider {
             .arg(installed("REMIT_TEST_NODE_MODULES"))
             .arg(redirect)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

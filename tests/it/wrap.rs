@@ -273,7 +273,7 @@ async fn a_tool_that_is_not_as_it_was_approved_is_not_called_and_gets_no_secret(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_answer_from_remit_nothing_is_called_and_an_open_call_is_a_gap() {
+async fn without_an_answer_from_remit_nothing_is_called_and_an_open_call_is_ambiguous() {
     let mut server = Server::serve(tempfile::tempdir().unwrap(), &[]).await;
     let (command, file) = small(server.dir.path(), "as approved");
     let (agent, key) = wrapped(&server, &command, "write").await;
@@ -292,11 +292,11 @@ async fn without_an_answer_from_remit_nothing_is_called_and_an_open_call_is_a_ga
     let sponsor = crate::furnish::enrol(&server, "sponsor@acme.example").await;
     let (_, entries) = server.remit_as(
         &sponsor,
-        &["audit", "search", "--kind", "call.gap", "-o", "json"],
+        &["audit", "search", "--kind", "call.completed", "-o", "json"],
     );
     assert!(
-        entries.contains("dec_"),
-        "the call without an outcome is reported: {entries}"
+        entries.contains("ambiguous"),
+        "nobody knows what came of the call, and that is recorded: {entries}"
     );
     let (verified, ledger) = server.remit_as(&sponsor, &["audit", "verify"]);
     assert_eq!(verified, 0, "{ledger}");

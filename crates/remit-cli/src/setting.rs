@@ -13,7 +13,7 @@ use crate::value::{at, items, line, text};
 /// Commands on settings.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "A setting is named by the calls it is about:\n  organization, mode:background, tool:orders/refund, person:maria@acme.example,\n  person:maria@acme.example/tool:orders/refund\n\nThe most specific one wins; a locked one at a wider level holds too. A setting never permits: allow only lifts a deny.\n\nExamples:\n  remit setting set mode:background deny --locked --reason 'nobody watches at night'\n  remit setting set tool:orders/refund rate --calls 10 --per minute --reason 'the till is slow'\n  remit setting set tool:crm/find transform --result customer.iban=mask --reason 'bank data stays there'\n  remit setting explain --tool orders/refund --person maria@acme.example"
+    after_help = "A setting is named by the calls it is about:\n  organization, mode:background, tool:orders/refund, person:maria@acme.example,\n  person:maria@acme.example/tool:orders/refund\n\nThe most specific one wins; a locked one at a wider level holds too. A setting never permits: allow only lifts a deny.\n\nExamples:\n  remit setting set mode:background deny --locked --reason 'nobody watches at night'\n  remit setting set tool:orders/refund rate --calls 10 --per minute --reason 'the till is slow'\n  remit setting set tool:crm/find transform --result customer.iban=mask --reason 'bank data stays there'\n  remit setting set organization transform --class secret=redact --class payment-card=mask --reason 'agents need none'\n  remit setting explain --tool orders/refund --person maria@acme.example"
 )]
 pub enum SettingCommand {
     /// List settings
@@ -90,6 +90,9 @@ pub struct Set {
     /// PATH=mask or PATH=redact of a result field, for a transform; may be repeated
     #[arg(long = "result", value_name = "PATH=HOW")]
     results: Vec<String>,
+    /// CLASS=mask or CLASS=redact of content that is found anywhere in the result, such as payment-card=mask; may be repeated
+    #[arg(long = "class", value_name = "CLASS=HOW")]
+    classes: Vec<String>,
 }
 
 const COLUMNS: [Column; 6] = [
@@ -163,7 +166,7 @@ fn body(set: &Set) -> anyhow::Result<Value> {
             json!({ "rate": { "calls": calls, "per": per } })
         }
         What::Transform => {
-            json!({ "transform": { "args": paths(&set.args)?, "result": paths(&set.results)? } })
+            json!({ "transform": { "args": paths(&set.args)?, "result": paths(&set.results)?, "classes": paths(&set.classes)? } })
         }
     };
     Ok(json!({ "value": value, "locked": set.locked, "reason": set.reason }))
@@ -205,6 +208,8 @@ fn value(setting: &Value) -> String {
                     .into_iter()
                     .map(|p| format!("{p} of the result")),
             );
+            let classes = named("transform.classes").into_iter();
+            all.extend(classes.map(|c| format!("{c} wherever it is found")));
             line(&all.join(", "), 200)
         }
         None => String::new(),
@@ -268,6 +273,7 @@ mod tests {
     #[test]
     fn a_rate_without_its_numbers_is_a_usage_error() {
         let set = Set {
+            classes: Vec::new(),
             name: "organization".to_owned(),
             value: What::Rate,
             locked: false,

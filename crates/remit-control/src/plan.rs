@@ -287,7 +287,12 @@ pub(crate) fn placed(
     if all.is_empty() {
         return Ok(vec![problem("", error.to_string())]);
     }
-    Ok(all.iter().map(|p| problem(&p.set, p.to_string())).collect())
+    // One slip is told once, not again for every action that the policy is checked for.
+    let mut told = std::collections::BTreeSet::new();
+    let first = all
+        .iter()
+        .filter(|p| told.insert((&p.set, &p.policy, p.line, p.column)));
+    Ok(first.map(|p| problem(&p.set, p.to_string())).collect())
 }
 
 fn plan(changes: Vec<PlannedChange>, errors: Vec<DocumentProblem>, states: &[Value]) -> Plan {

@@ -1,5 +1,6 @@
 //! Settings: what an organization makes of calls, level by level. Only administrators write them, and never for themselves.
 
+use remit_classify::Class;
 use remit_domain::event::EventKind;
 use remit_domain::name::Email;
 use remit_domain::run::Mode;
@@ -290,7 +291,16 @@ fn check_spec(spec: &SettingSpec) -> Result<(), ControlError> {
             format!("is more than {RATE_CALLS_MAX}"),
         )),
         Value::Transform(t) => {
-            let paths = t.args.len().saturating_add(t.result.len());
+            let unknown = t
+                .classes
+                .keys()
+                .find(|class| Class::named(class.as_str()).is_none());
+            if let Some(class) = unknown {
+                let known = Class::ALL.map(Class::as_str).join(", ");
+                let why = format!("`{class}` is no class of content; there are {known}");
+                return Err(invalid("value.transform.classes", why));
+            }
+            let paths = [t.args.len(), t.result.len(), t.classes.len()].iter().sum();
             if (1..=PATHS_MAX).contains(&paths) {
                 Ok(())
             } else {

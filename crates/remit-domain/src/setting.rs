@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::ArgPath;
+use crate::name::Name;
 use crate::run::Mode;
 use crate::tool::ToolRef;
 use crate::{Kind, Noun, PersonId, Principal, Timestamp};
@@ -193,6 +194,10 @@ pub struct Transform {
     /// Fields of the result's structured content, by path: before the agent sees it. Elements of a list are each looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub result: BTreeMap<ArgPath, Masking>,
+    /// Classes of content, such as `payment-card`: covered wherever they are found in the result, before the agent sees it. What
+    /// cannot be looked into is withheld then. Source: `docs/reference/classifiers.md`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<Name, Masking>,
 }
 
 /// What a setting does.

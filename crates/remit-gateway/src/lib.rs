@@ -15,6 +15,7 @@ mod authorize;
 mod breaker;
 mod broker;
 mod call;
+mod content;
 mod entry;
 mod forward;
 mod handle;

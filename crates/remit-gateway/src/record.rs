@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use remit_books::BooksError;
 use remit_domain::approval::{Approval, ApprovalState};
-use remit_domain::event::EventKind;
+use remit_domain::event::{Event, EventKind};
 use remit_domain::{OrgId, Refusal, RefusalCode};
 use remit_policy::Decision;
 use remit_ports::store::{Admit, AdmitError, Blob, Expect, LabelState, Outcome, Put, StoreError};
@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Gateway;
 use crate::call::{Answer, Approved, Authorized, Consent, Forwarded, Received, Recorded};
+use crate::content;
 use crate::entry;
 use crate::refuse::Refused;
 use crate::resolve::unavailable;
@@ -286,42 +287,75 @@ impl Gateway {
         })
     }
 
+    /// Queues an outcome with what it gives back and the labels it raises. Whether it could be queued.
+    async fn queue(
+        &self,
+        recorded: &Recorded,
+        result: &Answered,
+        (event, back, raise): Told,
+    ) -> bool {
+        let call = &recorded.authorized;
+        let org = &call.resolved.received.org;
+        let entry = match self.books().seal(org, &event).await {
+            Ok(entry) => entry,
+            Err(error) => {
+                tracing::error!(%error, decision = %call.id, "an outcome could not be sealed: the call is reported as a gap");
+                return false;
+            }
+        };
+        let stands = self.still_stands(&call.resolved).is_ok();
+        let (mut release, puts) = settlement(recorded, result, stands);
+        release.extend(back);
+        let outcome = Outcome {
+            org: org.clone(),
+            decision: call.id.clone(),
+            at: event.at,
+            entries: vec![entry],
+            raise,
+            release,
+            puts: self.settled_puts(org, puts).await,
+        };
+        self.books()
+            .store()
+            .outcome(outcome)
+            .inspect_err(|error| tracing::error!(%error, decision = %call.id, "an outcome could not be queued: the call is reported as a gap"))
+            .is_ok()
+    }
+
+    /// Waits until labels that a result raised are durable, so that the next decision anywhere sees them.
+    async fn labelled(&self, call: &Authorized) -> bool {
+        let durable = self.books().store().flush().await;
+        let run = &call.resolved.standing.run;
+        let org = &call.resolved.received.org;
+        self.inner.runs.raised(org, &run.root, &run.agent);
+        durable
+            .inspect_err(|error| tracing::error!(%error, "labels could not be recorded: the result is withheld"))
+            .is_ok()
+    }
+
     /// Queues the outcome; what could not be queued stays open and is reported as a gap.
     pub(crate) async fn record_outcome(&self, call: Forwarded) -> Result<Answer, Refused> {
         let Forwarded { recorded, result } = call;
         let now = self.books().now();
         let (result, back, withheld) = released(&recorded, result);
+        let seen = result.as_ref().map(content::look).unwrap_or_default();
+        let withheld = withheld.or_else(|| seen.withheld(&recorded));
+        let raise = seen.raise(&recorded.authorized);
         let id = recorded.authorized.id.clone();
-        let org = recorded.authorized.resolved.received.org.clone();
         let event = entry::completed(&recorded, &result, now);
-        let event = match withheld {
-            Some(_) => event.fact("withheld", RefusalCode::LimitExceeded),
+        let event = match &withheld {
+            Some(why) => event.fact("withheld", why.code),
+            None => event,
+        };
+        let event = match seen.names() {
+            Some(found) => event.fact("found", found),
             None => event,
         };
         self.watch_outcome(&recorded, &result);
-        match self.books().seal(&org, &event).await {
-            Ok(entry) => {
-                let stands = self.still_stands(&recorded.authorized.resolved).is_ok();
-                let (mut release, puts) = settlement(&recorded, &result, stands);
-                release.extend(back);
-                let puts = self.settled_puts(&org, puts).await;
-                let outcome = Outcome {
-                    org,
-                    decision: id.clone(),
-                    at: now,
-                    entries: vec![entry],
-                    raise: Vec::new(),
-                    release,
-                    puts,
-                };
-                if let Err(error) = self.books().store().outcome(outcome) {
-                    tracing::error!(%error, decision = %id, "an outcome could not be queued: the call is reported as a gap");
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, decision = %id, "an outcome could not be sealed: the call is reported as a gap")
-            }
-        }
+        let labels = !raise.is_empty();
+        let queued = self.queue(&recorded, &result, (event, back, raise)).await;
+        let labelled = !labels || (queued && self.labelled(&recorded.authorized).await);
+        let withheld = withheld.or_else(|| (!labelled).then(unlabelled_result));
         if let Some(refusal) = withheld {
             return Err(Refused {
                 refusal,
@@ -355,6 +389,15 @@ impl Gateway {
         }
     }
 }
+
+/// What a result raised could not be recorded, so nobody sees it.
+fn unlabelled_result() -> Refusal {
+    let text = "WITHHELD: what the result holds could not be recorded. The call has had its effect; find out before doing it again";
+    Refusal::new(RefusalCode::LedgerUnavailable, text)
+}
+
+/// What is told of an outcome: its event, what is given back by counter, and the labels it raises by scope.
+type Told = (Event, Vec<(String, i64)>, Vec<(String, String)>);
 
 type Answered = Result<Map<String, Value>, UpstreamError>;
 

@@ -1,16 +1,25 @@
 //! Masking and leaving out, as settings say: arguments before the call is decided, so that what is decided is what is sent;
 //! results before anybody sees them. What has no fields to look into is withheld where fields are to be masked.
 
+use std::collections::BTreeSet;
+
+use remit_classify::{Class, Cover};
 use remit_domain::bounds::ArgPath;
 use remit_domain::setting::{Masking, Rule, Transform, Value as Setting, in_force};
 use remit_policy::{Decision, Obligation};
 use serde_json::{Map, Value, json};
+
+use crate::content;
 
 /// What stands for masked text.
 const MASKED: &str = "[masked]";
 /// What stands for content that cannot be looked into.
 const WITHHELD: &str =
     "[withheld: a setting masks fields of this result, and this part of it has no fields]";
+
+/// What stands for a result that cannot be looked into.
+const UNSEEN: &str =
+    "[withheld: a setting covers content of this result, and it cannot be looked into]";
 
 /// Arguments as the settings about the call leave them; none where they leave them as they are.
 pub(crate) fn args(rules: &[Rule], args: &Map<String, Value>) -> Option<Map<String, Value>> {
@@ -33,15 +42,18 @@ pub(crate) fn args(rules: &[Rule], args: &Map<String, Value>) -> Option<Map<Stri
     }
 }
 
+/// What the decision obliges to mask or leave out.
+fn owed(decision: &Decision) -> impl Iterator<Item = &Transform> {
+    decision.obligations.iter().filter_map(|o| match o {
+        Obligation::Transform { transform, .. } => Some(transform),
+        Obligation::Flag { .. } => None,
+    })
+}
+
 /// A result as the decision's obligations leave it.
 pub(crate) fn result(decision: &Decision, result: Map<String, Value>) -> Map<String, Value> {
-    let paths: Vec<(&ArgPath, Masking)> = decision
-        .obligations
-        .iter()
-        .filter_map(|o| match o {
-            Obligation::Transform { transform, .. } => Some(transform),
-            Obligation::Flag { .. } => None,
-        })
+    let result = covered(decision, result);
+    let paths: Vec<(&ArgPath, Masking)> = owed(decision)
         .flat_map(|t| t.result.iter().map(|(path, masking)| (path, *masking)))
         .collect();
     if paths.is_empty() {
@@ -59,6 +71,32 @@ pub(crate) fn result(decision: &Decision, result: Map<String, Value>) -> Map<Str
         }
     }
     result
+}
+
+/// The result without what is of the classes to cover; withheld whole where it cannot be looked into.
+fn covered(decision: &Decision, result: Map<String, Value>) -> Map<String, Value> {
+    let mut value = Value::Object(result);
+    for (masking, how) in [
+        (Masking::Mask, Cover::Mask),
+        (Masking::Redact, Cover::Redact),
+    ] {
+        let classes: BTreeSet<Class> = owed(decision)
+            .flat_map(|t| &t.classes)
+            .filter(|(_, given)| **given == masking)
+            .filter_map(|(class, _)| Class::named(class.as_str()))
+            .collect();
+        if classes.is_empty() {
+            continue;
+        }
+        let done = content::rules().map(|rules| rules.cover_value(&mut value, &classes, how));
+        if !matches!(done, Some(Ok(_))) {
+            value = json!({ "content": [{ "type": "text", "text": UNSEEN }], "isError": true });
+        }
+    }
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
 }
 
 /// Content: text that is JSON is masked like structured content; anything else is withheld.
@@ -167,6 +205,32 @@ mod tests {
         assert!(out["structuredContent"].get("pin").is_none());
         assert!(out["content"][0]["text"].as_str().unwrap().contains("Ann"));
         assert_eq!(out["content"][1]["text"], WITHHELD);
+    }
+
+    #[test]
+    fn classes_of_content_are_covered_wherever_they_are() {
+        let mut decision = decision(json!({}));
+        let transform = json!({ "classes": { "payment-card": "mask", "bank-account": "redact" } });
+        decision.obligations = serde_json::from_value(json!([
+            { "type": "transform", "setting": "organization", "level": "organization", "transform": transform }
+        ]))
+        .unwrap();
+        let out = result(
+            &decision,
+            object(json!({
+                "structuredContent": { "pan": "4111 1111 1111 1111", "order": "A-118" },
+                "content": [{ "type": "text", "text": "IBAN DE44500105175407324931, card 4111111111111111" }],
+            })),
+        );
+        assert_eq!(
+            out["structuredContent"]["pan"],
+            "[payment-card ending 1111]"
+        );
+        assert_eq!(out["structuredContent"]["order"], "A-118");
+        assert_eq!(
+            out["content"][0]["text"],
+            "IBAN [redacted bank-account], card [payment-card ending 1111]"
+        );
     }
 
     #[test]

@@ -105,6 +105,8 @@ pub(crate) struct Settings {
     pub(crate) loopback_upstreams: bool,
     /// Whether OpenID providers may be in private networks.
     pub(crate) idp_private: bool,
+    /// How long a call that waits for a person is held before it is answered with `PENDING`, in milliseconds, at most 3,000.
+    pub(crate) approval_hold_ms: u64,
     /// Set by `remit dev` alone: marks the ledger's origin.
     #[serde(skip)]
     pub(crate) dev: bool,
@@ -130,6 +132,7 @@ impl Default for Settings {
             secret_dirs: Vec::new(),
             loopback_upstreams: true,
             idp_private: false,
+            approval_hold_ms: 0,
             dev: false,
         }
     }
@@ -137,7 +140,7 @@ impl Default for Settings {
 
 /// Settings that the environment may hold, as `REMIT_<NAME>`. Other variables of that prefix belong to the commands, to
 /// secrets of upstreams, or to whoever runs the tests.
-const IN_ENVIRONMENT: [&str; 16] = [
+const IN_ENVIRONMENT: [&str; 17] = [
     "data",
     "database_url",
     "listen",
@@ -152,6 +155,7 @@ const IN_ENVIRONMENT: [&str; 16] = [
     "publish_ledger",
     "log_format",
     "secret_dirs",
+    "approval_hold_ms",
     "idp_private",
     "loopback_upstreams",
 ];
@@ -227,6 +231,13 @@ impl Settings {
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             bail!("tls_cert and tls_key belong together; set both or none");
+        }
+        let longest = remit_gateway::HOLD_MAX.as_millis();
+        if u128::from(self.approval_hold_ms) > longest {
+            bail!(
+                "approval_hold_ms is {}, and at most {longest} are good: clients give a call up soon after",
+                self.approval_hold_ms
+            );
         }
         let plain = self.tls_cert.is_none();
         if plain && !self.listen.ip().is_loopback() && !self.behind_tls_proxy {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use remit_books::{Books, Parts};
@@ -103,17 +104,7 @@ impl House {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let node = format!("node-{}", entropy.uuid(clock.now()).simple());
-        let store: Arc<dyn Store> = match &settings.database_url {
-            Some(url) => Arc::new(
-                PostgresStore::open(url, &node)
-                    .await
-                    .context("the database cannot be opened")?,
-            ),
-            None => Arc::new(
-                SqliteStore::open(&settings.data, Arc::clone(&clock))
-                    .context("the embedded database cannot be opened")?,
-            ),
-        };
+        let store = store(settings, &node, &clock).await?;
         let key = settings
             .master_key
             .clone()
@@ -150,11 +141,12 @@ impl House {
             .context("public_url cannot be used")?
             .with_web(web, Arc::clone(&secrets));
         let authenticator = Arc::new(TokenAuthenticator::new(issuer.clone()));
-        let gateway = Gateway::new(
+        let gateway = Gateway::holding(
             books.clone(),
             authenticator,
             Arc::clone(&upstreams),
             Arc::clone(&secrets),
+            Duration::from_millis(settings.approval_hold_ms),
         );
         let control = Control::new(books.clone(), upstreams, secrets)
             .with_prover(Arc::new(remit_prove::Cvc5::default()))
@@ -217,4 +209,23 @@ fn create_private(dir: &Path) -> anyhow::Result<()> {
         .mode(0o700)
         .create(dir)
         .with_context(|| format!("data directory `{}` cannot be made", dir.display()))
+}
+
+/// The store that the settings name.
+async fn store(
+    settings: &Settings,
+    node: &str,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match &settings.database_url {
+        Some(url) => Arc::new(
+            PostgresStore::open(url, node)
+                .await
+                .context("the database cannot be opened")?,
+        ),
+        None => Arc::new(
+            SqliteStore::open(&settings.data, Arc::clone(clock))
+                .context("the embedded database cannot be opened")?,
+        ),
+    })
 }

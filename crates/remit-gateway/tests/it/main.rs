@@ -10,6 +10,7 @@
 
 mod approvals;
 mod containment;
+mod content;
 mod effects;
 mod lists;
 mod methods;

@@ -64,7 +64,7 @@ async fn a_flood_of_denials_is_counted() {
     assert!(world.upstreams.reached().is_empty());
 }
 
-async fn labels_decided_on(world: &World) -> Vec<String> {
+pub(crate) async fn labels_decided_on(world: &World) -> Vec<String> {
     world.books.store().flush().await.unwrap();
     let filter = EntryFilter {
         kinds: vec![EventKind::CallDecided],

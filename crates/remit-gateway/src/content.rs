@@ -1,0 +1,158 @@
+//! What a result holds, whatever its tool was declared to hold: looked for before anybody sees it.
+//!
+//! What is found raises labels on the run and on its agent, and they are durable before the result is released. What cannot
+//! be looked into is withheld where its tool touches regulated data. Nothing here permits anything.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use remit_classify::{Class, Classifier};
+use remit_domain::tool::is_regulated;
+use remit_domain::{Refusal, RefusalCode};
+use remit_policy::labels::UNTRUSTED;
+use serde_json::{Map, Value};
+
+use crate::call::{Authorized, Recorded};
+use crate::runs::{agent_scope, is_due};
+
+/// The rules; none when they do not compile, which its tests would show: then nothing can be looked into.
+static RULES: LazyLock<Option<Classifier>> = LazyLock::new(|| {
+    Classifier::new()
+        .inspect_err(|error| tracing::error!(%error, "the classifiers do not compile"))
+        .ok()
+});
+
+/// The rules, where there are any.
+pub(crate) fn rules() -> Option<&'static Classifier> {
+    RULES.as_ref()
+}
+
+/// What was seen in a result.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    classes: BTreeSet<Class>,
+    /// Whether a part of it could not be looked into: pictures and other binary content, what is too deep or too long.
+    blind: bool,
+}
+
+/// Looks into a result.
+pub(crate) fn look(result: &Map<String, Value>) -> Seen {
+    let found = rules().map(|rules| {
+        let parts = result.iter().filter(|(name, _)| *name != "_meta");
+        parts
+            .map(|(_, part)| rules.scan_value(part))
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let Some(Ok(found)) = found else {
+        return Seen {
+            classes: BTreeSet::new(),
+            blind: true,
+        };
+    };
+    Seen {
+        classes: found
+            .into_iter()
+            .flatten()
+            .map(|finding| finding.class)
+            .collect(),
+        blind: result.values().any(has_binary),
+    }
+}
+
+/// Whether content of MCP's binary kinds is in it: `data` of a picture or sound, `blob` of a resource.
+fn has_binary(value: &Value) -> bool {
+    match value {
+        Value::Array(parts) => parts.iter().any(has_binary),
+        Value::Object(map) => {
+            let binary = |name: &str| map.get(name).is_some_and(Value::is_string);
+            (binary("mimeType") && (binary("data") || binary("blob")))
+                || map.values().any(has_binary)
+        }
+        _ => false,
+    }
+}
+
+impl Seen {
+    /// Names of what was found, for the entry of the outcome.
+    pub(crate) fn names(&self) -> Option<Vec<&'static str>> {
+        (!self.classes.is_empty())
+            .then(|| self.classes.iter().map(|class| class.as_str()).collect())
+    }
+
+    /// Labels to raise, by scope: those that are new, or were raised too long ago.
+    pub(crate) fn raise(&self, call: &Authorized) -> Vec<(String, String)> {
+        let injected = self
+            .classes
+            .contains(&Class::Injection)
+            .then_some(UNTRUSTED);
+        let labels: Vec<&str> = self
+            .classes
+            .iter()
+            .map(|class| class.as_str())
+            .chain(injected)
+            .collect();
+        let run = &call.resolved.standing.run;
+        let scopes = [
+            (run.root.to_string(), &call.resolved.labels),
+            (agent_scope(&run.agent), &call.resolved.own),
+        ];
+        let due = |(scope, known): (String, _)| {
+            let due = labels
+                .iter()
+                .filter(move |label| is_due(known, label, call.dynamic.now));
+            due.map(move |label| (scope.clone(), (*label).to_owned()))
+                .collect::<Vec<_>>()
+        };
+        scopes.into_iter().flat_map(due).collect()
+    }
+
+    /// Why the result is not released, if it is not.
+    pub(crate) fn withheld(&self, call: &Recorded) -> Option<Refusal> {
+        let classification = call.authorized.resolved.tool.classification.as_ref()?;
+        let class = classification
+            .data_classes
+            .iter()
+            .find(|class| is_regulated(class.as_str()))?;
+        self.blind.then(|| {
+            let text = format!(
+                "WITHHELD: a part of the result cannot be looked into (binary, too deep or too long), and the tool touches {class}. The call has had its effect; ask for text"
+            );
+            Refusal::new(RefusalCode::Denied, text)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn seen(result: &Value) -> Seen {
+        look(result.as_object().unwrap())
+    }
+
+    #[test]
+    fn every_form_of_content_is_looked_into_and_binary_is_not_passed_over() {
+        for result in [
+            json!({ "content": [{ "type": "text", "text": "pay DE44500105175407324931" }] }),
+            json!({ "structuredContent": { "rows": [{ "iban": "DE44500105175407324931" }] } }),
+            json!({ "contents": [{ "uri": "a:b", "text": "DE44500105175407324931" }] }),
+            json!({ "messages": [{ "role": "user", "content": { "type": "text", "text": "DE44500105175407324931" } }] }),
+        ] {
+            let seen = seen(&result);
+            assert_eq!(seen.names(), Some(vec!["bank-account"]), "{result}");
+            assert!(!seen.blind);
+        }
+        for result in [
+            json!({ "content": [{ "type": "image", "mimeType": "image/png", "data": "AAAA" }] }),
+            json!({ "contents": [{ "uri": "a:b", "mimeType": "application/pdf", "blob": "AAAA" }] }),
+        ] {
+            assert!(seen(&result).blind, "{result}");
+        }
+        assert!(
+            seen(&json!({ "content": [], "_meta": { "x": "DE44500105175407324931" } }))
+                .names()
+                .is_none()
+        );
+    }
+}
