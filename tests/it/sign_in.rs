@@ -15,6 +15,8 @@ use crate::server::{Server, installed};
 /// The provider, ended however the test ends.
 struct Provider {
     child: Child,
+    /// Kept open: what it still has to say must have somewhere to go.
+    _output: std::io::Lines<BufReader<std::process::ChildStdout>>,
     issuer: String,
 }
 
@@ -33,12 +35,16 @@ impl Provider {
             .arg(installed("REMIT_TEST_NODE_MODULES"))
             .arg(redirect)
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let issuer = lines.next().expect("the provider starts").unwrap();
-        Self { child, issuer }
+        Self {
+            child,
+            _output: lines,
+            issuer,
+        }
     }
 }
 

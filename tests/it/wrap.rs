@@ -273,7 +273,7 @@ async fn a_tool_that_is_not_as_it_was_approved_is_not_called_and_gets_no_secret(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_answer_from_remit_nothing_is_called_and_an_open_call_is_ambiguous() {
+async fn without_an_answer_from_remit_nothing_is_called_and_an_open_call_is_a_gap() {
     let mut server = Server::serve(tempfile::tempdir().unwrap(), &[]).await;
     let (command, file) = small(server.dir.path(), "as approved");
     let (agent, key) = wrapped(&server, &command, "write").await;
@@ -290,13 +290,20 @@ async fn without_an_answer_from_remit_nothing_is_called_and_an_open_call_is_ambi
     assert_eq!(seen(&file), "hang\n", "no answer means no");
     server.start_again(&[]).await;
     let sponsor = crate::furnish::enrol(&server, "sponsor@acme.example").await;
-    let (_, entries) = server.remit_as(
-        &sponsor,
-        &["audit", "search", "--kind", "call.completed", "-o", "json"],
-    );
+    let search = |kind: &str| {
+        let found = server.remit_as(&sponsor, &["audit", "search", "--kind", kind, "-o", "json"]);
+        found.1
+    };
+    let decided = search("call.decided");
     assert!(
-        entries.contains("ambiguous"),
-        "nobody knows what came of the call, and that is recorded: {entries}"
+        decided.contains("fs/hang"),
+        "it was recorded before it was called: {decided}"
+    );
+    assert!(!decided.contains("fs/quick"), "{decided}");
+    let completed = search("call.completed");
+    assert!(
+        !completed.contains("dec_"),
+        "its outcome is a gap: {completed}"
     );
     let (verified, ledger) = server.remit_as(&sponsor, &["audit", "verify"]);
     assert_eq!(verified, 0, "{ledger}");
