@@ -63,7 +63,12 @@ impl PolicyError {
         }
     }
 
+    /// In the order of their places: Cedar gives them in any.
     pub(crate) fn of(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by(|a, b| {
+            let place = |p: &Problem| (p.line, p.column);
+            (&a.set, place(a), &a.message).cmp(&(&b.set, place(b), &b.message))
+        });
         problems.truncate(PROBLEMS_MAX);
         Self::Problems(problems)
     }
