@@ -1,8 +1,8 @@
 //! Limits of what is looked at.
 
-/// Longest text scanned in one piece, in bytes; a longer one is [`crate::scan::TooLong`], never half looked at.
+/// Longest text scanned in one piece, in bytes; a longer one is [`crate::scan::TooMuch`], never half looked at.
 pub const TEXT_MAX: usize = 4 * 1024 * 1024;
-/// Findings told of one text or value; more are counted as this many (what is covered is covered all the same).
+/// Most findings in one text or value; with more it counts as what cannot be scanned.
 pub const FINDINGS_MAX: usize = 10_000;
 /// Depth of a JSON value that is walked.
 pub const DEPTH_MAX: usize = 128;

@@ -11,10 +11,18 @@ use crate::reading::Reading;
 use crate::secret::Secret;
 use crate::{Class, Finding, card};
 
-/// The text is longer than [`TEXT_MAX`]: it was not looked at, and counts as what cannot be scanned.
+/// There is more than is looked at: nothing is half looked at, and it counts as what cannot be scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the text has {0} bytes and at most {TEXT_MAX} can be classified; ask for less at once")]
-pub struct TooLong(pub usize);
+pub enum TooMuch {
+    /// The text is longer than [`TEXT_MAX`] bytes.
+    #[error(
+        "the text has {0} bytes and at most {TEXT_MAX} can be classified; ask for less at once"
+    )]
+    Long(usize),
+    /// More than [`FINDINGS_MAX`] places hold what is looked for.
+    #[error("more than {FINDINGS_MAX} places hold what is looked for; ask for less at once")]
+    Found,
+}
 
 /// Findings of a text but for lists of addresses, and its addresses with their places.
 pub(crate) type Parts = (Vec<Finding>, Vec<(String, Range<usize>)>);
@@ -52,8 +60,8 @@ impl Classifier {
     /// Everything found in a text, in the order of its places; where two overlap, the stricter class stays.
     ///
     /// # Errors
-    /// [`TooLong`].
-    pub fn scan(&self, text: &str) -> Result<Vec<Finding>, TooLong> {
+    /// [`TooMuch`].
+    pub fn scan(&self, text: &str) -> Result<Vec<Finding>, TooMuch> {
         let (mut found, addresses) = self.parts(text)?;
         if is_list(addresses.iter().map(|(address, _)| address.as_str())) {
             let list = addresses
@@ -64,9 +72,9 @@ impl Classifier {
         Ok(settle(found))
     }
 
-    pub(crate) fn parts(&self, text: &str) -> Result<Parts, TooLong> {
+    pub(crate) fn parts(&self, text: &str) -> Result<Parts, TooMuch> {
         if text.len() > TEXT_MAX {
-            return Err(TooLong(text.len()));
+            return Err(TooMuch::Long(text.len()));
         }
         let reading = Reading::of(text);
         let mut found = Vec::new();
@@ -83,6 +91,9 @@ impl Classifier {
         for (_, at) in &mut addresses {
             *at = reading.place(at);
         }
+        if found.len().saturating_add(addresses.len()) > FINDINGS_MAX {
+            return Err(TooMuch::Found);
+        }
         Ok((found, addresses))
     }
 }
@@ -98,7 +109,7 @@ pub(crate) fn settle(mut found: Vec<Finding>) -> Vec<Finding> {
         )
     });
     let mut kept: Vec<Finding> = Vec::with_capacity(found.len().min(FINDINGS_MAX));
-    for finding in found.into_iter().take(FINDINGS_MAX) {
+    for finding in found {
         let overlaps = |other: &Finding| {
             (other.class == finding.class || finding.class != Class::Injection)
                 && other.at.start < finding.at.end

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::email::is_list;
 use crate::limits::{DEPTH_MAX, FINDINGS_MAX};
-use crate::scan::{TooLong, settle};
+use crate::scan::{TooMuch, settle};
 use crate::{Class, Classifier, Finding};
 
 /// Names of members shorter than this hold nothing of what is looked for.
@@ -37,9 +37,9 @@ pub enum Cover {
 /// Why a document could not be looked at whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unscannable {
-    /// A string in it is too long.
+    /// A string in it is too long, or too much was found.
     #[error(transparent)]
-    TooLong(#[from] TooLong),
+    TooMuch(#[from] TooMuch),
     /// It is nested deeper than [`DEPTH_MAX`].
     #[error("the document is nested deeper than {DEPTH_MAX} levels")]
     TooDeep,
@@ -49,7 +49,7 @@ pub enum Unscannable {
 }
 
 impl Classifier {
-    /// Everything found in a document. At most [`FINDINGS_MAX`] are told.
+    /// Everything found in a document. Never a part of it: more than [`FINDINGS_MAX`] is [`TooMuch`].
     ///
     /// # Errors
     /// [`Unscannable`]: what it holds is not known.
@@ -75,7 +75,6 @@ impl Classifier {
                 in_name: false,
             }));
         }
-        found.truncate(FINDINGS_MAX);
         Ok(found)
     }
 
@@ -118,13 +117,13 @@ impl Classifier {
     /// Covers what is of these classes in a text, and says how many places were covered.
     ///
     /// # Errors
-    /// [`TooLong`]: the text must not be passed on.
+    /// [`TooMuch`]: the text must not be passed on.
     pub fn cover(
         &self,
         text: &str,
         classes: &BTreeSet<Class>,
         how: Cover,
-    ) -> Result<(String, usize), TooLong> {
+    ) -> Result<(String, usize), TooMuch> {
         let found = self.scan(text)?;
         Ok(cover_all(
             text,
@@ -142,7 +141,7 @@ impl Classifier {
         classes: &BTreeSet<Class>,
         how: Cover,
         listed: bool,
-    ) -> Result<usize, TooLong> {
+    ) -> Result<usize, TooMuch> {
         let text = match place {
             Value::String(text) => std::mem::take(text),
             Value::Number(number) => number.to_string(),
@@ -176,7 +175,7 @@ impl Classifier {
     }
 
     /// What a value is when the name of its field explains it, as in `"bsn": "111222333"`.
-    fn with_field(&self, field: &str, text: &str) -> Result<Vec<Finding>, TooLong> {
+    fn with_field(&self, field: &str, text: &str) -> Result<Vec<Finding>, TooMuch> {
         if text.len() > 64 || !text.contains(|c: char| c.is_ascii_digit()) {
             return Ok(Vec::new());
         }
@@ -284,17 +283,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn name(&mut self, name: &str, pointer: &str) -> Result<(), TooLong> {
+    fn name(&mut self, name: &str, pointer: &str) -> Result<(), TooMuch> {
         let (found, addresses) = self.rules.parts(name)?;
-        let told = settle(found)
-            .into_iter()
-            .take(FINDINGS_MAX.saturating_sub(self.found.len()));
-        self.found.extend(told.map(|finding| ValueFinding {
-            class: finding.class,
-            rule: finding.rule,
-            pointer: pointer.to_owned(),
-            in_name: true,
-        }));
+        let told = self.with_room(settle(found))?;
+        self.found
+            .extend(told.into_iter().map(|finding| ValueFinding {
+                class: finding.class,
+                rule: finding.rule,
+                pointer: pointer.to_owned(),
+                in_name: true,
+            }));
         self.addresses.extend(
             addresses
                 .into_iter()
@@ -303,7 +301,21 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn leaf(&mut self, text: &str, field: Option<&str>, pointer: &str) -> Result<(), TooLong> {
+    /// The findings, if they are not too many with those there are: what is not told would not be covered.
+    fn with_room(&self, found: Vec<Finding>) -> Result<Vec<Finding>, TooMuch> {
+        let all = self
+            .found
+            .len()
+            .saturating_add(self.addresses.len())
+            .saturating_add(found.len());
+        if all > FINDINGS_MAX {
+            Err(TooMuch::Found)
+        } else {
+            Ok(found)
+        }
+    }
+
+    fn leaf(&mut self, text: &str, field: Option<&str>, pointer: &str) -> Result<(), TooMuch> {
         let (mut found, addresses) = self.rules.parts(text)?;
         if let Some(field) = field {
             if self.rules.secret.in_field(field, text) {
@@ -311,14 +323,14 @@ impl Walk<'_> {
             }
             found.extend(self.rules.with_field(field, text)?);
         }
-        let room = FINDINGS_MAX.saturating_sub(self.found.len());
-        let told = settle(found).into_iter().take(room);
-        self.found.extend(told.map(|finding| ValueFinding {
-            class: finding.class,
-            rule: finding.rule,
-            pointer: pointer.to_owned(),
-            in_name: false,
-        }));
+        let told = self.with_room(settle(found))?;
+        self.found
+            .extend(told.into_iter().map(|finding| ValueFinding {
+                class: finding.class,
+                rule: finding.rule,
+                pointer: pointer.to_owned(),
+                in_name: false,
+            }));
         self.addresses.extend(
             addresses
                 .into_iter()
@@ -376,6 +388,19 @@ mod tests {
     fn a_number_hidden_in_wide_digits_or_marks_is_found() {
         let hidden = json!("\u{ff14}111 1111\u{200b} 1111 1111");
         assert_eq!(covered(hidden, Cover::Redact), "[redacted payment-card]");
+    }
+
+    #[test]
+    fn a_flood_of_findings_does_not_let_the_rest_through() {
+        let many = "4111111111111111 x ".repeat(FINDINGS_MAX + 1);
+        let classes = [Class::Card].into_iter().collect();
+        for mut value in [
+            json!(many),
+            json!(vec!["4111111111111111"; FINDINGS_MAX + 1]),
+        ] {
+            let refused = RULES.cover_value(&mut value, &classes, Cover::Redact);
+            assert_eq!(refused, Err(Unscannable::TooMuch(TooMuch::Found)));
+        }
     }
 
     #[test]

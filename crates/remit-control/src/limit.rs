@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use remit_domain::event::EventKind;
 use remit_domain::limit::{LIMITS_MAX, Limit, Match, Measure, Over, Quota};
 use remit_domain::name::Name;
-use remit_domain::{Kind, Noun, RefusalCode, Registry, Role, Timestamp};
+use remit_domain::{Kind, Noun, PersonId, RefusalCode, Registry, Role, Timestamp};
 use remit_policy::reserve::SLOTS;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -139,11 +139,12 @@ impl Control {
         let person = caller.require(&[Role::Admin])?;
         check::said("reason", &spec.reason)?;
         let which = which(registry, spec)?;
-        if which.person.as_ref() == Some(&person.id) {
+        let there = registry.limits.get(name);
+        let own = |person_of: Option<&PersonId>| person_of == Some(&person.id);
+        if own(which.person.as_ref()) || own(there.and_then(|t| t.which.person.as_ref())) {
             let text = "nobody sets limits for themselves; another administrator has to";
             return Err(refuse(RefusalCode::Forbidden, text));
         }
-        let there = registry.limits.get(name);
         if there.is_none() && registry.limits.len() >= LIMITS_MAX {
             let text = format!("an organization has at most {LIMITS_MAX} limits");
             return Err(refuse(RefusalCode::LimitExceeded, text));

@@ -38,10 +38,8 @@ pub(crate) struct Seen {
 /// Looks into a result.
 pub(crate) fn look(result: &Map<String, Value>) -> Seen {
     let found = rules().map(|rules| {
-        let parts = result.iter().filter(|(name, _)| *name != "_meta");
-        parts
-            .map(|(_, part)| rules.scan_value(part))
-            .collect::<Result<Vec<_>, _>>()
+        let parts = result.values().map(|part| rules.scan_value(part));
+        parts.collect::<Result<Vec<_>, _>>()
     });
     let Some(Ok(found)) = found else {
         return Seen {
@@ -59,13 +57,17 @@ pub(crate) fn look(result: &Map<String, Value>) -> Seen {
     }
 }
 
-/// Whether content of MCP's binary kinds is in it: `data` of a picture or sound, `blob` of a resource.
+/// Whether content of MCP's binary kinds is in it: `data` of a picture or sound, `blob` of a resource. Neither needs to say
+/// what it is.
 fn has_binary(value: &Value) -> bool {
     match value {
         Value::Array(parts) => parts.iter().any(has_binary),
         Value::Object(map) => {
-            let binary = |name: &str| map.get(name).is_some_and(Value::is_string);
-            (binary("mimeType") && (binary("data") || binary("blob")))
+            let text = |name: &str| map.get(name).is_some_and(Value::is_string);
+            let kind = map.get("type").and_then(Value::as_str);
+            let media = matches!(kind, Some("image" | "audio")) || text("mimeType");
+            (media && text("data"))
+                || (text("blob") && (text("uri") || text("mimeType")))
                 || map.values().any(has_binary)
         }
         _ => false,
@@ -81,10 +83,9 @@ impl Seen {
 
     /// Labels to raise, by scope: those that are new, or were raised too long ago.
     pub(crate) fn raise(&self, call: &Authorized) -> Vec<(String, String)> {
-        let injected = self
-            .classes
-            .contains(&Class::Injection)
-            .then_some(UNTRUSTED);
+        // What nobody has looked into is content that nobody vouches for.
+        let injected =
+            (self.blind || self.classes.contains(&Class::Injection)).then_some(UNTRUSTED);
         let labels: Vec<&str> = self
             .classes
             .iter()
@@ -146,13 +147,12 @@ mod tests {
         for result in [
             json!({ "content": [{ "type": "image", "mimeType": "image/png", "data": "AAAA" }] }),
             json!({ "contents": [{ "uri": "a:b", "mimeType": "application/pdf", "blob": "AAAA" }] }),
+            json!({ "contents": [{ "uri": "a:b", "blob": "AAAA" }] }),
+            json!({ "content": [{ "type": "audio", "data": "AAAA" }] }),
         ] {
             assert!(seen(&result).blind, "{result}");
         }
-        assert!(
-            seen(&json!({ "content": [], "_meta": { "x": "DE44500105175407324931" } }))
-                .names()
-                .is_none()
-        );
+        let meta = json!({ "content": [], "_meta": { "x": "DE44500105175407324931" } });
+        assert_eq!(seen(&meta).names(), Some(vec!["bank-account"]));
     }
 }

@@ -127,9 +127,7 @@ impl Line {
                 Err(_) => Err(UpstreamError::Ambiguous(format!("no answer within {timeout:?}"))),
                 Ok(Err(_)) => Err(UpstreamError::Ambiguous("the caller's side left without an answer".to_owned())),
                 Ok(Ok(Ok(value))) => Ok(value),
-                Ok(Ok(Err(no))) if no.data.as_ref().is_some_and(|d| d.get("sent") == Some(&Value::Bool(false))) => {
-                    Err(UpstreamError::Unreachable(no.message))
-                }
+                // What the caller's side says of what it did is no proof: nothing is given back for it.
                 Ok(Ok(Err(no))) => Err(UpstreamError::Rpc { code: no.code, message: no.message, data: None }),
             },
         }

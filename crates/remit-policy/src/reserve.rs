@@ -61,7 +61,11 @@ impl Reservation {
         let named = |n: i64| format!("{key}|slot:{slot_secs}:{n}");
         let until = Timestamp::from_secs((slot + SLOTS + 2).saturating_mul(slot_secs));
         Self {
-            also: (1..=SLOTS).map(|back| named(slot - back)).collect(),
+            // The next one too: a node whose clock is ahead may have counted there already.
+            also: (-1..=SLOTS)
+                .filter(|back| *back != 0)
+                .map(|back| named(slot - back))
+                .collect(),
             ..Self::new(named(slot), amount, max, until)
         }
     }
