@@ -189,7 +189,7 @@ async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Result<(Strin
             "answer",
             Some("bench-0"),
             &json!({ "purpose": "echo", "data_classes": ["orders"], "run_secs_max": 86400, "run_idle_secs_max": 3600,
-            "grants": [{ "tool": "bench/echo", "bounds": { "amount": [{ "decimal": { "max": 500 } }] } }] }),
+            "grants": [{ "tool": "bench/echo", "autonomy": "measured", "bounds": { "amount": [{ "decimal": { "max": 500 } }] } }] }),
         ),
         document(
             "PolicySet",
