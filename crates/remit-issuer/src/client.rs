@@ -35,27 +35,21 @@ impl Issuer {
         let assertion = auth.client_assertion.expose_secret();
         let claimed =
             unverified_client_id(assertion).map_err(|error| Denied::client(error.code()))?;
-        let id: AgentId = claimed
-            .as_str()
-            .parse()
-            .map_err(|_| Denied::client("client-unknown"))?;
+        let id = self.client_called(org, claimed.as_str())?;
         // RFC 7521 §4.2: a client_id beside the assertion must name the same client.
         if auth
             .client_id
             .as_deref()
-            .is_some_and(|said| said != id.as_str())
+            .is_some_and(|said| said != id.as_str() && said != claimed.as_str())
         {
             return Err(Denied::client("client-id-other"));
         }
         let keys = {
             let registry = book.registry();
-            if !registry.agents.contains_key(&id) {
-                return Err(Denied::client("client-unknown"));
-            }
             live_keys(registry.keys.values().filter(|key| key.agent == id))
         };
         let expect = ExpectAssertion {
-            client_id: id.as_str(),
+            client_id: claimed.as_str(),
             audiences: &[&issuer, &endpoint],
             now: self.books().now().as_secs(),
             leeway_s: CLIENT_LEEWAY_SECS,
@@ -84,6 +78,19 @@ impl Issuer {
             thumbprint,
             once,
         })
+    }
+
+    /// The agent that a client calls itself by: its client id, or its name, which no other agent of the organization ever
+    /// gets. Either way it has to prove a key of that agent, and its tokens carry the id.
+    fn client_called(&self, org: &OrgId, said: &str) -> Result<AgentId, Denied> {
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let found = match said.parse::<AgentId>() {
+            Ok(id) => registry.agents.get(&id),
+            Err(_) => registry.agent_named(said),
+        };
+        let found = found.ok_or_else(|| Denied::client("client-unknown"))?;
+        Ok(found.id.clone())
     }
 
     /// Counts what a client asks for: each answer is an entry, and nobody may fill the ledger.
