@@ -70,10 +70,16 @@ impl Identity {
             .into());
         }
         warn_if_others_can_read(&args.key);
-        let pem = SecretString::from(input::file(&args.key, input::BYTES_MAX)?);
+        let pem = input::file(&args.key, input::BYTES_MAX).with_context(|| {
+            format!(
+                "the agent's private key is not there; make one: remit agent key add {} --generate FILE",
+                args.agent
+            )
+        })?;
+        let pem = SecretString::from(pem);
         let key = SigningKey::from_pkcs8_pem(pem.expose_secret()).with_context(|| {
             format!(
-                "`{}` is not a private key in PKCS #8 PEM",
+                "`{}` is not a private key in PKCS #8 PEM, as `remit agent key add --generate` writes it",
                 args.key.display()
             )
         })?;
@@ -146,10 +152,7 @@ impl Identity {
         let fresh = |(held, _): &(Held, Scope)| held.ends > edge::now().plus_secs(RENEW_SECS);
         let (held, scope) = match state.opening.take().filter(fresh) {
             Some(kept) => kept,
-            None => self
-                .request(state)
-                .await
-                .context("the agent got no token")?,
+            None => self.request(state).await.map_err(|e| self.no_token(e))?,
         };
         let workflow = scope
             .values_of("workflow:")
@@ -159,7 +162,7 @@ impl Identity {
         let workflow = workflow.context(
             "the server did not say for which workflow the token is; name it with --workflow",
         )?;
-        let mut body = json!({ "workflow": workflow, "mode": "api", "intent": self.intent, "provenance": { "model": self.args.model } });
+        let mut body = json!({ "workflow": workflow, "mode": "api", "intent": self.intent, "provenance": self.provenance() });
         if let (Some(path), Value::Object(fields)) = (&self.args.subject_token, &mut body) {
             fields.insert("mode".to_owned(), "interactive".into());
             fields.insert(
@@ -190,6 +193,35 @@ impl Identity {
         (state.run, state.workflow) = (Some(id), Some(workflow));
         self.leave(&client, &asked, &implicit).await;
         Ok(())
+    }
+
+    /// What the agent says about itself, for the record.
+    fn provenance(&self) -> Value {
+        let Bridge {
+            model,
+            prompt_version,
+            config_version,
+            context_refs,
+            ..
+        } = &self.args;
+        json!({ "model": model, "prompt": prompt_version, "configuration": config_version, "context": context_refs })
+    }
+
+    /// What to look at when a token is refused: the server tells nobody which agents exist, but an administrator sees it.
+    fn no_token(&self, error: anyhow::Error) -> anyhow::Error {
+        let agent = &self.args.agent;
+        let refused = error.downcast_ref::<Refused>();
+        let hint = match refused.map(|refused| refused.code.as_str()) {
+            Some("invalid_client") => format!(
+                "; somebody who is signed in sees with `remit agent show {agent}` whether it is active, and with `remit agent key ls {agent}` whether it has this key"
+            ),
+            Some("invalid_scope") => format!("; `remit workflow ls {agent}` names its workflows"),
+            _ => String::new(),
+        };
+        error.context(format!(
+            "agent `{agent}` got no token from {}{hint}",
+            self.client.address()
+        ))
     }
 
     /// Ends the run that the first token came with, unless it was there before: it has done what it was for.

@@ -296,6 +296,21 @@ impl World {
         entries.into_iter().map(|e| e.leaf.facts).collect()
     }
 
+    /// One part of the sealed content of the entries of that kind, in order.
+    pub(crate) async fn contents(&self, kind: EventKind, part: &str) -> Vec<Value> {
+        self.store_flush().await;
+        let filter = EntryFilter {
+            kinds: vec![kind],
+            ..EntryFilter::default()
+        };
+        let entries = self.books.opened_entries(&self.org, &filter).await.unwrap();
+        let body = |entry: remit_books::OpenedEntry| entry.body.unwrap();
+        entries
+            .into_iter()
+            .map(|entry| body(entry).content[part].clone())
+            .collect()
+    }
+
     /// Says that the run works on a ticket.
     pub(crate) async fn restart_with_ticket(&mut self, ticket: &str) {
         let run = self
