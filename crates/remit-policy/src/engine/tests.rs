@@ -505,7 +505,7 @@ fn access_shows_what_arguments_must_keep() {
     assert_eq!(access.decision.outcome, Outcome::Allow);
     let all = access.conditions.join("\n");
     for part in [
-        "argument amount {\"decimal\"",
+        "argument amount from ",
         "order is one of A-118",
         "may ask: ",
         "may deny: ",
