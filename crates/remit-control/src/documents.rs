@@ -124,6 +124,14 @@ pub(crate) fn read(text: &str) -> Result<Vec<Document>, Vec<DocumentProblem>> {
     }
 }
 
+/// Reads documents as `plan` does before it looks at anything that is registered; says how many there are.
+///
+/// # Errors
+/// Every [`DocumentProblem`], with its place.
+pub fn check_documents(text: &str) -> Result<usize, Vec<DocumentProblem>> {
+    read(text).map(|documents| documents.len())
+}
+
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {

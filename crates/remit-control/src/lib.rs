@@ -117,7 +117,7 @@ pub use delegation::{
     TreeFilter,
 };
 pub use doctor::{Check, Probe};
-pub use documents::{DOCUMENTS_BYTES_MAX, DOCUMENTS_MAX, DocumentProblem};
+pub use documents::{DOCUMENTS_BYTES_MAX, DOCUMENTS_MAX, DocumentProblem, check_documents};
 pub use error::{ControlError, refuse};
 pub use exception::{ExceptionView, NewException};
 pub use facts::FactView;
