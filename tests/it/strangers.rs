@@ -7,8 +7,18 @@ use std::path::Path;
 #[expect(unreachable_pub, reason = "a library to the fuzz targets")]
 mod targets;
 
-/// Mutations of each seed.
+/// Mutations of each seed in a round.
 const MUTATIONS: usize = 400;
+
+/// Rounds, each with other mutations: one, unless `REMIT_TEST_ROUNDS` says more, to look for something new.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever looks for something new says for how long"
+)]
+fn rounds() -> u64 {
+    let said = std::env::var("REMIT_TEST_ROUNDS");
+    said.map_or(1, |rounds| rounds.parse().unwrap())
+}
 
 /// Numbers that look random and are the same each time (xorshift64*, Vigna 2016).
 struct Numbers(u64);
@@ -64,11 +74,21 @@ fn replay(name: &str, target: fn(&[u8])) {
         .map(|file| std::fs::read(file).unwrap())
         .collect();
     assert!(seeds.len() >= 3, "`{}` has too few seeds", dir.display());
-    let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
-    for seed in &seeds {
-        target(seed);
-        for _ in 0..MUTATIONS {
-            target(&mutate(seed, &seeds, &mut numbers));
+    for round in 1..=rounds() {
+        let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(round));
+        for seed in &seeds {
+            target(seed);
+            for n in 0..MUTATIONS {
+                let bytes = mutate(seed, &seeds, &mut numbers);
+                let held = std::panic::AssertUnwindSafe(|| target(&bytes));
+                if let Err(why) = std::panic::catch_unwind(held) {
+                    let kept = std::env::temp_dir().join(format!("{name}-{round}-{n}"));
+                    std::fs::write(&kept, &bytes).unwrap();
+                    let said = format!("what broke it is kept in `{}`\n", kept.display());
+                    let _ = std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes());
+                    std::panic::resume_unwind(why);
+                }
+            }
         }
     }
 }
