@@ -51,6 +51,7 @@ mod delegation;
 mod doctor;
 mod documents;
 mod draft;
+mod enforcement_point;
 mod error;
 mod exception;
 mod facts;
@@ -118,6 +119,7 @@ pub use delegation::{
 };
 pub use doctor::{Check, Probe};
 pub use documents::{DOCUMENTS_BYTES_MAX, DOCUMENTS_MAX, DocumentProblem};
+pub use enforcement_point::EnforcementPointView;
 pub use error::{ControlError, refuse};
 pub use exception::{ExceptionView, NewException};
 pub use facts::FactView;
