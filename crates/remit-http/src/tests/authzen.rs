@@ -1,6 +1,7 @@
 //! Decisions as a service: what enforcement points get, and what those get who are none.
 
 mod attack;
+mod certification;
 mod effect;
 mod interop;
 mod request;
@@ -187,4 +188,25 @@ pub(super) fn enforced(amount: f64) -> Value {
     let mut body = refund(amount);
     body["context"]["remit"] = json!({ "enforce": true });
     body
+}
+
+/// A grant that asks nobody.
+fn grant(tool: &str, bounds: Value) -> Value {
+    json!({ "tool": tool, "autonomy": "tested", "expires": "2027-02-01T00:00:00Z", "bounds": bounds })
+}
+
+fn one_of(values: Value) -> Value {
+    json!([{ "one_of": values }])
+}
+
+/// A token of a point whose agents are users of these ids.
+async fn known_as(house: &House, agents: &[(&str, &str)]) -> String {
+    let agents: Vec<Value> = agents
+        .iter()
+        .map(|(agent, id)| json!({ "agent": agent, "subject": { "type": "user", "id": id } }))
+        .collect();
+    let point = house
+        .point("acme", "interop", json!({ "agents": agents }))
+        .await;
+    house.point_token(&point).await
 }
