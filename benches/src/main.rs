@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "a report is what this program is for")]
 
+mod authzen;
 mod decision;
 mod echo;
 mod load;
@@ -23,7 +24,7 @@ use report::Report;
 const SECONDS: f64 = 4.0;
 const ROUNDS: usize = 3;
 
-const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|store|call] [--seconds S] [--rounds N]";
+const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|store|call|authzen] [--seconds S] [--rounds N]";
 
 /// What is measured, and for how long.
 struct Options {
@@ -79,6 +80,9 @@ async fn run() -> anyhow::Result<()> {
     }
     if options.wants("call") {
         server::measure(&options.remit, &mut report, options.seconds, options.rounds).await?;
+    }
+    if options.wants("authzen") {
+        authzen::measure(&options.remit, &mut report, options.seconds, options.rounds).await?;
     }
     let text = report.markdown();
     println!("{text}");

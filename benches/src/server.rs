@@ -18,7 +18,7 @@ const GROUP: &str = "A governed tools/call (token, policy on arguments, durable 
 
 /// Where a server keeps its data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// On this disk: a record is durable before its call goes on.
     Disk,
     /// In memory, where `fdatasync` does nothing: the same binary making the same record, which nothing waits for. Remit
@@ -36,7 +36,7 @@ impl Place {
 }
 
 /// The binary, serving an empty organization.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     base: String,
     admin: String,
@@ -89,7 +89,19 @@ impl Server {
         })
     }
 
-    async fn ask(
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    pub(crate) async fn ask(
         &self,
         method: reqwest::Method,
         path: &str,
@@ -203,12 +215,17 @@ async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Result<(Strin
     activate(server).await
 }
 
-/// Gives the agent a key and has it activated by somebody else.
-async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
+/// A key pair.
+pub(crate) fn new_key() -> anyhow::Result<SigningKey> {
     let pair = aws_lc_rs::signature::EcdsaKeyPair::generate(
         &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
     )?;
-    let key = SigningKey::from_pkcs8(pair.to_pkcs8v1()?.as_ref())?;
+    Ok(SigningKey::from_pkcs8(pair.to_pkcs8v1()?.as_ref())?)
+}
+
+/// Gives the agent a key and has it activated by somebody else.
+async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
+    let key = new_key()?;
     let jwk = serde_json::to_value(key.public())?;
     server
         .post("/agents/bench-0/keys", json!({ "jwk": jwk }))
@@ -244,7 +261,11 @@ async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
     Ok((id, key))
 }
 
-async fn token(server: &Server, client: &str, key: &SigningKey) -> anyhow::Result<String> {
+pub(crate) async fn token(
+    server: &Server,
+    client: &str,
+    key: &SigningKey,
+) -> anyhow::Result<String> {
     let now = std::process::Command::new("date").arg("+%s").output()?;
     let iat: i64 = String::from_utf8(now.stdout)?.trim().parse()?;
     let jti = uuid::Uuid::from_u128(rand_u128()).to_string();
@@ -304,15 +325,15 @@ fn mcp_headers() -> Vec<(String, String)> {
 }
 
 /// A server with one agent that may call, and the call without its token.
-struct Governed {
-    server: Server,
+pub(crate) struct Governed {
+    pub(crate) server: Server,
     client: String,
     key: SigningKey,
     plain: Path,
 }
 
 impl Governed {
-    async fn start(
+    pub(crate) async fn start(
         remit: &FilePath,
         report: &mut Report,
         place: Place,

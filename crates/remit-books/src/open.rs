@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::{Books, BooksError, Inner, OPERATOR_ORG, OrgBook, Parts};
 
 /// What the registry keeps in memory.
-const KEPT: [Kind; 21] = [
+const KEPT: [Kind; 22] = [
     Kind::Organization,
     Kind::Team,
     Kind::Person,
@@ -33,6 +33,7 @@ const KEPT: [Kind; 21] = [
     Kind::Freeze,
     Kind::Ticket,
     Kind::Breaker,
+    Kind::EnforcementPoint,
     Kind::Finding,
 ];
 

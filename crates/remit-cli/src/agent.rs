@@ -1,6 +1,6 @@
 //! Agents: which exist, who answers for them, and their lifecycle.
 
-mod key;
+pub(crate) mod key;
 mod register;
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub enum Command {
     Limit(Noun<crate::limit::LimitCommand>),
     /// Change freezes and time windows
     Freeze(Noun<crate::freeze::FreezeCommand>),
+    /// Gateways of your own that ask Remit for decisions
+    EnforcementPoint(Noun<crate::enforcement_point::EnforcementPointCommand>),
     /// What other systems say of tickets
     Ticket(Noun<crate::ticket::TicketCommand>),
     /// The circuit breaker for agents that loop
@@ -143,6 +145,9 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Setting(c) => crate::setting::run(&c.connection, c.command).await,
         Command::Limit(c) => crate::limit::run(&c.connection, c.command).await,
         Command::Freeze(c) => crate::freeze::run(&c.connection, c.command).await,
+        Command::EnforcementPoint(c) => {
+            crate::enforcement_point::run(&c.connection, c.command).await
+        }
         Command::Ticket(c) => crate::ticket::run(&c.connection, c.command).await,
         Command::Breaker(c) => crate::breaker::run(&c.connection, c.command).await,
         Command::Plan(c) => plan::plan(&c.connection, c.args).await,

@@ -45,6 +45,7 @@ mod decision;
 mod delegation;
 mod documents;
 mod edge;
+mod enforcement_point;
 mod exception;
 mod exit;
 mod explain;

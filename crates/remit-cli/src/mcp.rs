@@ -6,7 +6,7 @@
 
 mod beside;
 mod bridge;
-mod identity;
+pub(crate) mod identity;
 mod relay;
 mod wrap;
 

@@ -13,9 +13,9 @@ use serde_saphyr::{
 };
 
 use crate::spec::{
-    API_VERSION, AgentSpec, AnySpec, DocumentKind, FreezeSpec, LimitSpec, OrganizationSpec,
-    PersonSpec, PolicySetSpec, SettingSpec, SystemSpec, TeamSpec, ToolSpec, UpstreamSpec,
-    WorkflowRef, WorkflowSpec,
+    API_VERSION, AgentSpec, AnySpec, DocumentKind, EnforcementPointSpec, FreezeSpec, LimitSpec,
+    OrganizationSpec, PersonSpec, PolicySetSpec, SettingSpec, SystemSpec, TeamSpec, ToolSpec,
+    UpstreamSpec, WorkflowRef, WorkflowSpec,
 };
 
 /// Largest text of documents, in bytes.
@@ -200,6 +200,7 @@ enum RawSpec {
     Setting(SettingSpec),
     Limit(LimitSpec),
     Freeze(FreezeSpec),
+    EnforcementPoint(EnforcementPointSpec),
 }
 
 impl RawSpec {
@@ -217,6 +218,7 @@ impl RawSpec {
             DocumentKind::Setting => Self::Setting(map.next_value()?),
             DocumentKind::Limit => Self::Limit(map.next_value()?),
             DocumentKind::Freeze => Self::Freeze(map.next_value()?),
+            DocumentKind::EnforcementPoint => Self::EnforcementPoint(map.next_value()?),
         })
     }
 }
@@ -296,6 +298,7 @@ impl Raw {
             RawSpec::Setting(s) => AnySpec::Setting(parsed(&name)?, s),
             RawSpec::Limit(s) => AnySpec::Limit(parsed(&name)?, s),
             RawSpec::Freeze(s) => AnySpec::Freeze(parsed(&name)?, s),
+            RawSpec::EnforcementPoint(s) => AnySpec::EnforcementPoint(parsed(&name)?, s),
             RawSpec::Workflow(s) => {
                 let Some(agent) = &agent else {
                     return Err(at(

@@ -146,6 +146,8 @@ ids! {
     PasskeyId = "psk";
     /// A proposal of policies.
     ProposalId = "ppl";
+    /// An enforcement point.
+    EnforcementPointId = "pep";
     /// An exception from one policy.
     ExceptionId = "exc";
     /// Any other record (policy sets, signing keys, enrolments).

@@ -24,6 +24,7 @@ pub mod bundle;
 pub mod containment;
 pub mod credential;
 pub mod delegation;
+pub mod enforcement_point;
 pub mod event;
 pub mod exception;
 pub mod finding;
@@ -54,6 +55,7 @@ pub mod upstream;
 pub mod workflow;
 
 pub use agent::Agent;
+pub use enforcement_point::EnforcementPoint;
 pub use id::*;
 pub use noun::{Kind, Noun};
 pub use organization::{Organization, Separation, Team};

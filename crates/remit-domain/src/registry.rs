@@ -12,6 +12,7 @@ use crate::breaker::Breaker;
 use crate::containment::{Containment, Target};
 use crate::credential::AgentKey;
 use crate::delegation::{Delegation, DelegationState};
+use crate::enforcement_point::EnforcementPoint;
 use crate::finding::Finding;
 use crate::freeze::Freeze;
 use crate::limit::Limit;
@@ -24,8 +25,9 @@ use crate::ticket::Ticket;
 use crate::tool::ToolRef;
 use crate::upstream::UpstreamName;
 use crate::{
-    Agent, AgentId, ContainmentId, DelegationId, FindingId, Kind, Noun, OrgId, Organization,
-    Person, PersonId, Run, RunId, SystemId, TeamId, Tool, Upstream, Workflow, WorkflowId,
+    Agent, AgentId, ContainmentId, DelegationId, EnforcementPointId, FindingId, Kind, Noun, OrgId,
+    Organization, Person, PersonId, Run, RunId, SystemId, TeamId, Tool, Upstream, Workflow,
+    WorkflowId,
 };
 
 /// A record whose body is not what its kind says: the store is inconsistent, and nothing is decided on it.
@@ -73,6 +75,8 @@ pub struct Registry {
     pub limits: BTreeMap<Name, Arc<Limit>>,
     /// Freezes and windows by name, disabled ones included.
     pub freezes: BTreeMap<Name, Arc<Freeze>>,
+    /// Enforcement points, disabled ones included.
+    pub enforcement_points: BTreeMap<EnforcementPointId, Arc<EnforcementPoint>>,
     /// What is known of tickets, by id.
     pub tickets: HashMap<String, Arc<Ticket>>,
     /// The breaker, where somebody has set it.
@@ -119,6 +123,7 @@ impl Registry {
                     | Kind::AgentKey
                     | Kind::Ticket
                     | Kind::Breaker
+                    | Kind::EnforcementPoint
             );
             self.generation += u64::from(!passing);
             self.revisions.insert((kind, key.to_owned()), revision);
@@ -165,6 +170,7 @@ impl Registry {
                 let ticket: Arc<Ticket> = read(body)?;
                 self.tickets.insert(ticket.id.clone(), ticket);
             }
+            Kind::EnforcementPoint => keep!(enforcement_points, id: EnforcementPoint),
             Kind::Breaker => self.breaker = Some(read(body)?),
             Kind::Finding => self.take_finding(read(body)?),
             Kind::Token
@@ -268,6 +274,12 @@ impl Registry {
     pub fn person_named(&self, email: &str) -> Option<&Arc<Person>> {
         self.people
             .get(&self.key_of(Kind::Person, email)?.parse::<PersonId>().ok()?)
+    }
+
+    /// The enforcement point of that name.
+    pub fn enforcement_point_named(&self, name: &str) -> Option<&Arc<EnforcementPoint>> {
+        let key = self.key_of(Kind::EnforcementPoint, name)?;
+        self.enforcement_points.get(&key.parse().ok()?)
     }
 
     /// The team of that name.

@@ -45,7 +45,11 @@ impl Gateway {
     }
 
     /// The newest approval of exactly this call decides; where there is none, or it was used up, people are asked.
-    async fn consent(&self, call: &Authorized, asks: &AskSet) -> Result<Consent, BooksError> {
+    pub(crate) async fn consent(
+        &self,
+        call: &Authorized,
+        asks: &AskSet,
+    ) -> Result<Consent, BooksError> {
         let now = self.books().now();
         let (found, waiting) = self.approval_of(call).await?;
         let of_agent = self.waiting_of_agent(call).await?;
@@ -216,7 +220,7 @@ pub(crate) fn approvers(asks: &AskSet) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn denied(call: &Authorized) -> Refusal {
+pub(crate) fn denied(call: &Authorized) -> Refusal {
     let mut told: Vec<String> = call
         .decision
         .reasons

@@ -81,17 +81,29 @@ impl Seen {
             .then(|| self.classes.iter().map(|class| class.as_str()).collect())
     }
 
-    /// Labels to raise, by scope: those that are new, or were raised too long ago.
-    pub(crate) fn raise(&self, call: &Authorized) -> Vec<(String, String)> {
+    /// Every label of what was found, on these scopes.
+    pub(crate) fn labels_on(&self, scopes: &[String]) -> Vec<(String, String)> {
+        let labels = self.labels();
+        let on = |scope: &String| {
+            let labels = labels.iter();
+            labels
+                .map(|label| (scope.clone(), (*label).to_owned()))
+                .collect::<Vec<_>>()
+        };
+        scopes.iter().flat_map(on).collect()
+    }
+
+    fn labels(&self) -> Vec<&'static str> {
         // What nobody has looked into is content that nobody vouches for.
         let injected =
             (self.blind || self.classes.contains(&Class::Injection)).then_some(UNTRUSTED);
-        let labels: Vec<&str> = self
-            .classes
-            .iter()
-            .map(|class| class.as_str())
-            .chain(injected)
-            .collect();
+        let classes = self.classes.iter().map(|class| class.as_str());
+        classes.chain(injected).collect()
+    }
+
+    /// Labels to raise, by scope: those that are new, or were raised too long ago.
+    pub(crate) fn raise(&self, call: &Authorized) -> Vec<(String, String)> {
+        let labels = self.labels();
         let run = &call.resolved.standing.run;
         let scopes = [
             (run.root.to_string(), &call.resolved.labels),

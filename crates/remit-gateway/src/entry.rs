@@ -28,6 +28,10 @@ fn seldom(event: Event, call: &Authorized, decision: &Decision) -> Event {
         true => event.fact("enforcement", call.resolved.upstream.enforcement()),
         false => event,
     };
+    let event = match &call.resolved.received.vouched {
+        Some(vouched) => event.fact("enforcement_point", &vouched.point),
+        None => event,
+    };
     let event = owed(event, "flagged", &flags(decision));
     let event = owed(event, "transformed", &transforms(decision));
     let event = match &call.resolved.received.continues {

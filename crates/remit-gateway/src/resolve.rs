@@ -13,7 +13,7 @@ use remit_domain::{OrgId, Refusal, RefusalCode, Registry, RunId, Tool, Upstream}
 use remit_mcp::AggregatedNames;
 use remit_policy::{Engine, Prepared};
 
-use crate::call::{Action, Authenticated, Endpoint, Received, Resolved};
+use crate::call::{Action, Authenticated, Endpoint, Received, Resolved, VouchedRun};
 use crate::limits::RESOLVED_MAX;
 use crate::{Caller, Gateway};
 
@@ -119,7 +119,10 @@ impl Gateway {
         caller: &Caller,
     ) -> Result<Looked, Refusal> {
         let registry = book.registry();
-        let standing = standing_caller(&registry, caller, self.books().now())?;
+        let standing = match received.vouched.as_ref().map(|v| &v.run) {
+            Some(VouchedRun::Planned(run)) => planned(&registry, run, self.books().now())?,
+            _ => standing_caller(&registry, caller, self.books().now())?,
+        };
         let tool = self.tool_named(
             &registry,
             engine,
@@ -133,6 +136,11 @@ impl Gateway {
             upstream.ok_or_else(|| no(RefusalCode::ToolUnknown, "the tool has no upstream"))?;
         if upstream.is_cooperative() {
             beside(received, &tool)?;
+        }
+        if upstream.is_guarded() && received.vouched.is_none() {
+            let text =
+                "this server is behind an enforcement point; it is called there, and nowhere else";
+            return Err(no(RefusalCode::UpstreamUnreachable, text));
         }
         let who = Who::from(&standing);
         let (prepared, hash) = self.facts(&registry, engine, &who, &standing.run.id, &tool.tool)?;
@@ -288,6 +296,21 @@ fn beside(received: &Received, tool: &Tool) -> Result<(), Refusal> {
         return Err(no(RefusalCode::ToolChanged, text));
     }
     Ok(())
+}
+
+/// Everything that would answer for a call in a run that has not started.
+fn planned(
+    registry: &Registry,
+    run: &Arc<Run>,
+    now: remit_domain::Timestamp,
+) -> Result<Standing, Refusal> {
+    Ok(Standing {
+        agent: registry.standing_agent(&run.agent)?,
+        workflow: registry.standing_workflow(&run.agent, &run.workflow)?,
+        person: None,
+        chain: registry.standing_chain(None, &[], now)?,
+        run: Arc::clone(run),
+    })
 }
 
 /// Who calls, with everything that answers for it, when the token and the run still belong together.

@@ -8,7 +8,7 @@ use remit_domain::credential::AgentKey;
 use remit_domain::{Agent, AgentId, OrgId, Refusal, RefusalCode, Timestamp};
 use remit_ports::store::Once;
 use remit_token::client_assertion::{ExpectAssertion, unverified_client_id, verify};
-use remit_token::{ClientAuth, OAuthError, OAuthErrorCode, PublicJwk};
+use remit_token::{ClientAuth, PublicJwk};
 use secrecy::ExposeSecret;
 
 use crate::Issuer;
@@ -59,15 +59,8 @@ impl Issuer {
         let thumbprint = proved.jkt.as_str().to_owned();
         let agent = self
             .standing_client(org, &id, &thumbprint)
-            .map_err(|refusal| {
-                let error = OAuthError::new(OAuthErrorCode::InvalidClient, refusal.to_string());
-                Denied {
-                    error,
-                    ..Denied::from(refusal)
-                }
-                .by(&id)
-            })?;
-        self.within_rate(&id)
+            .map_err(|refusal| Denied::proved(refusal).by(&id))?;
+        self.within_rate(id.as_str())
             .map_err(|refusal| Denied::from(refusal).by(&id))?;
         let once = Once {
             key: format!("assertion:{id}:{}", proved.jti),
@@ -94,14 +87,14 @@ impl Issuer {
     }
 
     /// Counts what a client asks for: each answer is an entry, and nobody may fill the ledger.
-    fn within_rate(&self, agent: &AgentId) -> Result<(), Refusal> {
+    pub(crate) fn within_rate(&self, client: &str) -> Result<(), Refusal> {
         let now = self.books().clock().monotonic();
         let mut rates = self
             .inner
             .rates
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let (since, count) = rates.entry(agent.clone()).or_insert((now, 0));
+        let (since, count) = rates.entry(client.to_owned()).or_insert((now, 0));
         if now.saturating_sub(*since) >= Duration::from_secs(60) {
             (*since, *count) = (now, 0);
         }

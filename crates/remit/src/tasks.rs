@@ -65,6 +65,7 @@ async fn sweep(
         }
         issuer.tick().await;
         gateway.close_ended_runs().await;
+        gateway.forget_unreported();
         if let Err(error) = gateway.record_counted_refusals().await {
             tracing::error!(%error, "counted refusals could not be recorded; trying again");
         }

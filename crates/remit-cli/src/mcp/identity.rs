@@ -21,13 +21,13 @@ use crate::value::text;
 use crate::{edge, input};
 
 /// Life of a client assertion, in seconds.
-const ASSERTION_SECS: i64 = 60;
+pub(crate) const ASSERTION_SECS: i64 = 60;
 /// How long before its end a token is renewed, in seconds.
 const RENEW_SECS: i64 = 45;
 /// How far this clock and the server's may be apart, in seconds.
 const CLOCKS_APART: i64 = 2;
 /// Longest wait for a token.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A token in hand.
 #[derive(Debug, Clone)]
@@ -259,7 +259,7 @@ impl Identity {
     }
 
     async fn request(&self, state: &State) -> anyhow::Result<(Held, Scope)> {
-        let metadata = self.metadata().await?;
+        let metadata = metadata(&self.client).await?;
         let workflow = state.workflow.iter().map(|w| format!("workflow:{w}"));
         let scope =
             Scope::from_tokens(workflow.chain(state.run.iter().map(|r| format!("run:{r}"))))?;
@@ -305,44 +305,44 @@ impl Identity {
             granted.scope,
         ))
     }
+}
 
-    /// The issuer is the address that was configured and nothing else: otherwise a server could have an assertion signed
-    /// that is good at another one (RFC 8414 §3.3).
-    async fn metadata(&self) -> anyhow::Result<AuthorizationServerMetadata> {
-        let base = self.client.url(&[])?;
-        let mut url = base.clone();
-        url.set_path(&format!(
-            "/.well-known/oauth-authorization-server{}",
-            base.path().trim_end_matches('/')
-        ));
-        let sent = self.http().get(url).timeout(TOKEN_TIMEOUT).send().await;
-        let sent = sent.map_err(reqwest::Error::without_url);
-        let answer = bytes(sent.with_context(|| {
-            format!(
-                "{} cannot be reached; is the server running there?",
-                self.client.address()
-            )
-        })?)
-        .await?;
-        let metadata: AuthorizationServerMetadata = serde_json::from_slice(&answer)
-            .context("the server's OAuth metadata cannot be read")?;
-        if metadata.issuer != self.client.address()
-            || !metadata
-                .token_endpoint
-                .starts_with(&format!("{}/", metadata.issuer))
-        {
-            bail!(
-                "the server at {} calls itself {}; use that address (REMIT_ADDR), if it is the one you mean",
-                self.client.address(),
-                metadata.issuer
-            );
-        }
-        Ok(metadata)
+/// The issuer is the address that was configured and nothing else: otherwise a server could have an assertion signed
+/// that is good at another one (RFC 8414 §3.3).
+pub(crate) async fn metadata(client: &Client) -> anyhow::Result<AuthorizationServerMetadata> {
+    let base = client.url(&[])?;
+    let mut url = base.clone();
+    url.set_path(&format!(
+        "/.well-known/oauth-authorization-server{}",
+        base.path().trim_end_matches('/')
+    ));
+    let sent = client.http().get(url).timeout(TOKEN_TIMEOUT).send().await;
+    let sent = sent.map_err(reqwest::Error::without_url);
+    let answer = bytes(sent.with_context(|| {
+        format!(
+            "{} cannot be reached; is the server running there?",
+            client.address()
+        )
+    })?)
+    .await?;
+    let metadata: AuthorizationServerMetadata =
+        serde_json::from_slice(&answer).context("the server's OAuth metadata cannot be read")?;
+    if metadata.issuer != client.address()
+        || !metadata
+            .token_endpoint
+            .starts_with(&format!("{}/", metadata.issuer))
+    {
+        bail!(
+            "the server at {} calls itself {}; use that address (REMIT_ADDR), if it is the one you mean",
+            client.address(),
+            metadata.issuer
+        );
     }
+    Ok(metadata)
 }
 
 /// Whoever can read the key is the agent. It is said, not refused: a mounted secret may have no other mode.
-fn warn_if_others_can_read(key: &Path) {
+pub(crate) fn warn_if_others_can_read(key: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let open = std::fs::metadata(key).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
     if open {

@@ -211,6 +211,7 @@ impl World {
             cancel: CancellationToken::new(),
             notifications: None,
             line: None,
+            vouched: None,
             continues: None,
         }
     }
