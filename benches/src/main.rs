@@ -9,6 +9,7 @@ mod echo;
 mod load;
 mod machine;
 mod pass;
+mod policy;
 mod report;
 mod server;
 mod store;
@@ -23,7 +24,7 @@ use report::Report;
 const SECONDS: f64 = 4.0;
 const ROUNDS: usize = 3;
 
-const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|store|call] [--seconds S] [--rounds N]";
+const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|policy|store|call] [--seconds S] [--rounds N]";
 
 /// What is measured, and for how long.
 struct Options {
@@ -73,6 +74,9 @@ async fn run() -> anyhow::Result<()> {
     let mut report = Report::new();
     if options.wants("decision") {
         decision::measure(&mut report)?;
+    }
+    if options.wants("policy") {
+        policy::measure(&mut report).await?;
     }
     if options.wants("store") {
         store::measure(&mut report).await?;

@@ -47,6 +47,7 @@ mod control;
 mod coverage;
 mod credentials;
 mod decision;
+mod declassification;
 mod delegation;
 mod doctor;
 mod documents;
@@ -112,6 +113,9 @@ pub use control::{Control, Saved};
 pub use coverage::{Covered, TestReport, TestRun};
 pub use credentials::{Credentials, KeyAge, StandingAccess, TokenAge};
 pub use decision::{DecisionView, Replay, Why};
+pub use declassification::{
+    DeclassificationVerdict, DeclassificationView, LabelView, NewDeclassification, RunLabels,
+};
 pub use delegation::{
     DelegationFilter, DelegationView, Hop, NewDelegation, PersonTree, Revocation, Revoked,
     TreeFilter,

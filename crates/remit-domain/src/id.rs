@@ -148,6 +148,8 @@ ids! {
     ProposalId = "ppl";
     /// An exception from one policy.
     ExceptionId = "exc";
+    /// A declassification of a run.
+    DeclassificationId = "dcl";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }

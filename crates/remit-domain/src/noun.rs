@@ -51,6 +51,7 @@ pub enum Kind {
     Session,
     Passkey,
     IdentityProvider,
+    Declassification,
 }
 
 impl Kind {
@@ -89,11 +90,12 @@ impl Kind {
             Self::Session => "session",
             Self::Passkey => "passkey",
             Self::IdentityProvider => "identity_provider",
+            Self::Declassification => "declassification",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -126,6 +128,7 @@ impl Kind {
         Self::Session,
         Self::Passkey,
         Self::IdentityProvider,
+        Self::Declassification,
     ];
 
     /// The kind of that word.

@@ -176,6 +176,7 @@ impl Registry {
             | Kind::PolicyProposal
             | Kind::PolicyStage
             | Kind::PolicyException
+            | Kind::Declassification
             | Kind::SigningKey
             | Kind::ShredKey
             | Kind::Session
