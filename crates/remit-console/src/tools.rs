@@ -188,6 +188,14 @@ fn shown(ask: &Ask, fault: Option<&Fault>) -> Result<Page, Fault> {
     Ok(page)
 }
 
+fn data_classes(c: Option<&Classification>) -> Field {
+    let classes = c.map(|c| c.data_classes.iter().map(ToString::to_string));
+    let classes: Vec<String> = classes.into_iter().flatten().collect();
+    Field::new("data_classes", "Data classes", Input::Line)
+        .hint("Names, separated by spaces.")
+        .value(classes.join(" "))
+}
+
 fn customer(c: Option<&Classification>) -> Field {
     let path = c.and_then(|c| c.customer.as_ref());
     Field::new("customer", "Customer", Input::Line)
@@ -231,14 +239,7 @@ fn classify(ask: &Ask, t: &ToolView, path: &str) -> Form {
             Input::Check(c.is_some_and(|c| c.metadata)),
         ))
         .field(customer(c))
-        .field(
-            Field::new("data_classes", "Data classes", Input::Line)
-                .hint("Names, separated by spaces.")
-                .value(list(
-                    c.map(|c| c.data_classes.iter().map(ToString::to_string).collect())
-                        .unwrap_or_default(),
-                )),
-        )
+        .field(data_classes(c))
         .field(
             Field::new(
                 "entitlements",
