@@ -63,7 +63,11 @@ fn tool_name(n: usize) -> String {
 }
 
 fn classification(n: usize) -> Value {
-    let effect = ["read", "draft", "write"][n % 3];
+    let effect = match n % 3 {
+        0 => "read",
+        1 => "draft",
+        _ => "write",
+    };
     json!({ "effect": effect, "data_classes": ["orders"], "targets": { "order": "order" }, "customer": "customer" })
 }
 
@@ -86,7 +90,7 @@ fn policies(count: usize) -> Vec<String> {
         let scope = match n % 10 {
             // Those about everything are few, however many there are: ten at most.
             0 if n < 100 => "principal, action, resource".to_owned(),
-            0 | 1 | 2 | 3 => format!(
+            0..=3 => format!(
                 "principal, action == Action::\"{}\", resource",
                 tool_name(n / 10)
             ),
@@ -202,8 +206,12 @@ fn decide(report: &mut Report, tools: &[Tool], count: usize, agents: usize) -> a
     let mut took = Vec::with_capacity(CALLS);
     // Agents far from each other in memory: as many caches missed as in life.
     for n in 0..CALLS {
-        let ready = &prepared[n.wrapping_mul(7_919) % agents];
-        let call = &calls[n % calls.len()];
+        let (Some(ready), Some(call)) = (
+            prepared.get(n.wrapping_mul(7_919) % agents),
+            calls.get(n % calls.len()),
+        ) else {
+            continue;
+        };
         let began = Instant::now();
         let decision = engine.decide_prepared(ready, call);
         took.push(began.elapsed().as_secs_f64() * 1e6);
@@ -242,7 +250,10 @@ fn replay(report: &mut Report, tools: &[Tool]) -> anyhow::Result<()> {
     let prepared = ready(&engine, 1_000)?;
     let past: Vec<(&Prepared, Dynamic, Decision)> = (0..PAST)
         .map(|n| {
-            let (ready, call) = (&prepared[n % prepared.len()], dynamic(n)?);
+            let (ready, call) = (
+                prepared.get(n % prepared.len()).context("no agents")?,
+                dynamic(n)?,
+            );
             let decision = engine.decide_prepared(ready, &call);
             Ok((ready, call, decision))
         })
