@@ -89,6 +89,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         name: "bench".parse()?,
         separation: Default::default(),
         sessions: Default::default(),
+        regulated: Default::default(),
     };
     let put = Put::new(&organization, Expect::Absent);
     debug_assert_eq!(put.key, organization.key());
@@ -101,6 +102,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         blobs: vec![],
         once: vec![],
         raise_epoch: false,
+        lower: None,
     };
     store.commit(commit).await?;
     for (at_once, target) in [(1, 0.8), (10, 0.5), (100, 0.5)] {

@@ -78,6 +78,7 @@ impl Books {
                         name,
                         separation: Default::default(),
                         sessions: Default::default(),
+                        regulated: Default::default(),
                     },
                     Principal::Operator,
                 )
@@ -113,6 +114,7 @@ impl Books {
             blobs: Vec::new(),
             once: Vec::new(),
             raise_epoch: false,
+            lower: None,
         };
         let event = Event::new(EventKind::OrganizationCreated, self.now(), by)
             .about(&organization.id)

@@ -51,6 +51,8 @@ pub enum Command {
     Tool(Noun<tool::ToolCommand>),
     /// Policies, and what they would decide
     Policy(Noun<policy::PolicyCommand>),
+    /// Labels that people take back from runs
+    Declassification(Noun<crate::declassification::DeclassificationCommand>),
     /// Exceptions from single policies, for a while
     Exception(Noun<crate::exception::ExceptionCommand>),
     /// Settings: what the organization makes of calls, level by level
@@ -141,6 +143,9 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Upstream(c) => upstream::run(&c.connection, c.command).await,
         Command::Tool(c) => tool::run(&c.connection, c.command).await,
         Command::Policy(c) => policy::run(&c.connection, c.command).await,
+        Command::Declassification(c) => {
+            crate::declassification::run(&c.connection, c.command).await
+        }
         Command::Exception(c) => crate::exception::run(&c.connection, c.command).await,
         Command::Setting(c) => crate::setting::run(&c.connection, c.command).await,
         Command::Limit(c) => crate::limit::run(&c.connection, c.command).await,

@@ -42,6 +42,7 @@ mod containment;
 mod contexts;
 mod credential;
 mod decision;
+mod declassification;
 mod delegation;
 mod documents;
 mod edge;

@@ -11,6 +11,9 @@ use crate::error::{invalid, not_found};
 use crate::spec::OrganizationSpec;
 use crate::{Caller, Control, ControlError, Saved, refuse};
 
+/// Most data classes that an organization regulates by itself.
+const REGULATED_MAX: usize = 100;
+
 /// An organization, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OrganizationView {
@@ -42,6 +45,7 @@ impl Control {
             name,
             separation,
             sessions: Default::default(),
+            regulated: Default::default(),
         };
         self.books
             .create_organization(&organization, caller.principal.clone())
@@ -126,6 +130,10 @@ impl Control {
             let text = "idle_s is 60 to 86400 and at most life_s, which is 300 to 604800";
             return Err(invalid("sessions", text));
         }
+        if spec.regulated.len() > REGULATED_MAX {
+            let text = format!("at most {REGULATED_MAX} data classes may be named");
+            return Err(invalid("regulated", text));
+        }
         let there = registry.organization.as_deref();
         let there = there.ok_or_else(|| not_found("organization", &caller.org))?;
         let new = Organization {
@@ -133,12 +141,14 @@ impl Control {
             name: there.name.clone(),
             separation: spec.separation,
             sessions: spec.sessions,
+            regulated: spec.regulated,
         };
         let draft = Draft::over(registry, Some(there), &new, seen, |_| {
             self.event(caller, EventKind::OrganizationChanged)
                 .about(&new.id)
                 .fact("separation", new.separation)
                 .fact("sessions", new.sessions)
+                .fact("regulated", new.regulated.len())
                 .content("organization", &new)
         });
         Ok(draft?.restrict_update())

@@ -150,6 +150,8 @@ ids! {
     EnforcementPointId = "pep";
     /// An exception from one policy.
     ExceptionId = "exc";
+    /// A declassification of a run.
+    DeclassificationId = "dcl";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }

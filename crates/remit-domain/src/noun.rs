@@ -52,6 +52,7 @@ pub enum Kind {
     Passkey,
     IdentityProvider,
     EnforcementPoint,
+    Declassification,
 }
 
 impl Kind {
@@ -91,11 +92,12 @@ impl Kind {
             Self::Passkey => "passkey",
             Self::IdentityProvider => "identity_provider",
             Self::EnforcementPoint => "enforcement_point",
+            Self::Declassification => "declassification",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -129,6 +131,7 @@ impl Kind {
         Self::Passkey,
         Self::IdentityProvider,
         Self::EnforcementPoint,
+        Self::Declassification,
     ];
 
     /// The kind of that word.

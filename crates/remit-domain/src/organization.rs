@@ -1,7 +1,10 @@
 //! The tenant, and groups of people in it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use crate::tool::DataClass;
 use crate::{Kind, Noun, OrgId, SessionLimits, TeamId, name::Name};
 
 /// Whether one person may both own an agent and activate it.
@@ -29,6 +32,9 @@ pub struct Organization {
     /// How long its people stay signed in.
     #[serde(default)]
     pub sessions: SessionLimits,
+    /// Data classes that are regulated here besides [`crate::tool::REGULATED`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regulated: BTreeSet<DataClass>,
 }
 
 impl Noun for Organization {

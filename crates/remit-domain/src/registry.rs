@@ -182,6 +182,7 @@ impl Registry {
             | Kind::PolicyProposal
             | Kind::PolicyStage
             | Kind::PolicyException
+            | Kind::Declassification
             | Kind::SigningKey
             | Kind::ShredKey
             | Kind::Session

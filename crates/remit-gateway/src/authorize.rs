@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use remit_books::labels::carried;
 use remit_domain::{DecisionId, OrgId, Refusal, RefusalCode};
 use remit_mcp::canonical::CanonicalArgs;
 use remit_mcp::{CallBinding, CallDigest, ChainLink, Sha256Digest};
@@ -29,7 +30,7 @@ impl Gateway {
             .map_err(|e| Refusal::new(RefusalCode::ArgumentsInvalid, e.to_string()))?;
         let mut labels: BTreeSet<String> = resolved.labels.labels.keys().cloned().collect();
         let org = &resolved.received.org;
-        labels.extend(Self::carried(&resolved.standing.run, &resolved.own, now));
+        labels.extend(carried(&resolved.root, &resolved.beside, now));
         let situation = resolved.situation.clone();
         let dynamic = Dynamic {
             args,

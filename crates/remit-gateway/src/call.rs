@@ -5,6 +5,7 @@ use std::sync::Arc;
 use remit_books::OrgBook;
 use remit_books::facts::Situation;
 use remit_domain::approval::{Approval, AskSet};
+use remit_domain::run::Run;
 use remit_domain::standing::Standing;
 use remit_domain::tool::ToolRef;
 use remit_domain::upstream::{MayAsk, UpstreamName};
@@ -162,6 +163,10 @@ pub(crate) struct Resolved {
     pub(crate) labels: LabelState,
     /// Labels the agent has raised, whatever the run.
     pub(crate) own: LabelState,
+    /// The first run of the tree, whose agent may bring labels along.
+    pub(crate) root: Arc<Run>,
+    /// Labels that agent has raised, whatever the run.
+    pub(crate) beside: LabelState,
     /// What is known of the run's ticket and found about the agent.
     pub(crate) situation: Situation,
 }

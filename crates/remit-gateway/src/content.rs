@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use remit_books::labels::agent_scope;
 use remit_classify::{Class, Classifier};
-use remit_domain::tool::is_regulated;
 use remit_domain::{Refusal, RefusalCode};
 use remit_policy::labels::UNTRUSTED;
 use serde_json::{Map, Value};
 
 use crate::call::{Authorized, Recorded};
-use crate::runs::{agent_scope, is_due};
+use crate::runs::is_due;
 
 /// The rules; none when they do not compile, which its tests would show: then nothing can be looked into.
 static RULES: LazyLock<Option<Classifier>> = LazyLock::new(|| {
@@ -122,10 +122,12 @@ impl Seen {
     /// Why the result is not released, if it is not.
     pub(crate) fn withheld(&self, call: &Recorded) -> Option<Refusal> {
         let classification = call.authorized.resolved.tool.classification.as_ref()?;
-        let class = classification
-            .data_classes
-            .iter()
-            .find(|class| is_regulated(class.as_str()))?;
+        let class = classification.data_classes.iter().find(|class| {
+            call.authorized
+                .resolved
+                .fixed()
+                .is_regulated(class.as_str())
+        })?;
         self.blind.then(|| {
             let text = format!(
                 "WITHHELD: a part of the result cannot be looked into (binary, too deep or too long), and the tool touches {class}. The call has had its effect; ask for text"

@@ -16,9 +16,6 @@ pub(crate) const RESOLVED_MAX: u64 = 100_000;
 pub(crate) const LABELS_MAX: u64 = 100_000;
 /// Most reasons told in one line.
 pub(crate) const REASONS_TOLD: usize = 3;
-/// A label is raised again when it was last raised this long ago, in seconds: its 24 hours count from the last touch, and not
-/// every call writes.
-pub(crate) const LABEL_REFRESH_SECS: i64 = 600;
 /// How long an agent's own labels are kept, in seconds, before the store is asked again.
 pub(crate) const AGENT_LABELS_KEPT: u64 = 1;
 /// Approvals that may wait in one run: more is a loop, and a person's queue is not for loops.

@@ -23,6 +23,7 @@ type Facts = (u64, Arc<Engine>, Arc<Prepared>, Arc<str>);
 /// What one look finds.
 type Looked = (
     Standing,
+    Arc<Run>,
     Arc<Tool>,
     Arc<Upstream>,
     Arc<Prepared>,
@@ -75,7 +76,7 @@ impl Gateway {
         let epoch = book.epoch();
         let engine = self.engine(&book)?;
         let looked = self.look(&book, &engine, &received, &caller);
-        let (standing, tool, upstream, prepared, fixed_hash, situation) = match looked {
+        let (standing, root, tool, upstream, prepared, fixed_hash, situation) = match looked {
             Ok(found) => found,
             Err(refusal) if refusal.code == RefusalCode::RunUnknown => {
                 return Err(self.ended(&received.org, &caller).await);
@@ -91,6 +92,13 @@ impl Gateway {
             .agent_labels(&received.org, &run.agent)
             .await
             .map_err(|e| unavailable(&e))?;
+        let beside = if root.agent == run.agent {
+            own.clone()
+        } else {
+            self.agent_labels(&received.org, &root.agent)
+                .await
+                .map_err(|e| unavailable(&e))?
+        };
         let resolved = Resolved {
             received,
             caller,
@@ -104,6 +112,8 @@ impl Gateway {
             epoch,
             labels,
             own,
+            root,
+            beside,
             situation,
         };
         self.holds_handles(&resolved)?;
@@ -151,7 +161,14 @@ impl Gateway {
             &[&run.id, &run.root]
         };
         let situation = Situation::of(&registry, &run.agent, &run.intent, runs, self.books().now());
-        Ok((standing, tool, upstream, prepared, hash, situation))
+        let root = registry.runs.get(&run.root);
+        let root = Arc::clone(root.ok_or_else(|| {
+            no(
+                RefusalCode::RunEnded,
+                "the run that began it has ended; start another",
+            )
+        })?);
+        Ok((standing, root, tool, upstream, prepared, hash, situation))
     }
 
     pub(crate) fn engine(&self, book: &OrgBook) -> Result<Arc<Engine>, Refusal> {

@@ -40,6 +40,7 @@ pub(crate) async fn first(
                 name,
                 separation,
                 sessions: Default::default(),
+                regulated: Default::default(),
             };
             house
                 .books

@@ -48,6 +48,7 @@ pub(super) fn page(out: Out, run: &Value, story: &Value) -> String {
         .field("Outcome", outcome(run))
         .field("Open", open)
         .section("Chain", &chain(story))
+        .lines("Touched", &labels(story))
         .section("What happened", &said.join("\n"))
         .text()
 }
@@ -77,6 +78,12 @@ fn chain(story: &Value) -> String {
         .map(hop)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// What the run has touched, one label a line, with the call that raised it.
+fn labels(story: &Value) -> Vec<Value> {
+    let line = |l: &Value| Value::String(crate::declassification::label_line(l));
+    items(story, "labels").iter().map(line).collect()
 }
 
 fn outcome(run: &Value) -> String {

@@ -46,6 +46,7 @@ pub(super) async fn organization(books: &Books, name: &str) -> OrgId {
         name: name.parse().unwrap(),
         separation: Default::default(),
         sessions: Default::default(),
+        regulated: Default::default(),
     };
     books
         .create_organization(&noun, Principal::Operator)

@@ -472,6 +472,8 @@ fn every_code_found_in_rust_has_its_guardrail() {
         DELEGATION_EXPIRED,
         DELEGATION_BOUNDS,
         ARGUMENTS_INVALID,
+        DISCOVERY_BOUNDS,
+        CUSTOMER_MIXED,
     ] {
         assert!(text.contains(&format!("@code(\"{code}\")")), "{code}");
         assert!(
