@@ -52,7 +52,7 @@ impl Issuer {
             if !registry.agents.contains_key(&id) {
                 return Err(Denied::client("client-unknown"));
             }
-            live_keys(registry.keys.values().filter(|key| key.agent == id))
+            live_keys(registry.keys_of(&id).into_iter())
         };
         let expect = ExpectAssertion {
             client_id: id.as_str(),
