@@ -95,7 +95,8 @@ pub use activity::{Activity, Hour, StoryQuery, Use, Uses};
 pub use agent::AgentView;
 pub use apply::{Applied, AppliedChange};
 pub use approval::{
-    AgentApprovalView, ApprovalFilter, ApprovalView, AskView, VerdictView, WAIT_SECS_MAX, Watch,
+    AgentApprovalView, ApprovalFilter, ApprovalFunnel, ApprovalView, AskView, BySession, NoteView,
+    VerdictView, WAIT_SECS_MAX, Watch,
 };
 pub use audit::{EntryQuery, Gap, GapState, Mismatch, Verification};
 pub use breaker::BreakerView;
