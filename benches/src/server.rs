@@ -38,7 +38,7 @@ impl Place {
 /// The binary, serving an empty organization.
 pub(crate) struct Server {
     child: Child,
-    base: String,
+    pub(crate) base: String,
     admin: String,
     _dir: tempfile::TempDir,
 }
@@ -52,7 +52,11 @@ impl Drop for Server {
 
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-    async fn start(remit: &FilePath, report: &mut Report, place: Place) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        remit: &FilePath,
+        report: &mut Report,
+        place: Place,
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir_in(place.dir())?;
         let ready = dir.path().join("ready.json");
         let began = Instant::now();
@@ -123,19 +127,24 @@ impl Server {
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         self.ask(reqwest::Method::POST, path, &self.admin, Some(body))
             .await
     }
 
-    async fn apply(&self, documents: &str) -> anyhow::Result<()> {
+    /// Process id of the server.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) async fn apply(&self, documents: &str) -> anyhow::Result<()> {
         self.post("/apply", json!({ "documents": documents }))
             .await
             .map(|_| ())
     }
 }
 
-fn document(kind: &str, name: &str, agent: Option<&str>, spec: &Value) -> String {
+pub(crate) fn document(kind: &str, name: &str, agent: Option<&str>, spec: &Value) -> String {
     let mut metadata = json!({ "name": name });
     if let (Some(agent), Some(map)) = (agent, metadata.as_object_mut()) {
         map.insert("agent".to_owned(), json!(agent));
@@ -146,7 +155,7 @@ fn document(kind: &str, name: &str, agent: Option<&str>, spec: &Value) -> String
     )
 }
 
-fn agent(n: usize) -> String {
+pub(crate) fn agent(n: usize) -> String {
     let spec = json!({ "owner": "admin@acme.example", "sponsor": "sponsor@acme.example", "responsible_team": "team",
         "platform_team": "team", "purpose": "a measurement", "business_process": "bench", "model": "m", "provider": "p",
         "runtime": "r", "environment": "production", "data_classes": ["orders"], "systems": ["shop"],
@@ -155,7 +164,10 @@ fn agent(n: usize) -> String {
 }
 
 /// Registers one agent that may echo, with a key, and returns its client id and key.
-async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Result<(String, SigningKey)> {
+pub(crate) async fn furnish(
+    server: &Server,
+    upstream: SocketAddr,
+) -> anyhow::Result<(String, SigningKey)> {
     let people =
         json!({ "display_name": "S", "teams": [], "roles": ["admin"], "entitlements": [] });
     let base = [
@@ -312,7 +324,7 @@ fn call(id: &str) -> String {
     .to_string()
 }
 
-fn mcp_headers() -> Vec<(String, String)> {
+pub(crate) fn mcp_headers() -> Vec<(String, String)> {
     [
         ("content-type", "application/json"),
         ("accept", "application/json, text/event-stream"),

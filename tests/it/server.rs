@@ -80,6 +80,21 @@ impl Server {
         Self::wait(child, dir, &ready).await
     }
 
+    /// `remit demo`, left open after everything was proved.
+    pub(crate) async fn demo() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ready = dir.path().join("ready.json");
+        let child = Command::new(binary())
+            .args(["demo", "--open", "--ready-file"])
+            .arg(&ready)
+            .env("TMPDIR", dir.path())
+            .env("REMIT_LOG", "warn")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        Self::wait(child, dir, &ready).await
+    }
+
     /// `remit serve` over `dir`, on a free port, with the first administrator enrolled.
     pub(crate) async fn serve(dir: tempfile::TempDir, args: &[&str]) -> Self {
         let port = free_port();

@@ -1,6 +1,7 @@
 //! Agents: found among a million, registered by form or document, looked at from every side, suspended and resumed.
 
 mod change;
+mod reach;
 mod register;
 mod tabs;
 
@@ -143,7 +144,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
 }
 
 /// The greatest text that sorts before everything that begins with `wanted`.
-fn before(wanted: &str) -> Option<String> {
+pub(crate) fn before(wanted: &str) -> Option<String> {
     let mut bytes = wanted.to_owned();
     let last = bytes.pop()?;
     let previous = char::from_u32(u32::from(last).checked_sub(1)?)?;

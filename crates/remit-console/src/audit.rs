@@ -8,6 +8,7 @@ use crate::agents::listed;
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
+use crate::picture::Ribbon;
 use crate::route::{ADMIN_AUDITOR, AUDITOR, Route, act, page};
 use crate::text::Shown;
 use crate::ui::{
@@ -153,8 +154,29 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     let action = ask
         .holds(Role::Auditor)
         .then(|| (ask.to("/audit/verify"), "Verify the ledger"));
+    let ribbon = ribbon(&ask, &[]).await?;
     let page = ask.page("Audit").html(listed("Audit", "Every decision and every change, in the order in which they were made. Nothing is changed or deleted.", action, Some(&filter), &table, &copy));
-    page.with(&tools).ok()
+    page.with(&tools)
+        .with(&Section::new("chain", "The ledger").with(&ribbon))
+        .ok()
+}
+
+/// The whole ledger in one line, with what is not as it was signed.
+async fn ribbon(ask: &Ask, broken: &[u64]) -> Result<Ribbon, Fault> {
+    let store = ask.site.console.books.store();
+    let unreadable = |_| Fault::Failed;
+    let entries = store
+        .entry_count(ask.place.org())
+        .await
+        .map_err(unreadable)?;
+    let signed = store
+        .checkpoint(ask.place.org())
+        .await
+        .map_err(unreadable)?;
+    let signed = signed.map_or(0, |(size, _)| size);
+    Ok(Ribbon::new(entries, signed, broken, |from| {
+        ask.to(&format!("/audit?order=oldest+first&after={from}"))
+    }))
 }
 
 async fn export(ask: Ask) -> Result<Answer, Fault> {
@@ -312,9 +334,12 @@ async fn verify(ask: Ask) -> Result<Answer, Fault> {
         .control()
         .verify(&ask.caller()?, kept.as_deref())
         .await?;
+    let broken: Vec<u64> = verified.mismatches.iter().filter_map(|m| m.index).collect();
+    let ribbon = ribbon(&ask, &broken).await?;
     let page = ask
         .page("Verify the ledger")
         .notice(Some(says(&verified)))
+        .with(&ribbon)
         .with(&report(&ask, &verified))
         .with(&asked(&ask));
     page.ok()

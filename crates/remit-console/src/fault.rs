@@ -110,7 +110,14 @@ impl From<ControlError> for Fault {
                     .map(|p| format!("line {}, column {}: {}", p.line, p.column, p.message))
                     .collect(),
             },
-            error @ ControlError::Policy(_) => Self::invalid(error.to_string()),
+            ControlError::Policy(error) if error.problems().is_empty() => {
+                Self::invalid(error.to_string())
+            }
+            ControlError::Policy(error) => Self::Refused {
+                code: Some(RefusalCode::InvalidRequest),
+                text: "the policies do not compile; correct them and send them again".to_owned(),
+                more: error.problems().iter().map(ToString::to_string).collect(),
+            },
             ControlError::Books(cause) => {
                 tracing::error!(error = %chain(&cause), "a page could not be made");
                 Self::Failed

@@ -3,10 +3,14 @@
 //! Values are shared; taking what a call needs copies pointers. Ended runs, revoked delegations and settled approvals
 //! are dropped: whoever asks for one that is not here reads the store.
 
+mod index;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
+
+use index::Index;
 
 use crate::breaker::Breaker;
 use crate::containment::{Containment, Target};
@@ -86,6 +90,7 @@ pub struct Registry {
     /// Revision of each record that `apply` saw, for content-addressed facts and ETags.
     revisions: HashMap<(Kind, String), u64>,
     names: HashMap<(Kind, String), String>,
+    index: Index,
     generation: u64,
     ended: VecDeque<String>,
 }
@@ -146,9 +151,23 @@ impl Registry {
             Kind::Team => keep!(teams, id: Team),
             Kind::Person => keep!(people, id: Person),
             Kind::System => keep!(systems, id: System),
-            Kind::Agent => keep!(agents, id: Agent),
-            Kind::AgentKey => keep!(keys, thumbprint: AgentKey),
-            Kind::Workflow => keep!(workflows, id: Workflow),
+            Kind::Agent => {
+                let agent: Arc<Agent> = self.named(body)?;
+                let before = self.agents.get(&agent.id);
+                self.index.agent(before.map(AsRef::as_ref), &agent);
+                self.agents.insert(agent.id.clone(), agent);
+            }
+            Kind::AgentKey => {
+                let key: Arc<AgentKey> = self.named(body)?;
+                self.index.key(&key.agent, &key.thumbprint);
+                self.keys.insert(key.thumbprint.clone(), key);
+            }
+            Kind::Workflow => {
+                let workflow: Arc<Workflow> = self.named(body)?;
+                self.index
+                    .workflow(&workflow.agent, &workflow.name, &workflow.id);
+                self.workflows.insert(workflow.id.clone(), workflow);
+            }
             Kind::Upstream => keep!(upstreams, name: Upstream),
             Kind::Tool => keep!(tools, tool: Tool),
             Kind::Run => self.take_run(read(body)?),
@@ -303,13 +322,39 @@ impl Registry {
 
     /// The workflows of an agent, ordered by name.
     pub fn workflows_of(&self, agent: &AgentId) -> Vec<&Arc<Workflow>> {
-        let mut found: Vec<_> = self
-            .workflows
-            .values()
-            .filter(|w| w.agent == *agent)
-            .collect();
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        found
+        let ids = self.index.workflows_of(agent);
+        ids.filter_map(|id| self.workflows.get(id)).collect()
+    }
+
+    /// The keys of an agent, in every state, ordered by thumbprint.
+    pub fn keys_of(&self, agent: &AgentId) -> Vec<&Arc<AgentKey>> {
+        let all = self.index.keys_of(agent);
+        all.filter_map(|thumbprint| self.keys.get(thumbprint))
+            .collect()
+    }
+
+    /// Agents after a name, ordered by name, at most `limit`; in one state where one is given. What it costs does not grow with
+    /// how many there are.
+    pub fn agents_after(
+        &self,
+        state: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<Arc<Agent>> {
+        self.index.agents_after(state, after, limit)
+    }
+
+    /// How many agents are in each state.
+    pub fn agent_states(&self) -> BTreeMap<&'static str, usize> {
+        self.index.agent_states()
+    }
+
+    /// Agents that a person owns or sponsors, ordered by name.
+    pub fn answered_by(&self, person: &PersonId) -> Vec<&Arc<Agent>> {
+        let names = self.index.answered_by(person);
+        names
+            .filter_map(|name| self.agent_named(name.as_str()))
+            .collect()
     }
 
     /// The containment that holds any of these targets, where there is one.
@@ -362,6 +407,36 @@ pub(crate) mod tests {
             registry.agent_named("support-triage").unwrap().state,
             crate::agent::AgentState::Active
         );
+    }
+
+    #[test]
+    fn lists_come_in_the_order_of_names_whatever_becomes_of_agents() {
+        let mut registry = Registry::default();
+        let put = |registry: &mut Registry, n: u128, name: &str, state: &str, revision| {
+            let mut body = serde_json::to_value(agent()).unwrap();
+            body["id"] = json!(AgentId::from_uuid(uuid::Uuid::from_u128(n)));
+            body["name"] = json!(name);
+            body["state"] = json!(state);
+            let key = body["id"].as_str().unwrap().to_owned();
+            registry.apply(Kind::Agent, &key, revision, &body).unwrap();
+        };
+        for (n, name) in [(1, "c"), (2, "a"), (3, "b"), (4, "d")] {
+            put(&mut registry, n, name, "active", 1);
+        }
+        put(&mut registry, 3, "b", "suspended", 2);
+        let names = |state: Option<&str>, after: Option<&str>, limit| {
+            let found = registry.agents_after(state, after, limit);
+            found.iter().map(|a| a.name.to_string()).collect::<String>()
+        };
+        assert_eq!(names(None, None, 10), "abcd");
+        assert_eq!(names(None, Some("a"), 2), "bc");
+        assert_eq!(names(Some("active"), None, 10), "acd");
+        assert_eq!(names(Some("suspended"), Some("a"), 10), "b");
+        // A text that is no name is a place in the order all the same.
+        assert_eq!(names(None, Some("b\u{10ffff}"), 10), "cd");
+        assert_eq!(registry.agent_states()["active"], 3);
+        let owner = agent().profile.owner;
+        assert_eq!(registry.answered_by(&owner).len(), 4);
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Issuer {
         }
         let keys = {
             let registry = book.registry();
-            live_keys(registry.keys.values().filter(|key| key.agent == id))
+            live_keys(registry.keys_of(&id).into_iter())
         };
         let expect = ExpectAssertion {
             client_id: claimed.as_str(),

@@ -85,15 +85,17 @@ pub(super) struct House {
     pub(super) control: Control,
     pub(super) issuer: Issuer,
     pub(super) books: Books,
+    pub(super) clock: Arc<SimClock>,
     /// Secrets of browser sessions, by organization and the local part of the address.
     pub(super) secrets: BTreeMap<(&'static str, &'static str), String>,
 }
 
 impl House {
     pub(super) async fn new() -> Self {
+        let clock = Arc::new(SimClock::at("2026-11-22T08:00:00Z"));
         let parts = Parts {
             store: Arc::new(FakeStore::new()),
-            clock: Arc::new(SimClock::at("2026-11-22T08:00:00Z")),
+            clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(7)),
             vault: Arc::new(FakeVault),
             origin: "remit.test/log".to_owned(),
@@ -116,6 +118,7 @@ impl House {
             control,
             issuer,
             books,
+            clock,
             secrets: BTreeMap::new(),
         };
         for org in ["acme", "globex"] {

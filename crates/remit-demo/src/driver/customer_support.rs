@@ -4,28 +4,18 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::stage::{Stage, Task, Work};
+use crate::client::Verdict;
 use crate::upstreams::story;
 
 const AGENT: &str = "support-triage";
 const MARIA: &str = "maria@acme.example";
-const FINANCE: &str = "fiona@acme.example";
+pub(super) const FINANCE: &str = "fiona@acme.example";
 
 pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     stage.use_case("Customer support");
     routine(stage).await?;
-    let bounds = json!({
-        "tools": {
-            "orders/order_status": {},
-            "orders/effects_log": {},
-            "orders/refund": {
-                "amount": [{ "decimal": { "min": "0.01", "max": "480" } }],
-                "card": [{ "one_of": [story::ORDER_CARD] }],
-            },
-        },
-        "targets": { "order": [story::ORDER] },
-    });
     let purpose = "refund order A-118, which arrived broken";
-    let work = at_work(stage, "CASE-88", purpose, bounds).await?;
+    let work = at_work(stage, "CASE-88", purpose, bounds()).await?;
     let args = json!({ "order": story::ORDER });
     stage
         .allowed(&work, "reads the order", ("orders/order_status", args))
@@ -39,6 +29,35 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     stage.facts.insert("refund_run", work.run.clone());
     work.mcp.close().await;
     Ok(())
+}
+
+/// What the intent of the refund holds it to.
+fn bounds() -> Value {
+    json!({
+        "tools": {
+            "orders/order_status": {},
+            "orders/effects_log": {},
+            "orders/refund": {
+                "amount": [{ "decimal": { "min": "0.01", "max": "480" } }],
+                "card": [{ "one_of": [story::ORDER_CARD] }],
+            },
+        },
+        "targets": { "order": [story::ORDER] },
+    })
+}
+
+/// Once more, for people to look at: too much is denied, and what is right waits.
+pub(super) async fn encore(stage: &mut Stage) -> Result<(Work, Verdict, Verdict)> {
+    let purpose = "refund order A-118, whose replacement arrived broken, too";
+    let work = at_work(stage, "CASE-93", purpose, bounds()).await?;
+    let args = json!({ "order": story::ORDER });
+    stage.call(&work, "orders/order_status", &args).await?;
+    let call = |amount| refund(story::ORDER, amount, story::ORDER_CARD);
+    let denied = stage.call(&work, "orders/refund", &call(612.5)).await?;
+    let asked = stage
+        .call(&work, "orders/refund", &call(story::ORDER_TOTAL))
+        .await?;
+    Ok((work, denied.verdict, asked.verdict))
 }
 
 async fn at_work(stage: &mut Stage, ticket: &str, purpose: &str, bounds: Value) -> Result<Work> {

@@ -248,6 +248,7 @@ impl World {
             approve: true,
             reason: None,
             at: self.books.now(),
+            proof: None,
         };
         let next = approval.noun.decide(verdict, |_| true).unwrap();
         self.books
