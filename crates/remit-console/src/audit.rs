@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::route::{ADMIN_AUDITOR, AUDITOR, Route, act, page};
-use crate::text::Shown;
+use crate::text::{Shown, escaped_line};
 use crate::ui::{
     Cell, Code, Copy, Empty, Facts, Field, Filter, Header, Input, Lines, Notice, Row, Section,
     Table, Tone,
@@ -162,12 +162,8 @@ async fn export(ask: Ask) -> Result<Answer, Fault> {
         .control()
         .entries(&ask.caller()?, &query(&ask, EXPORT)?)
         .await?;
-    // JSON escapes control characters by itself; the rest is as it was recorded, because evidence is not made prettier.
-    let lines: Vec<String> = listing
-        .items
-        .iter()
-        .filter_map(|e| serde_json::to_string(e).ok())
-        .collect();
+    // Evidence is not made prettier: the values are as they were recorded, and what would not be seen is an escape of JSON.
+    let lines: Vec<String> = listing.items.iter().map(escaped_line).collect();
     let mut body = lines.join("\n");
     body.push('\n');
     Ok(Answer::File {

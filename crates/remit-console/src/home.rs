@@ -44,6 +44,7 @@ struct Home {
     health: Facts,
     findings: Html,
     may_see_health: bool,
+    may_register: bool,
     agents: Vec<(Badge, usize, String)>,
 }
 
@@ -72,7 +73,8 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
         counting: !activity.complete,
         health: state(&ask).await?,
         findings: findings(&ask).await?,
-        may_see_health: ask.holds_any(&[Role::Admin, Role::Auditor, Role::Responder]),
+        may_see_health: ask.holds_any(&[Role::Admin, Role::Auditor]),
+        may_register: ask.holds_any(&[Role::Admin, Role::Developer]),
         agents: agents(&ask),
     };
     ask.page("Home").with(&home).ok()
