@@ -78,6 +78,12 @@ await run(async (report, atEnd) => {
   await lookAt(report, world, browser, looks);
 });
 
+// Links to a place on the same page that is not there.
+function lost(page) {
+  return page.evaluate(() => [...document.querySelectorAll('a[href^="#"]')].map((a) => a.getAttribute('href'))
+    .filter((href) => href.length > 1 && !document.getElementById(decodeURIComponent(href.slice(1)))));
+}
+
 async function sees(world, cookie, made) {
   const read = async (path) => (await fetch(world.base + path, { headers: { cookie: `${cookie.name}=${cookie.value}` } })).text();
   const agents = await read('/agents');
@@ -112,7 +118,7 @@ async function isRefused(world, cookie, action) {
 
 // Each sort of page once, with the person who met it first; three windows side by side.
 async function lookAt(report, world, browser, looks) {
-  const found = { 'light': [], 'dark': [], 'forced colours': [], '320 px': [], '320 px wide': [], '200 % zoom wide': [] };
+  const found = { 'links within it': [], 'light': [], 'dark': [], 'forced colours': [], '320 px': [], '320 px wide': [], '200 % zoom wide': [] };
   const queue = [...looks.values()];
   const problems = [];
   const workers = [0, 1].map(async () => {
@@ -126,6 +132,7 @@ async function lookAt(report, world, browser, looks) {
       await page.goto(world.base + look.address, { waitUntil: 'domcontentloaded' });
       const tell = (list, lines) => list.push(...lines.map((line) => `${look.address}: ${line}`));
       tell(found.light, await axe(page));
+      tell(found['links within it'], await lost(page));
       await page.emulateMedia({ colorScheme: 'dark' });
       const contrast = { runOnly: { type: 'rule', values: ['color-contrast', 'link-in-text-block'] } };
       tell(found.dark, await axe(page, contrast));
@@ -144,6 +151,6 @@ async function lookAt(report, world, browser, looks) {
   });
   await Promise.all(workers);
   report.fact('sorts of page', looks.size);
-  for (const [how, lines] of Object.entries(found)) report.none(`every page, ${how}: no serious findings`, lines);
+  for (const [how, lines] of Object.entries(found)) report.none(`every page, ${how}: nothing serious`, lines);
   report.none('no page breaks the content security policy or throws', problems);
 }

@@ -39,7 +39,7 @@ await run(async (report, atEnd) => {
   await click(page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Runs' }));
   await click(page.getByRole('row').filter({ hasText: 'refund order A-118, which arrived broken' }).getByRole('link'));
   const table = page.locator('#events');
-  await click(table.getByRole('row').filter({ hasText: /deny|denied/i }).getByRole('link'));
+  await click(table.getByRole('row').filter({ hasText: /deny|denied/i }).getByRole('link', { name: /^deny/ }));
   const why = await page.locator('main').innerText();
   for (const word of ['no agent refunds more than 500 EUR', '612.5', 'What would change it']) {
     report.check(`the denial shows ${word}`, why.includes(word), why);

@@ -52,10 +52,19 @@ pub(crate) fn event_table(
             EventKind::CallRefused => Cell::badge("denied"),
             kind => Cell::text(kind.as_str().replace(['.', '_'], " ")),
         };
-        let link = match (&e.decision, &e.run) {
-            (Some(decision), _) => Cell::link(ask.to(&format!("/decisions/{decision}")), "why"),
+        let why = e
+            .decision
+            .as_ref()
+            .map(|decision| ask.to(&format!("/decisions/{decision}")));
+        let link = match (&why, &e.run) {
+            (Some(why), _) => Cell::link(why.clone(), "why"),
             (None, Some(run)) => Cell::link(ask.to(&format!("/runs/{run}")), "run"),
             _ => Cell::Nothing,
+        };
+        // The first link of a row is what the keys open: the entry for those who read the ledger, else the decision.
+        let told = match &why {
+            Some(why) if !audits => Cell::link(why.clone(), &e.text),
+            _ => Cell::block(&e.text),
         };
         let index = if audits {
             Cell::link(
@@ -71,7 +80,7 @@ pub(crate) fn event_table(
                 index,
                 ask.when(e.at).into(),
                 word,
-                Cell::block(&e.text),
+                told,
                 Cell::text(&e.who),
                 e.agent
                     .as_ref()

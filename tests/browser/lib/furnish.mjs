@@ -32,6 +32,7 @@ export async function furnish(world) {
   });
   await world.post('tom@acme.example', '/agents/audit-sampler/suspend', { reason: 'its review is due' });
   await draft(world);
+  await world.addKey('returns-helper');
   await orphan(world);
   return { work, denied, decided, waiting, refused, other, contained };
 }

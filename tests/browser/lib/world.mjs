@@ -83,6 +83,11 @@ export class World {
 
   // Gives an agent a key of its own and has its sponsor activate it, after which it can work.
   async activate(agent) {
+    const { sponsor } = await this.addKey(agent);
+    await this.post(sponsor, `/agents/${agent}/activate`);
+  }
+
+  async addKey(agent) {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const { kty, crv, x, y } = publicKey.export({ format: 'jwk' });
     await this.post('admin', `/agents/${agent}/keys`, { jwk: { kty, crv, x, y } });
@@ -90,7 +95,7 @@ export class World {
     const file = join(mkdtempSync(join(tmpdir(), 'remit-browser-')), 'key.pem');
     writeFileSync(file, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
     this.ready.agents[agent] = { client_id: id, key_file: file, workflows: [] };
-    await this.post(sponsor, `/agents/${agent}/activate`);
+    return { sponsor };
   }
 
   #assertion(agent) {
