@@ -46,7 +46,7 @@ async function signInAndOut(report, world, browser) {
   await press(page, 'Sign in');
   report.check('a pasted link signs in, and leads where one wanted to go', page.url().endsWith('/agents?state=active'), page.url());
   await page.locator('details.who > summary').click();
-  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
   await page.waitForURL('**/sign-in**');
   await page.goto(world.base + '/agents');
   report.check('signing out ends it', page.url().includes('/sign-in'), page.url());

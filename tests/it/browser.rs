@@ -107,7 +107,7 @@ async fn people_sign_in_with_a_link_a_passkey_and_the_companys_provider() {
     )
     .await;
     let provider = Provider::start(&format!("{url}/sign-in/oidc/callback"));
-    let set = json!({ "issuer": provider.issuer, "client_id": "remit", "scopes": ["email"] });
+    let set = json!({ "issuer": provider.issuer, "client_id": "remit", "scopes": ["email"], "passkeys": "everybody" });
     server
         .admin_rest(Method::PUT, "/identity-provider", Some(set))
         .await;
