@@ -11,6 +11,7 @@
 )]
 
 mod bad_input;
+mod browser;
 mod cedarpy;
 mod clients;
 mod command_line;

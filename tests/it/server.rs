@@ -97,14 +97,19 @@ impl Server {
 
     /// `remit serve` over `dir`, on a free port, with the first administrator enrolled.
     pub(crate) async fn serve(dir: tempfile::TempDir, args: &[&str]) -> Self {
-        let port = free_port();
-        let listen = format!("127.0.0.1:{port}");
+        let listen = format!("127.0.0.1:{}", free_port());
+        Self::serve_at(dir, &listen, args).await
+    }
+
+    /// The same at an address of the caller's choice.
+    pub(crate) async fn serve_at(dir: tempfile::TempDir, listen: &str, args: &[&str]) -> Self {
         let data = dir.path().join("data");
+        let public = args.iter().skip_while(|a| **a != "--public-url").nth(1);
         let common = |command: &mut Command| {
             command
                 .arg("--data")
                 .arg(&data)
-                .args(["--listen", &listen])
+                .args(["--listen", listen])
                 .args(args)
                 .env("REMIT_LOG", "warn");
         };
@@ -123,10 +128,10 @@ impl Server {
             .find(|w| w.starts_with("rmt_enr_"))
             .expect("a code")
             .to_owned();
-        let child = Self::spawn(&data, &listen, args);
+        let child = Self::spawn(&data, listen, args);
         let mut server = Self {
             child,
-            ready: json!({ "base_url": format!("http://{listen}") }),
+            ready: json!({ "base_url": public.map_or_else(|| format!("http://{listen}"), |url| (*url).to_owned()) }),
             dir,
             http: reqwest::Client::new(),
         };

@@ -87,8 +87,8 @@
   const live = (is) => { if (stale && heard !== is) { heard = is; stale.hidden = is; say(is ? "Live again" : "Not live: what is shown may be old"); } };
   document.addEventListener("htmx:sse:error", () => live(false));
   document.addEventListener("htmx:sse:after:connection", () => live(true));
-  document.addEventListener("htmx:sse:after:message", () => {
-    live(true);
+  document.addEventListener("htmx:sse:after:message", () => live(true));
+  const look = () => {
     const state = document.getElementById("live-state");
     if (!state) return;
     for (const line of document.querySelectorAll("[data-watch]")) {
@@ -100,7 +100,9 @@
     const fresh = newest > news.dataset.news;
     if (fresh && news.hidden) say("New requests arrived");
     if (fresh) news.hidden = false;
-  });
+  };
+  // The message is told before what it brings is put in: it is looked at when it is there.
+  if (document.getElementById("live-state")) new MutationObserver(look).observe(document.body, { childList: true });
   document.addEventListener("htmx:after:swap", () => {
     prepare(document);
     const shown = document.querySelector("#pane [data-approval]");
@@ -114,7 +116,7 @@
   const typing = (el) => el && (el.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(el.tagName) && el.type !== "checkbox");
   const rows = () => {
     const list = document.querySelector("main [data-list]");
-    return list ? [...list.querySelectorAll(":scope > li > a, :scope > tbody > tr > th a")] : [];
+    return list ? [...list.querySelectorAll(":scope > li, :scope > tbody > tr")].map((row) => row.querySelector("a")).filter(Boolean) : [];
   };
   const move = (by) => {
     const links = rows();

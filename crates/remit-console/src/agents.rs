@@ -98,6 +98,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
             listing.next = None;
         }
     }
+    let may_register = ask.holds_any(&[Role::Admin, Role::Developer]);
     let empty = match &wanted {
         Some(wanted) => Empty::new(
             "No agent begins with that",
@@ -106,12 +107,16 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
                 crate::text::Shown::line(wanted)
             ),
         ),
-        None => Empty::new(
+        None if may_register => Empty::new(
             "No agents yet",
             "Register one by form or YAML, or apply a folder of documents.",
         )
         .action(ask.to("/agents/new"), "Register an agent")
         .commands(&["remit apply -f agents/", "remit agent ls"]),
+        None => Empty::new(
+            "No agents yet",
+            "A developer or an administrator registers them.",
+        ),
     };
     let table = Table::new(
         "agents",
@@ -133,9 +138,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     let filter = Filter::new(ask.to("/agents"))
         .search("q", "Name begins with", ask.q("q"))
         .select("state", "State", &STATES, ask.q("state"));
-    let new = ask
-        .holds_any(&[Role::Admin, Role::Developer])
-        .then(|| (ask.to("/agents/new"), "Register an agent"));
+    let new = may_register.then(|| (ask.to("/agents/new"), "Register an agent"));
     let copy = Copy::get("agent ls", &ask.place.base, "/agents");
     let note = "Who exists, who answers for it, and whether it may act.";
     ask.page("Agents")

@@ -145,9 +145,12 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         Some(approval) => pane(&ask, approval).await?,
         None => Html::default(),
     };
+    // News are what came after this, whichever part of it is looked at.
+    let known = ask.site.live.counts(&ask.site, &ask.place).await;
     let newest = items
         .iter()
         .map(|a| a.id.to_string())
+        .chain([known.newest_approval])
         .max()
         .unwrap_or_default();
     let lines = items

@@ -10,7 +10,7 @@ use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::picture::Ribbon;
 use crate::route::{ADMIN_AUDITOR, AUDITOR, Route, act, page};
-use crate::text::Shown;
+use crate::text::{Shown, escaped_line};
 use crate::ui::{
     Cell, Code, Copy, Empty, Facts, Field, Filter, Header, Input, Lines, Notice, Row, Section,
     Table, Tone,
@@ -53,10 +53,19 @@ pub(crate) fn event_table(
             EventKind::CallRefused => Cell::badge("denied"),
             kind => Cell::text(kind.as_str().replace(['.', '_'], " ")),
         };
-        let link = match (&e.decision, &e.run) {
-            (Some(decision), _) => Cell::link(ask.to(&format!("/decisions/{decision}")), "why"),
+        let why = e
+            .decision
+            .as_ref()
+            .map(|decision| ask.to(&format!("/decisions/{decision}")));
+        let link = match (&why, &e.run) {
+            (Some(why), _) => Cell::link(why.clone(), "why"),
             (None, Some(run)) => Cell::link(ask.to(&format!("/runs/{run}")), "run"),
             _ => Cell::Nothing,
+        };
+        // The first link of a row is what the keys open: the entry for those who read the ledger, else the decision.
+        let told = match &why {
+            Some(why) if !audits => Cell::link(why.clone(), &e.text),
+            _ => Cell::block(&e.text),
         };
         let index = if audits {
             Cell::link(
@@ -72,7 +81,7 @@ pub(crate) fn event_table(
                 index,
                 ask.when(e.at).into(),
                 word,
-                Cell::block(&e.text),
+                told,
                 Cell::text(&e.who),
                 e.agent
                     .as_ref()
@@ -184,12 +193,8 @@ async fn export(ask: Ask) -> Result<Answer, Fault> {
         .control()
         .entries(&ask.caller()?, &query(&ask, EXPORT)?)
         .await?;
-    // JSON escapes control characters by itself; the rest is as it was recorded, because evidence is not made prettier.
-    let lines: Vec<String> = listing
-        .items
-        .iter()
-        .filter_map(|e| serde_json::to_string(e).ok())
-        .collect();
+    // Evidence is not made prettier: the values are as they were recorded, and what would not be seen is an escape of JSON.
+    let lines: Vec<String> = listing.items.iter().map(escaped_line).collect();
     let mut body = lines.join("\n");
     body.push('\n');
     Ok(Answer::File {

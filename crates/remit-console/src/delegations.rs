@@ -3,10 +3,10 @@
 use remit_control::{
     ApprovalFilter, DelegationFilter, DelegationView, ListQuery, NewDelegation, RunView,
 };
-use remit_domain::DelegationId;
 use remit_domain::authority::Authority;
 use remit_domain::delegation::DelegationUse;
 use remit_domain::name::Name;
+use remit_domain::{DelegationId, Role};
 
 use crate::agents::{listed, word};
 use crate::answer::Answer;
@@ -210,7 +210,11 @@ fn answer_for(ask: &Ask) -> Result<Section, Fault> {
         "own",
         "Agents I answer for",
         &["Agent", "State", "I am its", "Look"],
-        Empty::new("You answer for no agent", "").action(ask.to("/agents/new"), "Register one"),
+        if ask.holds_any(&[Role::Admin, Role::Developer]) {
+            Empty::new("You answer for no agent", "").action(ask.to("/agents/new"), "Register one")
+        } else {
+            Empty::new("You answer for no agent", "")
+        },
     )
     .rows(rows);
     Ok(Section::new("answer-for", "I answer for").with(&table))

@@ -87,7 +87,13 @@ fn status(code: RefusalCode) -> StatusCode {
         RefusalCode::NotFound => StatusCode::NOT_FOUND,
         RefusalCode::Forbidden => StatusCode::FORBIDDEN,
         RefusalCode::Unauthenticated => StatusCode::UNAUTHORIZED,
-        RefusalCode::Conflict => StatusCode::CONFLICT,
+        // Whoever decides on what somebody else has settled meanwhile.
+        RefusalCode::Conflict
+        | RefusalCode::ApprovalDenied
+        | RefusalCode::ApprovalExpired
+        | RefusalCode::ApprovalCancelled
+        | RefusalCode::ApprovalStale
+        | RefusalCode::ApprovalUsed => StatusCode::CONFLICT,
         RefusalCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         RefusalCode::Timeout => StatusCode::REQUEST_TIMEOUT,
         RefusalCode::Limited | RefusalCode::LimitExceeded => StatusCode::TOO_MANY_REQUESTS,

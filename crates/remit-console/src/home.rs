@@ -47,6 +47,7 @@ struct Home {
     findings: Html,
     parts: Vec<Html>,
     may_see_health: bool,
+    may_register: bool,
     agents: Vec<(Badge, usize, String)>,
 }
 
@@ -76,7 +77,8 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
         health: state(&ask).await?,
         findings: findings(&ask).await?,
         parts: parts::of(&ask).await?,
-        may_see_health: ask.holds_any(&[Role::Admin, Role::Auditor, Role::Responder]),
+        may_see_health: ask.holds_any(&[Role::Admin, Role::Auditor]),
+        may_register: ask.holds_any(&[Role::Admin, Role::Developer]),
         agents: agents(&ask),
     };
     ask.page("Home").with(&home).ok()

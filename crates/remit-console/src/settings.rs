@@ -238,7 +238,7 @@ struct NewPasskey {
 async fn passkeys(ask: &Ask) -> Result<Section, Fault> {
     let section = Section::new("passkeys-part", "Passkeys");
     if !ask.issuer().has_passkeys() {
-        return Ok(section.note("This server was built without passkeys."));
+        return Ok(section.note("This server has none: passkeys need a name in its public_url (https, or http://localhost)."));
     }
     let person = &ask.session()?.person.id;
     let mine = ask.issuer().passkeys(ask.place.org(), person).await?;
