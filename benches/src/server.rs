@@ -132,11 +132,6 @@ impl Server {
             .await
     }
 
-    /// Process id of the server.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) async fn apply(&self, documents: &str) -> anyhow::Result<()> {
         self.post("/apply", json!({ "documents": documents }))
             .await

@@ -203,6 +203,16 @@ fn customer(c: Option<&Classification>) -> Field {
         .value(path.map(ToString::to_string).unwrap_or_default())
 }
 
+fn entitlements(c: Option<&Classification>) -> Field {
+    let label = "Entitlements that the person must hold";
+    let names: Vec<String> = c
+        .map(|c| c.entitlements.iter().map(ToString::to_string).collect())
+        .unwrap_or_default();
+    Field::new("entitlements", label, Input::Line)
+        .hint("Names, separated by spaces.")
+        .value(names.join(" "))
+}
+
 fn classify(ask: &Ask, t: &ToolView, path: &str) -> Form {
     let c = t.classification.as_ref();
     let words: Vec<&str> = EFFECTS.iter().map(|e| e.as_str()).collect();
@@ -240,18 +250,7 @@ fn classify(ask: &Ask, t: &ToolView, path: &str) -> Form {
         ))
         .field(customer(c))
         .field(data_classes(c))
-        .field(
-            Field::new(
-                "entitlements",
-                "Entitlements that the person must hold",
-                Input::Line,
-            )
-            .hint("Names, separated by spaces.")
-            .value(list(
-                c.map(|c| c.entitlements.iter().map(ToString::to_string).collect())
-                    .unwrap_or_default(),
-            )),
-        )
+        .field(entitlements(c))
         .field(
             Field::new(
                 "show",

@@ -152,10 +152,8 @@ impl Registry {
             Kind::Person => keep!(people, id: Person),
             Kind::System => keep!(systems, id: System),
             Kind::Agent => {
-                let agent: Arc<Agent> = self.named(body)?;
-                let before = self.agents.get(&agent.id);
-                self.index.agent(before.map(AsRef::as_ref), &agent);
-                self.agents.insert(agent.id.clone(), agent);
+                let agent = self.named(body)?;
+                self.take_agent(agent);
             }
             Kind::AgentKey => {
                 let key: Arc<AgentKey> = self.named(body)?;
@@ -217,6 +215,12 @@ impl Registry {
             self.names.insert((N::KIND, name), noun.key());
         }
         Ok(noun)
+    }
+
+    fn take_agent(&mut self, agent: Arc<Agent>) {
+        let before = self.agents.get(&agent.id);
+        self.index.agent(before.map(AsRef::as_ref), &agent);
+        self.agents.insert(agent.id.clone(), agent);
     }
 
     fn take_run(&mut self, run: Arc<Run>) {

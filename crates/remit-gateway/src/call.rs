@@ -5,7 +5,6 @@ use std::sync::Arc;
 use remit_books::OrgBook;
 use remit_books::facts::Situation;
 use remit_domain::approval::{Approval, AskSet};
-use remit_domain::run::Run;
 use remit_domain::standing::Standing;
 use remit_domain::tool::ToolRef;
 use remit_domain::upstream::{MayAsk, UpstreamName};

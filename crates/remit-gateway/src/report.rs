@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use remit_books::in_flight::{FlightGuard, Progress};
+use remit_books::labels::agent_scope;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::{
     AgentId, DecisionId, EnforcementPointId, OrgId, Principal, Refusal, RefusalCode, RunId,
@@ -22,7 +23,6 @@ use crate::content;
 use crate::limits::PENDING_MAX;
 use crate::refuse::Refused;
 use crate::resolve::unavailable;
-use crate::runs::agent_scope;
 
 /// How long a decision waits for its outcome, in seconds; afterwards it is reported as a gap.
 pub const REPORT_SECS: i64 = 300;

@@ -14,6 +14,7 @@
 
 mod entity;
 mod evaluation;
+mod http;
 mod metadata;
 mod outcome;
 mod read;

@@ -1,7 +1,7 @@
 //! Policy sets: their text as it is live, and what is wrong with another text before it goes live.
 
 use remit_control::spec::PolicySetSpec;
-use remit_control::{PolicyProblem, Validation};
+use remit_control::{PolicyProblem, PolicySetView, Validation};
 use remit_domain::Role;
 use remit_domain::name::Name;
 
@@ -115,28 +115,20 @@ pub(super) async fn one(ask: Ask) -> Result<Answer, Fault> {
 async fn shown(ask: &Ask, typed: Option<&str>, notice: Option<Notice>) -> Result<Page, Fault> {
     let name: Name = ask.named("name")?;
     let p = ask.control().policy_set(&ask.caller()?, &name).await?;
-    let header = Header::new("Policy set", &p.name)
-        .state(p.state)
-        .fact("Changed by", Cell::text(&p.by))
-        .fact("When", ask.when(p.at).with_exact())
-        .fact("Revision", Cell::text(p.revision))
-        .action(true, ask.to("/policies/schema"), "Schema", false)
-        .copy(
-            &Copy::get(
-                &format!("policy show {name}"),
-                &ask.place.base,
-                &format!("/policies/{name}"),
-            )
-            .yaml(&yaml(&name, &p.spec)),
-        );
     let text = typed.unwrap_or(&p.spec.text);
     let mut page = ask
         .page(format!("Policies: {name}"))
         .notice(notice)
-        .with(&header)
+        .with(&head(ask, &name, &p))
         .with(&File::new(&p.spec.text));
+    // Whoever may not change it may still try: Enter does what the only button does.
+    let action = if ask.holds(Role::Admin) {
+        format!("/policies/sets/{name}")
+    } else {
+        format!("/policies/sets/{name}/check")
+    };
     let mut form = ask
-        .form("policy", &format!("/policies/{name}"))
+        .form("policy", &action)
         .field(Field::hidden("revision", p.revision))
         .field(
             Field::new("text", "Cedar", Input::Area(24))
@@ -177,6 +169,18 @@ async fn shown(ask: &Ask, typed: Option<&str>, notice: Option<Notice>) -> Result
         .with(&form),
     );
     Ok(page)
+}
+
+fn head(ask: &Ask, name: &Name, p: &PolicySetView) -> Header {
+    let path = format!("/policies/{name}");
+    let copy = Copy::get(&format!("policy show {name}"), &ask.place.base, &path);
+    Header::new("Policy set", &p.name)
+        .state(p.state)
+        .fact("Changed by", Cell::text(&p.by))
+        .fact("When", ask.when(p.at).with_exact())
+        .fact("Revision", Cell::text(p.revision))
+        .action(true, ask.to("/policies/schema"), "Schema", false)
+        .copy(&copy.yaml(&yaml(name, &p.spec)))
 }
 
 /// The text with the numbers of its lines, so that a reason's line can be linked to.

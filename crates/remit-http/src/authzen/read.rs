@@ -1,10 +1,11 @@
 //! From an evaluation as it was sent to the call it is about.
 //!
-//! Two ways to name a call:
+//! Three ways to name a call:
 //!
 //! - resource `{ "type": "tool", "id": "orders/refund" }`, action `tools/call`, arguments in `context.arguments`;
 //! - resource `{ "type": UPSTREAM, "id": OBJECT }`, action `TOOL`: the object is the argument `id`, and properties of resource and
-//!   action are arguments too, as far as the tool declares any of that name.
+//!   action are arguments too, as far as the tool declares any of that name;
+//! - resource `{ "type": "http", "id": "/refunds/7?note=x" }`, action the HTTP method: the routes of the point say which call it is.
 //!
 //! A subject is an agent by its name or id (type `agent`), or by the other name that its assignment gives it. What else is
 //! said of it is not believed: what Remit knows of an agent is in its registry.
@@ -18,7 +19,8 @@ use remit_mcp::json::JsonObject;
 use serde_json::Value;
 
 use super::entity::{Action, Entity, object};
-use super::{Asker, NotAnswered};
+use super::http::HTTP;
+use super::{Asker, NotAnswered, http};
 
 /// Type of a resource that is a tool itself.
 pub(super) const TOOL: &str = "tool";
@@ -78,10 +80,19 @@ impl Asker {
     pub(super) fn question(&self, evaluation: &Evaluation) -> Result<Question, Refusal> {
         let registry = self.place.book.registry();
         let agent = self.agent(&registry, &evaluation.subject)?;
-        let (tool, arguments) = call(&registry, evaluation)?;
+        let http = evaluation.resource.kind == HTTP;
+        let (tool, arguments) = match http {
+            true => http::call(&registry, &self.point.point, evaluation)?,
+            false => call(&registry, evaluation)?,
+        };
         let arguments = CanonicalArgs::from_object(arguments)
             .map_err(|e| no(RefusalCode::ArgumentsInvalid, e.to_string()))?;
-        self.about(&registry, agent, &evaluation.subject, tool, arguments)
+        let question = self.about(&registry, agent, &evaluation.subject, tool, arguments)?;
+        Ok(Question {
+            // A gateway passes a request on as it came.
+            verbatim: http,
+            ..question
+        })
     }
 
     /// A question about an agent of this point and a tool.

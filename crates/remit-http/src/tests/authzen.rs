@@ -5,6 +5,7 @@ mod certification;
 mod effect;
 mod interop;
 mod request;
+mod route;
 
 use remit_domain::event::EventKind;
 use remit_ports::store::EntryFilter;
@@ -13,6 +14,9 @@ use remit_token::client_assertion::{NewAssertion, sign};
 use serde_json::{Value, json};
 
 use super::house::{Answer, House, URL, new_key};
+
+/// A tool of a guarded server: name, effect, arguments with their types.
+type Offered<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
 /// An enforcement point with its key.
 pub(super) struct Point {
@@ -140,7 +144,7 @@ impl House {
     }
 
     /// A server behind an enforcement point, with its tools: name, effect, arguments.
-    pub(super) async fn guarded(&self, upstream: &str, tools: &[(&str, &str, &[(&str, &str)])]) {
+    pub(super) async fn guarded(&self, upstream: &str, tools: &[Offered<'_>]) {
         let admin = self.person("admin").to_owned();
         let spec = json!({ "system": "shop", "transport": { "type": "guarded" } });
         self.put(&format!("/api/v1/upstreams/{upstream}"), &admin, spec)

@@ -121,18 +121,15 @@ async fn raw(house: &House, token: &str, uri: &str, kind: &str, body: &str) -> A
     request
         .headers_mut()
         .insert("content-type", kind.parse().unwrap());
-    request.headers_mut().insert(
-        "x-request-id",
-        "bfe9eb29-ab87-4ca3-be83-a1d5d8305716".parse().unwrap(),
-    );
+    request
+        .headers_mut()
+        .insert("x-request-id", ID.parse().unwrap());
     *request.body_mut() = body.to_owned().into();
     house.send(request).await
 }
 
-#[tokio::test]
-async fn certification_errors_and_headers() {
-    let (house, token) = certified().await;
-    let good = ask("alice", json!({ "name": "read" }), "record-1");
+/// c-2-4: what is missing, of another type, or no JSON at all.
+fn wrong_bodies(good: &Value) -> Vec<String> {
     let without = |path: &[&str]| {
         let mut body = good.clone();
         let (last, above) = path.split_last().unwrap();
@@ -143,77 +140,50 @@ async fn certification_errors_and_headers() {
         at.as_object_mut().unwrap().remove(*last);
         body.to_string()
     };
-    let mut cases: Vec<String> = [
-        &["subject"][..],
-        &["action"],
-        &["resource"],
-        &["subject", "type"],
-        &["subject", "id"],
-        &["action", "name"],
-        &["resource", "type"],
-        &["resource", "id"],
-    ]
-    .into_iter()
-    .map(without)
-    .collect();
     let mut text = good.clone();
     text["subject"] = json!("alice");
     let mut number = good.clone();
     number["action"]["name"] = json!(123);
-    cases.extend([
+    vec![
+        without(&["subject"]),
+        without(&["action"]),
+        without(&["resource"]),
+        without(&["subject", "type"]),
+        without(&["subject", "id"]),
+        without(&["action", "name"]),
+        without(&["resource", "type"]),
+        without(&["resource", "id"]),
         text.to_string(),
         number.to_string(),
         "{".to_owned(),
         String::new(),
-    ]);
-    for body in cases {
-        let answer = raw(
-            &house,
-            &token,
-            "/access/v1/evaluation",
-            "application/json",
-            &body,
-        )
-        .await;
+    ]
+}
+
+const ID: &str = "bfe9eb29-ab87-4ca3-be83-a1d5d8305716";
+
+#[tokio::test]
+async fn certification_errors_and_headers() {
+    let (house, token) = certified().await;
+    let uri = "/access/v1/evaluation";
+    let good = ask("alice", json!({ "name": "read" }), "record-1");
+    for body in wrong_bodies(&good) {
+        let answer = raw(&house, &token, uri, "application/json", &body).await;
         assert_eq!(answer.status, 400, "{body}: {}", answer.text);
         assert!(
             answer.json().is_string(),
             "the body is a message: {}",
             answer.text
         );
-        assert_eq!(
-            answer.header("x-request-id"),
-            "bfe9eb29-ab87-4ca3-be83-a1d5d8305716"
-        );
+        assert_eq!(answer.header("x-request-id"), ID);
     }
-    let plain = raw(
-        &house,
-        &token,
-        "/access/v1/evaluation",
-        "text/plain",
-        &good.to_string(),
-    )
-    .await;
+    let plain = raw(&house, &token, uri, "text/plain", &good.to_string()).await;
     assert_eq!(plain.status, 400, "c-2-4-3");
-    let answer = raw(
-        &house,
-        &token,
-        "/access/v1/evaluation",
-        "application/json",
-        &good.to_string(),
-    )
-    .await
-    .good();
-    assert_eq!(
-        answer.header("x-request-id"),
-        "bfe9eb29-ab87-4ca3-be83-a1d5d8305716",
-        "c-2-5-1"
-    );
+    let answer = raw(&house, &token, uri, "application/json", &good.to_string()).await;
+    let answer = answer.good();
+    assert_eq!(answer.header("x-request-id"), ID, "c-2-5-1");
     assert_eq!(answer.header("content-type"), "application/json");
-    let own = house
-        .post("/access/v1/evaluation", &token, good)
-        .await
-        .good();
+    let own = house.post(uri, &token, good).await.good();
     assert_ne!(own.header("x-request-id"), "", "c-2-5-2");
 }
 
@@ -276,132 +246,129 @@ async fn certification_batch() {
     assert_eq!(wrong.status, 400);
 }
 
+fn user(id: &str) -> Value {
+    json!({ "type": "user", "id": id })
+}
+
+fn record(id: &str) -> Value {
+    json!({ "type": "record", "id": id })
+}
+
+fn asked(subject: Value, action: &str, resource: Value) -> Value {
+    json!({ "subject": subject, "action": { "name": action }, "resource": resource })
+}
+
+/// S1: who may read `record-1`.
+fn s1() -> Value {
+    asked(json!({ "type": "user" }), "read", record("record-1"))
+}
+
+async fn search(house: &House, token: &str, what: &str, body: Value) -> Answer {
+    house
+        .post(&format!("/access/v1/search/{what}"), token, body)
+        .await
+}
+
 #[tokio::test]
 async fn certification_search() {
     let (house, token) = certified().await;
-    let search = async |what: &str, body: Value| {
-        house
-            .post(&format!("/access/v1/search/{what}"), &token, body)
-            .await
-    };
-    let user = |id: &str| json!({ "type": "user", "id": id });
-    let record = |id: &str| json!({ "type": "record", "id": id });
-    let read = json!({ "name": "read" });
-    let s1 =
-        json!({ "subject": { "type": "user" }, "action": read, "resource": record("record-1") });
-    let both = json!([user("alice"), user("bob")]);
-    assert_eq!(
-        search("subject", s1.clone()).await.good().json()["results"],
-        both,
-        "S1"
-    );
-    let mut ignored = s1.clone();
+    let mut ignored = s1();
     ignored["subject"]["id"] = json!("alice");
     ignored["context"] = json!({ "ip": "192.168.1.1" });
-    assert_eq!(
-        search("subject", ignored).await.good().json()["results"],
-        both,
-        "c-4-2-2, c-4-2-3"
-    );
-    let s2 = json!({ "subject": user("alice"), "action": read, "resource": { "type": "record" } });
-    assert_eq!(
-        search("resource", s2).await.good().json()["results"],
-        json!([record("record-1"), record("record-2")]),
-        "S2"
-    );
-    let s3 = json!({ "subject": user("alice"), "resource": record("record-1") });
-    assert_eq!(
-        search("action", s3).await.good().json()["results"],
-        json!([{ "name": "read" }, { "name": "write" }]),
-        "S3"
-    );
     let mut archived = record("record-2");
     archived["properties"] = json!({ "status": "archived" });
-    let s4 = json!({ "subject": { "type": "user" }, "action": { "name": "write" }, "resource": archived });
-    assert_eq!(
-        search("subject", s4).await.good().json()["results"],
-        json!([user("bob")]),
-        "S4"
-    );
     let mut bob = user("bob");
     bob["properties"] = json!({ "role": "admin" });
-    let s5 =
-        json!({ "subject": bob, "action": { "name": "write" }, "resource": { "type": "record" } });
-    assert_eq!(
-        search("resource", s5).await.good().json()["results"],
-        json!([record("record-2")]),
-        "S5"
-    );
+    let users = json!([user("alice"), user("bob")]);
+    let actions = json!([{ "name": "read" }, { "name": "write" }]);
+    let records = json!({ "type": "record" });
+    let both = json!([record("record-1"), record("record-2")]);
+    let s3 = json!({ "subject": user("alice"), "resource": record("record-1") });
+    let s4 = asked(json!({ "type": "user" }), "write", archived.clone());
     let s6 = json!({ "subject": bob, "resource": archived });
-    assert_eq!(
-        search("action", s6).await.good().json()["results"],
-        json!([{ "name": "read" }, { "name": "write" }]),
-        "S6"
-    );
-    // c-4-6: nothing is found, and nothing is wrong.
-    for (what, body) in [
+    for (case, what, body, expected) in [
+        ("S1", "subject", s1(), users.clone()),
+        ("c-4-2-2, c-4-2-3", "subject", ignored, users),
         (
-            "action",
-            json!({ "subject": user("nonexistent-user"), "resource": record("record-1") }),
-        ),
-        (
-            "subject",
-            json!({ "subject": { "type": "spaceship" }, "action": read, "resource": record("record-1") }),
-        ),
-        (
+            "S2",
             "resource",
-            json!({ "subject": user("alice"), "action": read, "resource": { "type": "spaceship" } }),
+            asked(user("alice"), "read", records.clone()),
+            both,
         ),
+        ("S3", "action", s3, actions.clone()),
+        ("S4", "subject", s4, json!([user("bob")])),
+        (
+            "S5",
+            "resource",
+            asked(bob, "write", records),
+            json!([record("record-2")]),
+        ),
+        ("S6", "action", s6, actions),
     ] {
-        assert_eq!(
-            search(what, body).await.good().json()["results"],
-            json!([]),
-            "{what}"
-        );
+        let found = search(&house, &token, what, body).await.good().json();
+        assert_eq!(found["results"], expected, "{case}");
     }
-    // c-4-7.
+}
+
+#[tokio::test]
+async fn certification_search_for_nothing_and_for_what_is_no_question() {
+    let (house, token) = certified().await;
+    let (any_user, any_record) = (json!({ "type": "user" }), json!({ "type": "record" }));
+    let nobody = json!({ "subject": user("nonexistent-user"), "resource": record("record-1") });
+    let spaceship = || json!({ "type": "spaceship" });
+    for (what, body) in [
+        ("action", nobody),
+        ("subject", asked(spaceship(), "read", record("record-1"))),
+        ("resource", asked(user("alice"), "read", spaceship())),
+    ] {
+        let found = search(&house, &token, what, body).await.good().json();
+        assert_eq!(found["results"], json!([]), "c-4-6 {what}");
+    }
     for (what, body) in [
         (
             "subject",
-            json!({ "subject": { "type": "user" }, "resource": record("record-1") }),
+            json!({ "subject": any_user, "resource": record("record-1") }),
         ),
         (
             "resource",
-            json!({ "action": read, "resource": { "type": "record" } }),
+            json!({ "action": { "name": "read" }, "resource": any_record }),
         ),
         ("action", json!({ "subject": user("alice") })),
         (
             "subject",
-            json!({ "subject": { "type": "user" }, "action": read, "resource": { "type": "record" } }),
+            asked(any_user.clone(), "read", any_record.clone()),
         ),
-        (
-            "resource",
-            json!({ "subject": { "type": "user" }, "action": read, "resource": { "type": "record" } }),
-        ),
+        ("resource", asked(any_user.clone(), "read", any_record)),
         (
             "action",
-            json!({ "subject": { "type": "user" }, "resource": record("record-1") }),
+            json!({ "subject": any_user, "resource": record("record-1") }),
         ),
     ] {
-        assert_eq!(search(what, body).await.status, 400, "{what}");
+        let status = search(&house, &token, what, body).await.status;
+        assert_eq!(status, 400, "c-4-7 {what}");
     }
-    // c-4-5.
-    let mut paged = s1.clone();
+}
+
+#[tokio::test]
+async fn certification_pages() {
+    let (house, token) = certified().await;
+    let mut paged = s1();
     paged["page"] = json!({ "limit": 1 });
-    let first = search("subject", paged.clone()).await.good().json();
+    let first = search(&house, &token, "subject", paged.clone())
+        .await
+        .good()
+        .json();
     assert_eq!(first["results"], json!([user("alice")]));
     paged["page"]["token"] = first["page"]["next_token"].clone();
-    let second = search("subject", paged.clone()).await.good().json();
-    assert_eq!(
-        (&second["results"], &second["page"]["next_token"]),
-        (&json!([user("bob")]), &json!(""))
-    );
+    let second = search(&house, &token, "subject", paged.clone())
+        .await
+        .good()
+        .json();
+    assert_eq!(second["results"], json!([user("bob")]));
+    assert_eq!(second["page"]["next_token"], "");
     paged["action"] = json!({ "name": "write" });
-    assert_eq!(
-        search("subject", paged).await.status,
-        400,
-        "a token is good for its own question"
-    );
+    let other = search(&house, &token, "subject", paged).await;
+    assert_eq!(other.status, 400, "a token is good for its own question");
 }
 
 #[tokio::test]

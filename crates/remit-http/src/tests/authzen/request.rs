@@ -99,22 +99,24 @@ async fn a_denial_is_asked_for_approved_and_good_once() {
         (&done["task"]["status"], &done["result"]["mode"]),
         (&json!("approved"), &json!("reevaluate"))
     );
-    // Advice sees it and leaves it; another amount is another call; the effect uses it up.
+    is_good_once(&house, &token, id).await;
+}
+
+/// Advice sees an approval and leaves it; another amount is another call; the effect uses it up.
+async fn is_good_once(house: &House, token: &str, id: &str) {
     assert_eq!(
-        house.decide(&token, refund(60.0)).await["context"]["remit"]["approval"],
+        house.decide(token, refund(60.0)).await["context"]["remit"]["approval"],
         json!(id)
     );
+    assert_eq!(house.decide(token, enforced(61.0)).await["decision"], false);
+    assert_eq!(house.decide(token, enforced(60.0)).await["decision"], true);
+    assert_eq!(house.decide(token, enforced(60.0)).await["decision"], false);
     assert_eq!(
-        house.decide(&token, enforced(61.0)).await["decision"],
-        false
-    );
-    assert_eq!(house.decide(&token, enforced(60.0)).await["decision"], true);
-    assert_eq!(
-        house.decide(&token, enforced(60.0)).await["decision"],
-        false
-    );
-    assert_eq!(
-        house.get(&status, &token).await.good().json()["task"]["status"],
+        house
+            .get(&format!("/access/v1/requests/{id}"), token)
+            .await
+            .good()
+            .json()["task"]["status"],
         "expired"
     );
 }
