@@ -26,8 +26,6 @@ await run(async (report, atEnd) => {
     ['approvals', 'fiona@acme.example', `/approvals?view=waiting&id=${made.waiting.approval}`],
     ['run', 'paul@acme.example', `/runs/${made.work.run}`],
     ['certificate', 'rita@acme.example', `/containments/${made.contained.id}`],
-    ['decision', 'paul@acme.example', `/decisions/${made.denied.decision}`],
-    ['home', 'admin@acme.example', '/'],
   ];
   for (const [name, email, address] of taken) {
     const page = await signedIn(browser, world, email, { viewport: { width: 1280, height: 860 }, deviceScaleFactor: 1 });

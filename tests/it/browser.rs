@@ -85,7 +85,7 @@ async fn a_stranger_approves_a_call_and_finds_out_why_another_was_denied() {
 async fn the_pictures_of_the_documentation_can_be_taken_anew() {
     let server = Server::dev().await;
     let folder = server.dir.path().join("images");
-    held(&server, "screenshots.mjs", &[folder.to_str().unwrap()], 5).await;
+    held(&server, "screenshots.mjs", &[folder.to_str().unwrap()], 3).await;
     for entry in std::fs::read_dir(folder).unwrap() {
         let size = entry.unwrap().metadata().unwrap().len();
         assert!((10_000..300 * 1024).contains(&size), "{size} bytes");
