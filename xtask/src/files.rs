@@ -38,7 +38,7 @@ impl TextFile {
     }
 }
 
-/// Reads every text file under `root`, sorted by path. Files that are not UTF-8 are left out.
+/// Reads every text file under `root`, sorted by path. Files that are not UTF-8 are left out, but for pictures, which have no text.
 ///
 /// # Errors
 /// A folder or file that cannot be read, by name.
@@ -71,7 +71,13 @@ fn walk(root: &Path, below: &str, found: &mut Vec<TextFile>) -> Result<()> {
             }
         } else if kind.is_file() {
             let bytes = fs::read(entry.path()).with_context(|| format!("cannot read `{path}`"))?;
-            if let Ok(text) = String::from_utf8(bytes) {
+            // Of a picture, what pages link to is all that is looked at.
+            let read = if path.ends_with(".png") {
+                Ok(String::new())
+            } else {
+                String::from_utf8(bytes)
+            };
+            if let Ok(text) = read {
                 found.push(TextFile { path, text });
             }
         }
@@ -90,6 +96,7 @@ mod tests {
             ("b.rs", b"fn b() {}".as_slice()),
             ("a/z.md", b"z"),
             ("target/x.rs", b"x"),
+            ("font.bin", &[0xff, 0xfe]),
             ("logo.png", &[0xff, 0xfe]),
         ] {
             let path = root.path().join(path);
@@ -98,6 +105,6 @@ mod tests {
         }
         let files = read_all(root.path()).unwrap();
         let paths: Vec<&str> = files.iter().map(|f| f.path.as_str()).collect();
-        assert_eq!(paths, ["a/z.md", "b.rs"]);
+        assert_eq!(paths, ["a/z.md", "b.rs", "logo.png"]);
     }
 }
