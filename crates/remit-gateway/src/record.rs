@@ -13,9 +13,10 @@ use remit_ports::upstreams::UpstreamError;
 use serde_json::{Map, Value, json};
 
 use crate::Gateway;
-use crate::call::{Answer, Approved, Authorized, Consent, Forwarded, Received, Recorded};
+use crate::call::{Action, Answer, Approved, Authorized, Consent, Forwarded, Received, Recorded};
 use crate::content;
 use crate::entry;
+use crate::notice;
 use crate::refuse::Refused;
 use crate::resolve::unavailable;
 use crate::runs::is_due;
@@ -340,10 +341,14 @@ impl Gateway {
 
     /// Queues the outcome; what could not be queued stays open and is reported as a gap.
     pub(crate) async fn record_outcome(&self, call: Forwarded) -> Result<Answer, Refused> {
-        let Forwarded { recorded, result } = call;
+        let Forwarded {
+            recorded,
+            result,
+            held,
+        } = call;
         let now = self.books().now();
         let (result, back, withheld) = released(&recorded, result);
-        let seen = result.as_ref().map(content::look).unwrap_or_default();
+        let seen = notice::seen(&result, &held);
         let withheld = withheld.or_else(|| seen.withheld(&recorded));
         let raise = seen.raise(&recorded.authorized);
         let id = recorded.authorized.id.clone();
@@ -361,6 +366,9 @@ impl Gateway {
         let queued = self.queue(&recorded, &result, (event, back, raise)).await;
         let labelled = !labels || (queued && self.labelled(&recorded.authorized).await);
         let withheld = withheld.or_else(|| (!labelled).then(unlabelled_result));
+        if labelled {
+            notice::release(&recorded.authorized, held).await;
+        }
         if let Some(refusal) = withheld {
             return Err(Refused {
                 refusal,
@@ -378,7 +386,10 @@ impl Gateway {
                 error: None,
                 decision: id,
             }),
-            Err(error) => match told(&recorded.authorized.resolved.received, &error) {
+            Err(mut error) => match told(
+                &recorded.authorized.resolved.received,
+                transform::error(&recorded.authorized.decision, &mut error),
+            ) {
                 Some(told) => Ok(Answer {
                     index: recorded.index,
                     result: Map::new(),
@@ -440,9 +451,14 @@ fn moved(call: Approved) -> NotRecorded {
 }
 
 /// Labels the call raises on its run and on its agent: those that are new there, or were raised too long ago.
-fn raised(call: &Authorized) -> Vec<(String, String)> {
+pub(crate) fn raised(call: &Authorized) -> Vec<(String, String)> {
     let Some(classification) = &call.resolved.tool.classification else {
         return Vec::new();
+    };
+    // What an upstream asks is put to the caller's side: it is looked into like what an upstream answers.
+    let asked = match call.resolved.received.action {
+        Action::Ask(_) => content::look(call.resolved.received.call.arguments.value()),
+        _ => content::Seen::default(),
     };
     let run = &call.resolved.standing.run;
     let now = call.dynamic.now;
@@ -453,7 +469,8 @@ fn raised(call: &Authorized) -> Vec<(String, String)> {
     let mut raise = Vec::new();
     for (scope, known) in scopes {
         let has = known.labels.keys().cloned().collect();
-        let labels = labels::raised(classification, &call.dynamic.args, &has);
+        let mut labels = labels::raised(classification, &call.dynamic.args, &has);
+        labels.extend(asked.labels().map(str::to_owned));
         let due = labels.into_iter().filter(|label| is_due(known, label, now));
         raise.extend(due.map(|label| (scope.clone(), label)));
     }

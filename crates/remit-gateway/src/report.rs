@@ -156,7 +156,9 @@ impl Gateway {
         });
         let failed = result.is_err();
         let recorded = waiting.recorded;
-        let answer = self.record_outcome(Forwarded { recorded, result }).await;
+        let answer = self
+            .record_outcome(Forwarded::silent(recorded, result))
+            .await;
         Ok(match answer {
             Ok(answer) => Reported {
                 decision: decision.clone(),
