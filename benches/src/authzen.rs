@@ -34,7 +34,7 @@ pub(crate) async fn measure(
         let path = |end: &str, body: Value| asked(server, &token, end, &body);
         let before = machine::cpu_seconds(server.pid())?;
         let figures =
-            load::closed(&path("evaluation", evaluation())?, CONNECTIONS, seconds).await?;
+            load::closed(&[path("evaluation", evaluation())?], CONNECTIONS, seconds).await?;
         cpu.push(
             (machine::cpu_seconds(server.pid())? - before) * 1e6 / figures.calls.max(1) as f64,
         );
@@ -43,7 +43,7 @@ pub(crate) async fn measure(
         if let Value::Object(body) = &mut body {
             body.insert("evaluations".to_owned(), json!(vec![json!({}); BATCH]));
         }
-        let figures = load::closed(&path("evaluations", body)?, CONNECTIONS, seconds).await?;
+        let figures = load::closed(&[path("evaluations", body)?], CONNECTIONS, seconds).await?;
         batch.push(figures.per_second * BATCH as f64);
     }
     let single = machine::median(&mut single);

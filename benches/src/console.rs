@@ -48,7 +48,8 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<()> {
     let server = Server::start(remit, report, Place::Memory).await?;
     let upstream = echo::start().await?;
-    let (client, key) = furnish(&server, upstream).await?;
+    let callers = furnish(&server, upstream).await?;
+    let caller = callers.first().context("no agent was registered")?;
     let asks = document(
         "PolicySet",
         "asks",
@@ -84,7 +85,7 @@ pub(crate) async fn measure(
     let after = machine::resident_mib(server.pid())?;
     let what = format!("memory that {} open pages hold", streams.len());
     report.at_most(GROUP, &what, after - before, 100.0, "MiB");
-    let access = token(&server, &client, &key).await?;
+    let access = token(&server, &caller.id, &caller.key).await?;
     let mut heard = streams.pop().context("no stream")?;
     let asked = Instant::now();
     ask(&server, &access).await?;

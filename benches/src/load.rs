@@ -1,7 +1,6 @@
 //! The load driver: connections that each make one call after another, or calls at a fixed rate.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -63,19 +62,17 @@ impl Connection {
     }
 }
 
-/// Closed loop: each of `connections` calls again as soon as it is answered, for `seconds`.
+/// Closed loop: each of `connections` calls again as soon as it is answered, for `seconds`. The paths are dealt out to them.
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 pub(crate) async fn closed(
-    path: &Path,
+    paths: &[Path],
     connections: usize,
     seconds: f64,
 ) -> anyhow::Result<Figures> {
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(seconds);
-    let path = Arc::new(path.clone());
     let mut loops = Vec::new();
-    for _ in 0..connections {
-        let path = Arc::clone(&path);
+    for path in paths.iter().cycle().take(connections).cloned() {
         loops.push(tokio::spawn(async move {
             let mut connection = Connection::open(&path).await?;
             let mut took = Vec::new();
@@ -97,17 +94,15 @@ pub(crate) async fn closed(
 /// Open loop: `rate` calls a second over `connections`, each timed from when it was due.
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 pub(crate) async fn offered(
-    path: &Path,
+    paths: &[Path],
     connections: usize,
     rate: f64,
     seconds: f64,
 ) -> anyhow::Result<Figures> {
     let began = Instant::now();
-    let path = Arc::new(path.clone());
     let each = connections as f64 / rate;
     let mut loops = Vec::new();
-    for n in 0..connections {
-        let path = Arc::clone(&path);
+    for (n, path) in paths.iter().cycle().take(connections).cloned().enumerate() {
         let first = n as f64 / rate;
         loops.push(tokio::spawn(async move {
             let mut connection = Connection::open(&path).await?;

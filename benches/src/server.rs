@@ -158,11 +158,17 @@ pub(crate) fn agent(n: usize) -> String {
     document("Agent", &format!("bench-{n}"), None, &spec)
 }
 
-/// Registers one agent that may echo, with a key, and returns its client id and key.
-pub(crate) async fn furnish(
-    server: &Server,
-    upstream: SocketAddr,
-) -> anyhow::Result<(String, SigningKey)> {
+/// Agents that call: as in any fleet, one makes few of the calls, and each has a limit to itself.
+const CALLERS: usize = 16;
+
+/// An agent that may echo.
+pub(crate) struct Caller {
+    pub(crate) id: String,
+    pub(crate) key: SigningKey,
+}
+
+/// Registers agents that may echo, each with a key.
+pub(crate) async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Result<Vec<Caller>> {
     let people =
         json!({ "display_name": "S", "teams": [], "roles": ["admin"], "entitlements": [] });
     let base = [
@@ -202,14 +208,6 @@ pub(crate) async fn furnish(
             None,
             &json!({ "effect": "write", "data_classes": ["orders"], "definition_hash": hash }),
         ),
-        agent(0),
-        document(
-            "Workflow",
-            "answer",
-            Some("bench-0"),
-            &json!({ "purpose": "echo", "data_classes": ["orders"], "run_secs_max": 86400, "run_idle_secs_max": 3600,
-            "grants": [{ "tool": "bench/echo", "autonomy": "measured", "bounds": { "amount": [{ "decimal": { "max": 500 } }] } }] }),
-        ),
         document(
             "PolicySet",
             "limits",
@@ -219,7 +217,16 @@ pub(crate) async fn furnish(
         ),
     ];
     server.apply(&documents.concat()).await?;
-    activate(server).await
+    let agents: String = (0..CALLERS)
+        .map(|n| agent(n) + &workflow(&format!("bench-{n}")))
+        .collect();
+    server.apply(&agents).await?;
+    let sponsor = sponsor(server).await?;
+    let mut callers = Vec::new();
+    for n in 0..CALLERS {
+        callers.push(activate(server, &sponsor, n).await?);
+    }
+    Ok(callers)
 }
 
 /// A key pair.
@@ -230,13 +237,14 @@ pub(crate) fn new_key() -> anyhow::Result<SigningKey> {
     Ok(SigningKey::from_pkcs8(pair.to_pkcs8v1()?.as_ref())?)
 }
 
-/// Gives the agent a key and has it activated by somebody else.
-async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
-    let key = new_key()?;
-    let jwk = serde_json::to_value(key.public())?;
-    server
-        .post("/agents/bench-0/keys", json!({ "jwk": jwk }))
-        .await?;
+fn workflow(agent: &str) -> String {
+    let spec = json!({ "purpose": "echo", "data_classes": ["orders"], "run_secs_max": 86400, "run_idle_secs_max": 3600,
+        "grants": [{ "tool": "bench/echo", "autonomy": "measured", "bounds": { "amount": [{ "decimal": { "max": 500 } }] } }] });
+    document("Workflow", "answer", Some(agent), &spec)
+}
+
+/// The token of somebody who may activate what the administrator owns.
+async fn sponsor(server: &Server) -> anyhow::Result<String> {
     let link = server
         .post("/people/sponsor@acme.example/enrolments", json!({}))
         .await?;
@@ -247,16 +255,22 @@ async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
             json!({ "code": code, "label": "bench", "days": 1 }),
         )
         .await?;
-    let sponsor = redeemed
-        .get("token")
-        .and_then(Value::as_str)
-        .context("no token")?
-        .to_owned();
+    let token = redeemed.get("token").and_then(Value::as_str);
+    Ok(token.context("no token")?.to_owned())
+}
+
+/// Gives an agent a key and has it activated by somebody else.
+async fn activate(server: &Server, sponsor: &str, n: usize) -> anyhow::Result<Caller> {
+    let key = new_key()?;
+    let jwk = serde_json::to_value(key.public())?;
+    server
+        .post(&format!("/agents/bench-{n}/keys"), json!({ "jwk": jwk }))
+        .await?;
     let activated = server
         .ask(
             reqwest::Method::POST,
-            "/agents/bench-0/activate",
-            &sponsor,
+            &format!("/agents/bench-{n}/activate"),
+            sponsor,
             Some(json!({})),
         )
         .await?;
@@ -265,7 +279,7 @@ async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
         .and_then(Value::as_str)
         .context("no id")?
         .to_owned();
-    Ok((id, key))
+    Ok(Caller { id, key })
 }
 
 pub(crate) async fn token(
@@ -331,11 +345,10 @@ pub(crate) fn mcp_headers() -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// A server with one agent that may call, and the call without its token.
+/// A server with agents that may call, and the call without its token.
 pub(crate) struct Governed {
     pub(crate) server: Server,
-    client: String,
-    key: SigningKey,
+    callers: Vec<Caller>,
     plain: Path,
 }
 
@@ -347,7 +360,7 @@ impl Governed {
         upstream: SocketAddr,
     ) -> anyhow::Result<Self> {
         let server = Server::start(remit, report, place).await?;
-        let (client, key) = furnish(&server, upstream).await?;
+        let callers = furnish(&server, upstream).await?;
         let address = server.base.trim_start_matches("http://").parse()?;
         let plain = Path {
             uri: "/mcp/bench".to_owned(),
@@ -355,27 +368,30 @@ impl Governed {
         };
         Ok(Self {
             server,
-            client,
-            key,
+            callers,
             plain,
         })
     }
 
-    /// The call with a token that was made just now.
-    async fn call(&self) -> anyhow::Result<Path> {
-        let token = token(&self.server, &self.client, &self.key).await?;
-        let mut path = self.plain.clone();
-        let header = ("authorization".to_owned(), format!("Bearer {token}"));
-        path.headers.push(header);
-        Ok(path)
+    /// The call of each agent, with a token that was made just now.
+    async fn calls(&self) -> anyhow::Result<Vec<Path>> {
+        let mut paths = Vec::new();
+        for caller in &self.callers {
+            let token = token(&self.server, &caller.id, &caller.key).await?;
+            let mut path = self.plain.clone();
+            let header = ("authorization".to_owned(), format!("Bearer {token}"));
+            path.headers.push(header);
+            paths.push(path);
+        }
+        Ok(paths)
     }
 
     /// A closed loop, and the CPU time of the server for each call, in microseconds.
     async fn closed(&self, connections: usize, seconds: f64) -> anyhow::Result<(Figures, f64)> {
-        let path = self.call().await?;
+        let paths = self.calls().await?;
         let pid = self.server.child.id();
         let before = machine::cpu_seconds(pid)?;
-        let figures = load::closed(&path, connections, seconds).await?;
+        let figures = load::closed(&paths, connections, seconds).await?;
         let cpu = (machine::cpu_seconds(pid)? - before) * 1e6 / figures.calls.max(1) as f64;
         Ok((figures, cpu))
     }
@@ -412,10 +428,22 @@ struct Rounds {
 
 impl Rounds {
     async fn add(&mut self, ways: &Ways, connections: usize, seconds: f64) -> anyhow::Result<()> {
-        self.direct
-            .push(load::closed(&ways.direct, connections, seconds / 2.0).await?);
-        self.through
-            .push(load::closed(&ways.through, connections, seconds / 2.0).await?);
+        self.direct.push(
+            load::closed(
+                std::slice::from_ref(&ways.direct),
+                connections,
+                seconds / 2.0,
+            )
+            .await?,
+        );
+        self.through.push(
+            load::closed(
+                std::slice::from_ref(&ways.through),
+                connections,
+                seconds / 2.0,
+            )
+            .await?,
+        );
         self.sync_ms.push(machine::fdatasync_ms()?);
         let (disk, cpu) = ways.disk.closed(connections, seconds).await?;
         self.disk.push(disk);
@@ -448,8 +476,8 @@ pub(crate) async fn measure(
     }
     let (mut p50, mut p99) = (vec![], vec![]);
     for _ in 0..rounds {
-        let before = load::offered(&ways.direct, 16, 500.0, seconds).await?;
-        let after = load::offered(&ways.disk.call().await?, 16, 500.0, seconds).await?;
+        let before = load::offered(std::slice::from_ref(&ways.direct), 16, 500.0, seconds).await?;
+        let after = load::offered(&ways.disk.calls().await?, 16, 500.0, seconds).await?;
         p50.push(after.p50_ms - before.p50_ms);
         p99.push(after.p99_ms - before.p99_ms);
     }
@@ -510,7 +538,7 @@ fn tell(report: &mut Report, connections: usize, rounds: Rounds) {
 
 /// Memory with 10,000 agents.
 async fn many_agents(server: &Server, report: &mut Report) -> anyhow::Result<()> {
-    for from in (1..10_000).step_by(200) {
+    for from in (CALLERS..10_000).step_by(200) {
         let documents: String = (from..(from + 200).min(10_000)).map(agent).collect();
         server.apply(&documents).await?;
     }
