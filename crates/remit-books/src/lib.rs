@@ -29,6 +29,8 @@ mod policies;
 mod read;
 mod run;
 mod sealed;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::HashMap;

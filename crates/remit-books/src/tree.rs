@@ -207,3 +207,26 @@ impl Books {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Two;
+
+    /// Two nodes that find no key at the same moment make one between them: a ledger signed by two would be two ledgers.
+    #[tokio::test]
+    async fn two_nodes_make_one_ledger_key() {
+        let two = Two::new().await;
+        let origin = two.one.log_origin(&two.org);
+        let first = two.one.make_log_seed(&two.org, &origin).await.unwrap();
+        let second = two.other.make_log_seed(&two.org, &origin).await.unwrap();
+        assert_eq!(first, second, "whoever is second takes the first one's");
+        let keys = two.other.signing_keys(&two.org, KeyUse::Ledger).await;
+        assert_eq!(keys.unwrap().len(), 1);
+        let (one, other) = (
+            two.one.log_key(&two.org).await.unwrap(),
+            two.other.log_key(&two.org).await.unwrap(),
+        );
+        assert_eq!(one.to_string(), other.to_string());
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, Noun, OrgId, SessionLimits, TeamId, name::Name};
+use crate::{Kind, Noun, OrgId, PersonId, SessionLimits, TeamId, Timestamp, name::Name};
 
 /// Whether one person may both own an agent and activate it.
 #[derive(
@@ -17,6 +17,28 @@ pub enum Separation {
     Single,
 }
 
+/// How long a wish for less separation waits for somebody else, in seconds (7 days).
+pub const LOOSENING_SECS: i64 = 7 * 86_400;
+
+/// An administrator's wish that one person may do what takes two, until somebody else agrees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Loosening {
+    /// Who wishes it.
+    pub by: PersonId,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+impl Loosening {
+    /// When nobody can agree to it any more.
+    #[must_use]
+    pub const fn until(&self) -> Timestamp {
+        self.at.plus_secs(LOOSENING_SECS)
+    }
+}
+
 /// A tenant. Nothing crosses from one to another: no query, cache, key, limiter, process or ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Organization {
@@ -29,6 +51,27 @@ pub struct Organization {
     /// How long its people stay signed in.
     #[serde(default)]
     pub sessions: SessionLimits,
+    /// A wish for less separation that waits for somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loosening: Option<Loosening>,
+    /// Whether the groups that the OpenID provider names narrow what people may ([`crate::Registry::narrowed`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub groups_narrow: bool,
+}
+
+impl Organization {
+    /// An organization with nothing set but how separate its people are.
+    #[must_use]
+    pub fn new(id: OrgId, name: Name, separation: Separation) -> Self {
+        Self {
+            id,
+            name,
+            separation,
+            sessions: SessionLimits::default(),
+            loosening: None,
+            groups_narrow: false,
+        }
+    }
 }
 
 impl Noun for Organization {

@@ -197,6 +197,22 @@ pub(crate) struct Equipped {
 pub(crate) struct Forwarded {
     pub(crate) recorded: Recorded,
     pub(crate) result: Result<Map<String, Value>, remit_ports::upstreams::UpstreamError>,
+    /// Notifications that raise labels, held back until those are durable.
+    pub(crate) held: Vec<Value>,
+}
+
+impl Forwarded {
+    /// Of a call in which nothing was said before its answer.
+    pub(crate) const fn silent(
+        recorded: Recorded,
+        result: Result<Map<String, Value>, remit_ports::upstreams::UpstreamError>,
+    ) -> Self {
+        Self {
+            recorded,
+            result,
+            held: Vec::new(),
+        }
+    }
 }
 
 /// The answer to a call that was sent.

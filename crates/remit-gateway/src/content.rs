@@ -1,4 +1,5 @@
-//! What a result holds, whatever its tool was declared to hold: looked for before anybody sees it.
+//! What an upstream's words hold, whatever its tool was declared to hold: looked for before anybody sees them. That goes for
+//! results, and as much for errors, progress, log messages and questions.
 //!
 //! What is found raises labels on the run and on its agent, and they are durable before the result is released. What cannot
 //! be looked into is withheld where its tool touches regulated data. Nothing here permits anything.
@@ -7,10 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use remit_classify::{Class, Classifier};
+use remit_domain::name::Name;
 use remit_domain::tool::is_regulated;
 use remit_domain::{Refusal, RefusalCode};
 use remit_policy::labels::UNTRUSTED;
-use serde_json::{Map, Value};
+use remit_ports::upstreams::UpstreamError;
+use serde_json::{Map, Value, json};
 
 use crate::call::{Authorized, Recorded};
 use crate::runs::{agent_scope, is_due};
@@ -37,8 +40,37 @@ pub(crate) struct Seen {
 
 /// Looks into a result.
 pub(crate) fn look(result: &Map<String, Value>) -> Seen {
+    look_at(result.values())
+}
+
+/// Looks into what an upstream says with an error.
+pub(crate) fn look_at_error(error: &UpstreamError) -> Seen {
+    match error {
+        UpstreamError::Rpc { message, data, .. } => {
+            look_at(std::iter::once(&json!(message)).chain(data))
+        }
+        UpstreamError::Invalid(why)
+        | UpstreamError::Unreachable(why)
+        | UpstreamError::Ambiguous(why) => look_at([&json!(why)]),
+        UpstreamError::Cancelled | UpstreamError::TooLarge(_) => Seen::default(),
+    }
+}
+
+/// Looks into what an upstream says in the middle of a call. The token that ties it to the call is not its own words.
+pub(crate) fn look_at_notice(notice: &Value) -> Seen {
+    let params = notice.get("params").and_then(Value::as_object);
+    let words = params.into_iter().flatten();
+    look_at(
+        words
+            .filter(|(name, _)| *name != "progressToken")
+            .map(|(_, value)| value),
+    )
+}
+
+fn look_at<'a>(parts: impl IntoIterator<Item = &'a Value>) -> Seen {
+    let parts: Vec<&Value> = parts.into_iter().collect();
     let found = rules().map(|rules| {
-        let parts = result.values().map(|part| rules.scan_value(part));
+        let parts = parts.iter().map(|part| rules.scan_value(part));
         parts.collect::<Result<Vec<_>, _>>()
     });
     let Some(Ok(found)) = found else {
@@ -53,7 +85,7 @@ pub(crate) fn look(result: &Map<String, Value>) -> Seen {
             .flatten()
             .map(|finding| finding.class)
             .collect(),
-        blind: result.values().any(has_binary),
+        blind: parts.into_iter().any(has_binary),
     }
 }
 
@@ -75,6 +107,23 @@ fn has_binary(value: &Value) -> bool {
 }
 
 impl Seen {
+    /// With what else was seen of the same call.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.classes.extend(other.classes);
+        self.blind |= other.blind;
+        self
+    }
+
+    /// Labels of what was seen.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &'static str> {
+        // What nobody has looked into is content that nobody vouches for.
+        let injected =
+            (self.blind || self.classes.contains(&Class::Injection)).then_some(UNTRUSTED);
+        let classes: Vec<_> = self.classes.iter().map(|class| class.as_str()).collect();
+        classes.into_iter().chain(injected)
+    }
+
     /// Names of what was found, for the entry of the outcome.
     pub(crate) fn names(&self) -> Option<Vec<&'static str>> {
         (!self.classes.is_empty())
@@ -83,15 +132,7 @@ impl Seen {
 
     /// Labels to raise, by scope: those that are new, or were raised too long ago.
     pub(crate) fn raise(&self, call: &Authorized) -> Vec<(String, String)> {
-        // What nobody has looked into is content that nobody vouches for.
-        let injected =
-            (self.blind || self.classes.contains(&Class::Injection)).then_some(UNTRUSTED);
-        let labels: Vec<&str> = self
-            .classes
-            .iter()
-            .map(|class| class.as_str())
-            .chain(injected)
-            .collect();
+        let labels: Vec<&str> = self.labels().collect();
         let run = &call.resolved.standing.run;
         let scopes = [
             (run.root.to_string(), &call.resolved.labels),
@@ -109,24 +150,32 @@ impl Seen {
 
     /// Why the result is not released, if it is not.
     pub(crate) fn withheld(&self, call: &Recorded) -> Option<Refusal> {
-        let classification = call.authorized.resolved.tool.classification.as_ref()?;
+        let class = self.unseen(&call.authorized)?;
+        let text = format!(
+            "WITHHELD: a part of the result cannot be looked into (binary, too deep or too long), and the tool touches {class}. The call has had its effect; ask for text"
+        );
+        Some(Refusal::new(RefusalCode::Denied, text))
+    }
+
+    /// Whether it is not passed on: it cannot be looked into, and its tool touches regulated data.
+    pub(crate) fn is_withheld(&self, call: &Authorized) -> bool {
+        self.unseen(call).is_some()
+    }
+
+    /// The regulated class of the tool whose words cannot be looked into.
+    fn unseen<'a>(&self, call: &'a Authorized) -> Option<&'a Name> {
+        let classification = call.resolved.tool.classification.as_ref()?;
         let class = classification
             .data_classes
             .iter()
             .find(|class| is_regulated(class.as_str()))?;
-        self.blind.then(|| {
-            let text = format!(
-                "WITHHELD: a part of the result cannot be looked into (binary, too deep or too long), and the tool touches {class}. The call has had its effect; ask for text"
-            );
-            Refusal::new(RefusalCode::Denied, text)
-        })
+        self.blind.then_some(class)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn seen(result: &Value) -> Seen {
         look(result.as_object().unwrap())

@@ -11,9 +11,10 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::Gateway;
-use crate::call::{Action, Equipped, Forwarded, Resolved};
+use crate::call::{Action, Equipped, Forwarded, Recorded, Resolved};
 use crate::limits::{ANSWER_TIMEOUT, CANCEL_GRACE, UPSTREAM_TIMEOUT};
 use crate::line::{BoxFuture, EXECUTE};
+use crate::notice::Notices;
 use crate::question::put_as;
 use crate::resolve::standing_caller;
 
@@ -30,6 +31,7 @@ impl Gateway {
             return Forwarded {
                 recorded,
                 result: Err(UpstreamError::Unreachable(refusal.to_string())),
+                held: Vec::new(),
             };
         }
         let cancel = resolved.received.cancel.child_token();
@@ -39,6 +41,7 @@ impl Gateway {
             None => UPSTREAM_TIMEOUT,
             Some(_) => UPSTREAM_TIMEOUT.saturating_add(ANSWER_TIMEOUT),
         };
+        let (notifications, mut notices) = Notices::of(&recorded.authorized);
         let request = UpstreamRequest {
             org: resolved.received.org.clone(),
             upstream: Arc::clone(&resolved.upstream),
@@ -48,7 +51,7 @@ impl Gateway {
             input_schema: resolved.tool.input_schema().clone(),
             lease,
             cancel: cancel.clone(),
-            notifications: resolved.received.notifications.clone(),
+            notifications,
             questions,
             timeout: patience,
         };
@@ -56,7 +59,7 @@ impl Gateway {
         self.inner
             .runs
             .sent(&resolved.received.org, &resolved.standing.run.id);
-        let mut answer = match self.back(resolved, &cancel) {
+        let mut answer = match self.back(&recorded, &cancel) {
             Some(back) => back,
             None => self.inner.upstreams.request(request),
         };
@@ -65,6 +68,7 @@ impl Gateway {
                 biased;
                 result = &mut answer => break result,
                 () = &mut asking => {}
+                () = notices.pass() => {}
                 moved = epoch.changed() => {
                     if moved.is_err() || self.still_good(resolved).await.is_err() {
                         cancel.cancel();
@@ -76,18 +80,25 @@ impl Gateway {
         };
         guard.say(progress(&result));
         let result = result.and_then(object).map(|r| self.sealed(resolved, r));
-        Forwarded { recorded, result }
+        drop(answer);
+        let held = notices.end().await;
+        Forwarded {
+            recorded,
+            result,
+            held,
+        }
     }
 
     /// What does not go to an upstream but back to the caller's side: a question, and a call of a server that runs there.
     fn back(
         &self,
-        resolved: &Resolved,
+        recorded: &Recorded,
         cancel: &CancellationToken,
     ) -> Option<BoxFuture<'static, Result<Value, UpstreamError>>> {
+        let resolved = &recorded.authorized.resolved;
         let received = &resolved.received;
         let (method, params, patience) = match received.action {
-            Action::Ask(kind) => (kind.method(), put_as(resolved), ANSWER_TIMEOUT),
+            Action::Ask(kind) => (kind.method(), put_as(&recorded.authorized), ANSWER_TIMEOUT),
             action if resolved.upstream.is_cooperative() => {
                 let call = json!({ "method": action.method(), "params": self.params(resolved) });
                 (EXECUTE, call, UPSTREAM_TIMEOUT)

@@ -23,6 +23,7 @@ mod hold;
 mod limits;
 mod line;
 mod list_tools;
+mod notice;
 mod obligation;
 mod question;
 mod record;

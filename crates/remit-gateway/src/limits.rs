@@ -49,3 +49,11 @@ pub(crate) const BREAKER_AGENTS_MAX: u64 = 20_000;
 pub(crate) const BREAKER_HOLD: Duration = Duration::from_secs(10);
 /// Agents that may wait for their quarantine at once.
 pub(crate) const TRIPS_WAITING_MAX: usize = 1_024;
+/// Notifications of one call that are held back until what they hold is recorded; later ones are dropped.
+pub(crate) const NOTICES_HELD_MAX: usize = 64;
+/// Bytes of them together: beside its answer, a call holds no more.
+pub(crate) const NOTICES_HELD_BYTES_MAX: usize = 64 * 1_024;
+/// How long a caller may take to take what is left of its notifications once the answer is there.
+pub(crate) const NOTICES_GRACE: Duration = Duration::from_secs(1);
+/// Notifications that wait to be looked into.
+pub(crate) const NOTICES_WAITING_MAX: usize = 4;

@@ -125,7 +125,9 @@ impl Gateway {
         let result = Err(remit_ports::upstreams::UpstreamError::Unreachable(
             refusal.text.clone(),
         ));
-        let _ = self.record_outcome(Forwarded { recorded, result }).await;
+        let _ = self
+            .record_outcome(Forwarded::silent(recorded, result))
+            .await;
         Err(Refused {
             refusal,
             decision: Some(id),

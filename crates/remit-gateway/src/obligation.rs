@@ -60,6 +60,7 @@ impl Gateway {
             text: format!("calls are flagged by setting {}", flags.join(", ")),
             opened: self.books().now(),
             seen: 1,
+            by: Default::default(),
             closed: None,
         };
         let event = Event::new(EventKind::FindingOpened, finding.opened, Principal::Remit)

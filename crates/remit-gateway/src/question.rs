@@ -17,10 +17,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use crate::Gateway;
-use crate::call::{Action, Answer, Endpoint, Forwarded, Received, Recorded, Resolved};
+use crate::call::{Action, Answer, Authorized, Endpoint, Forwarded, Received, Recorded};
 use crate::limits::{QUESTIONS_MAX, QUESTIONS_WAITING_MAX, ROUNDS_MAX};
 use crate::line::BoxFuture;
 use crate::refuse::Refused;
+use crate::transform;
 
 /// The call that questions belong to.
 #[derive(Clone)]
@@ -114,13 +115,25 @@ impl Origin {
     }
 }
 
-/// The question of a decided call, as it is put: the canonical text that was decided, never what was received.
-pub(crate) fn put_as(resolved: &Resolved) -> Value {
-    let detail = resolved.received.call.arguments.value().get("detail");
+/// Members of a question that are an upstream's words; the others say how it is to be answered.
+const PUT_AS_WORDS: [&str; 4] = ["message", "messages", "systemPrompt", "url"];
+
+/// The question of a decided call, as it is put: the canonical text that was decided, never what was received, and as the
+/// settings about it leave it. What it holds has raised its labels with the decision.
+pub(crate) fn put_as(call: &Authorized) -> Value {
+    let detail = call.resolved.received.call.arguments.value().get("detail");
     let whole = detail
         .and_then(Value::as_str)
         .and_then(|text| serde_json::from_str(text).ok());
-    whole.unwrap_or_else(|| json!({}))
+    let mut whole = whole.unwrap_or_else(|| json!({}));
+    if let Value::Object(parts) = &mut whole {
+        for (name, part) in parts.iter_mut() {
+            if PUT_AS_WORDS.contains(&name.as_str()) {
+                transform::words(&call.decision, part);
+            }
+        }
+    }
+    whole
 }
 
 impl Gateway {
@@ -190,7 +203,9 @@ impl Gateway {
             .await
             .map_err(|refused| NotAnswered::new(code::INVALID_REQUEST, refused.refusal.text))?;
         let result = Ok(Map::new());
-        let _ = self.record_outcome(Forwarded { recorded, result }).await;
+        let _ = self
+            .record_outcome(Forwarded::silent(recorded, result))
+            .await;
         Ok(canonical.unwrap_or(answer))
     }
 
@@ -232,7 +247,7 @@ impl Gateway {
         let question = origin.question(kind, params).map_err(invalid)?;
         let recorded = self.decided(question).await?;
         let result = Ok(Map::new());
-        self.record_outcome(Forwarded { recorded, result })
+        self.record_outcome(Forwarded::silent(recorded, result))
             .await
             .map(drop)
     }

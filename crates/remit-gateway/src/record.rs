@@ -12,9 +12,10 @@ use remit_ports::upstreams::UpstreamError;
 use serde_json::{Map, Value, json};
 
 use crate::Gateway;
-use crate::call::{Answer, Approved, Authorized, Consent, Forwarded, Received, Recorded};
+use crate::call::{Action, Answer, Approved, Authorized, Consent, Forwarded, Received, Recorded};
 use crate::content;
 use crate::entry;
+use crate::notice;
 use crate::refuse::Refused;
 use crate::resolve::unavailable;
 use crate::runs::{agent_scope, carries, is_due};
@@ -335,10 +336,14 @@ impl Gateway {
 
     /// Queues the outcome; what could not be queued stays open and is reported as a gap.
     pub(crate) async fn record_outcome(&self, call: Forwarded) -> Result<Answer, Refused> {
-        let Forwarded { recorded, result } = call;
+        let Forwarded {
+            recorded,
+            result,
+            held,
+        } = call;
         let now = self.books().now();
         let (result, back, withheld) = released(&recorded, result);
-        let seen = result.as_ref().map(content::look).unwrap_or_default();
+        let seen = notice::seen(&result, &held);
         let withheld = withheld.or_else(|| seen.withheld(&recorded));
         let raise = seen.raise(&recorded.authorized);
         let id = recorded.authorized.id.clone();
@@ -356,6 +361,9 @@ impl Gateway {
         let queued = self.queue(&recorded, &result, (event, back, raise)).await;
         let labelled = !labels || (queued && self.labelled(&recorded.authorized).await);
         let withheld = withheld.or_else(|| (!labelled).then(unlabelled_result));
+        if labelled {
+            notice::release(&recorded.authorized, held).await;
+        }
         if let Some(refusal) = withheld {
             return Err(Refused {
                 refusal,
@@ -373,7 +381,10 @@ impl Gateway {
                 error: None,
                 decision: id,
             }),
-            Err(error) => match told(&recorded.authorized.resolved.received, &error) {
+            Err(mut error) => match told(
+                &recorded.authorized.resolved.received,
+                transform::error(&recorded.authorized.decision, &mut error),
+            ) {
                 Some(told) => Ok(Answer {
                     index: recorded.index,
                     result: Map::new(),
@@ -435,7 +446,7 @@ fn moved(call: Approved) -> NotRecorded {
 }
 
 /// Labels the call raises: its tool's data classes, and that it brings content nobody vouches for.
-fn raised(call: &Authorized) -> Vec<(String, String)> {
+pub(crate) fn raised(call: &Authorized) -> Vec<(String, String)> {
     let Some(classification) = &call.resolved.tool.classification else {
         return Vec::new();
     };
@@ -446,6 +457,11 @@ fn raised(call: &Authorized) -> Vec<(String, String)> {
         .collect();
     if classification.untrusted_content {
         labels.push("untrusted".to_owned());
+    }
+    // What an upstream asks is put to the caller's side: it is looked into like what an upstream answers.
+    if let Action::Ask(_) = call.resolved.received.action {
+        let asked = content::look(call.resolved.received.call.arguments.value());
+        labels.extend(asked.labels().map(str::to_owned));
     }
     let run = &call.resolved.standing.run;
     let now = call.dynamic.now;

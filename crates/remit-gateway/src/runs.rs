@@ -152,3 +152,58 @@ impl Gateway {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use remit_domain::run::{Intent, Provenance, RunState};
+    use remit_domain::{PersonId, WorkflowId};
+    use uuid::Uuid;
+
+    fn run(mode: Mode) -> Run {
+        let id = Uuid::from_u128(1);
+        Run {
+            id: RunId::from_uuid(id),
+            agent: AgentId::from_uuid(id),
+            workflow: WorkflowId::from_uuid(id),
+            mode,
+            trigger: None,
+            intent: Intent::default(),
+            person: Some(PersonId::from_uuid(id)),
+            chain: Vec::new(),
+            parent: None,
+            root: RunId::from_uuid(id),
+            implicit_key: None,
+            provenance: Provenance::default(),
+            started: Timestamp::from_secs(0),
+            deadline: Timestamp::from_secs(1_000_000),
+            idle_secs_max: 600,
+            state: RunState::Active,
+        }
+    }
+
+    /// A run in the background is the agent's own, also where a sponsor's standing delegation lets it act: what the agent read
+    /// before follows it there, so that no label is washed off by waiting for the next trigger.
+    #[test]
+    fn labels_follow_an_agent_into_what_it_opens_by_itself_for_a_day() {
+        let own = LabelState {
+            labels: [("secret".to_owned(), Timestamp::from_secs(0))].into(),
+        };
+        let carried = |mode, secs| {
+            Gateway::carried(&run(mode), &own, Timestamp::from_secs(secs)).contains("secret")
+        };
+        for mode in [Mode::Background, Mode::Api] {
+            assert!(
+                carried(mode, 0) && carried(mode, LABEL_CARRY_SECS - 1),
+                "{mode:?}"
+            );
+            assert!(
+                !carried(mode, LABEL_CARRY_SECS + LABEL_REFRESH_SECS),
+                "{mode:?}"
+            );
+        }
+        for mode in [Mode::Interactive, Mode::Subagent] {
+            assert!(!carried(mode, 0), "{mode:?}");
+        }
+    }
+}

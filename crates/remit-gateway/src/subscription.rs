@@ -73,7 +73,9 @@ impl Gateway {
                 Err(error) => (Err(error), None),
             },
         };
-        let answer = self.record_outcome(Forwarded { recorded, result }).await?;
+        let answer = self
+            .record_outcome(Forwarded::silent(recorded, result))
+            .await?;
         match held {
             Some(held) => Ok(Subscription {
                 answer,

@@ -7,6 +7,7 @@ use remit_classify::{Class, Cover};
 use remit_domain::bounds::ArgPath;
 use remit_domain::setting::{Masking, Rule, Transform, Value as Setting, in_force};
 use remit_policy::{Decision, Obligation};
+use remit_ports::upstreams::UpstreamError;
 use serde_json::{Map, Value, json};
 
 use crate::content;
@@ -73,9 +74,73 @@ pub(crate) fn result(decision: &Decision, result: Map<String, Value>) -> Map<Str
     result
 }
 
+/// What an upstream says in the middle of a call, or with an error, as the decision's obligations leave it.
+pub(crate) fn words(decision: &Decision, said: &mut Value) {
+    *said = covered_value(decision, said.take());
+    let paths: Vec<(&ArgPath, Masking)> = owed(decision)
+        .flat_map(|t| t.result.iter().map(|(path, masking)| (path, *masking)))
+        .collect();
+    if paths.is_empty() {
+        return;
+    }
+    match said {
+        Value::String(_) => *said = json!(text(said, &paths)),
+        _ => paths
+            .iter()
+            .for_each(|(path, masking)| apply(said, path, *masking)),
+    }
+}
+
+/// An upstream's error as the decision's obligations leave its words.
+pub(crate) fn error<'a>(decision: &Decision, error: &'a mut UpstreamError) -> &'a UpstreamError {
+    let cover = |text: &mut String| {
+        let mut said = json!(text);
+        words(decision, &mut said);
+        *text = said.as_str().unwrap_or(UNSEEN).to_owned();
+    };
+    match error {
+        UpstreamError::Rpc { message, data, .. } => {
+            cover(message);
+            if let Some(data) = data {
+                words(decision, data);
+            }
+        }
+        UpstreamError::Invalid(why)
+        | UpstreamError::Unreachable(why)
+        | UpstreamError::Ambiguous(why) => {
+            let said = covered_value(decision, json!(why));
+            *why = said.as_str().unwrap_or(UNSEEN).to_owned();
+        }
+        UpstreamError::Cancelled | UpstreamError::TooLarge(_) => {}
+    }
+    error
+}
+
+/// A notification as the decision's obligations leave it; the token that ties it to the call stays.
+pub(crate) fn notice(decision: &Decision, mut notice: Value) -> Value {
+    let params = notice.get_mut("params").and_then(Value::as_object_mut);
+    for (name, value) in params.into_iter().flatten() {
+        match name.as_str() {
+            "progressToken" | "progress" | "total" | "level" => {}
+            _ => words(decision, value),
+        }
+    }
+    notice
+}
+
 /// The result without what is of the classes to cover; withheld whole where it cannot be looked into.
 fn covered(decision: &Decision, result: Map<String, Value>) -> Map<String, Value> {
-    let mut value = Value::Object(result);
+    match covered_value(decision, Value::Object(result)) {
+        Value::Object(map) => map,
+        _ => json!({ "content": [{ "type": "text", "text": UNSEEN }], "isError": true })
+            .as_object()
+            .cloned()
+            .unwrap_or_default(),
+    }
+}
+
+/// The same for any value; a text that says so where it cannot be looked into.
+fn covered_value(decision: &Decision, mut value: Value) -> Value {
     for (masking, how) in [
         (Masking::Mask, Cover::Mask),
         (Masking::Redact, Cover::Redact),
@@ -90,13 +155,10 @@ fn covered(decision: &Decision, result: Map<String, Value>) -> Map<String, Value
         }
         let done = content::rules().map(|rules| rules.cover_value(&mut value, &classes, how));
         if !matches!(done, Some(Ok(_))) {
-            value = json!({ "content": [{ "type": "text", "text": UNSEEN }], "isError": true });
+            return json!(UNSEEN);
         }
     }
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+    value
 }
 
 /// Content: text that is JSON is masked like structured content; anything else is withheld.
@@ -231,6 +293,32 @@ mod tests {
             out["content"][0]["text"],
             "IBAN [redacted bank-account], card [payment-card ending 1111]"
         );
+    }
+
+    #[test]
+    fn words_beside_a_result_are_covered_like_one() {
+        let mut classes = decision(json!({}));
+        let transform = json!({ "classes": { "bank-account": "redact" } });
+        classes.obligations = serde_json::from_value(json!([
+            { "type": "transform", "setting": "organization", "level": "organization", "transform": transform }
+        ]))
+        .unwrap();
+        let said = json!({ "method": "notifications/progress", "params": {
+            "progressToken": "DE44500105175407324931", "progress": 1, "message": "reads DE44500105175407324931" } });
+        let out = notice(&classes, said);
+        assert_eq!(out["params"]["message"], "reads [redacted bank-account]");
+        assert_eq!(out["params"]["progressToken"], "DE44500105175407324931");
+        let log = json!({ "method": "notifications/message", "params": { "level": "info",
+            "logger": "DE44500105175407324931", "data": { "a": ["DE44500105175407324931"] } } });
+        let out = notice(&classes, log);
+        assert!(!out.to_string().contains("DE44"), "{out}");
+        // Where fields are masked, text without fields is withheld, and data has its fields masked.
+        let fields = decision(json!({ "iban": "redact" }));
+        let log =
+            json!({ "params": { "data": { "iban": "x", "order": "A-118" }, "message": "iban x" } });
+        let out = notice(&fields, log);
+        assert_eq!(out["params"]["data"], json!({ "order": "A-118" }));
+        assert_eq!(out["params"]["message"], WITHHELD);
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub enum Script {
     Hang,
     /// Waits until [`FakeUpstreams::let_go`], then answers.
     Wait(Value),
+    /// Waits until [`FakeUpstreams::let_go`], then fails.
+    WaitThenFail(UpstreamError),
+    /// Sends these notifications, waits until [`FakeUpstreams::let_go`], then answers.
+    Say(Vec<Value>, Value),
 }
 
 /// An upstream for tests. Without a script it answers `{"content":[]}`.
@@ -90,6 +94,19 @@ impl Upstreams for FakeUpstreams {
             Some(Script::Hang) => {
                 request.cancel.cancelled().await;
                 Err(UpstreamError::Cancelled)
+            }
+            Some(Script::Say(notices, value)) => {
+                for notice in notices {
+                    if let Some(to) = &request.notifications {
+                        let _ = to.send(notice).await;
+                    }
+                }
+                self.go.notified().await;
+                Ok(value)
+            }
+            Some(Script::WaitThenFail(error)) => {
+                self.go.notified().await;
+                Err(error)
             }
             Some(Script::Wait(value)) => {
                 self.go.notified().await;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::world::World;
 
-async fn contain(world: &World, target: Target) {
+pub(crate) async fn contain(world: &World, target: Target) {
     let containment = Containment {
         id: world.books.id(ContainmentId::from_uuid),
         target,

@@ -1,11 +1,14 @@
 //! Ways in that were found open once, each attacked again.
 
 use remit_books::Change;
-use remit_domain::approval::Approval;
+use remit_domain::approval::{Approval, ApprovalState};
+use remit_domain::containment::Target;
 use remit_domain::event::EventKind;
+use remit_domain::policy_set::PolicySet;
 use remit_domain::{ApprovalId, Refusal, RefusalCode, RunId};
 use remit_gateway::{NotLetIn, Received};
 use remit_ports::store::{EntryFilter, Filter, Outcome};
+use remit_ports::upstreams::UpstreamError;
 use remit_testkit::Script;
 use serde_json::{Value, json};
 
@@ -222,5 +225,92 @@ async fn nothing_of_a_run_is_left_after_it_was_shredded() {
     assert_eq!(
         world.recorded(EventKind::CallRefused, "code").await.len(),
         1
+    );
+}
+
+/// A credential that is taken back ends its call in flight: the token is looked at again when something is restricted.
+#[tokio::test]
+async fn a_key_that_is_revoked_cancels_the_call_in_flight() {
+    let world = World::new().await;
+    world.upstreams.script(Script::Hang);
+    let call = world.call("order_status", json!({ "order": "A" }));
+    tokio::pin!(call);
+    tokio::select! {
+        _ = &mut call => panic!("the call hangs"),
+        () = world.upstreams.arrived() => {}
+    }
+    // Nothing of the registry says so: only the token does.
+    world.revoke();
+    let change = Change::new().restrict();
+    world.books.commit(&world.org, change).await.unwrap();
+    let refused = call.await.unwrap_err().refusal;
+    assert_eq!(refused.code, RefusalCode::Cancelled);
+}
+
+/// An approval whose call never left goes back to its person's yes, but not past a containment that came meanwhile.
+#[tokio::test]
+async fn an_approval_of_what_was_contained_meanwhile_is_cancelled_and_not_given_back() {
+    for (contained, state) in [
+        (false, ApprovalState::Approved),
+        (true, ApprovalState::Cancelled),
+    ] {
+        let world = World::new().await;
+        let args = json!({ "order": "A-118", "amount": 120 });
+        let asked = world.code("refund", args.clone()).await;
+        assert_eq!(asked, RefusalCode::ApprovalRequired);
+        world.approve().await;
+        let why = UpstreamError::Unreachable("it never left".to_owned());
+        world.upstreams.script(Script::WaitThenFail(why));
+        let call = world.call("refund", args);
+        tokio::pin!(call);
+        tokio::select! {
+            _ = &mut call => panic!("the call waits"),
+            () = world.upstreams.arrived() => {}
+        }
+        if contained {
+            crate::containment::contain(&world, Target::Agent(world.run.agent.clone())).await;
+        }
+        world.upstreams.let_go();
+        let refused = call.await.unwrap_err().refusal;
+        assert_eq!(refused.code, RefusalCode::UpstreamUnreachable);
+        world.books.store().flush().await.unwrap();
+        assert_eq!(world.approvals(state).await, 1, "{contained}");
+    }
+}
+
+/// A leaf holds 4 KiB, however many policies decide: without a cap the entry of such a denial could not be made.
+#[tokio::test]
+async fn a_call_that_many_policies_deny_is_recorded_in_a_leaf_of_its_size() {
+    let world = World::new().await;
+    let many: String = (0..60)
+        .map(|n| {
+            format!(
+                "@id(\"{}-{n}\") @text(\"no\") forbid (principal, action == Action::\"orders/note\", resource);\n",
+                "a-name-nearly-as-long-as-names-may-be-in-a-policy-here"
+            )
+        })
+        .collect();
+    let set = serde_json::from_value::<PolicySet>(json!({
+        "name": "many", "enabled": true, "by": { "type": "remit" }, "at": "2026-11-22T08:00:00Z", "text": many
+    }));
+    let change = Change::new().create(&set.unwrap());
+    world.books.commit(&world.org, change).await.unwrap();
+    assert_eq!(
+        world.code("note", json!({ "order": "A" })).await,
+        RefusalCode::Denied
+    );
+    let filter = EntryFilter {
+        kinds: vec![EventKind::CallDecided],
+        ..EntryFilter::default()
+    };
+    let entries = world.books.opened_entries(&world.org, &filter).await;
+    let entry = entries.unwrap().pop().unwrap();
+    let leaf = serde_json::to_vec(&entry.leaf).unwrap();
+    assert!(leaf.len() <= 4_096, "{}", leaf.len());
+    let all = &entry.body.unwrap().content["decision"]["policies"];
+    assert_eq!(
+        all.as_array().unwrap().len(),
+        60,
+        "the sealed decision names all"
     );
 }

@@ -1,6 +1,7 @@
 //! One organization with an agent, a workflow, an upstream with four tools and a run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use remit_books::{Books, Change, NewRun, Parts};
@@ -20,12 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const GOOD: &str = "good-token";
 
-struct OneToken(Caller);
+/// One token, until it is revoked.
+struct OneToken(Caller, Arc<AtomicBool>);
 
 #[async_trait]
 impl Authenticator for OneToken {
     async fn authenticate(&self, _: &OrgId, token: &str, _: &str) -> Result<Caller, NotLetIn> {
-        if token == GOOD {
+        if token == GOOD && !self.1.load(Ordering::SeqCst) {
             Ok(self.0.clone())
         } else {
             Err(Refusal::new(RefusalCode::Unauthenticated, "no such token").into())
@@ -42,6 +44,7 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) run: Run,
     pub(crate) approver: PersonId,
+    revoked: Arc<AtomicBool>,
 }
 
 fn id(prefix: &str, n: u8) -> String {
@@ -129,9 +132,10 @@ impl World {
             credential: id("crd", 1),
         };
         let upstreams = Arc::new(FakeUpstreams::default());
+        let revoked = Arc::new(AtomicBool::new(false));
         let gateway = Gateway::new(
             books.clone(),
-            Arc::new(OneToken(caller)),
+            Arc::new(OneToken(caller, Arc::clone(&revoked))),
             upstreams.clone(),
             Arc::new(FakeSecrets),
         );
@@ -144,7 +148,13 @@ impl World {
             gateway,
             run,
             approver: id("per", 2).parse().unwrap(),
+            revoked,
         }
+    }
+
+    /// The token is good no more.
+    pub(crate) fn revoke(&self) {
+        self.revoked.store(true, Ordering::SeqCst);
     }
 
     async fn furnish(books: &Books, org: &OrgId) -> Workflow {
