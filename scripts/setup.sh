@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build   a C compiler and make: enough for `make demo`
 #   scripts/setup.sh lint    build, and cargo-deny
-#   scripts/setup.sh test    lint, and all that the tests run against: PostgreSQL, cvc5, MCP clients and servers, cedarpy
+#   scripts/setup.sh test    lint, and all that the tests run against: PostgreSQL, cvc5, MCP clients and servers, cedarpy, Chromium
 #
 # On Debian and Ubuntu, as root, system packages come from apt. Elsewhere it names what to install.
 # Everything else goes under $HOME/.cache/remit. The paths are written to $HOME/.cache/remit/test.env:
@@ -12,7 +12,8 @@
 #   REMIT_TEST_PY            python with the 2.x MCP client; mcp-server-git and mcp-server-time beside it
 #   REMIT_TEST_PY_MCP1       python with the 1.x MCP client; also mcp-server-sqlite beside it
 #   REMIT_TEST_NODE          node 22
-#   REMIT_TEST_NODE_MODULES  node_modules with the TypeScript clients, servers and the conformance suite
+#   REMIT_TEST_NODE_MODULES  node_modules with the TypeScript clients, servers, the conformance suite, Playwright and axe
+#   REMIT_TEST_CHROMIUM      Chromium or Chrome
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 CLIENTS="$REMIT_ROOT/tests/clients"
@@ -112,6 +113,16 @@ setup_node() {
         die "the conformance suite needs Node 22 or newer, found: ${NODE:-none}"
 }
 
+# A browser that Playwright drives, and letters for its screenshots.
+setup_chromium() {
+    local name
+    for name in chromium chromium-browser google-chrome; do
+        if CHROMIUM="$(command -v "$name")"; then return 0; fi
+    done
+    apt_install chromium fonts-noto-core fonts-liberation
+    CHROMIUM="$(command -v chromium)" || die "chromium is installed, but was not found"
+}
+
 write_env() {
     local file="$REMIT_CACHE/test.env"
     {
@@ -121,7 +132,8 @@ write_env() {
             REMIT_TEST_PY "$REMIT_CACHE/py/bin/python" \
             REMIT_TEST_PY_MCP1 "$REMIT_CACHE/py-mcp1/bin/python" \
             REMIT_TEST_NODE "$NODE" \
-            REMIT_TEST_NODE_MODULES "$REMIT_CACHE/npm/node_modules"
+            REMIT_TEST_NODE_MODULES "$REMIT_CACHE/npm/node_modules" \
+            REMIT_TEST_CHROMIUM "$CHROMIUM"
     } >"$file.new"
     mv "$file.new" "$file"
 }
@@ -135,6 +147,7 @@ setup_test() {
     setup_python py requirements.txt
     setup_python py-mcp1 requirements-mcp1.txt
     setup_node
+    setup_chromium
     write_env
 }
 

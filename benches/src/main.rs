@@ -4,11 +4,14 @@
 
 #![expect(clippy::print_stdout, reason = "a report is what this program is for")]
 
+mod authzen;
+mod console;
 mod decision;
 mod echo;
 mod load;
 mod machine;
 mod pass;
+mod policy;
 mod report;
 mod server;
 mod store;
@@ -23,7 +26,10 @@ use report::Report;
 const SECONDS: f64 = 4.0;
 const ROUNDS: usize = 3;
 
-const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|store|call] [--seconds S] [--rounds N]";
+/// Agents that are registered for the pages of the console.
+const AGENTS: usize = 10_000;
+
+const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|policy|store|call|authzen|console] [--agents N] [--seconds S] [--rounds N]";
 
 /// What is measured, and for how long.
 struct Options {
@@ -32,6 +38,7 @@ struct Options {
     only: Option<String>,
     seconds: f64,
     rounds: usize,
+    agents: usize,
 }
 
 impl Options {
@@ -42,6 +49,7 @@ impl Options {
             only: None,
             seconds: SECONDS,
             rounds: ROUNDS,
+            agents: AGENTS,
         };
         while let Some(flag) = args.next() {
             let value = args.next().context(USAGE)?;
@@ -50,6 +58,7 @@ impl Options {
                 "--only" => options.only = Some(value),
                 "--seconds" => options.seconds = value.parse()?,
                 "--rounds" => options.rounds = value.parse()?,
+                "--agents" => options.agents = value.parse()?,
                 _ => anyhow::bail!(USAGE),
             }
         }
@@ -74,11 +83,20 @@ async fn run() -> anyhow::Result<()> {
     if options.wants("decision") {
         decision::measure(&mut report)?;
     }
+    if options.wants("policy") {
+        policy::measure(&mut report).await?;
+    }
     if options.wants("store") {
         store::measure(&mut report).await?;
     }
     if options.wants("call") {
         server::measure(&options.remit, &mut report, options.seconds, options.rounds).await?;
+    }
+    if options.wants("authzen") {
+        authzen::measure(&options.remit, &mut report, options.seconds, options.rounds).await?;
+    }
+    if options.wants("console") {
+        console::measure(&options.remit, &mut report, options.agents).await?;
     }
     let text = report.markdown();
     println!("{text}");

@@ -18,7 +18,7 @@ const GROUP: &str = "A governed tools/call (token, policy on arguments, durable 
 
 /// Where a server keeps its data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// On this disk: a record is durable before its call goes on.
     Disk,
     /// In memory, where `fdatasync` does nothing: the same binary making the same record, which nothing waits for. Remit
@@ -36,9 +36,9 @@ impl Place {
 }
 
 /// The binary, serving an empty organization.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    base: String,
+    pub(crate) base: String,
     admin: String,
     _dir: tempfile::TempDir,
 }
@@ -52,7 +52,11 @@ impl Drop for Server {
 
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-    async fn start(remit: &FilePath, report: &mut Report, place: Place) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        remit: &FilePath,
+        report: &mut Report,
+        place: Place,
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir_in(place.dir())?;
         let ready = dir.path().join("ready.json");
         let began = Instant::now();
@@ -89,7 +93,19 @@ impl Server {
         })
     }
 
-    async fn ask(
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    pub(crate) async fn ask(
         &self,
         method: reqwest::Method,
         path: &str,
@@ -111,19 +127,19 @@ impl Server {
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         self.ask(reqwest::Method::POST, path, &self.admin, Some(body))
             .await
     }
 
-    async fn apply(&self, documents: &str) -> anyhow::Result<()> {
+    pub(crate) async fn apply(&self, documents: &str) -> anyhow::Result<()> {
         self.post("/apply", json!({ "documents": documents }))
             .await
             .map(|_| ())
     }
 }
 
-fn document(kind: &str, name: &str, agent: Option<&str>, spec: &Value) -> String {
+pub(crate) fn document(kind: &str, name: &str, agent: Option<&str>, spec: &Value) -> String {
     let mut metadata = json!({ "name": name });
     if let (Some(agent), Some(map)) = (agent, metadata.as_object_mut()) {
         map.insert("agent".to_owned(), json!(agent));
@@ -134,7 +150,7 @@ fn document(kind: &str, name: &str, agent: Option<&str>, spec: &Value) -> String
     )
 }
 
-fn agent(n: usize) -> String {
+pub(crate) fn agent(n: usize) -> String {
     let spec = json!({ "owner": "owner@acme.example", "sponsor": "sponsor@acme.example", "responsible_team": "team",
         "platform_team": "team", "purpose": "a measurement", "business_process": "bench", "model": "m", "provider": "p",
         "runtime": "r", "environment": "production", "data_classes": ["orders"], "systems": ["shop"],
@@ -143,7 +159,10 @@ fn agent(n: usize) -> String {
 }
 
 /// Registers one agent that may echo, with a key, and returns its client id and key.
-async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Result<(String, SigningKey)> {
+pub(crate) async fn furnish(
+    server: &Server,
+    upstream: SocketAddr,
+) -> anyhow::Result<(String, SigningKey)> {
     let people =
         json!({ "display_name": "S", "teams": [], "roles": ["admin"], "entitlements": [] });
     let base = [
@@ -209,12 +228,17 @@ async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Result<(Strin
     activate(server).await
 }
 
-/// Gives the agent a key and has it activated by somebody else.
-async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
+/// A key pair.
+pub(crate) fn new_key() -> anyhow::Result<SigningKey> {
     let pair = aws_lc_rs::signature::EcdsaKeyPair::generate(
         &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
     )?;
-    let key = SigningKey::from_pkcs8(pair.to_pkcs8v1()?.as_ref())?;
+    Ok(SigningKey::from_pkcs8(pair.to_pkcs8v1()?.as_ref())?)
+}
+
+/// Gives the agent a key and has it activated by somebody else.
+async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
+    let key = new_key()?;
     let jwk = serde_json::to_value(key.public())?;
     server
         .post("/agents/bench-0/keys", json!({ "jwk": jwk }))
@@ -250,7 +274,11 @@ async fn activate(server: &Server) -> anyhow::Result<(String, SigningKey)> {
     Ok((id, key))
 }
 
-async fn token(server: &Server, client: &str, key: &SigningKey) -> anyhow::Result<String> {
+pub(crate) async fn token(
+    server: &Server,
+    client: &str,
+    key: &SigningKey,
+) -> anyhow::Result<String> {
     let now = std::process::Command::new("date").arg("+%s").output()?;
     let iat: i64 = String::from_utf8(now.stdout)?.trim().parse()?;
     let jti = uuid::Uuid::from_u128(rand_u128()).to_string();
@@ -297,7 +325,7 @@ fn call(id: &str) -> String {
     .to_string()
 }
 
-fn mcp_headers() -> Vec<(String, String)> {
+pub(crate) fn mcp_headers() -> Vec<(String, String)> {
     [
         ("content-type", "application/json"),
         ("accept", "application/json, text/event-stream"),
@@ -310,15 +338,15 @@ fn mcp_headers() -> Vec<(String, String)> {
 }
 
 /// A server with one agent that may call, and the call without its token.
-struct Governed {
-    server: Server,
+pub(crate) struct Governed {
+    pub(crate) server: Server,
     client: String,
     key: SigningKey,
     plain: Path,
 }
 
 impl Governed {
-    async fn start(
+    pub(crate) async fn start(
         remit: &FilePath,
         report: &mut Report,
         place: Place,

@@ -96,6 +96,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         blobs: vec![],
         once: vec![],
         raise_epoch: false,
+        lower: None,
     };
     store.commit(commit).await?;
     for (at_once, target) in [(1, 0.8), (10, 0.5), (100, 0.5)] {

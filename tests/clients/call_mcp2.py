@@ -17,7 +17,7 @@ def shown(result):
 
 async def main():
     headers = {"Authorization": "Bearer " + os.environ["TOKEN"]}
-    async with httpx2.AsyncClient(headers=headers) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=120) as http:
         async with Client(streamable_http_client(os.environ["GATEWAY"], http_client=http)) as client:
             tools = (await client.list_tools()).tools
             allowed = await client.call_tool("order_status", {"order": "A-118"})

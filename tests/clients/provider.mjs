@@ -3,7 +3,8 @@
 //   node provider.mjs MODULES REDIRECT_URI [MORE_REDIRECT_URIS]      prints its issuer once it answers
 //
 // MODULES is the node_modules folder with `oidc-provider`. Whoever comes is signed in as the account in `login_hint`, as if
-// they had typed it, and consents. `unverified-…` are addresses that the provider has not verified.
+// they had typed it, and consents; without one they are asked for it by a page. `unverified-…` are addresses that the provider
+// has not verified.
 
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -46,12 +47,27 @@ provider = new Provider(issuer, {
   }),
 });
 
+const page = `<!doctype html><html lang="en"><title>Sign in</title><form method="post"><label>Account <input name="account"></label>
+<button>Sign in</button></form></html>`;
+
+async function typed(request) {
+  let body = '';
+  for await (const part of request) body += part;
+  return new URLSearchParams(body).get('account');
+}
+
 provider.use(async (ctx, next) => {
   if (!ctx.path.startsWith('/interaction/')) return next();
   const details = await provider.interactionDetails(ctx.req, ctx.res);
   const result = {};
   if (details.prompt.name === 'login') {
-    result.login = { accountId: details.params.login_hint };
+    const account = ctx.method === 'POST' ? await typed(ctx.req) : details.params.login_hint;
+    if (!account) {
+      ctx.type = 'html';
+      ctx.body = page;
+      return;
+    }
+    result.login = { accountId: account };
   } else {
     const grant = new provider.Grant({
       accountId: details.session.accountId,

@@ -43,31 +43,45 @@ async fn malformed_and_oversize_messages_are_refused_with_the_reason() {
     let server = Server::dev().await;
     let token = server.agent_token("support-triage", "answer").await;
     let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
-    let cases: [(&str, String); 7] = [
-        ("not JSON", "{".to_owned()),
+    let cases: [(&str, String); 9] = [
+        ("message is not JSON", "{".to_owned()),
         (
-            "duplicate keys",
+            "duplicate key at `/params/arguments/order`",
             call(r#"{"order":"A-118","order":"B-207"}"#),
         ),
-        ("a lone surrogate", call(r#"{"order":"\ud800"}"#)),
+        ("unpaired surrogate", call(r#"{"order":"\ud800"}"#)),
         (
-            "an integer beyond 2^53",
+            "integer at `/order` is outside",
             call(r#"{"order":9007199254740993}"#),
         ),
-        ("deep nesting", call(&format!("{{\"order\":{deep}}}"))),
-        ("a batch", format!("[{}]", call(r#"{"order":"A-118"}"#))),
         (
-            "10 MB of arguments",
+            "nested deeper than 64 levels",
+            call(&format!("{{\"order\":{deep}}}")),
+        ),
+        (
+            "batches are not supported",
+            format!("[{}]", call(r#"{"order":"A-118"}"#)),
+        ),
+        (
+            "larger than 1048576 bytes",
             call(&format!("{{\"order\":\"{}\"}}", "x".repeat(10_000_000))),
         ),
+        // A Cyrillic letter in the name, and one in the name of an argument.
+        (
+            "but the body says `order_st\u{430}tus`",
+            call("{}").replace("order_status", "order_st\u{430}tus"),
+        ),
+        (
+            "do not fit the tool's input schema",
+            call("{\"\u{43e}rder\":\"A-118\"}"),
+        ),
     ];
-    for (what, body) in cases {
+    for (why, body) in cases {
         let (status, text) = post(&server, Some(&token), &MODERN, body).await;
         let refused = status.is_client_error()
             || text.contains("\"isError\":true")
             || text.contains("\"error\"");
-        assert!(refused, "{what}: {status} {text}");
-        assert!(!text.contains("panicked"), "{what}: {text}");
+        assert!(refused && text.contains(why), "{why}: {status} {text}");
     }
     let good = post(&server, Some(&token), &MODERN, call(r#"{"order":"A-118"}"#)).await;
     assert_eq!(good.0, StatusCode::OK, "{}", good.1);

@@ -8,14 +8,21 @@ use serde_json::Value;
 use crate::server::{Server, installed};
 
 /// Runs a client script with the gateway's address and a token; returns what it printed, as JSON.
-fn run(program: &Path, script: &str, server: &Server, token: &str, env: &[(&str, &Path)]) -> Value {
+pub(crate) fn run(
+    program: &Path,
+    script: &str,
+    server: &Server,
+    upstream: &str,
+    token: &str,
+    env: &[(&str, &Path)],
+) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("clients")
         .join(script);
     let mut command = Command::new(program);
     command
         .arg(script)
-        .env("GATEWAY", format!("{}/mcp/orders", server.base()))
+        .env("GATEWAY", format!("{}/mcp/{upstream}", server.base()))
         .env("TOKEN", token);
     for (name, value) in env {
         command.env(name, value);
@@ -63,6 +70,7 @@ async fn official_clients_of_both_lines_work_through_the_gateway() {
         &installed("REMIT_TEST_PY_MCP1"),
         "call_mcp1.py",
         &server,
+        "orders",
         &token,
         &[],
     ));
@@ -70,6 +78,7 @@ async fn official_clients_of_both_lines_work_through_the_gateway() {
         &installed("REMIT_TEST_PY"),
         "call_mcp2.py",
         &server,
+        "orders",
         &token,
         &[],
     ));
@@ -78,6 +87,7 @@ async fn official_clients_of_both_lines_work_through_the_gateway() {
         &installed("REMIT_TEST_NODE"),
         "call_sdk.mjs",
         &server,
+        "orders",
         &token,
         &[("MODULES", &modules)],
     ));

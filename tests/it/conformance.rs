@@ -34,7 +34,7 @@ fn everything() -> [String; 2] {
 }
 
 /// The everything-server over HTTP. It ends when its standard input does, with this.
-struct Everything(Child);
+pub(crate) struct Everything(Child);
 
 impl Drop for Everything {
     fn drop(&mut self) {
@@ -44,7 +44,7 @@ impl Drop for Everything {
 }
 
 impl Everything {
-    fn start() -> (Self, String) {
+    pub(crate) fn start() -> (Self, String) {
         let mut child = Command::new(installed("REMIT_TEST_NODE"))
             .args(everything())
             .arg("http")

@@ -11,18 +11,24 @@
 )]
 
 mod bad_input;
+mod browser;
 mod cedarpy;
 mod clients;
 mod command_line;
 mod conformance;
 mod crash;
 mod demo;
+mod faults;
 mod first_hour;
 mod furnish;
 mod limits;
 mod nodes;
 mod policies;
+mod process;
+mod questions;
 mod real_servers;
 mod server;
+mod shredded;
 mod sign_in;
+mod strangers;
 mod wrap;

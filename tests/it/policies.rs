@@ -10,6 +10,15 @@ const FOLDER: &str = concat!(
     "/../examples/policies/customer-support"
 );
 
+/// The starter bundles: each is simulated on what happened before it is proposed.
+const BUNDLES: [&str; 5] = [
+    "compliance-audit",
+    "customer-support",
+    "devops",
+    "it-support",
+    "security-operations",
+];
+
 /// The word after `ppl_` in what was printed.
 fn id_in(text: &str) -> String {
     let word = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
@@ -54,6 +63,12 @@ async fn a_rule_goes_from_a_folder_to_live_and_back() {
     assert_ne!(answer["result"]["isError"], json!(true), "{answer}");
     let simulated = expect(server.remit(&["policy", "simulate", "--since", "1h"]), 0);
     assert!(!simulated.contains("NOT reproduced"), "{simulated}");
+    for bundle in BUNDLES {
+        let folder = format!("{FOLDER}/../{bundle}");
+        let (code, said) = server.remit(&["policy", "simulate", &folder, "--since", "1h"]);
+        assert!([0, 2].contains(&code), "{bundle}: {said}");
+        assert!(!said.contains("NOT reproduced"), "{bundle}: {said}");
+    }
 
     let proposed = expect(
         server.remit_as(&ines, &["policy", "propose", FOLDER, "--keep"]),

@@ -56,6 +56,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking()
+            && let Ok(said) = std::fs::read_to_string(self.dir.path().join("data.log"))
+        {
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes());
+        }
     }
 }
 
@@ -75,16 +80,36 @@ impl Server {
         Self::wait(child, dir, &ready).await
     }
 
+    /// `remit demo`, left open after everything was proved.
+    pub(crate) async fn demo() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ready = dir.path().join("ready.json");
+        let child = Command::new(binary())
+            .args(["demo", "--open", "--ready-file"])
+            .arg(&ready)
+            .env("TMPDIR", dir.path())
+            .env("REMIT_LOG", "warn")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        Self::wait(child, dir, &ready).await
+    }
+
     /// `remit serve` over `dir`, on a free port, with the first administrator enrolled.
     pub(crate) async fn serve(dir: tempfile::TempDir, args: &[&str]) -> Self {
-        let port = free_port();
-        let listen = format!("127.0.0.1:{port}");
+        let listen = format!("127.0.0.1:{}", free_port());
+        Self::serve_at(dir, &listen, args).await
+    }
+
+    /// The same at an address of the caller's choice.
+    pub(crate) async fn serve_at(dir: tempfile::TempDir, listen: &str, args: &[&str]) -> Self {
         let data = dir.path().join("data");
+        let public = args.iter().skip_while(|a| **a != "--public-url").nth(1);
         let common = |command: &mut Command| {
             command
                 .arg("--data")
                 .arg(&data)
-                .args(["--listen", &listen])
+                .args(["--listen", listen])
                 .args(args)
                 .env("REMIT_LOG", "warn");
         };
@@ -103,10 +128,10 @@ impl Server {
             .find(|w| w.starts_with("rmt_enr_"))
             .expect("a code")
             .to_owned();
-        let child = Self::spawn(&data, &listen, args);
+        let child = Self::spawn(&data, listen, args);
         let mut server = Self {
             child,
-            ready: json!({ "base_url": format!("http://{listen}") }),
+            ready: json!({ "base_url": public.map_or_else(|| format!("http://{listen}"), |url| (*url).to_owned()) }),
             dir,
             http: reqwest::Client::new(),
         };
@@ -122,7 +147,16 @@ impl Server {
     }
 
     fn spawn(data: &Path, listen: &str, args: &[&str]) -> Child {
-        Command::new(binary())
+        // A limit on the size of files is an error to the writer then, as a full disk is, and no signal. The log is a file
+        // too, so that it is on the full disk as well.
+        Command::new("sh")
+            .args([
+                "-c",
+                "trap '' XFSZ; exec 2>>\"$1.log\"; shift; exec \"$@\"",
+                "sh",
+            ])
+            .arg(data)
+            .arg(binary())
             .arg("serve")
             .arg("--data")
             .arg(data)
@@ -131,6 +165,16 @@ impl Server {
             .env("REMIT_LOG", "warn")
             .spawn()
             .expect("the binary starts")
+    }
+
+    /// Lets no file of the server grow beyond so many bytes, as on a full disk; none takes the limit away.
+    pub(crate) fn let_files_grow(&self, bytes: Option<u64>) {
+        let soft = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let status = Command::new("prlimit")
+            .args(["--pid", &self.child.id().to_string()])
+            .arg(format!("--fsize={soft}:"))
+            .status();
+        assert!(status.unwrap().success(), "prlimit --fsize={soft}:");
     }
 
     /// Another server over the same database and keys, known to everybody by the first one's address.
@@ -166,6 +210,16 @@ impl Server {
     pub(crate) fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn wait_for_end(&mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// Starts it again over the same data.
@@ -313,22 +367,8 @@ impl Server {
         key: &SigningKey,
         scope: &str,
     ) -> (u16, Value) {
-        let now = Command::new("date").arg("+%s").output().unwrap();
-        let iat: i64 = String::from_utf8(now.stdout)
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        let jti = random_id();
         let base = self.base();
-        let new = NewAssertion {
-            client_id: client,
-            issuer: &base,
-            jti: &jti,
-            iat,
-            ttl_s: 60,
-        };
-        let assertion = client_assertion::sign(&new, key).unwrap();
+        let assertion = assertion(client, &base, key);
         let form = [
             ("grant_type", "client_credentials"),
             (
@@ -393,6 +433,20 @@ impl Server {
         );
         (output.status.code().unwrap_or(-1), text)
     }
+}
+
+/// An assertion by which a client proves its key to the server at `issuer`.
+pub(crate) fn assertion(client: &str, issuer: &str, key: &SigningKey) -> String {
+    let now = Command::new("date").arg("+%s").output().unwrap();
+    let now = String::from_utf8(now.stdout).unwrap();
+    let new = NewAssertion {
+        client_id: client,
+        issuer,
+        jti: &random_id(),
+        iat: now.trim().parse().unwrap(),
+        ttl_s: 60,
+    };
+    client_assertion::sign(&new, key).unwrap()
 }
 
 /// A port that was free a moment ago.

@@ -13,11 +13,11 @@ use url::Url;
 use crate::server::{Server, installed};
 
 /// The provider, ended however the test ends.
-struct Provider {
+pub(crate) struct Provider {
     child: Child,
     /// Kept open: what it still has to say must have somewhere to go.
     _output: std::io::Lines<BufReader<std::process::ChildStdout>>,
-    issuer: String,
+    pub(crate) issuer: String,
 }
 
 impl Drop for Provider {
@@ -28,7 +28,7 @@ impl Drop for Provider {
 }
 
 impl Provider {
-    fn start(redirect: &str) -> Self {
+    pub(crate) fn start(redirect: &str) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/provider.mjs");
         let mut child = Command::new(installed("REMIT_TEST_NODE"))
             .arg(script)

@@ -2,7 +2,7 @@
 
 use remit_domain::event::Event;
 use remit_domain::{Kind, Noun, OrgId};
-use remit_ports::store::{Blob, Commit, Committed, Expect, Once, Put};
+use remit_ports::store::{Blob, Commit, Committed, Expect, Lower, Once, Put};
 
 use crate::policies;
 use crate::{Books, BooksError};
@@ -15,6 +15,7 @@ pub struct Change {
     pub(crate) once: Vec<Once>,
     pub(crate) blobs: Vec<Blob>,
     pub(crate) raise_epoch: bool,
+    pub(crate) lower: Option<Lower>,
 }
 
 impl Change {
@@ -65,6 +66,13 @@ impl Change {
         self
     }
 
+    /// Takes labels back: what a declassification is for.
+    #[must_use]
+    pub fn lower(mut self, lower: Lower) -> Self {
+        self.lower = Some(lower);
+        self
+    }
+
     /// The records it writes, by kind and key.
     pub fn writes(&self) -> impl Iterator<Item = (Kind, &str)> {
         self.puts.iter().map(|put| (put.kind, put.key.as_str()))
@@ -94,6 +102,7 @@ impl Change {
         self.once.extend(other.once);
         self.blobs.extend(other.blobs);
         self.raise_epoch |= other.raise_epoch;
+        self.lower = self.lower.or(other.lower);
         self
     }
 }
@@ -139,6 +148,7 @@ impl Books {
             blobs: change.blobs,
             once: change.once,
             raise_epoch: change.raise_epoch,
+            lower: change.lower,
         };
         let committed = self.store().commit(commit).await?;
         if book.take(&puts, &committed, engine, raises)? {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use remit_domain::delegation::Delegation;
+use remit_domain::discovery::Discovery;
 use remit_domain::freeze::Time;
 use remit_domain::limit::{Quota, Subject};
+use remit_domain::limits::CHAIN_DEPTH_MAX;
 use remit_domain::run::{Intent, Mode};
 use remit_domain::setting::{Rule, Scope};
 use remit_domain::standing::Standing;
@@ -15,7 +17,7 @@ use remit_domain::tool::ToolRef;
 use remit_domain::{Agent, AgentId, Person, Registry, RunId, Timestamp, Workflow};
 use remit_policy::Fixed;
 use remit_policy::facts::{
-    AgentFacts, Link, PersonFacts, RunFacts, SystemFacts, ToolFacts, WorkflowFacts,
+    AgentFacts, DiscoveryFacts, Link, PersonFacts, RunFacts, SystemFacts, ToolFacts, WorkflowFacts,
 };
 
 /// Who would make a call, as what and for whom: a run that stands, or one that might be.
@@ -37,6 +39,8 @@ pub struct Who {
     pub mode: Mode,
     /// When it ends at the latest.
     pub deadline: Timestamp,
+    /// When it started, and in which run; none for one that might be.
+    pub run: Option<(RunId, Timestamp)>,
 }
 
 impl From<&Standing> for Who {
@@ -50,6 +54,7 @@ impl From<&Standing> for Who {
             intent: s.run.intent.clone(),
             mode: s.run.mode,
             deadline: s.run.deadline,
+            run: Some((s.run.id.clone(), s.run.started)),
         }
     }
 }
@@ -109,7 +114,13 @@ pub fn fixed_facts(registry: &Registry, who: &Who, tool: &ToolRef) -> Option<Fix
             intent: who.intent.clone(),
             mode: who.mode,
             deadline: who.deadline,
+            discovery: discovery(registry, who),
         },
+        regulated: registry
+            .organization
+            .as_ref()
+            .map(|o| o.regulated.clone())
+            .unwrap_or_default(),
         settings: settings(registry, who, tool),
         limits: Vec::new(),
         times: times(registry, system.map(Arc::as_ref)),
@@ -118,6 +129,50 @@ pub fn fixed_facts(registry: &Registry, who: &Who, tool: &ToolRef) -> Option<Fix
         limits: limits(registry, &fixed),
         ..fixed
     })
+}
+
+/// How a run that only looks around is boxed in: by what it or its workflow declares, or the nearest run above that does. A
+/// run that both declare is held to the smaller of each.
+fn discovery(registry: &Registry, who: &Who) -> Option<DiscoveryFacts> {
+    let smaller = |a: Discovery, b: Discovery| Discovery {
+        secs: a.secs.min(b.secs),
+        calls: a.calls.min(b.calls),
+        tokens: a.tokens.min(b.tokens),
+    };
+    let declared = |intent: &Intent, workflow: Option<&Workflow>| {
+        let both = [intent.discovery, workflow.and_then(|w| w.discovery)];
+        both.into_iter().flatten().reduce(smaller)
+    };
+    let boxed = |over: RunId, from: Timestamp, within: Discovery| DiscoveryFacts {
+        over,
+        until: from.plus_secs(within.secs.into()),
+        within,
+    };
+    let (own, started) = match &who.run {
+        Some((run, started)) => (run.clone(), *started),
+        None => (who.root.clone(), Timestamp::from_secs(0)),
+    };
+    if let Some(within) = declared(&who.intent, Some(&who.workflow)) {
+        return Some(match &who.run {
+            Some(_) => boxed(own, started, within),
+            // A run that might be has all its time before it.
+            None => DiscoveryFacts {
+                over: own,
+                until: who.deadline,
+                within,
+            },
+        });
+    }
+    let mut above = registry.runs.get(&own)?.parent.clone();
+    for _ in 0..CHAIN_DEPTH_MAX {
+        let run = registry.runs.get(&above?)?;
+        let workflow = registry.workflows.get(&run.workflow);
+        if let Some(within) = declared(&run.intent, workflow.map(Arc::as_ref)) {
+            return Some(boxed(run.id.clone(), run.started, within));
+        }
+        above = run.parent.clone();
+    }
+    None
 }
 
 /// The settings about a call, from wide to narrow.

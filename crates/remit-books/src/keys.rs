@@ -70,6 +70,7 @@ impl Books {
             blobs: Vec::new(),
             once: Vec::new(),
             raise_epoch: false,
+            lower: None,
         };
         match self.store().commit(commit).await {
             Ok(_) => Ok(DataKey::new(&bytes)?),

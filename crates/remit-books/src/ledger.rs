@@ -142,6 +142,7 @@ impl Books {
             blobs: Vec::new(),
             once: Vec::new(),
             raise_epoch: false,
+            lower: None,
         };
         self.store().shred(org, scope, commit).await?;
         self.forget(org, scope);

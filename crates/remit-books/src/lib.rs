@@ -22,6 +22,7 @@ mod error;
 pub mod facts;
 pub mod in_flight;
 mod keys;
+pub mod labels;
 mod ledger;
 mod open;
 mod org;

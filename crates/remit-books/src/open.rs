@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::{Books, BooksError, Inner, OPERATOR_ORG, OrgBook, Parts};
 
 /// What the registry keeps in memory.
-const KEPT: [Kind; 21] = [
+const KEPT: [Kind; 22] = [
     Kind::Organization,
     Kind::Team,
     Kind::Person,
@@ -33,6 +33,7 @@ const KEPT: [Kind; 21] = [
     Kind::Freeze,
     Kind::Ticket,
     Kind::Breaker,
+    Kind::EnforcementPoint,
     Kind::Finding,
 ];
 
@@ -107,6 +108,7 @@ impl Books {
             blobs: Vec::new(),
             once: Vec::new(),
             raise_epoch: false,
+            lower: None,
         };
         let event = Event::new(EventKind::OrganizationCreated, self.now(), by)
             .about(&organization.id)

@@ -35,6 +35,8 @@ fn content(kind: Kind) -> &'static [(&'static str, Gone)] {
             ("args", Gone::Null),
             ("reasons", Gone::Array),
             ("verdicts", Gone::Array),
+            ("notes", Gone::Array),
+            ("edited", Gone::Absent),
         ],
         Kind::Delegation => &[("authority", Gone::Object), ("ticket", Gone::Null)],
         _ => &[],

@@ -1,6 +1,6 @@
 //! Agents: which exist, who answers for them, and their lifecycle.
 
-mod key;
+pub(crate) mod key;
 mod register;
 
 #[cfg(test)]
@@ -234,6 +234,7 @@ fn page(out: Out, agent: &Value, workflows: &[Value], keys: &[Value]) -> String 
         .at("Expected actions", agent, "expected_actions")
         .at("Enforcement", agent, "enforcement")
         .at("Cooperative, not enforced", agent, "cooperative")
+        .field("Reviewed", cadence(agent))
         .when("Next review", agent, "next_review")
         .lines(
             "Lacks before it can be active",
@@ -251,6 +252,14 @@ fn page(out: Out, agent: &Value, workflows: &[Value], keys: &[Value]) -> String 
         .text()
 }
 
+/// How often it is looked at again.
+fn cadence(agent: &Value) -> String {
+    match agent.get("review_cadence_days").and_then(Value::as_u64) {
+        Some(days) => format!("every {days} days"),
+        None => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,7 +270,7 @@ mod tests {
         let agent = json!({
             "id": "agt_01JD8M3W7Q4X5Y6Z7A8B9C0D1E", "name": "support-triage", "state": "draft", "owner": "maria@acme.example",
             "sponsor": "omar@acme.example", "purpose": "Sorts tickets", "model": "large-1", "provider": "acme", "tier": 1,
-            "environment": "production", "systems": ["tickets"], "next_review": "2027-02-01T00:00:00Z",
+            "environment": "production", "systems": ["tickets"], "review_cadence_days": 90, "next_review": "2027-02-01T00:00:00Z",
             "completeness": {"complete": false, "missing": ["a key", "a workflow with a grant"]},
         });
         let workflows = [

@@ -1,6 +1,7 @@
 //! Approvals: what waits for a person, shown as it will run, and the verdict.
 
 mod page;
+mod talk;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -63,6 +64,45 @@ pub enum ApprovalCommand {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Refuse this call as it was asked, and propose other arguments; a call with them is asked for anew
+    Edit {
+        /// Id
+        id: String,
+        /// The arguments that would do, as JSON, or @FILE
+        #[arg(long, value_name = "JSON")]
+        args: String,
+        /// Why; goes into the ledger
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Ask whoever answers for the call something about it; it waits on
+    Ask {
+        /// Id
+        id: String,
+        /// What you want to know
+        text: String,
+    },
+    /// Answer what was asked about a call that you answer for
+    Answer {
+        /// Id
+        id: String,
+        /// The answer
+        text: String,
+    },
+    /// Hand it to somebody who may approve it, too
+    Give {
+        /// Id
+        id: String,
+        /// To whom
+        #[arg(long, value_name = "EMAIL")]
+        to: String,
+    },
+    /// What became of approvals lately, and how long people took
+    Funnel {
+        /// How far back: 7d, 24h
+        #[arg(long, default_value = "7d")]
+        since: String,
+    },
     /// Show what is asked as it is asked; ends with ctrl-C
     Watch {
         /// End after the first
@@ -111,6 +151,7 @@ pub(crate) async fn run(connection: &Connection, command: ApprovalCommand) -> Do
             out.done(&settled, "id", &verdict(&id, &settled))?;
         }
         ApprovalCommand::Watch { once } => watch(&client, out, once).await?,
+        other => talk::run(&client, out, other).await?,
     }
     Ok(OK)
 }

@@ -315,6 +315,7 @@ fn add(url: &mut Url, query: &[(&str, &str)]) {
 /// The body of an answer that is a success; the refusal otherwise.
 pub(crate) async fn bytes(mut response: Response) -> anyhow::Result<Vec<u8>> {
     let status = response.status();
+    let request = request_id(&response).filter(|_| status.is_server_error());
     let mut body = Vec::new();
     while let Some(chunk) = response
         .chunk()
@@ -335,7 +336,18 @@ pub(crate) async fn bytes(mut response: Response) -> anyhow::Result<Vec<u8>> {
             "the server sends this elsewhere ({status}), which is not followed; use the address it is published at"
         );
     }
-    Err(problem::refusal(status.as_u16(), &body).into())
+    let mut refused = problem::refusal(status.as_u16(), &body);
+    if let Some(id) = request {
+        refused.detail.push_str(&format!(" (request {id})"));
+    }
+    Err(refused.into())
+}
+
+/// What the server's log calls this request.
+fn request_id(response: &Response) -> Option<String> {
+    let id = response.headers().get("x-request-id")?.to_str().ok()?;
+    let plain = id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    plain.then(|| id.to_owned())
 }
 
 async fn json(response: Response) -> anyhow::Result<Value> {

@@ -51,6 +51,8 @@ pub enum Command {
     Tool(Noun<tool::ToolCommand>),
     /// Policies, and what they would decide
     Policy(Noun<policy::PolicyCommand>),
+    /// Labels that people take back from runs
+    Declassification(Noun<crate::declassification::DeclassificationCommand>),
     /// Exceptions from single policies, for a while
     Exception(Noun<crate::exception::ExceptionCommand>),
     /// Settings: what the organization makes of calls, level by level
@@ -59,6 +61,8 @@ pub enum Command {
     Limit(Noun<crate::limit::LimitCommand>),
     /// Change freezes and time windows
     Freeze(Noun<crate::freeze::FreezeCommand>),
+    /// Gateways of your own that ask Remit for decisions
+    EnforcementPoint(Noun<crate::enforcement_point::EnforcementPointCommand>),
     /// What other systems say of tickets
     Ticket(Noun<crate::ticket::TicketCommand>),
     /// The circuit breaker for agents that loop
@@ -139,10 +143,16 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Upstream(c) => upstream::run(&c.connection, c.command).await,
         Command::Tool(c) => tool::run(&c.connection, c.command).await,
         Command::Policy(c) => policy::run(&c.connection, c.command).await,
+        Command::Declassification(c) => {
+            crate::declassification::run(&c.connection, c.command).await
+        }
         Command::Exception(c) => crate::exception::run(&c.connection, c.command).await,
         Command::Setting(c) => crate::setting::run(&c.connection, c.command).await,
         Command::Limit(c) => crate::limit::run(&c.connection, c.command).await,
         Command::Freeze(c) => crate::freeze::run(&c.connection, c.command).await,
+        Command::EnforcementPoint(c) => {
+            crate::enforcement_point::run(&c.connection, c.command).await
+        }
         Command::Ticket(c) => crate::ticket::run(&c.connection, c.command).await,
         Command::Breaker(c) => crate::breaker::run(&c.connection, c.command).await,
         Command::Plan(c) => plan::plan(&c.connection, c.args).await,

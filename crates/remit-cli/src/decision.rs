@@ -121,9 +121,14 @@ fn why(out: Out, found: &Value, documents: Option<&Documents>) -> String {
             crate::policy::policy_line_at(policy, place)
         })
         .collect();
+    let labels: Vec<Value> = items(found, "labels")
+        .iter()
+        .map(|l| Value::String(crate::declassification::label_line(l)))
+        .collect();
     head(out, decision)
         .lines("Because", items(found, "reasons"))
         .section("Policies that decided", &policies.join("\n"))
+        .lines("Touched before", &labels)
         .lines("Chain", items(found, "chain"))
         .lines("Would change it", items(found, "would_change"))
         .text()

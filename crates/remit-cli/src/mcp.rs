@@ -6,7 +6,7 @@
 
 mod beside;
 mod bridge;
-mod identity;
+pub(crate) mod identity;
 mod relay;
 mod wrap;
 
@@ -31,7 +31,7 @@ pub enum McpCommand {
 /// A server of the agent's own machine.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "The agent's client starts this in place of the server. Nothing but this keeps the agent from starting the server by itself, so Remit shows it as cooperative, not enforced. The server gets PATH, HOME, LANG, TMPDIR and what --env names, and no secret from Remit. Without an answer from Remit nothing is called.\n\nExamples:\n  remit mcp wrap --upstream fs --agent agt_01JD… --key dev.pem -- npx -y @modelcontextprotocol/server-filesystem /data"
+    after_help = "The agent's client starts this in place of the server. Nothing but this keeps the agent from starting the server by itself, so Remit shows it as cooperative, not enforced. The server gets PATH, HOME, LANG, TMPDIR and what --env names, and no secret from Remit. Without an answer from Remit nothing is called.\n\nExamples:\n  remit mcp wrap --upstream fs --agent support --key dev.pem -- npx -y @modelcontextprotocol/server-filesystem /data"
 )]
 pub struct Wrap {
     #[command(flatten)]
@@ -67,12 +67,12 @@ pub struct Offer {
 /// As whom, and for what.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "A client starts this as its MCP server; `remit connect` writes the entry.\n\nExamples:\n  remit mcp bridge --agent agt_01JD… --key support.pem --workflow answer\n  remit mcp bridge --agent agt_01JD… --key support.pem --workflow refund --purpose 'ticket INC-1042' --upstream orders"
+    after_help = "A client starts this as its MCP server; `remit connect` writes the entry.\n\nExamples:\n  remit mcp bridge --agent support --key support.pem --workflow answer\n  remit mcp bridge --agent support --key support.pem --workflow refund --purpose 'ticket INC-1042' --upstream orders"
 )]
 pub struct Bridge {
-    /// Id of the agent (agt_…)
-    #[arg(long)]
-    agent: remit_domain::AgentId,
+    /// Agent, by name or id (agt_…)
+    #[arg(long, value_parser = agent)]
+    agent: String,
     /// Its private key, PKCS #8 PEM
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -91,9 +91,29 @@ pub struct Bridge {
     /// File with a person's single-use subject token, from `remit delegation assert`: the run then acts for that person
     #[arg(long, value_name = "FILE")]
     subject_token: Option<PathBuf>,
-    /// Model the agent acts by, for the record
+    /// Model the agent acts by, with its version, for the record
     #[arg(long)]
     model: Option<String>,
+    /// Version of its prompt, for the record
+    #[arg(long, value_name = "VERSION")]
+    prompt_version: Option<String>,
+    /// Version of its configuration, for the record
+    #[arg(long, value_name = "VERSION")]
+    config_version: Option<String>,
+    /// Reference to context it has retrieved, for the record; may be given several times
+    #[arg(long = "context-ref", value_name = "REF")]
+    context_refs: Vec<String>,
+}
+
+/// A name or an id of an agent.
+fn agent(text: &str) -> Result<String, String> {
+    let known = text.parse::<remit_domain::AgentId>().is_ok()
+        || text.parse::<remit_domain::name::Name>().is_ok();
+    if known {
+        Ok(text.to_owned())
+    } else {
+        Err("name an agent, as `remit agent ls` lists them, or its id (agt_…)".to_owned())
+    }
 }
 
 /// Runs one.

@@ -28,7 +28,7 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(2);
 /// Commands on runs.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Examples:\n  remit run ls --agent support --state active\n  remit run show run_01JD…\n  remit run tail run_01JD… --follow\n  remit run end run_01JD… --outcome corrected --measure minutes_saved=12"
+    after_help = "Examples:\n  remit run ls --agent support --state active\n  remit run show run_01JD…\n  remit run tail run_01JD… --follow\n  remit run declassify run_01JD… --label customer-pii --reason 'the answer holds no name'\n  remit run end run_01JD… --outcome corrected --measure minutes_saved=12"
 )]
 pub enum RunCommand {
     /// List runs, newest first
@@ -74,6 +74,22 @@ pub enum RunCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// List what a run has touched: its labels, each with the call that raised it
+    Labels {
+        /// Id
+        id: String,
+    },
+    /// Ask to take labels back from a run; exits with 4 while it waits for an approver who has no part in it
+    Declassify {
+        /// Id
+        id: String,
+        /// Label to take back; may be repeated
+        #[arg(long = "label", value_name = "LABEL", required = true)]
+        labels: Vec<String>,
+        /// Why the run may go on as if it had not touched this
+        #[arg(long)]
+        reason: String,
+    },
     /// Show the events of a run, one a line
     Tail {
         /// Id
@@ -104,6 +120,9 @@ pub struct Start {
     /// Narrower authority as JSON, or @FILE
     #[arg(long, value_name = "JSON")]
     authority: Option<String>,
+    /// It only looks around: tools that read metadata, for ten minutes and 100 calls. An intent can say otherwise
+    #[arg(long)]
+    look_around: bool,
     /// What starts it; required of a background run
     #[arg(long)]
     trigger: Option<String>,
@@ -180,6 +199,24 @@ pub(crate) async fn run(connection: &Connection, command: RunCommand) -> Done {
                 format!("{id}: its content is gone. Its entries stay, and still verify.\n")
             })?;
         }
+        RunCommand::Labels { id } => {
+            let found = client.get(&["runs", &id, "labels"]).await?;
+            out.list(
+                items(&found, "labels"),
+                &crate::declassification::LABELS,
+                "label",
+                "Nothing: the run has touched no data that is classified.",
+            )?;
+        }
+        RunCommand::Declassify { id, labels, reason } => {
+            let asked = client
+                .post(
+                    &["runs", &id, "declassify"],
+                    &json!({ "labels": labels, "reason": reason }),
+                )
+                .await?;
+            return crate::declassification::told(out, &asked);
+        }
         RunCommand::Tail { id, follow } => tail(&client, out, &id, follow).await?,
     }
     Ok(OK)
@@ -194,6 +231,9 @@ fn opening(start: Start) -> anyhow::Result<Value> {
     intent.extend(start.ticket.map(|t| ("ticket".to_owned(), t.into())));
     if let Some(authority) = &start.authority {
         intent.insert("authority".to_owned(), input::json(authority)?);
+    }
+    if start.look_around {
+        intent.insert("discovery".to_owned(), json!({}));
     }
     let mut body = json!({ "workflow": start.workflow, "mode": start.mode, "intent": intent, "delegation": start.delegation });
     if let Value::Object(fields) = &mut body {

@@ -73,6 +73,12 @@ pub struct Classify {
     /// Argument that names the object acted on, and the kind of object: order_id=order; may be repeated
     #[arg(long = "target", value_name = "ARGUMENT=KIND", value_parser = pair)]
     targets: Vec<(String, String)>,
+    /// Results hold nothing but metadata: names, types, sizes, schemas
+    #[arg(long)]
+    metadata: bool,
+    /// Argument that names the customer whose data a call touches
+    #[arg(long, value_name = "ARGUMENT")]
+    customer: Option<String>,
     /// Argument whose value may be shown in summaries; may be repeated
     #[arg(long = "show", value_name = "ARGUMENT")]
     show: Vec<String>,
@@ -181,7 +187,8 @@ fn spec(classify: &Classify) -> Map<String, Value> {
     let targets: BTreeMap<_, _> = classify.targets.iter().cloned().collect();
     let spec = json!({
         "effect": classify.effect, "external": classify.external, "data_classes": classify.data_classes, "untrusted_content": classify.untrusted,
-        "entitlements": classify.entitlements, "targets": targets, "show": classify.show,
+        "entitlements": classify.entitlements, "targets": targets, "metadata": classify.metadata, "customer": classify.customer,
+        "show": classify.show,
     });
     spec.as_object().cloned().unwrap_or_default()
 }
@@ -272,6 +279,11 @@ fn page(out: Out, tool: &Value) -> String {
     )
     .at("Entitlements", tool, "classification.entitlements")
     .field("Targets", targets.unwrap_or_default())
+    .field(
+        "Metadata",
+        flag("classification.metadata", "results hold nothing else"),
+    )
+    .at("Customer", tool, "classification.customer")
     .at("Shown", tool, "classification.show")
     .at("Definition", tool, "definition_hash")
     .at("Waiting", tool, "pending_hash")

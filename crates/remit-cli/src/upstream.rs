@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::client::ITEMS_MAX;
 use crate::connection::Connection;
 use crate::exit::{CHANGES, Done, OK};
+use crate::input;
 use crate::output::Out;
 use crate::table::{Column, Page, Show, column};
 use crate::value::{at, items, text};
@@ -29,6 +30,14 @@ pub enum UpstreamCommand {
     Sync {
         /// Name
         name: String,
+    },
+    /// Tell the tools of an upstream that is behind an enforcement point; exits with 2 when they changed
+    Declare {
+        /// Name
+        name: String,
+        /// Its tools: a YAML or JSON list, each with `name`, `description` and `inputSchema` as in MCP; `-` for standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: std::path::PathBuf,
     },
 }
 
@@ -89,6 +98,13 @@ pub(crate) async fn run(connection: &Connection, command: UpstreamCommand) -> Do
             let report = client
                 .post(&["upstreams", &name, "sync"], &json!({}))
                 .await?;
+            out.one(&report, "found", || synced(&name, &report))?;
+            return Ok(if changed(&report) { CHANGES } else { OK });
+        }
+        UpstreamCommand::Declare { name, file } => {
+            let tools = input::document(&file)?;
+            let offer = json!({ "tools": tools, "capabilities": {} });
+            let report = client.post(&["upstreams", &name, "offer"], &offer).await?;
             out.one(&report, "found", || synced(&name, &report))?;
             return Ok(if changed(&report) { CHANGES } else { OK });
         }

@@ -17,6 +17,17 @@
     for (const left of within.querySelectorAll("[data-until]:not([data-end])")) left.dataset.end = String(Date.now() + Number(left.dataset.until) * 1000);
   };
   prepare(document);
+  // What was done can be taken back for ten seconds; then the way back goes, unless somebody is about to take it.
+  for (const undo of document.querySelectorAll("[data-undo]")) {
+    const button = undo.querySelector("button");
+    let seconds = 10;
+    const tick = setInterval(() => {
+      if (undo.contains(document.activeElement)) return;
+      seconds -= 1;
+      if (button) button.textContent = "Undo (" + seconds + " s)";
+      if (seconds <= 0) { clearInterval(tick); undo.hidden = true; }
+    }, 1000);
+  }
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copy]");
     if (button) {
@@ -76,16 +87,22 @@
   const live = (is) => { if (stale && heard !== is) { heard = is; stale.hidden = is; say(is ? "Live again" : "Not live: what is shown may be old"); } };
   document.addEventListener("htmx:sse:error", () => live(false));
   document.addEventListener("htmx:sse:after:connection", () => live(true));
-  document.addEventListener("htmx:sse:after:message", () => {
-    live(true);
+  document.addEventListener("htmx:sse:after:message", () => live(true));
+  const look = () => {
     const state = document.getElementById("live-state");
+    if (!state) return;
+    for (const line of document.querySelectorAll("[data-watch]")) {
+      if (line.hidden && state.dataset[line.dataset.watch] !== line.dataset.now) { line.hidden = false; say("This list has changed"); }
+    }
     const news = document.querySelector("[data-news]");
-    if (!state || !news) return;
+    if (!news) return;
     const newest = state.dataset.newest || "";
     const fresh = newest > news.dataset.news;
     if (fresh && news.hidden) say("New requests arrived");
     if (fresh) news.hidden = false;
-  });
+  };
+  // The message is told before what it brings is put in: it is looked at when it is there.
+  if (document.getElementById("live-state")) new MutationObserver(look).observe(document.body, { childList: true });
   document.addEventListener("htmx:after:swap", () => {
     prepare(document);
     const shown = document.querySelector("#pane [data-approval]");
@@ -99,7 +116,7 @@
   const typing = (el) => el && (el.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(el.tagName) && el.type !== "checkbox");
   const rows = () => {
     const list = document.querySelector("main [data-list]");
-    return list ? [...list.querySelectorAll(":scope > li > a, :scope > tbody > tr > th a")] : [];
+    return list ? [...list.querySelectorAll(":scope > li, :scope > tbody > tr")].map((row) => row.querySelector("a")).filter(Boolean) : [];
   };
   const move = (by) => {
     const links = rows();
@@ -134,6 +151,7 @@
     else if (key === "j" || key === "k") { event.preventDefault(); move(key === "j" ? 1 : -1); }
     else if (key === "y") copyText(location.href, "Link copied");
     else if (key === ".") { const copy = document.querySelector("details.copy"); if (copy) { event.preventDefault(); copy.open = true; copy.querySelector("summary").focus(); } }
+    else if (document.querySelector('details[data-opens="' + CSS.escape(key) + '"]')) { const more = document.querySelector('details[data-opens="' + CSS.escape(key) + '"]'); event.preventDefault(); more.open = true; more.querySelector("textarea, input:not([type=hidden]), select")?.focus(); }
     else if (key === "a") { if (press("#decide", "a")) event.preventDefault(); else if (document.querySelector('#decide [data-key="Shift+A"]')) say("The effect is severe: press Shift and A to approve"); }
     else if (key === "A" && event.shiftKey) { if (press("#decide", "Shift+A")) event.preventDefault(); }
     else if (key === "d") { const reason = document.getElementById("decide-reason"); if (reason && !reason.value) { event.preventDefault(); reason.focus(); say("Say why, then press Deny"); } else if (press("#decide", "d")) event.preventDefault(); }

@@ -3,7 +3,7 @@
 (() => {
   const code = location.hash.slice(1);
   const field = document.getElementById("code");
-  if (field && /^rmt_[A-Za-z0-9_]{8,200}$/.test(code)) {
+  if (field && /^rmt_[A-Za-z0-9_-]{8,200}$/.test(code)) {
     field.value = code;
     history.replaceState(null, "", location.pathname);
     document.querySelector("#sign-in-link button")?.focus();

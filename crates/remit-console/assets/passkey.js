@@ -32,6 +32,32 @@
     location.assign(welcome.next);
     return "Signed in";
   });
+  // A yes that takes a passkey: it signs the digest of the very call, then the form goes as it is.
+  let proved = "";
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-step-up]");
+    if (!button || !supported || proved === button.dataset.stepUp) return;
+    event.preventDefault();
+    const digest = button.dataset.stepUp;
+    const told = document.getElementById("step-up-told");
+    const at = document.documentElement.dataset.at || "";
+    const tell = (text) => { if (told) told.textContent = text; };
+    button.disabled = true;
+    tell("Waiting for your passkey");
+    try {
+      const begun = await post(at, "/sign-in/step-up/begin", { digest });
+      const options = PublicKeyCredential.parseRequestOptionsFromJSON(begun.options.publicKey || begun.options);
+      const credential = await navigator.credentials.get({ publicKey: options });
+      await post(at, "/sign-in/step-up/finish", { digest, ceremony: begun.ceremony, credential: credential.toJSON() });
+      proved = digest;
+      tell("Proved; sending your yes");
+      button.disabled = false;
+      button.form.requestSubmit(button);
+    } catch (error) {
+      button.disabled = false;
+      tell(error.name === "NotAllowedError" ? "It was cancelled, or took too long. Press again." : "It did not work: " + error.message);
+    }
+  });
   wire("passkey-make", "passkey-made", async (button) => {
     const { at } = button.closest("[data-at]").dataset;
     const begun = await post(at, "/sign-in/passkeys/begin", {});

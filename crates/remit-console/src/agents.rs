@@ -1,6 +1,7 @@
 //! Agents: found among a million, registered by form or document, looked at from every side, suspended and resumed.
 
 mod change;
+mod reach;
 mod register;
 mod tabs;
 
@@ -97,6 +98,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
             listing.next = None;
         }
     }
+    let may_register = ask.holds_any(&[Role::Admin, Role::Developer]);
     let empty = match &wanted {
         Some(wanted) => Empty::new(
             "No agent begins with that",
@@ -105,12 +107,16 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
                 crate::text::Shown::line(wanted)
             ),
         ),
-        None => Empty::new(
+        None if may_register => Empty::new(
             "No agents yet",
             "Register one by form or YAML, or apply a folder of documents.",
         )
         .action(ask.to("/agents/new"), "Register an agent")
         .commands(&["remit apply -f agents/", "remit agent ls"]),
+        None => Empty::new(
+            "No agents yet",
+            "A developer or an administrator registers them.",
+        ),
     };
     let table = Table::new(
         "agents",
@@ -132,9 +138,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     let filter = Filter::new(ask.to("/agents"))
         .search("q", "Name begins with", ask.q("q"))
         .select("state", "State", &STATES, ask.q("state"));
-    let new = ask
-        .holds_any(&[Role::Admin, Role::Developer])
-        .then(|| (ask.to("/agents/new"), "Register an agent"));
+    let new = may_register.then(|| (ask.to("/agents/new"), "Register an agent"));
     let copy = Copy::get("agent ls", &ask.place.base, "/agents");
     let note = "Who exists, who answers for it, and whether it may act.";
     ask.page("Agents")
@@ -143,7 +147,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
 }
 
 /// The greatest text that sorts before everything that begins with `wanted`.
-fn before(wanted: &str) -> Option<String> {
+pub(crate) fn before(wanted: &str) -> Option<String> {
     let mut bytes = wanted.to_owned();
     let last = bytes.pop()?;
     let previous = char::from_u32(u32::from(last).checked_sub(1)?)?;

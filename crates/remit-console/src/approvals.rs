@@ -1,7 +1,9 @@
 //! Approvals: the queue beside the one that is looked at. What is shown is what runs.
 
+mod say;
+
 use askama::Template;
-use remit_control::{ApprovalFilter, ApprovalView};
+use remit_control::{ApprovalFilter, ApprovalView, BySession};
 use remit_domain::ApprovalId;
 use remit_domain::approval::ApprovalState;
 use serde_json::Value;
@@ -9,16 +11,19 @@ use serde_json::Value;
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
+use crate::picture::Funnel;
 use crate::route::{PERSON, Route, act, page};
 use crate::text::Shown;
 use crate::time::left;
 use crate::ui::{
-    Badge, Button, Cell, Code, Copy, Empty, Facts, Field, Filter, Form, Html, Input, Lines, Notice,
-    Tone,
+    Badge, Button, Cell, Code, Copy, Diff, Empty, Facts, Field, Filter, Form, Html, Input, Lines,
+    Notice, Section, Tone,
 };
 
 /// Approvals looked at for the list and for what is similar.
 const LIST: u32 = 200;
+/// A week, in seconds.
+const WEEK: i64 = 7 * 86_400;
 /// Similar ones shown.
 const SIMILAR: usize = 5;
 /// Arguments, and characters of each, in a line of the queue.
@@ -31,6 +36,10 @@ pub(crate) fn routes() -> Vec<Route> {
         page("/approvals/{id}", PERSON, one),
         act("/approvals/{id}/approve", PERSON, approve),
         act("/approvals/{id}/deny", PERSON, deny),
+        act("/approvals/{id}/edit", PERSON, say::edit),
+        act("/approvals/{id}/question", PERSON, say::question),
+        act("/approvals/{id}/answer", PERSON, say::answer),
+        act("/approvals/{id}/give", PERSON, say::give),
     ]
 }
 
@@ -61,11 +70,14 @@ struct Queue {
     filter: Filter,
     pane: Html,
     next: Option<String>,
+    numbers: Html,
+    passkey_js: &'static str,
 }
 
 #[derive(Template)]
 #[template(path = "approval.html")]
 struct Pane {
+    at: String,
     id: Shown,
     tool: Shown,
     opens: Shown,
@@ -84,16 +96,17 @@ struct Pane {
     verdicts: Html,
     similar: Vec<(String, Shown, Badge)>,
     may: Option<Form>,
+    /// Whether a yes takes this person's passkey.
+    by_passkey: bool,
+    said: Html,
+    edited: Option<Diff>,
+    given: Option<Shown>,
+    edit: Option<Form>,
+    ask: Option<Form>,
+    answer: Option<Form>,
+    give: Option<Form>,
     may_not: Option<Notice>,
     copy: Copy,
-}
-
-/// Whether a yes deserves a second key.
-fn is_severe(approval: &ApprovalView) -> bool {
-    matches!(
-        approval.effect,
-        Some("destructive" | "purchase" | "privilege" | "execute")
-    )
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
@@ -115,7 +128,11 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         items.retain(|a| a.state != ApprovalState::Pending);
     } else {
         // What hurts most and what ends first stand on top.
-        items.sort_by_key(|a| (!is_severe(a), a.expires));
+        let me = ask.session()?.person.email.to_string();
+        items.sort_by_key(|a| {
+            let mine = a.given_to.as_deref() == Some(me.as_str());
+            (!mine, !a.is_severe, a.expires)
+        });
     }
     if let Some(wanted) = ask.q("agent") {
         items.retain(|a| a.agent.contains(wanted));
@@ -128,9 +145,12 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         Some(approval) => pane(&ask, approval).await?,
         None => Html::default(),
     };
+    // News are what came after this, whichever part of it is looked at.
+    let known = ask.site.live.counts(&ask.site, &ask.place).await;
     let newest = items
         .iter()
         .map(|a| a.id.to_string())
+        .chain([known.newest_approval])
         .max()
         .unwrap_or_default();
     let lines = items
@@ -155,8 +175,25 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         filter: Filter::new(ask.to("/approvals")).search("agent", "Agent", ask.q("agent")),
         pane,
         next: ask.next(listing.next),
+        numbers: numbers(&ask, view).await?,
+        passkey_js: crate::assets::address("passkey.js"),
     };
     ask.page("Approvals").with(&queue).ok()
+}
+
+/// Whether people are the bottleneck, beside what they decided.
+async fn numbers(ask: &Ask, view: &str) -> Result<Html, Fault> {
+    if view != "decided" {
+        return Ok(Html::default());
+    }
+    let funnel = ask.control().approval_funnel(&ask.caller()?, WEEK).await?;
+    let picture = Funnel::new(&funnel, |state| match state {
+        "pending" => ask.to("/approvals"),
+        _ => ask.to("/approvals?view=decided"),
+    });
+    Ok(Html::of(
+        &Section::new("numbers", "Last 7 days").with(&picture),
+    ))
 }
 
 fn line(ask: &Ask, a: &ApprovalView, view: &str, chosen: Option<&ApprovalId>) -> Line {
@@ -204,7 +241,7 @@ fn short(a: &ApprovalView) -> String {
 
 fn effect(a: &ApprovalView) -> Badge {
     let word = a.effect.unwrap_or("unclassified");
-    let (class, sign) = if is_severe(a) {
+    let (class, sign) = if a.is_severe {
         ("bad", "!")
     } else if matches!(word, "read" | "draft") {
         ("plain", "·")
@@ -229,7 +266,17 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
     }
     ask.page(format!("Approval: {}", approval.tool))
         .html(pane)
+        .with(&Script {
+            js: crate::assets::address("passkey.js"),
+        })
         .ok()
+}
+
+/// The script that proves with a passkey.
+#[derive(Template)]
+#[template(source = "<script src=\"{{ js }}\" defer></script>", ext = "html")]
+struct Script {
+    js: &'static str,
 }
 
 /// Arguments, one line each; deeper ones as JSON.
@@ -250,13 +297,24 @@ async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
     let until = a.expires.secs_since(ask.now());
     let waits = a.state == ApprovalState::Pending;
     let may_not = a.you_may_not.as_ref().filter(|_| waits);
+    let may = waits && may_not.is_none();
+    let by_passkey = may && a.is_severe && has_passkey(ask).await?;
     let pane = Pane {
+        at: ask.place.at.clone(),
+        by_passkey,
+        said: say::so_far(ask, a),
+        edited: say::edited(a),
+        given: say::handed(a),
+        edit: may.then(|| say::edit_form(ask, a)),
+        ask: a.you_may_ask.then(|| say::question_form(ask, a)),
+        answer: a.you_may_answer.then(|| say::answer_form(ask, a)),
+        give: may.then(|| say::give_form(ask, a)).flatten(),
         id: Shown::line(&a.id),
         tool: Shown::line(&a.tool),
         opens: Shown::block(&a.opens),
         state: Badge::new(a.state.as_str()),
         effect: effect(a),
-        severe: is_severe(a),
+        severe: a.is_severe,
         left: left(until),
         until,
         waits,
@@ -267,7 +325,7 @@ async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
         asks: asks(a),
         verdicts: verdicts(ask, a),
         similar: similar(ask, a).await?,
-        may: (waits && may_not.is_none()).then(|| decide(ask, a)),
+        may: may.then(|| decide(ask, a, by_passkey)),
         may_not: may_not.map(|why| Notice::new("plain", format!("You may not decide this: {why}"))),
         copy: Copy::get(
             &format!("approval approve {}", a.id),
@@ -278,14 +336,25 @@ async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
     Ok(Html::of(&pane))
 }
 
-fn decide(ask: &Ask, a: &ApprovalView) -> Form {
-    let key = if is_severe(a) { "Shift+A" } else { "a" };
+async fn has_passkey(ask: &Ask) -> Result<bool, Fault> {
+    let person = &ask.session()?.person.id;
+    let held = ask.issuer().passkeys(ask.place.org(), person).await?;
+    Ok(!held.is_empty())
+}
+
+fn decide(ask: &Ask, a: &ApprovalView, by_passkey: bool) -> Form {
+    let key = if a.is_severe { "Shift+A" } else { "a" };
+    let yes = if by_passkey {
+        Button::new("Approve with passkey", Tone::Main).step_up(&a.digest)
+    } else {
+        Button::new("Approve once", Tone::Main)
+    };
     ask.form("decide", &format!("/approvals/{}/approve", a.id))
         .field(
             Field::new("reason", "Reason", Input::Line)
                 .hint("Kept with the decision. The agent is not told."),
         )
-        .with(Button::new("Approve once", Tone::Main).key(key))
+        .with(yes.key(key))
         .with(
             Button::new("Deny", Tone::Danger)
                 .to(ask.to(&format!("/approvals/{}/deny", a.id)))
@@ -357,8 +426,13 @@ fn verdicts(ask: &Ask, a: &ApprovalView) -> Html {
             .as_ref()
             .map(|r| format!(": {r}"))
             .unwrap_or_default();
+        let how = if v.with_passkey {
+            " with a passkey"
+        } else {
+            ""
+        };
         format!(
-            "{verdict} by {}, {}{reason}",
+            "{verdict} by {}{how}, {}{reason}",
             v.person,
             ask.when(v.at).relative
         )
@@ -393,9 +467,18 @@ async fn similar(ask: &Ask, a: &ApprovalView) -> Result<Vec<(String, Shown, Badg
 }
 
 async fn approve(ask: Ask) -> Result<Answer, Fault> {
+    let session = BySession {
+        has_passkey: has_passkey(&ask).await?,
+        proved: ask
+            .session()?
+            .proved
+            .clone()
+            .map(|p| (p.digest, p.passkey, p.at)),
+    };
+    let (caller, reason) = (ask.caller()?, ask.given("reason"));
     let approval = ask
         .control()
-        .approve(&ask.caller()?, &ask.named("id")?, ask.given("reason"))
+        .approve_in_session(&caller, &ask.named("id")?, reason, &session)
         .await?;
     let what = if approval.state == ApprovalState::Pending {
         "counted"

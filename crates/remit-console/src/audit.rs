@@ -8,8 +8,9 @@ use crate::agents::listed;
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
+use crate::picture::Ribbon;
 use crate::route::{ADMIN_AUDITOR, AUDITOR, Route, act, page};
-use crate::text::Shown;
+use crate::text::{Shown, escaped_line};
 use crate::ui::{
     Cell, Code, Copy, Empty, Facts, Field, Filter, Header, Input, Lines, Notice, Row, Section,
     Table, Tone,
@@ -52,10 +53,19 @@ pub(crate) fn event_table(
             EventKind::CallRefused => Cell::badge("denied"),
             kind => Cell::text(kind.as_str().replace(['.', '_'], " ")),
         };
-        let link = match (&e.decision, &e.run) {
-            (Some(decision), _) => Cell::link(ask.to(&format!("/decisions/{decision}")), "why"),
+        let why = e
+            .decision
+            .as_ref()
+            .map(|decision| ask.to(&format!("/decisions/{decision}")));
+        let link = match (&why, &e.run) {
+            (Some(why), _) => Cell::link(why.clone(), "why"),
             (None, Some(run)) => Cell::link(ask.to(&format!("/runs/{run}")), "run"),
             _ => Cell::Nothing,
+        };
+        // The first link of a row is what the keys open: the entry for those who read the ledger, else the decision.
+        let told = match &why {
+            Some(why) if !audits => Cell::link(why.clone(), &e.text),
+            _ => Cell::block(&e.text),
         };
         let index = if audits {
             Cell::link(
@@ -71,7 +81,7 @@ pub(crate) fn event_table(
                 index,
                 ask.when(e.at).into(),
                 word,
-                Cell::block(&e.text),
+                told,
                 Cell::text(&e.who),
                 e.agent
                     .as_ref()
@@ -153,8 +163,29 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     let action = ask
         .holds(Role::Auditor)
         .then(|| (ask.to("/audit/verify"), "Verify the ledger"));
+    let ribbon = ribbon(&ask, &[]).await?;
     let page = ask.page("Audit").html(listed("Audit", "Every decision and every change, in the order in which they were made. Nothing is changed or deleted.", action, Some(&filter), &table, &copy));
-    page.with(&tools).ok()
+    page.with(&tools)
+        .with(&Section::new("chain", "The ledger").with(&ribbon))
+        .ok()
+}
+
+/// The whole ledger in one line, with what is not as it was signed.
+async fn ribbon(ask: &Ask, broken: &[u64]) -> Result<Ribbon, Fault> {
+    let store = ask.site.console.books.store();
+    let unreadable = |_| Fault::Failed;
+    let entries = store
+        .entry_count(ask.place.org())
+        .await
+        .map_err(unreadable)?;
+    let signed = store
+        .checkpoint(ask.place.org())
+        .await
+        .map_err(unreadable)?;
+    let signed = signed.map_or(0, |(size, _)| size);
+    Ok(Ribbon::new(entries, signed, broken, |from| {
+        ask.to(&format!("/audit?order=oldest+first&after={from}"))
+    }))
 }
 
 async fn export(ask: Ask) -> Result<Answer, Fault> {
@@ -162,12 +193,8 @@ async fn export(ask: Ask) -> Result<Answer, Fault> {
         .control()
         .entries(&ask.caller()?, &query(&ask, EXPORT)?)
         .await?;
-    // JSON escapes control characters by itself; the rest is as it was recorded, because evidence is not made prettier.
-    let lines: Vec<String> = listing
-        .items
-        .iter()
-        .filter_map(|e| serde_json::to_string(e).ok())
-        .collect();
+    // Evidence is not made prettier: the values are as they were recorded, and what would not be seen is an escape of JSON.
+    let lines: Vec<String> = listing.items.iter().map(escaped_line).collect();
     let mut body = lines.join("\n");
     body.push('\n');
     Ok(Answer::File {
@@ -312,9 +339,12 @@ async fn verify(ask: Ask) -> Result<Answer, Fault> {
         .control()
         .verify(&ask.caller()?, kept.as_deref())
         .await?;
+    let broken: Vec<u64> = verified.mismatches.iter().filter_map(|m| m.index).collect();
+    let ribbon = ribbon(&ask, &broken).await?;
     let page = ask
         .page("Verify the ledger")
         .notice(Some(says(&verified)))
+        .with(&ribbon)
         .with(&report(&ask, &verified))
         .with(&asked(&ask));
     page.ok()

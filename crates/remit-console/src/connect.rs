@@ -28,6 +28,7 @@ pub(crate) fn routes() -> Vec<Route> {
 struct Home {
     at: String,
     admin: bool,
+    may_register: bool,
     addresses: Facts,
     copy: Copy,
 }
@@ -49,6 +50,7 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
     let home = Home {
         at: ask.place.at.clone(),
         admin: ask.holds(Role::Admin),
+        may_register: ask.holds_any(&[Role::Admin, Role::Developer]),
         addresses: addresses(&ask),
         copy: Copy::get("connect --help", &ask.place.base, "/whoami"),
     };

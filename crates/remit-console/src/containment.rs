@@ -9,6 +9,7 @@ use crate::agents::listed;
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
+use crate::live::News;
 use crate::route::{PERSON, RESPONDER_ADMIN, RESPONDER_ADMIN_AUDITOR, Route, act, page};
 use crate::ui::{
     Cell, Copy, Empty, Facts, Field, Filter, Header, Html, Input, Lines, Row, Section, Table, Tone,
@@ -301,7 +302,11 @@ async fn contain(ask: Ask) -> Result<Answer, Fault> {
         .control()
         .contain(&ask.caller()?, &target, level, ask.field("reason"))
         .await?;
-    ask.done(&format!("/containments/{}", made.id), "contained")
+    let word = match level {
+        Level::Kill => "killed",
+        _ => "contained",
+    };
+    ask.done(&format!("/containments/{}", made.id), word)
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
@@ -357,7 +362,10 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         ask.q("state"),
     );
     let copy = Copy::get("containment ls", &ask.place.base, "/containments");
+    let words = "Something was contained or lifted: show it";
+    let news = News::of(&ask, "contained", "/containments", words).await;
     ask.page("Containment")
+        .with(&news)
         .html(listed(
             "Containment",
             "What was stopped, and the proof of how far.",

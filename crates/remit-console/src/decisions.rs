@@ -104,13 +104,7 @@ fn inputs(ask: &Ask, why: &Why) -> Section {
         .maybe("System", d.system.as_ref().map(Cell::text))
         .row("Consent", Cell::text(d.consent.replace('_', " ")))
         .row("Via", Cell::lines(&why.chain))
-        .row(
-            "Entry",
-            Cell::link(
-                ask.to(&format!("/audit/{}", d.index)),
-                format!("#{}", d.index),
-            ),
-        );
+        .row("Entry", entry(ask, d.index));
     let mut inputs = Section::new("inputs", "What it was decided on")
         .with(&facts)
         .with(&Code::new(
@@ -128,6 +122,16 @@ fn inputs(ask: &Ask, why: &Why) -> Section {
         inputs = inputs.with(&Code::new("Facts of the registry", Shown::json(fixed)));
     }
     inputs
+}
+
+/// The entry, with a link for those who may read the ledger.
+fn entry(ask: &Ask, index: u64) -> Cell {
+    let words = format!("#{index}");
+    if ask.holds_any(&[Role::Admin, Role::Auditor]) {
+        Cell::link(ask.to(&format!("/audit/{index}")), words)
+    } else {
+        Cell::text(words)
+    }
 }
 
 async fn replay(ask: Ask) -> Result<Answer, Fault> {

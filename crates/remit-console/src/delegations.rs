@@ -3,15 +3,16 @@
 use remit_control::{
     ApprovalFilter, DelegationFilter, DelegationView, ListQuery, NewDelegation, RunView,
 };
-use remit_domain::DelegationId;
 use remit_domain::authority::Authority;
 use remit_domain::delegation::DelegationUse;
 use remit_domain::name::Name;
+use remit_domain::{DelegationId, Role};
 
 use crate::agents::{listed, word};
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
+use crate::picture::{Edge, Layers, Node};
 use crate::route::{PERSON, Route, act, page};
 use crate::text::Shown;
 use crate::ui::{
@@ -185,13 +186,7 @@ async fn waiting(ask: &Ask) -> Result<Section, Fault> {
 fn answer_for(ask: &Ask) -> Result<Section, Fault> {
     let me = ask.session()?.person.id.clone();
     let registry = ask.place.book.registry();
-    let mut own: Vec<_> = registry
-        .agents
-        .values()
-        .filter(|a| a.profile.owner == me || a.profile.sponsor == me)
-        .cloned()
-        .collect();
-    own.sort_by(|a, b| a.name.cmp(&b.name));
+    let own = registry.answered_by(&me);
     let rows = own.iter().take(200).map(|a| {
         let part = match (a.profile.owner == me, a.profile.sponsor == me) {
             (true, true) => "owner and sponsor",
@@ -215,7 +210,11 @@ fn answer_for(ask: &Ask) -> Result<Section, Fault> {
         "own",
         "Agents I answer for",
         &["Agent", "State", "I am its", "Look"],
-        Empty::new("You answer for no agent", "").action(ask.to("/agents/new"), "Register one"),
+        if ask.holds_any(&[Role::Admin, Role::Developer]) {
+            Empty::new("You answer for no agent", "").action(ask.to("/agents/new"), "Register one")
+        } else {
+            Empty::new("You answer for no agent", "")
+        },
     )
     .rows(rows);
     Ok(Section::new("answer-for", "I answer for").with(&table))
@@ -335,7 +334,12 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
             &format!("/delegations/{id}"),
         ));
     let about = about(&ask, &d);
-    let mut page = ask.page("Delegation").with(&header).with(&about);
+    let drawn = chain(&ask, std::slice::from_ref(&d));
+    let mut page = ask.page("Delegation").with(&header);
+    if let Some(drawn) = drawn {
+        page = page.with(&Section::new("hop", "Who lets whom act").with(&drawn));
+    }
+    page = page.with(&about);
     if d.state == "active" {
         let form = ask
             .form("revoke", &format!("/delegations/{id}/revoke"))
@@ -395,6 +399,50 @@ fn about(ask: &Ask, d: &DelegationView) -> Section {
             Shown::json(&d.authority),
         ))
         .with(&table)
+}
+
+/// A chain of delegations as a picture: from person to agent to agent, with what each hop narrowed. None for no chain.
+pub(crate) fn chain(ask: &Ask, hops: &[DelegationView]) -> Option<Layers> {
+    let first = hops.first()?;
+    let mut nodes = vec![Node {
+        layer: 0,
+        name: first.person.clone(),
+        under: "person".to_owned(),
+        href: ask.to(&format!("/delegations/{}", first.id)),
+        class: "good",
+    }];
+    let mut edges = Vec::new();
+    for (at, hop) in hops.iter().enumerate() {
+        let mut words = vec![format!("until {}", ask.when(hop.expires).relative)];
+        words.extend(hop.narrows.iter().cloned());
+        if hop.narrows.is_empty() {
+            words.push("not narrowed".to_owned());
+        }
+        edges.push(Edge {
+            from: at,
+            to: at + 1,
+            weight: 2,
+            words,
+        });
+        nodes.push(Node {
+            layer: at + 1,
+            name: hop.agent.clone(),
+            under: format!("{} · {}", hop.workflow, hop.state),
+            href: ask.to_named("/agents", &hop.agent, ""),
+            class: if hop.state == "active" {
+                "plain"
+            } else {
+                "bad"
+            },
+        });
+    }
+    Some(Layers::new(
+        "chain-drawn",
+        "Who let whom act",
+        "On each line: until when, and what that hop narrowed. The table below says the same, whole.",
+        &nodes,
+        &edges,
+    ))
 }
 
 async fn revoke(ask: Ask) -> Result<Answer, Fault> {

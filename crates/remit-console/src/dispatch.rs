@@ -58,7 +58,7 @@ async fn answer(site: Site, route: Arc<Route>, request: Request) -> Response {
         let (title, page) = FaultPage::html(&Fault::not_found(), "");
         return html(StatusCode::NOT_FOUND, layout::bare(title, page));
     };
-    let (session, broken) = match signed_in(&site, &place, &parts.headers).await {
+    let (session, broken) = match signed_in(&site, &place, &parts.headers, route.is_watch).await {
         Ok(session) => (Some(session), None),
         Err(refusal) if refusal.code == RefusalCode::Unauthenticated => (None, None),
         Err(refusal) => (None, Some(Fault::from(refusal))),
@@ -79,12 +79,15 @@ async fn signed_in(
     site: &Site,
     place: &Place,
     headers: &HeaderMap,
+    is_watch: bool,
 ) -> Result<PersonSession, Refusal> {
     let issuer = &site.console.issuer;
     match issuer
         .cookies(place.org())?
         .session(cookie::headers(headers))
     {
+        // What a page asks by itself is no use of the session.
+        Some(secret) if is_watch => issuer.watch_session(place.org(), &secret).await,
         Some(secret) => issuer.check_session(place.org(), &secret).await,
         None => Err(Refusal::new(
             RefusalCode::Unauthenticated,

@@ -87,7 +87,13 @@ fn status(code: RefusalCode) -> StatusCode {
         RefusalCode::NotFound => StatusCode::NOT_FOUND,
         RefusalCode::Forbidden => StatusCode::FORBIDDEN,
         RefusalCode::Unauthenticated => StatusCode::UNAUTHORIZED,
-        RefusalCode::Conflict => StatusCode::CONFLICT,
+        // Whoever decides on what somebody else has settled meanwhile.
+        RefusalCode::Conflict
+        | RefusalCode::ApprovalDenied
+        | RefusalCode::ApprovalExpired
+        | RefusalCode::ApprovalCancelled
+        | RefusalCode::ApprovalStale
+        | RefusalCode::ApprovalUsed => StatusCode::CONFLICT,
         RefusalCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         RefusalCode::Timeout => StatusCode::REQUEST_TIMEOUT,
         RefusalCode::Limited | RefusalCode::LimitExceeded => StatusCode::TOO_MANY_REQUESTS,
@@ -110,7 +116,14 @@ impl From<ControlError> for Fault {
                     .map(|p| format!("line {}, column {}: {}", p.line, p.column, p.message))
                     .collect(),
             },
-            error @ ControlError::Policy(_) => Self::invalid(error.to_string()),
+            ControlError::Policy(error) if error.problems().is_empty() => {
+                Self::invalid(error.to_string())
+            }
+            ControlError::Policy(error) => Self::Refused {
+                code: Some(RefusalCode::InvalidRequest),
+                text: "the policies do not compile; correct them and send them again".to_owned(),
+                more: error.problems().iter().map(ToString::to_string).collect(),
+            },
             ControlError::Books(cause) => {
                 tracing::error!(error = %chain(&cause), "a page could not be made");
                 Self::Failed

@@ -6,6 +6,7 @@ use crate::agents::listed;
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
+use crate::live::News;
 use crate::route::{PERSON, Route, Who, act, page};
 use crate::ui::{Cell, Copy, Empty, Field, Filter, Html, Input, Row, Table, Tone};
 
@@ -77,7 +78,9 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         )
         .check("all", "Closed ones too", ask.q("all").is_some());
     let copy = Copy::get("finding ls", &ask.place.base, "/findings");
+    let news = news(&ask).await;
     ask.page("Findings")
+        .with(&news)
         .html(listed(
             "Findings",
             "What somebody should look at.",
@@ -87,6 +90,16 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
             &copy,
         ))
         .ok()
+}
+
+async fn news(ask: &Ask) -> News {
+    News::of(
+        ask,
+        "findings",
+        "/findings",
+        "Findings have changed: show them",
+    )
+    .await
 }
 
 async fn close(ask: Ask) -> Result<Answer, Fault> {

@@ -147,7 +147,17 @@ fn rendered(ask: &Ask, group: &str, text: &str) -> Html {
     number(&mut events);
     let mut out = String::new();
     html::push_html(&mut out, events.into_iter());
-    Html::of_our_document(out)
+    Html::of_our_document(reachable(&out))
+}
+
+/// What is wider than its page scrolls by itself, and is reached by keyboard. Only our own tags look like these: text is escaped.
+fn reachable(html: &str) -> String {
+    html.replace("<pre><code", "<pre tabindex=\"0\"><code")
+        .replace(
+            "<table>",
+            "<div class=\"scroll\" role=\"group\" aria-label=\"Table\" tabindex=\"0\"><table>",
+        )
+        .replace("</table>", "</table></div>")
 }
 
 /// Where a link of a document leads from here.

@@ -1,5 +1,7 @@
 //! Home: what needs this person, how things are, what was decided, what to look at.
 
+mod parts;
+
 use askama::Template;
 use remit_control::{ApprovalFilter, ApprovalView, ListQuery};
 use remit_domain::Role;
@@ -43,7 +45,9 @@ struct Home {
     counting: bool,
     health: Facts,
     findings: Html,
+    parts: Vec<Html>,
     may_see_health: bool,
+    may_register: bool,
     agents: Vec<(Badge, usize, String)>,
 }
 
@@ -72,7 +76,9 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
         counting: !activity.complete,
         health: state(&ask).await?,
         findings: findings(&ask).await?,
-        may_see_health: ask.holds_any(&[Role::Admin, Role::Auditor, Role::Responder]),
+        parts: parts::of(&ask).await?,
+        may_see_health: ask.holds_any(&[Role::Admin, Role::Auditor]),
+        may_register: ask.holds_any(&[Role::Admin, Role::Developer]),
         agents: agents(&ask),
     };
     ask.page("Home").with(&home).ok()
@@ -91,12 +97,11 @@ async fn needs(ask: &Ask) -> Result<Vec<Need>, Fault> {
     let mut needs: Vec<Need> = approvals.iter().map(|a| of_approval(ask, a)).collect();
     let me = &ask.session()?.person.id;
     let registry = ask.place.book.registry();
-    let mut drafts: Vec<_> = registry
-        .agents
-        .values()
-        .filter(|a| {
-            a.state == AgentState::Draft && (a.profile.sponsor == *me || a.profile.owner == *me)
-        })
+    let drafts: Vec<_> = registry
+        .answered_by(me)
+        .into_iter()
+        .filter(|a| a.state == AgentState::Draft)
+        .take(NEEDS_MAX)
         .map(|a| Need {
             href: ask.to_named("/agents", a.name.as_str(), ""),
             sign: "◔",
@@ -109,7 +114,6 @@ async fn needs(ask: &Ask) -> Result<Vec<Need>, Fault> {
             left: String::new(),
         })
         .collect();
-    drafts.sort_by(|a, b| a.href.cmp(&b.href));
     needs.extend(drafts);
     needs.truncate(NEEDS_MAX);
     Ok(needs)
@@ -213,11 +217,8 @@ async fn findings(ask: &Ask) -> Result<Html, Fault> {
 
 fn agents(ask: &Ask) -> Vec<(Badge, usize, String)> {
     let registry = ask.place.book.registry();
-    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
-    for agent in registry.agents.values() {
-        *counts.entry(agent.state.as_str()).or_default() += 1;
-    }
-    counts
+    registry
+        .agent_states()
         .into_iter()
         .map(|(state, n)| {
             (

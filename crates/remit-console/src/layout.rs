@@ -9,6 +9,7 @@ use crate::answer::Page;
 use crate::ask::Ask;
 use crate::assets;
 use crate::cookie::Preferences;
+use crate::done;
 use crate::live::Counts;
 use crate::route::{ADMIN_AUDITOR, PERSON, RESPONDER_ADMIN, RESPONDER_ADMIN_AUDITOR, Who};
 use crate::site::{Place, Site};
@@ -75,6 +76,7 @@ const GROUPS: [(&str, &[Entry]); 4] = [
             entry("/agents", "Agents", PERSON, "g"),
             entry("/access", "Access", PERSON, "x"),
             entry("/policies", "Policies", PERSON, "p"),
+            entry("/rules", "Limits", PERSON, "l"),
             counted("/findings", "Findings", PERSON, "f", |c| c.findings),
         ],
     ),
@@ -109,7 +111,7 @@ pub(crate) struct Around {
     preferences: Preferences,
     here: String,
     pub(crate) part: bool,
-    done: Option<&'static str>,
+    done: Option<String>,
     /// Other organizations this browser is signed in to.
     others: Vec<String>,
 }
@@ -163,7 +165,7 @@ impl Around {
             preferences: ask.preferences,
             here: ask.here.clone(),
             part: ask.part,
-            done: ask.q("done").and_then(done),
+            done: ask.q("done").map(ToOwned::to_owned),
             others: others(&ask.site, headers, &ask.place.name),
             place: ask.place.clone(),
         }
@@ -183,7 +185,10 @@ impl Around {
             Some(_) => self.site.live.counts(&self.site, &self.place).await,
             None => Counts::default(),
         };
-        let done = self.done.map(|text| Notice::new("good", text));
+        let done = self
+            .done
+            .as_deref()
+            .and_then(|word| done::notice(word, &self.here, &self.place.at, &self.csrf));
         let notices = done.into_iter().chain(page.notices).collect();
         // A page that is made of parts alone still says what it is.
         let untitled = !page.parts.iter().any(|part| part.has_title());
@@ -281,32 +286,4 @@ fn others(site: &Site, headers: &HeaderMap, here: &str) -> Vec<String> {
     names.dedup();
     names.truncate(20);
     names
-}
-
-/// What was done, by the word that stands in the address after it.
-fn done(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "approved" => "Approved. Exactly this call may be sent, once.",
-        "counted" => "Your yes counts. Others have to say yes too before the call may be sent.",
-        "denied" => "Denied. The agent is told that a person said no.",
-        "saved" => "Saved.",
-        "registered" => "Registered as a draft. Its sponsor activates it when nothing is missing.",
-        "activated" => "Active. It gets credentials from now on.",
-        "suspended" => "Suspended. What it was doing has been stopped.",
-        "resumed" => "It may go on.",
-        "retired" => "Retired for good.",
-        "contained" => "Contained. The certificate below says what has stopped.",
-        "lifted" => "Lifted.",
-        "withdrawn" => "Withdrawn. Its runs end now.",
-        "granted" => "It may act for you now, within the bounds below.",
-        "ended" => "Ended.",
-        "closed" => "The finding is closed.",
-        "synced" => "The tools were read again.",
-        "approved_tool" => "Classified, and this definition is approved.",
-        "disabled" => "Taken out of use.",
-        "key_removed" => "The key is removed, and what was issued to it is revoked.",
-        "invited" => "Saved.",
-        "signed_out" => "You are signed out.",
-        _ => return None,
-    })
 }

@@ -18,21 +18,21 @@ use remit_domain::finding::Finding;
 use remit_domain::{Kind, OrgId, PersonId, RefusalCode};
 use remit_ports::store::Filter;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::watch as channel;
 
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::layout::count_ids;
 use crate::limits::{KEEP_ALIVE, LIVE_PAUSE, STREAM_LIFE, STREAMS_MAX, STREAMS_PER_PERSON_MAX};
-use crate::route::{PERSON, Route, page};
+use crate::route::{PERSON, Route, watch};
 use crate::site::{Place, Site};
 
 /// Most records counted; above it there are "many", and one knows enough.
 const COUNT_MAX: u32 = 1_000;
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![page("/live", PERSON, live)]
+    vec![watch("/live", PERSON, live)]
 }
 
 /// What stands in the navigation, and what is newest.
@@ -60,7 +60,7 @@ impl Counts {
 
 /// Watchers and streams.
 pub(crate) struct Live {
-    watchers: Mutex<HashMap<OrgId, watch::Receiver<Counts>>>,
+    watchers: Mutex<HashMap<OrgId, channel::Receiver<Counts>>>,
     people: Arc<Mutex<BTreeMap<PersonId, usize>>>,
     streams: Arc<AtomicUsize>,
 }
@@ -79,8 +79,8 @@ impl Live {
         self.watcher(site, place).await.borrow().clone()
     }
 
-    async fn watcher(&self, site: &Site, place: &Place) -> watch::Receiver<Counts> {
-        let known = |all: &HashMap<OrgId, watch::Receiver<Counts>>| {
+    async fn watcher(&self, site: &Site, place: &Place) -> channel::Receiver<Counts> {
+        let known = |all: &HashMap<OrgId, channel::Receiver<Counts>>| {
             all.get(place.org())
                 .filter(|r| r.has_changed().is_ok())
                 .cloned()
@@ -98,7 +98,7 @@ impl Live {
         if let Some(receiver) = known(&all) {
             return receiver;
         }
-        let (sender, receiver) = watch::channel(first);
+        let (sender, receiver) = channel::channel(first);
         all.insert(org.clone(), receiver.clone());
         tokio::spawn(watch_over(books, org, changes, sender));
         receiver
@@ -151,7 +151,7 @@ async fn watch_over(
     books: Books,
     org: OrgId,
     mut changes: tokio::sync::broadcast::Receiver<remit_ports::store::Changed>,
-    sender: watch::Sender<Counts>,
+    sender: channel::Sender<Counts>,
 ) {
     let kinds = [Kind::Approval, Kind::Run, Kind::Containment, Kind::Finding];
     loop {
@@ -218,6 +218,8 @@ async fn counted(books: &Books, org: &OrgId) -> Result<Counts, remit_books::Book
 struct Told<'a> {
     counts: Vec<(String, usize)>,
     running: usize,
+    contained: usize,
+    findings: usize,
     newest: &'a str,
     waiting: usize,
 }
@@ -226,11 +228,46 @@ fn event(counts: &Counts) -> Event {
     let told = Told {
         counts: count_ids(counts),
         running: counts.running,
+        contained: counts.contained,
+        findings: counts.findings,
         newest: &counts.newest_approval,
         waiting: counts.waiting,
     };
     let text = told.render().unwrap_or_default().replace('\n', "");
     Event::default().id(counts.id()).data(text)
+}
+
+/// A line above a list, which appears when what it lists has changed: nothing moves before somebody presses it.
+#[derive(Template)]
+#[template(path = "parts/news.html")]
+pub(crate) struct News {
+    watch: &'static str,
+    now: usize,
+    href: String,
+    words: &'static str,
+}
+
+impl News {
+    /// - `watch`: `running`, `contained` or `findings`.
+    /// - `path`: of the list.
+    pub(crate) async fn of(
+        ask: &Ask,
+        watch: &'static str,
+        path: &str,
+        words: &'static str,
+    ) -> Self {
+        let counts = ask.site.live.counts(&ask.site, &ask.place).await;
+        Self {
+            watch,
+            now: match watch {
+                "running" => counts.running,
+                "contained" => counts.contained,
+                _ => counts.findings,
+            },
+            href: ask.to(path),
+            words,
+        }
+    }
 }
 
 async fn live(ask: Ask) -> Result<Answer, Fault> {
@@ -252,8 +289,8 @@ async fn live(ask: Ask) -> Result<Answer, Fault> {
 }
 
 struct Following {
-    receiver: watch::Receiver<Counts>,
-    epoch: Option<watch::Receiver<u64>>,
+    receiver: channel::Receiver<Counts>,
+    epoch: Option<channel::Receiver<u64>>,
     last: Option<String>,
     session: String,
     ask: Ask,
@@ -262,7 +299,7 @@ struct Following {
 
 fn events(
     ask: Ask,
-    receiver: watch::Receiver<Counts>,
+    receiver: channel::Receiver<Counts>,
     seat: Seat,
 ) -> impl Stream<Item = Result<Event, std::convert::Infallible>> {
     let following = Following {

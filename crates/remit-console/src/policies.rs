@@ -1,240 +1,101 @@
-//! Policies: sets, their text, and what is wrong with a text before it goes live.
+//! Policies: what is live, what is proposed, what tests, traffic and the solver say of it, and what is excepted for a while.
 
-use remit_control::spec::PolicySetSpec;
-use remit_control::{PolicyProblem, Validation};
-use remit_domain::Role;
-use remit_domain::name::Name;
+mod bundles;
+mod exceptions;
+mod proposals;
+mod sets;
+mod trials;
 
-use crate::agents::listed;
-use crate::answer::{Answer, Page};
 use crate::ask::Ask;
-use crate::fault::{Fault, capitalized};
-use crate::route::{ADMIN, PERSON, Route, act, page};
+use crate::route::{ADMIN, ADMIN_DEVELOPER, PERSON, Route, act, page};
 use crate::text::Shown;
-use crate::ui::{
-    Button, Cell, Code, Copy, Empty, Field, Filter, Header, Input, Notice, Row, Section, Table,
-    Tone,
-};
+use crate::ui::{Copy, Header};
+
+/// Characters of a bundle's version that name it in a line.
+const VERSION_CHARS: usize = 12;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        page("/policies", PERSON, list),
-        page("/policies/schema", PERSON, schema),
-        page("/policies/{name}", PERSON, one),
-        act("/policies/{name}", ADMIN, put),
-        act("/policies/{name}/check", PERSON, check),
+        page("/policies", PERSON, sets::list),
+        page("/policies/schema", PERSON, sets::schema),
+        page("/policies/sets/{name}", PERSON, sets::one),
+        act("/policies/sets/{name}", ADMIN, sets::put),
+        act("/policies/sets/{name}/check", PERSON, sets::check),
+        page("/policies/propose", ADMIN_DEVELOPER, proposals::form),
+        act("/policies/propose", ADMIN_DEVELOPER, proposals::propose),
+        page("/policies/proposals", PERSON, proposals::list),
+        page("/policies/proposals/{id}", PERSON, proposals::one),
+        act(
+            "/policies/proposals/{id}/approve",
+            ADMIN,
+            proposals::approve,
+        ),
+        act("/policies/proposals/{id}/reject", PERSON, proposals::reject),
+        act("/policies/proposals/{id}/stage", ADMIN, proposals::stage),
+        act(
+            "/policies/proposals/{id}/enforce",
+            ADMIN,
+            proposals::enforce,
+        ),
+        page("/policies/bundles", PERSON, bundles::list),
+        page("/policies/bundles/{version}", PERSON, bundles::one),
+        page("/policies/shadow", PERSON, bundles::shadow),
+        act("/policies/unstage", ADMIN, bundles::unstage),
+        page("/policies/rollback", ADMIN, bundles::rollback_page),
+        act("/policies/rollback", ADMIN, bundles::rollback),
+        page("/policies/tests", PERSON, trials::tests),
+        page("/policies/simulate", PERSON, trials::simulate_page),
+        act("/policies/simulate", PERSON, trials::simulate),
+        page("/policies/prove", PERSON, trials::prove_page),
+        act("/policies/prove", PERSON, trials::prove),
+        page("/policies/exceptions", PERSON, exceptions::list),
+        act("/policies/exceptions", PERSON, exceptions::request),
+        act(
+            "/policies/exceptions/{id}/approve",
+            ADMIN,
+            exceptions::approve,
+        ),
+        act(
+            "/policies/exceptions/{id}/revoke",
+            PERSON,
+            exceptions::revoke,
+        ),
     ]
 }
 
-async fn list(ask: Ask) -> Result<Answer, Fault> {
-    let listing = ask
-        .control()
-        .policy_sets(&ask.caller()?, &ask.list())
-        .await?;
-    let rows = listing.items.iter().map(|p| {
-        let rules = p.spec.text.matches("permit").count() + p.spec.text.matches("forbid").count();
-        Row::new(
-            &p.name,
-            vec![
-                Cell::link(ask.to(&format!("/policies/{}", p.name)), &p.name),
-                Cell::badge(p.state),
-                Cell::number(rules),
-                Cell::number(p.spec.text.lines().count()),
-                Cell::text(&p.by),
-                ask.when(p.at).into(),
-            ],
-        )
-    });
-    let empty = Empty::new(
-        "No policies",
-        "Without a policy that permits it, every call is denied.",
-    )
-    .action(ask.to("/help/guides/policies"), "Writing policies")
-    .commands(&["remit apply -f policies/", "remit policy validate FILE"]);
-    let table = Table::new(
-        "policies",
-        "Policy sets",
-        &["Set", "State", "Rules", "Lines", "Changed by", "When"],
-        empty,
-    )
-    .rows(rows)
-    .next(ask.next(listing.next));
-    let filter = Filter::new(ask.to("/policies")).select(
-        "state",
-        "State",
-        &["enabled", "disabled"],
-        ask.q("state"),
+/// The header that all of them share.
+fn header(ask: &Ask, here: &str, copy: &Copy) -> Header {
+    let mut header = Header::new("Govern", "Policies").copy(copy).action(
+        ask.holds_any(&[remit_domain::Role::Admin, remit_domain::Role::Developer]),
+        ask.to("/policies/propose"),
+        "Propose a change",
+        false,
     );
-    let copy = Copy::get("policy ls", &ask.place.base, "/policies");
-    ask.page("Policies")
-        .html(listed(
-            "Policies",
-            "Cedar, in sets. What does not compile never goes live.",
-            Some((ask.to("/access/explain"), "Explain a call")),
-            Some(&filter),
-            &table,
-            &copy,
-        ))
-        .ok()
-}
-
-async fn schema(ask: Ask) -> Result<Answer, Fault> {
-    let text = ask.control().policy_schema(&ask.caller()?)?;
-    let header = Header::new("Policies", "Schema").copy(&Copy::get(
-        "policy schema",
-        &ask.place.base,
-        "/policies/schema",
-    ));
-    ask.page("Policy schema")
-        .with(&header)
-        .with(
-            &Section::new("schema", "What policies are written against")
-                .with(&Code::new("Cedar schema", text)),
-        )
-        .ok()
-}
-
-async fn one(ask: Ask) -> Result<Answer, Fault> {
-    shown(&ask, None, None).await?.ok()
-}
-
-async fn shown(ask: &Ask, typed: Option<&str>, notice: Option<Notice>) -> Result<Page, Fault> {
-    let name: Name = ask.named("name")?;
-    let p = ask.control().policy_set(&ask.caller()?, &name).await?;
-    let header = Header::new("Policy set", &p.name)
-        .state(p.state)
-        .fact("Changed by", Cell::text(&p.by))
-        .fact("When", ask.when(p.at).with_exact())
-        .fact("Revision", Cell::text(p.revision))
-        .action(true, ask.to("/policies/schema"), "Schema", false)
-        .copy(
-            &Copy::get(
-                &format!("policy show {name}"),
-                &ask.place.base,
-                &format!("/policies/{name}"),
-            )
-            .yaml(&yaml(&name, &p.spec)),
-        );
-    let text = typed.unwrap_or(&p.spec.text);
-    let mut page = ask
-        .page(format!("Policies: {name}"))
-        .notice(notice)
-        .with(&header)
-        .with(&File::new(&p.spec.text));
-    let mut form = ask
-        .form("policy", &format!("/policies/{name}"))
-        .field(Field::hidden("revision", p.revision))
-        .field(
-            Field::new("text", "Cedar", Input::Area(24))
-                .value(text)
-                .required(),
-        )
-        .with(Button::new("Check", Tone::Plain).to(ask.to(&format!("/policies/{name}/check"))));
-    if ask.holds(Role::Admin) {
-        form = form
-            .field(Field::new(
-                "enabled",
-                "In use",
-                Input::Check(p.spec.enabled),
-            ))
-            .with(Button::new("Make it live", Tone::Main));
+    for (after, words) in [
+        ("", "Live"),
+        ("/proposals", "Proposals"),
+        ("/bundles", "Bundles"),
+        ("/tests", "Tests and coverage"),
+        ("/simulate", "Simulate"),
+        ("/prove", "Prove"),
+        ("/exceptions", "Exceptions"),
+    ] {
+        header = header.tab(ask.to(&format!("/policies{after}")), words, after == here);
     }
-    let note = "Checking changes nothing. Making it live compiles it together with the other sets; calls are decided by it from then on.";
-    page = page.with(
-        &Section::new(
-            "edit",
-            if ask.holds(Role::Admin) {
-                "Change"
-            } else {
-                "Try another text"
-            },
-        )
-        .note(note)
-        .with(&form),
-    );
-    Ok(page)
+    header.tab(ask.to("/access/explain"), "Explain", false)
 }
 
-/// The text with the numbers of its lines, so that a reason's line can be linked to.
-#[derive(askama::Template)]
-#[template(path = "file.html")]
-struct File {
-    lines: Vec<(usize, Shown)>,
+/// A version short enough for a line: it still names the bundle.
+fn short(version: &str) -> Shown {
+    Shown::line(version.chars().take(VERSION_CHARS).collect::<String>())
 }
 
-impl File {
-    fn new(text: &str) -> Self {
-        Self {
-            lines: text
-                .lines()
-                .enumerate()
-                .map(|(at, line)| (at + 1, Shown::block(line)))
-                .collect(),
+/// Where a policy `SET/NAME` stands in the live text.
+fn place_of(ask: &Ask, policy: &str, line: usize) -> String {
+    match policy.split_once('/') {
+        Some((set, _)) if set != "guardrail" => {
+            format!("{}#L{line}", ask.to_named("/policies/sets", set, ""))
         }
-    }
-}
-
-fn yaml(name: &Name, spec: &PolicySetSpec) -> String {
-    let body = serde_json::json!({ "apiVersion": "remit.dev/v1", "kind": "PolicySet", "metadata": { "name": name.as_str() }, "spec": spec });
-    crate::agents::yaml_text(&body)
-}
-
-fn told(p: &PolicyProblem) -> Shown {
-    let policy = p
-        .policy
-        .as_ref()
-        .map(|p| format!("{p}: "))
-        .unwrap_or_default();
-    Shown::block(format!(
-        "line {}, column {}: {policy}{}",
-        p.line, p.column, p.message
-    ))
-}
-
-fn said(v: &Validation) -> Notice {
-    let mut notice = match (v.valid, v.warnings.is_empty()) {
-        (true, true) => Notice::new("good", "It compiles. Nothing was changed."),
-        (true, false) => Notice::new("warn", "It compiles, with warnings. Nothing was changed."),
-        (false, _) => Notice::new("bad", "It does not compile. Nothing was changed."),
-    };
-    notice.more = v.problems.iter().chain(&v.warnings).map(told).collect();
-    notice
-}
-
-async fn check(ask: Ask) -> Result<Answer, Fault> {
-    let name: Name = ask.named("name")?;
-    let text = ask.field("text").replace("\r\n", "\n");
-    let validation = ask
-        .control()
-        .validate_policies(&ask.caller()?, &name, &text)?;
-    shown(&ask, Some(&text), Some(said(&validation)))
-        .await?
-        .ok()
-}
-
-async fn put(ask: Ask) -> Result<Answer, Fault> {
-    let name: Name = ask.named("name")?;
-    let text = ask.field("text").replace("\r\n", "\n");
-    let spec = PolicySetSpec {
-        text: text.clone(),
-        enabled: !ask.field("enabled").is_empty(),
-    };
-    let seen = ask.given_as("revision")?;
-    match ask
-        .control()
-        .put_policy_set(&ask.caller()?, &name, spec, seen)
-        .await
-        .map_err(Fault::from)
-    {
-        Ok(_) => ask.done(&format!("/policies/{name}"), "saved"),
-        Err(fault) if fault.is_correctable() => {
-            let mut notice = Notice::new("bad", capitalized(&fault.text()));
-            notice.more = fault.more().iter().map(Shown::block).collect();
-            shown(&ask, Some(&text), Some(notice))
-                .await?
-                .status(fault.status())
-                .ok()
-        }
-        Err(fault) => Err(fault),
+        _ => ask.to("/help/reference/guardrails"),
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     pub(crate) who: Who,
     pub(crate) run: Handler,
+    /// Whether pages ask it by themselves, so that it is no use of a session.
+    pub(crate) is_watch: bool,
 }
 
 fn route<F, Fut>(method: Method, path: &'static str, who: Who, handler: F) -> Route
@@ -79,6 +81,7 @@ where
         path,
         who,
         run,
+        is_watch: false,
     }
 }
 
@@ -89,6 +92,18 @@ where
     Fut: Future<Output = Result<Answer, Fault>> + Send + 'static,
 {
     route(Method::GET, path, who, handler)
+}
+
+/// What an open page asks by itself, again and again.
+pub(crate) fn watch<F, Fut>(path: &'static str, who: Who, handler: F) -> Route
+where
+    F: Fn(Ask) -> Fut + Copy + Send + Sync + 'static,
+    Fut: Future<Output = Result<Answer, Fault>> + Send + 'static,
+{
+    Route {
+        is_watch: true,
+        ..page(path, who, handler)
+    }
 }
 
 /// Something that changes something. The form's token was checked before the handler runs.

@@ -1,7 +1,7 @@
 //! Runs: what an agent did in one execution, for whom, via whom, in order.
 
 use askama::Template;
-use remit_control::{EventView, ListQuery, RunReport, RunStory, RunView};
+use remit_control::{EventView, ListQuery, RunReport, RunStory, RunView, Shred};
 use remit_domain::event::EventKind;
 use remit_domain::name::Name;
 use remit_domain::run::RunOutcome;
@@ -12,11 +12,13 @@ use crate::answer::{Answer, Page};
 use crate::ask::Ask;
 use crate::audit::event_table;
 use crate::fault::Fault;
-use crate::route::{PERSON, Route, act, page};
+use crate::live::News;
+use crate::route::{ADMIN, PERSON, Route, act, page};
 use crate::text::Shown;
 use crate::time::span;
 use crate::ui::{
-    Badge, Cell, Copy, Empty, Facts, Field, Filter, Header, Notice, Row, Section, Table, Tone,
+    Badge, Cell, Copy, Empty, Facts, Field, Filter, Header, Input, Lines, Notice, Row, Section,
+    Table, Tone,
 };
 
 /// Runs of one family that are looked at.
@@ -33,6 +35,8 @@ pub(crate) fn routes() -> Vec<Route> {
         page("/runs/{id}/tree", PERSON, tree),
         page("/runs/{id}/delegation", PERSON, delegation),
         act("/runs/{id}/end", PERSON, end),
+        page("/runs/{id}/shred", ADMIN, shred_page),
+        act("/runs/{id}/shred", ADMIN, shred),
     ]
 }
 
@@ -66,7 +70,15 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
             ask.q("state"),
         );
     let copy = Copy::get("run ls", &ask.place.base, "/runs");
+    let news = News::of(
+        &ask,
+        "running",
+        "/runs",
+        "Runs have begun or ended: show them",
+    )
+    .await;
     ask.page("Runs")
+        .with(&news)
         .html(listed(
             "Runs",
             "One execution of a workflow each, with everything that was decided in it.",
@@ -142,6 +154,12 @@ async fn with_header(ask: &Ask, here: &str) -> Result<(RunStory, Page), Fault> {
             && ask.holds_any(&[remit_domain::Role::Responder, remit_domain::Role::Admin]),
         ask.to(&format!("/stop?run={id}")),
         "Contain",
+        true,
+    );
+    header = header.action(
+        run.state == "ended" && ask.holds(remit_domain::Role::Admin),
+        to("/shred"),
+        "Destroy content",
         true,
     );
     let page = ask.page(format!("Run of {}", run.workflow)).with(&header);
@@ -486,5 +504,58 @@ async fn delegation(ask: Ask) -> Result<Answer, Fault> {
         empty,
     )
     .rows(rows);
-    page.with(&Section::new("chain-of", "Who let this happen").note("Each hop is at most as wide as the one before; all of them are checked at each call.").with(&table)).ok()
+    let mut section = Section::new("chain-of", "Who let this happen").note(
+        "Each hop is at most as wide as the one before; all of them are checked at each call.",
+    );
+    if let Some(picture) = crate::delegations::chain(&ask, &story.chain) {
+        section = section.with(&picture);
+    }
+    page.with(&section.with(&table)).ok()
+}
+
+/// What is destroyed, before it is: the id is typed, because nothing brings it back.
+async fn shred_page(ask: Ask) -> Result<Answer, Fault> {
+    let (story, page) = with_header(&ask, "-").await?;
+    let id = &story.run.id;
+    let what = Lines::new([
+        "Its purpose, its arguments, what people were shown and the inputs of its decisions are destroyed, in copies of the database too.",
+        "What happened, when and by whom stays, and every proof holds.",
+        "Its decisions cannot be taken again afterwards.",
+    ]);
+    let form = ask
+        .form("shred", &format!("/runs/{id}/shred"))
+        .field(
+            Field::new(
+                "confirm",
+                &format!("Type {id} to confirm: this cannot be undone"),
+                Input::Line,
+            )
+            .required(),
+        )
+        .field(
+            Field::new("reason", "Why", Input::Line)
+                .hint("Kept in the ledger.")
+                .required(),
+        )
+        .button("Destroy its content", Tone::Danger);
+    page.with(
+        &Section::new("shred-it", "Destroy the content of this run")
+            .with(&what)
+            .with(&form),
+    )
+    .ok()
+}
+
+async fn shred(ask: Ask) -> Result<Answer, Fault> {
+    let id: RunId = ask.named("id")?;
+    if ask.field("confirm").trim() != id.as_str() {
+        return Err(Fault::invalid(
+            "the id that was typed is not this run's; nothing was destroyed",
+        ));
+    }
+    let why = Shred {
+        reason: ask.field("reason").to_owned(),
+    };
+    ask.control().shred_run(&ask.caller()?, &id, &why).await?;
+    ask.done(&format!("/runs/{id}"), "shredded")
 }

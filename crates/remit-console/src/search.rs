@@ -11,6 +11,8 @@ use crate::ui::{Cell, Empty, Filter, Row, Section, Table};
 
 /// Found of each sort.
 const FOUND: usize = 25;
+/// Most names whose middle is looked at, too.
+const LOOKED_AT_MAX: usize = 50_000;
 /// Longest text that is looked for.
 const WANTED_CHARS_MAX: usize = 120;
 
@@ -35,11 +37,11 @@ fn by_id(ask: &Ask, wanted: &str) -> Option<String> {
         "con" => ask.to(&format!("/containments/{wanted}")),
         "dlg" => ask.to(&format!("/delegations/{wanted}")),
         "agt" => {
-            let agent = registry.agents.values().find(|a| a.id.as_str() == wanted)?;
+            let agent = registry.agents.get(&wanted.parse().ok()?)?;
             ask.to_named("/agents", agent.name.as_str(), "")
         }
         "per" => {
-            let person = registry.people.values().find(|p| p.id.as_str() == wanted)?;
+            let person = registry.people.get(&wanted.parse().ok()?)?;
             ask.to_named("/settings/people", person.email.as_str(), "")
         }
         _ => return None,
@@ -85,12 +87,17 @@ async fn search(ask: Ask) -> Result<Answer, Fault> {
 
 fn agents(ask: &Ask, wanted: &str) -> Vec<Row> {
     let registry = ask.place.book.registry();
-    let mut found: Vec<_> = registry
-        .agents
-        .values()
-        .filter(|a| a.name.as_str().contains(wanted))
-        .take(FOUND)
-        .collect();
+    // What begins with it is one stretch of the list; the middle of names is looked at where there are not too many.
+    let from = crate::agents::before(wanted);
+    let mut found = registry.agents_after(None, from.as_deref(), FOUND);
+    found.retain(|a| a.name.as_str().starts_with(wanted));
+    if found.len() < FOUND && registry.agents.len() <= LOOKED_AT_MAX {
+        let inside = registry.agents.values().filter(|a| {
+            let name = a.name.as_str();
+            name.contains(wanted) && !name.starts_with(wanted)
+        });
+        found.extend(inside.take(FOUND - found.len()).cloned());
+    }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
         .into_iter()

@@ -1,15 +1,16 @@
 //! Settings: the organization, its people and roles, this person's sessions and tokens, and how pages look.
 
+mod organization;
 mod people;
 
 use remit_control::Credentials;
-use remit_domain::SessionId;
+use remit_domain::{PasskeyId, Role, SessionId};
 
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::cookie::Preferences;
 use crate::fault::Fault;
-use crate::route::{ADMIN, PERSON, Route, act, page};
+use crate::route::{ADMIN, ADMIN_AUDITOR, PERSON, Route, act, page};
 use crate::ui::{Cell, Copy, Empty, Facts, Field, Header, Html, Input, Row, Section, Table, Tone};
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -21,6 +22,19 @@ pub(crate) fn routes() -> Vec<Route> {
         act("/settings/people/{email}/link", ADMIN, people::link),
         page("/settings/people/{email}/leave", ADMIN, people::leave_page),
         act("/settings/people/{email}/leave", ADMIN, people::leave),
+        page("/settings/organization", ADMIN, organization::show),
+        act("/settings/organization", ADMIN, organization::put),
+        page("/settings/keys", ADMIN_AUDITOR, organization::keys),
+        act("/settings/keys/rotate", ADMIN, organization::rotate),
+        page("/settings/sign-in", ADMIN, organization::provider),
+        act("/settings/sign-in", ADMIN, organization::put_provider),
+        act(
+            "/settings/sign-in/remove",
+            ADMIN,
+            organization::remove_provider,
+        ),
+        act("/settings/passkeys/{id}/name", PERSON, name_passkey),
+        act("/settings/passkeys/{id}/remove", PERSON, remove_passkey),
         page("/settings/credentials", PERSON, credentials),
         page("/settings/sessions", PERSON, sessions),
         act("/settings/sessions/{id}/end", PERSON, end_session),
@@ -34,6 +48,8 @@ pub(crate) fn routes() -> Vec<Route> {
 #[template(path = "settings.html")]
 struct Home {
     at: String,
+    admin: bool,
+    keys: bool,
     organization: Facts,
     copy: Copy,
 }
@@ -64,6 +80,8 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
     ask.page("Settings")
         .with(&Home {
             at: ask.place.at.clone(),
+            admin: ask.holds(Role::Admin),
+            keys: ask.holds_any(&[Role::Admin, Role::Auditor]),
             organization,
             copy,
         })
@@ -220,7 +238,7 @@ struct NewPasskey {
 async fn passkeys(ask: &Ask) -> Result<Section, Fault> {
     let section = Section::new("passkeys-part", "Passkeys");
     if !ask.issuer().has_passkeys() {
-        return Ok(section.note("This server was built without passkeys."));
+        return Ok(section.note("This server has none: passkeys need a name in its public_url (https, or http://localhost)."));
     }
     let person = &ask.session()?.person.id;
     let mine = ask.issuer().passkeys(ask.place.org(), person).await?;
@@ -230,10 +248,39 @@ async fn passkeys(ask: &Ask) -> Result<Section, Fault> {
         } else {
             p.label.as_str()
         });
-        Row::new(&p.id, vec![label, ask.when(p.created).with_exact().into()])
+        let name = ask
+            .form(
+                format!("name-{}", p.id),
+                &format!("/settings/passkeys/{}/name", p.id),
+            )
+            .field(Field::new("label", "Label", Input::Line).value(&p.label))
+            .button("Name it", Tone::Plain)
+            .inline();
+        let remove = ask
+            .form(
+                format!("remove-{}", p.id),
+                &format!("/settings/passkeys/{}/remove", p.id),
+            )
+            .button("Remove", Tone::Danger)
+            .inline();
+        Row::new(
+            &p.id,
+            vec![
+                label,
+                ask.when(p.created).with_exact().into(),
+                Cell::Html(Html::of(&name)),
+                Cell::Html(Html::of(&remove)),
+            ],
+        )
     });
     let empty = Empty::new("No passkey", "With one you sign in without a link.");
-    let table = Table::new("passkeys", "My passkeys", &["Label", "Made"], empty).rows(rows);
+    let table = Table::new(
+        "passkeys",
+        "My passkeys",
+        &["Label", "Made", "Name", "Remove"],
+        empty,
+    )
+    .rows(rows);
     let make = NewPasskey {
         at: ask.place.at.clone(),
         js: crate::assets::address("passkey.js"),
@@ -264,6 +311,24 @@ async fn own_tokens(ask: &Ask) -> Result<Table, Fault> {
         Empty::new("No tokens", "").commands(&["remit login LINK"]),
     )
     .rows(token_rows))
+}
+
+async fn name_passkey(ask: Ask) -> Result<Answer, Fault> {
+    let id: PasskeyId = ask.named("id")?;
+    let person = ask.session()?.person.clone();
+    ask.issuer()
+        .rename_passkey(ask.place.org(), &person, &id, ask.field("label").trim())
+        .await?;
+    ask.done("/settings/sessions", "saved")
+}
+
+async fn remove_passkey(ask: Ask) -> Result<Answer, Fault> {
+    let id: PasskeyId = ask.named("id")?;
+    let person = ask.session()?.person.clone();
+    ask.issuer()
+        .remove_passkey(ask.place.org(), &person, &id)
+        .await?;
+    ask.done("/settings/sessions", "saved")
 }
 
 async fn end_session(ask: Ask) -> Result<Answer, Fault> {

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use remit_domain::RefusalCode;
+use remit_domain::idp::PasskeySignIn;
 use secrecy::ExposeSecret as _;
 
 use crate::answer::Answer;
@@ -53,6 +54,8 @@ struct SignIn {
     oidc: Option<Shown>,
     oidc_href: String,
     passkeys: bool,
+    /// Whether a passkey is for break-glass accounts only, because there is a provider.
+    emergency: bool,
     passkey_js: &'static str,
 }
 
@@ -81,6 +84,9 @@ async fn form(ask: &Ask, next: Option<&str>, problem: Option<&str>) -> Result<Ht
         next,
         problem: problem.map(|text| Shown::block(capitalized(text))),
         dev: ask.site.console.dev,
+        emergency: provider
+            .as_ref()
+            .is_some_and(|found| found.noun.settings.passkeys == PasskeySignIn::BreakGlass),
         oidc: provider.map(|found| Shown::line(&found.noun.settings.issuer)),
         oidc_href: ask.to(&format!("/sign-in/oidc?next={to}")),
         passkeys: ask.issuer().has_passkeys(),

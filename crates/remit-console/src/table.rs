@@ -3,7 +3,7 @@
 use crate::route::Route;
 use crate::{
     access, agents, approvals, audit, connect, containment, decisions, delegations, findings, help,
-    home, live, policies, runs, search, settings, sign_in, tools, upstreams,
+    home, live, policies, rules, runs, search, settings, sign_in, tools, upstreams,
 };
 
 /// The table.
@@ -21,6 +21,7 @@ pub(crate) fn all() -> Vec<Route> {
         upstreams::routes(),
         tools::routes(),
         policies::routes(),
+        rules::routes(),
         access::routes(),
         delegations::routes(),
         connect::routes(),

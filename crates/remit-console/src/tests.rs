@@ -1,7 +1,9 @@
 //! The pages as a browser gets them: who may, what is refused, and what hostile text becomes.
 
+mod approvals;
 mod attack;
 mod contrast;
+mod govern;
 mod house;
 mod matrix;
 mod pages;

@@ -91,9 +91,20 @@ pub(crate) fn hides(text: &str) -> bool {
 
 /// A value as indented JSON, with escapes for what would not be seen.
 pub(crate) fn escaped_json(value: &serde_json::Value) -> String {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut out = escaped(&serde_json::to_string_pretty(value).unwrap_or_default());
+    out.push('\n');
+    out
+}
+
+/// A value as JSON in one line, the same way.
+pub(crate) fn escaped_line(value: &impl serde::Serialize) -> String {
+    escaped(&serde_json::to_string(value).unwrap_or_default())
+}
+
+/// JSON with escapes for what would not be seen, which are the same value: in it such characters stand in texts only.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
         if is_hidden(c) && c != '\n' {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}");
@@ -102,7 +113,6 @@ pub(crate) fn escaped_json(value: &serde_json::Value) -> String {
             out.push(c);
         }
     }
-    out.push('\n');
     out
 }
 
@@ -172,6 +182,12 @@ mod tests {
         assert!(!hides(&text), "{text}");
         assert_eq!(
             serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
+        let line = escaped_line(&value);
+        assert!(!hides(&line) && !line.contains('\n'), "{line}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&line).unwrap(),
             value
         );
     }

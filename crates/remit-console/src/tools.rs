@@ -3,7 +3,7 @@
 use remit_control::ToolView;
 use remit_control::spec::ToolSpec;
 use remit_domain::Role;
-use remit_domain::tool::{Effect, ToolRef, ToolState};
+use remit_domain::tool::{Classification, Effect, ToolRef, ToolState};
 use remit_domain::upstream::UpstreamName;
 use serde_json::json;
 
@@ -188,6 +188,31 @@ fn shown(ask: &Ask, fault: Option<&Fault>) -> Result<Page, Fault> {
     Ok(page)
 }
 
+fn data_classes(c: Option<&Classification>) -> Field {
+    let classes = c.map(|c| c.data_classes.iter().map(ToString::to_string));
+    let classes: Vec<String> = classes.into_iter().flatten().collect();
+    Field::new("data_classes", "Data classes", Input::Line)
+        .hint("Names, separated by spaces.")
+        .value(classes.join(" "))
+}
+
+fn customer(c: Option<&Classification>) -> Field {
+    let path = c.and_then(|c| c.customer.as_ref());
+    Field::new("customer", "Customer", Input::Line)
+        .hint("The argument that names the customer whose data a call touches; empty where none does.")
+        .value(path.map(ToString::to_string).unwrap_or_default())
+}
+
+fn entitlements(c: Option<&Classification>) -> Field {
+    let label = "Entitlements that the person must hold";
+    let names: Vec<String> = c
+        .map(|c| c.entitlements.iter().map(ToString::to_string).collect())
+        .unwrap_or_default();
+    Field::new("entitlements", label, Input::Line)
+        .hint("Names, separated by spaces.")
+        .value(names.join(" "))
+}
+
 fn classify(ask: &Ask, t: &ToolView, path: &str) -> Form {
     let c = t.classification.as_ref();
     let words: Vec<&str> = EFFECTS.iter().map(|e| e.as_str()).collect();
@@ -218,26 +243,14 @@ fn classify(ask: &Ask, t: &ToolView, path: &str) -> Form {
             "A result carries content nobody vouches for",
             Input::Check(c.is_some_and(|c| c.untrusted_content)),
         ))
-        .field(
-            Field::new("data_classes", "Data classes", Input::Line)
-                .hint("Names, separated by spaces.")
-                .value(list(
-                    c.map(|c| c.data_classes.iter().map(ToString::to_string).collect())
-                        .unwrap_or_default(),
-                )),
-        )
-        .field(
-            Field::new(
-                "entitlements",
-                "Entitlements that the person must hold",
-                Input::Line,
-            )
-            .hint("Names, separated by spaces.")
-            .value(list(
-                c.map(|c| c.entitlements.iter().map(ToString::to_string).collect())
-                    .unwrap_or_default(),
-            )),
-        )
+        .field(Field::new(
+            "metadata",
+            "A result holds nothing but metadata",
+            Input::Check(c.is_some_and(|c| c.metadata)),
+        ))
+        .field(customer(c))
+        .field(data_classes(c))
+        .field(entitlements(c))
         .field(
             Field::new(
                 "show",
@@ -281,6 +294,8 @@ fn spec(ask: &Ask) -> Result<ToolSpec, Fault> {
         "entitlements": words("entitlements"),
         "show": words("show"),
         "targets": targets,
+        "metadata": !ask.field("metadata").is_empty(),
+        "customer": Some(ask.field("customer").trim()).filter(|path| !path.is_empty()),
     });
     serde_json::from_value(spec)
         .map_err(|e| Fault::invalid(format!("the form cannot be read: {e}")))

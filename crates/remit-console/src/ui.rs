@@ -72,12 +72,14 @@ impl Badge {
     pub(crate) fn new(word: &str) -> Self {
         let (class, sign) = match word {
             "allow" | "active" | "approved" | "ok" | "stopped" | "on" | "lifted" | "used"
-            | "succeeded" | "yes" | "closed" => ("good", "✓"),
+            | "succeeded" | "yes" | "closed" | "live" | "enforced" | "holds" | "needed"
+            | "enabled" => ("good", "✓"),
             "ask" | "pending" | "waiting" | "bounded" | "suspended" | "draft" | "found"
-            | "open" | "changed" | "stale" => ("warn", "?"),
+            | "open" | "changed" | "stale" | "proposed" | "requested" | "shadow" | "undecided"
+            | "unproved" | "shadowed" | "dead" | "flag" | "rate" | "transform" => ("warn", "?"),
             "deny" | "denied" | "quarantined" | "quarantine" | "kill" | "not proved" | "failed"
             | "error" | "retired" | "disabled" | "revoked" | "ambiguous" | "gap" | "left"
-            | "gone" | "no" | "contained" => ("bad", "✕"),
+            | "gone" | "no" | "contained" | "rejected" | "fails" => ("bad", "✕"),
             _ => ("plain", "·"),
         };
         Self {
@@ -140,6 +142,19 @@ impl Copy {
                 ("curl", Shown::whole(curl)),
             ],
         }
+    }
+
+    /// A request that sends something.
+    ///
+    /// - `body`: as JSON; one of ours, without quotes of a shell in it.
+    pub(crate) fn post(cli: &str, base: &str, path: &str, body: &str) -> Self {
+        let mut copy = Self::get(cli, base, path);
+        if let Some(curl) = copy.ways.last_mut() {
+            curl.1 = Shown::whole(format!(
+                "curl -X POST -H \"Authorization: Bearer $REMIT_TOKEN\" -H 'content-type: application/json' -d '{body}' '{base}/api/v1{path}'"
+            ));
+        }
+        copy
     }
 
     /// With the document.
@@ -242,6 +257,37 @@ impl Code {
             label: label.into(),
             text: Shown::whole(text),
         }
+    }
+}
+
+/// A difference, as `diff -u` tells it: each line begins with its sign, so that colour is not the only one.
+#[derive(Debug, Clone, Template)]
+#[template(path = "parts/diff.html")]
+pub(crate) struct Diff {
+    pub(crate) label: Shown,
+    pub(crate) lines: Vec<(&'static str, Shown)>,
+}
+
+impl Diff {
+    pub(crate) fn new(label: impl fmt::Display, text: &str) -> Self {
+        let class = |line: &str| match line.as_bytes().first() {
+            Some(b'+') => "added",
+            Some(b'-') => "removed",
+            Some(b'@') => "hunk",
+            _ => "same",
+        };
+        Self {
+            label: Shown::line(label),
+            lines: text.lines().map(|l| (class(l), Shown::block(l))).collect(),
+        }
+    }
+}
+
+impl Diff {
+    /// What differs between two texts, with a few lines around it.
+    pub(crate) fn of(label: &str, before: &str, after: &str) -> Self {
+        let diff = similar::TextDiff::from_lines(before, after);
+        Self::new(label, &diff.unified_diff().context_radius(3).to_string())
     }
 }
 

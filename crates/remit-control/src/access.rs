@@ -261,6 +261,7 @@ pub(crate) fn who(
             Mode::Api
         },
         deadline: now.plus_secs(workflow.run_secs_max.max(1)),
+        run: None,
     }
 }
 

@@ -65,11 +65,12 @@ impl Control {
         caller.person()?;
         let book = self.book(&caller.org)?;
         let registry = book.registry();
-        let all = registry
-            .agents
-            .values()
-            .map(|a| (a.name.to_string(), a.state.as_str(), a));
-        Ok(query.page(all, |a| view(&registry, a)))
+        let found = registry.agents_after(
+            query.state.as_deref(),
+            query.after.as_deref(),
+            query.limit() + 1,
+        );
+        Ok(query.cut(found, |a| a.name.to_string(), |a| view(&registry, a)))
     }
 
     /// One agent.
@@ -425,9 +426,9 @@ pub(crate) fn view(registry: &Registry, agent: &Agent) -> AgentView {
             .cloned()
             .collect(),
         keys: registry
-            .keys
-            .values()
-            .filter(|k| k.agent == agent.id && k.removed.is_none())
+            .keys_of(&agent.id)
+            .iter()
+            .filter(|k| k.removed.is_none())
             .count(),
         revision: registry.revision(Kind::Agent, &agent.key()).unwrap_or(0),
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use remit_books::OpenedEntry;
 use remit_domain::event::EventKind;
+use remit_domain::run::Run;
 use remit_domain::{DecisionId, OrgId, Registry, Role, RunId, Timestamp};
 use remit_policy::{Decision, Dynamic, Fixed, PolicyNote};
 use remit_ports::store::EntryFilter;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::declassification::LabelView;
 use crate::delegation;
 use crate::error::not_found;
 use crate::{Caller, Control, ControlError, names};
@@ -78,6 +80,8 @@ pub struct Why {
     /// The facts of the call; only for those who may read what was sealed.
     #[schemars(with = "Option<Value>")]
     pub call: Option<Dynamic>,
+    /// The labels it was taken on, each with the call that raised it; those taken back since have none.
+    pub labels: Vec<LabelView>,
     /// What would change it.
     pub would_change: Vec<String>,
 }
@@ -123,6 +127,7 @@ impl Control {
             Some(decision) => self.notes(&caller.org, &recorded, decision).await?,
             None => Vec::new(),
         };
+        let labels = self.labels_at(&caller.org, &recorded).await?;
         let book = self.book(&caller.org)?;
         let registry = book.registry();
         let close = caller.holds(Role::Auditor)
@@ -155,6 +160,7 @@ impl Control {
             chain,
             facts: recorded.fixed.clone(),
             call: recorded.dynamic.clone().filter(|_| close),
+            labels,
             would_change,
         })
     }
@@ -201,6 +207,35 @@ impl Control {
             dynamic,
             fixed,
         })
+    }
+
+    /// The labels that a decision was taken on, with what raised them as far as they still hold.
+    async fn labels_at(
+        &self,
+        org: &OrgId,
+        recorded: &Recorded,
+    ) -> Result<Vec<LabelView>, ControlError> {
+        let taken_on = recorded.dynamic.as_ref().map(|d| &d.labels);
+        let (Some(taken_on), Some(run)) = (taken_on, &recorded.entry.leaf.run) else {
+            return Ok(Vec::new());
+        };
+        let known = match self.books.get::<Run>(org, run.as_str()).await? {
+            Some(run) => self.labels_told(org, &run.noun).await?,
+            None => Vec::new(),
+        };
+        let told = taken_on.iter().map(|label| {
+            let known = known.iter().find(|l| l.label == *label);
+            known.cloned().unwrap_or_else(|| LabelView {
+                label: label.clone(),
+                at: recorded.entry.leaf.at,
+                decision: None,
+                tool: None,
+                agent: None,
+                run: None,
+                carried: false,
+            })
+        });
+        Ok(told.collect())
     }
 
     /// What came of the call, where it went on.

@@ -13,9 +13,9 @@ use serde_saphyr::{
 };
 
 use crate::spec::{
-    API_VERSION, AgentSpec, AnySpec, DocumentKind, FreezeSpec, LimitSpec, OrganizationSpec,
-    PersonSpec, PolicySetSpec, SettingSpec, SystemSpec, TeamSpec, ToolSpec, UpstreamSpec,
-    WorkflowRef, WorkflowSpec,
+    API_VERSION, AgentSpec, AnySpec, DocumentKind, EnforcementPointSpec, FreezeSpec, LimitSpec,
+    OrganizationSpec, PersonSpec, PolicySetSpec, SettingSpec, SystemSpec, TeamSpec, ToolSpec,
+    UpstreamSpec, WorkflowRef, WorkflowSpec,
 };
 
 /// Largest text of documents, in bytes.
@@ -124,6 +124,14 @@ pub(crate) fn read(text: &str) -> Result<Vec<Document>, Vec<DocumentProblem>> {
     }
 }
 
+/// Reads documents as `plan` does before it looks at anything that is registered; says how many there are.
+///
+/// # Errors
+/// Every [`DocumentProblem`], with its place.
+pub fn check_documents(text: &str) -> Result<usize, Vec<DocumentProblem>> {
+    read(text).map(|documents| documents.len())
+}
+
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -192,6 +200,7 @@ enum RawSpec {
     Setting(SettingSpec),
     Limit(LimitSpec),
     Freeze(FreezeSpec),
+    EnforcementPoint(EnforcementPointSpec),
 }
 
 impl RawSpec {
@@ -209,6 +218,7 @@ impl RawSpec {
             DocumentKind::Setting => Self::Setting(map.next_value()?),
             DocumentKind::Limit => Self::Limit(map.next_value()?),
             DocumentKind::Freeze => Self::Freeze(map.next_value()?),
+            DocumentKind::EnforcementPoint => Self::EnforcementPoint(map.next_value()?),
         })
     }
 }
@@ -288,6 +298,7 @@ impl Raw {
             RawSpec::Setting(s) => AnySpec::Setting(parsed(&name)?, s),
             RawSpec::Limit(s) => AnySpec::Limit(parsed(&name)?, s),
             RawSpec::Freeze(s) => AnySpec::Freeze(parsed(&name)?, s),
+            RawSpec::EnforcementPoint(s) => AnySpec::EnforcementPoint(parsed(&name)?, s),
             RawSpec::Workflow(s) => {
                 let Some(agent) = &agent else {
                     return Err(at(

@@ -384,8 +384,10 @@ impl World {
                 remit_books::facts::fixed_facts(&registry, &(&standing).into(), &tool).unwrap();
             (fixed, engine.sources().to_owned())
         };
+        let known = self.books.store().labels(&self.org, run.root.as_str());
         let dynamic = Dynamic {
             args,
+            labels: known.await.unwrap().labels.into_keys().collect(),
             ..Dynamic::at(self.books.now())
         };
         let decision = engine.decide(Facts {
@@ -424,6 +426,9 @@ impl World {
             .labels(&self.org, run.root.as_str())
             .await
             .unwrap();
+        let raise = fixed.tool.classification.iter();
+        let raise = raise.flat_map(remit_policy::labels::kinds);
+        let raise = raise.map(|l| (run.root.to_string(), l)).collect();
         let admit = Admit {
             org: self.org.clone(),
             decision: id.clone(),
@@ -434,7 +439,7 @@ impl World {
             epoch,
             labels: (run.root.to_string(), labels.version()),
             carried: None,
-            raise: Vec::new(),
+            raise: if goes_on { raise } else { Vec::new() },
             reserve: Vec::new(),
             puts: Vec::new(),
             blobs: vec![

@@ -9,7 +9,9 @@ use remit_domain::finding::FindingKind;
 use remit_domain::limits::AGENT_KEYS_MAX;
 use remit_domain::name::Name;
 use remit_domain::run::RunEnd;
-use remit_domain::{Agent, Kind, Noun, Person, RefusalCode, Registry, Role, RunId, Timestamp};
+use remit_domain::{
+    Agent, EnforcementPoint, Kind, Noun, Person, RefusalCode, Registry, Role, RunId, Timestamp,
+};
 use remit_ports::store::Filter;
 use remit_token::PublicJwk;
 use schemars::JsonSchema;
@@ -92,6 +94,13 @@ impl Control {
             let registry = book.registry();
             let agent = living(&registry, name)?;
             keeper(&person, &agent)?;
+            let of_point = |p: &Arc<EnforcementPoint>| {
+                p.holds(&thumbprint) || p.removed_keys.contains(&thumbprint)
+            };
+            if registry.enforcement_points.values().any(of_point) {
+                let text = "an enforcement point holds or held this key; every agent has its own: make a new one";
+                return Err(refuse(RefusalCode::Conflict, text));
+            }
             let holder = registry.keys.get(&thumbprint).cloned();
             let held = registry
                 .keys

@@ -47,10 +47,12 @@ mod control;
 mod coverage;
 mod credentials;
 mod decision;
+mod declassification;
 mod delegation;
 mod doctor;
 mod documents;
 mod draft;
+mod enforcement_point;
 mod error;
 mod exception;
 mod facts;
@@ -95,7 +97,8 @@ pub use activity::{Activity, Hour, StoryQuery, Use, Uses};
 pub use agent::AgentView;
 pub use apply::{Applied, AppliedChange};
 pub use approval::{
-    AgentApprovalView, ApprovalFilter, ApprovalView, AskView, VerdictView, WAIT_SECS_MAX, Watch,
+    AgentApprovalView, ApprovalFilter, ApprovalFunnel, ApprovalView, AskView, BySession, NoteView,
+    VerdictView, WAIT_SECS_MAX, Watch,
 };
 pub use audit::{EntryQuery, Gap, GapState, Mismatch, Verification};
 pub use breaker::BreakerView;
@@ -112,12 +115,16 @@ pub use control::{Control, Saved};
 pub use coverage::{Covered, TestReport, TestRun};
 pub use credentials::{Credentials, KeyAge, StandingAccess, TokenAge};
 pub use decision::{DecisionView, Replay, Why};
+pub use declassification::{
+    DeclassificationVerdict, DeclassificationView, LabelView, NewDeclassification, RunLabels,
+};
 pub use delegation::{
     DelegationFilter, DelegationView, Hop, NewDelegation, PersonTree, Revocation, Revoked,
     TreeFilter,
 };
 pub use doctor::{Check, Probe};
-pub use documents::{DOCUMENTS_BYTES_MAX, DOCUMENTS_MAX, DocumentProblem};
+pub use documents::{DOCUMENTS_BYTES_MAX, DOCUMENTS_MAX, DocumentProblem, check_documents};
+pub use enforcement_point::EnforcementPointView;
 pub use error::{ControlError, refuse};
 pub use exception::{ExceptionView, NewException};
 pub use facts::FactView;

@@ -274,6 +274,7 @@ fn counts_now(quota: &Quota, over: Option<&str>, now: Timestamp) -> Option<Optio
             let date: String = now.day_start().to_string().chars().take(10).collect();
             (rest.parse() == Ok(today)).then(|| Some(format!("day {date}")))
         }
+        ("month", Over::Month) => (rest == now.month().0).then(|| Some(format!("month {rest}"))),
         ("slot", Over::Minute | Over::Hour) => {
             let (secs, n) = rest.split_once(':')?;
             let (secs, n): (i64, i64) = (secs.parse().ok()?, n.parse().ok()?);

@@ -35,6 +35,21 @@ impl ListQuery {
         self.limit.map_or(PAGE, |n| n.clamp(1, PAGE_MAX))
     }
 
+    /// The page that `found` is, with one more than fits where there is more: what an index gives, in its own order.
+    pub(crate) fn cut<I, T>(
+        &self,
+        mut found: Vec<I>,
+        key: impl Fn(&I) -> String,
+        view: impl Fn(&I) -> T,
+    ) -> Listing<T> {
+        let more = found.len() > self.limit();
+        found.truncate(self.limit());
+        Listing {
+            next: found.last().filter(|_| more).map(key),
+            items: found.iter().map(view).collect(),
+        }
+    }
+
     /// The page of `all` (key, state, item), ordered by key. Views are made only for what is on the page.
     pub(crate) fn page<I, T>(
         &self,

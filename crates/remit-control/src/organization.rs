@@ -14,6 +14,9 @@ use crate::error::{invalid, not_found};
 use crate::spec::OrganizationSpec;
 use crate::{Caller, Control, ControlError, Saved, refuse};
 
+/// Most data classes that an organization regulates by itself.
+const REGULATED_MAX: usize = 100;
+
 /// An organization, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OrganizationView {
@@ -127,6 +130,10 @@ impl Control {
             let text = "idle_s is 60 to 86400 and at most life_s, which is 300 to 604800";
             return Err(invalid("sessions", text));
         }
+        if spec.regulated.len() > REGULATED_MAX {
+            let text = format!("at most {REGULATED_MAX} data classes may be named");
+            return Err(invalid("regulated", text));
+        }
         let there = registry.organization.as_deref();
         let there = there.ok_or_else(|| not_found("organization", &caller.org))?;
         if there.separation == Separation::Dual && spec.separation == Separation::Single {
@@ -137,6 +144,7 @@ impl Control {
         let new = Organization {
             separation: spec.separation,
             sessions: spec.sessions,
+            regulated: spec.regulated,
             loosening: there.loosening.clone().filter(|_| !tightened),
             ..there.clone()
         };
@@ -145,6 +153,7 @@ impl Control {
                 .about(&new.id)
                 .fact("separation", new.separation)
                 .fact("sessions", new.sessions)
+                .fact("regulated", new.regulated.len())
                 .content("organization", &new)
         });
         Ok(draft?.restrict_update())

@@ -146,11 +146,16 @@ fn paths(registry: &Registry, engine: &Engine, all: &[Reach], now: Timestamp) ->
             decide(registry, engine, r, &BTreeSet::new(), now).is_some_and(|d| !d.is_deny())
         })
         .collect();
+    let none = BTreeSet::new();
+    let own = registry
+        .organization
+        .as_ref()
+        .map_or(&none, |o| &o.regulated);
     let regulated = |r: &&&Reach| {
         r.classification
             .data_classes
             .iter()
-            .any(|c| is_regulated(c.as_str()))
+            .any(|c| is_regulated(c.as_str(), own))
     };
     let private: Vec<&&Reach> = can.iter().filter(regulated).collect();
     let untrusted: Vec<&&Reach> = can
@@ -161,7 +166,7 @@ fn paths(registry: &Registry, engine: &Engine, all: &[Reach], now: Timestamp) ->
         let mut tell = |sort, sources: &[&Reach]| {
             let labels = sources
                 .iter()
-                .flat_map(|s| remit_policy::labels::raised(&s.classification));
+                .flat_map(|s| remit_policy::labels::kinds(&s.classification));
             let decision = decide(registry, engine, sink, &labels.collect(), now);
             out.extend(decision.map(|d| path(sort, sources, sink, &d)));
         };

@@ -229,6 +229,9 @@ impl Control {
             }
             AnySpec::Limit(name, spec) => self.draft_limit(registry, caller, &name, &spec, None),
             AnySpec::Freeze(name, spec) => self.draft_freeze(registry, caller, &name, &spec, None),
+            AnySpec::EnforcementPoint(name, spec) => {
+                self.draft_enforcement_point(registry, caller, &name, &spec, None)
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::declassification::LabelView;
 use crate::delegation::DelegationView;
 use crate::error::{invalid, not_found};
 use crate::{Caller, Control, ControlError, ListQuery, Listing, delegation, names, newest, refuse};
@@ -92,6 +93,8 @@ pub struct RunStory {
     pub run: RunView,
     /// Via what: each hop and what it narrowed.
     pub chain: Vec<DelegationView>,
+    /// What it has touched: the labels of its tree, each with the call that raised it.
+    pub labels: Vec<LabelView>,
     /// What happened, in order.
     pub events: Vec<EventView>,
     /// Calls that were decided to go on and have no outcome yet.
@@ -237,12 +240,14 @@ impl Control {
             ..EntryFilter::default()
         };
         let entries = self.books.opened_entries(&caller.org, &filter).await?;
+        let labels = self.labels_told(&caller.org, &found.noun).await?;
         let registry = book.registry();
         let events: Vec<EventView> = entries.iter().map(|e| told(&registry, e, reader)).collect();
         let without_outcome = story::without_outcome(&entries);
         Ok(RunStory {
             run: view(&registry, &found),
             chain,
+            labels,
             events,
             without_outcome,
         })

@@ -4,6 +4,7 @@
 
 mod agent;
 mod any;
+mod enforcement_point;
 mod freeze;
 mod limit;
 mod organization;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use agent::AgentSpec;
 pub use any::AnySpec;
 pub(crate) use any::Reference;
+pub use enforcement_point::{AssignedSpec, EnforcementPointSpec};
 pub use freeze::FreezeSpec;
 pub use limit::LimitSpec;
 pub use organization::{OrganizationSpec, TeamSpec};
@@ -63,11 +65,12 @@ pub enum DocumentKind {
     Setting,
     Limit,
     Freeze,
+    EnforcementPoint,
 }
 
 impl DocumentKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -80,6 +83,7 @@ impl DocumentKind {
         Self::Setting,
         Self::Limit,
         Self::Freeze,
+        Self::EnforcementPoint,
     ];
 
     /// The kind as documents write it.
@@ -97,6 +101,7 @@ impl DocumentKind {
             Self::Setting => "Setting",
             Self::Limit => "Limit",
             Self::Freeze => "Freeze",
+            Self::EnforcementPoint => "EnforcementPoint",
         }
     }
 
@@ -124,6 +129,7 @@ pub fn schema(kind: DocumentKind) -> Schema {
         DocumentKind::Setting => generator.subschema_for::<SettingSpec>(),
         DocumentKind::Limit => generator.subschema_for::<LimitSpec>(),
         DocumentKind::Freeze => generator.subschema_for::<FreezeSpec>(),
+        DocumentKind::EnforcementPoint => generator.subschema_for::<EnforcementPointSpec>(),
     };
     let definitions = generator.take_definitions(true);
     let (mut names, mut needed) = (

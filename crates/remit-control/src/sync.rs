@@ -65,11 +65,17 @@ impl Control {
             );
             return Err(refuse(RefusalCode::Conflict, text));
         }
+        if upstream.is_guarded() {
+            let text = format!(
+                "upstream `{name}` is behind an enforcement point, where Remit does not reach it; tell its tools with `remit upstream declare {name} -f tools.json`"
+            );
+            return Err(refuse(RefusalCode::Conflict, text));
+        }
         let (offered, refused) = self.offered(caller, &upstream).await?;
         self.take_in(caller, name, offered, refused).await
     }
 
-    /// Takes in what an administrator read from a wrapped server on an agent's machine.
+    /// Takes in what an administrator read from a wrapped server on an agent's machine, or wrote of a guarded one.
     ///
     /// # Errors
     /// As [`Self::sync_upstream`]; `conflict` for an upstream that Remit reaches itself.
@@ -80,9 +86,9 @@ impl Control {
         offer: Offer,
     ) -> Result<SyncReport, ControlError> {
         let upstream = self.to_sync(caller, name)?;
-        if !upstream.is_cooperative() {
+        if !upstream.is_told() {
             let text = format!(
-                "upstream `{name}` is reached by Remit itself; only a wrapped one is told what it offers"
+                "upstream `{name}` is reached by Remit itself; only a wrapped or guarded one is told what it offers"
             );
             return Err(refuse(RefusalCode::Conflict, text));
         }

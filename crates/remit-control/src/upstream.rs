@@ -270,6 +270,9 @@ fn check_secret(transport: &Transport, secret: &Injection) -> Result<(), Control
             wrong("an HTTP server takes `bearer` or `header`".to_owned())
         }
         (Transport::Stdio { .. }, _) => wrong("a process takes `environment`".to_owned()),
+        (Transport::Guarded, _) => {
+            wrong("a server behind an enforcement point gets no secret from Remit".to_owned())
+        }
         (Transport::Wrapped, _) => {
             wrong("a wrapped server is beside its agent and gets no secret from Remit".to_owned())
         }

@@ -1,6 +1,7 @@
 //! Workflows, and the grants in them: privileges, so that each one added or revoked is an event of its own.
 
 use remit_domain::bounds::{Bound, Cumulative};
+use remit_domain::discovery::Discovery;
 use remit_domain::event::EventKind;
 use remit_domain::finding::FindingKind;
 use remit_domain::limits::{LIST_MAX, RUN_IDLE_SECS_MAX, RUN_SECS_MAX};
@@ -181,6 +182,7 @@ impl Control {
             data_classes: spec.data_classes,
             run_secs_max: spec.run_secs_max,
             run_idle_secs_max: spec.run_idle_secs_max,
+            discovery: spec.discovery,
             spawnable: spec
                 .spawnable
                 .iter()
@@ -302,12 +304,24 @@ fn permitted(
             || new.run_idle_secs_max > old.run_idle_secs_max
             || !new.data_classes.is_subset(&old.data_classes)
             || !new.spawnable.is_subset(&old.spawnable)
+            || sees_more(old.discovery, new.discovery)
             || (new.enabled && !old.enabled)
     });
     if grows || !diff.added.is_empty() {
         may_widen(registry, person, agent)
     } else {
         Ok(())
+    }
+}
+
+/// Whether runs that only looked around may do more than that now, or look around for more.
+fn sees_more(old: Option<Discovery>, new: Option<Discovery>) -> bool {
+    match (old, new) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(old), Some(new)) => {
+            new.secs > old.secs || new.calls > old.calls || new.tokens > old.tokens
+        }
     }
 }
 
@@ -327,6 +341,9 @@ pub(crate) fn check_spec(spec: &WorkflowSpec) -> Result<(), ControlError> {
         if !(1..=max).contains(&secs) {
             return Err(invalid(field, format!("`{secs}` is not within 1 to {max}")));
         }
+    }
+    if let Some(discovery) = &spec.discovery {
+        discovery.check().map_err(|why| invalid("discovery", why))?;
     }
     spec.grants.iter().try_for_each(check_grant)
 }

@@ -6,12 +6,14 @@
 //! | change how calls are made, counted and expected | `stage` |
 //! | change the eight questions, or what the command line is asked | `answers` |
 //! | change what happens at the end | `closing` |
+//! | change what is left for people to look at | `encore` |
 
 mod answers;
 mod closing;
 mod compliance_audit;
 mod customer_support;
 mod devops;
+mod encore;
 mod it_support;
 mod proof;
 mod report;
@@ -27,6 +29,7 @@ use crate::seed::Ready;
 use say::Say;
 use stage::Stage;
 
+pub use encore::{Encore, encore};
 pub use report::{Counts, Expectation, Report};
 
 /// What a run of the demo needs.

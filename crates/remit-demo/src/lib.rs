@@ -9,6 +9,6 @@ mod driver;
 mod seed;
 pub mod upstreams;
 
-pub use driver::{Counts, DemoContext, Expectation, Report, run};
+pub use driver::{Counts, DemoContext, Encore, Expectation, Report, encore, run};
 pub use seed::{Ready, ReadyAgent, ReadyPerson, Target, seed};
 pub use upstreams::{DemoKind, serve_http, serve_stdio};

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::tool::ToolRef;
 use crate::{
-    AgentId, ApprovalId, DecisionId, Kind, Noun, PersonId, Role, RunId, Timestamp, WorkflowId,
-    name::Name,
+    AgentId, ApprovalId, DecisionId, Kind, Noun, PasskeyId, PersonId, Role, RunId, Timestamp,
+    WorkflowId, name::Name,
 };
 
 /// Who may satisfy an ask.
@@ -87,6 +87,43 @@ pub struct Ask {
 /// The policies that ask, ordered by id.
 pub type AskSet = BTreeSet<Ask>;
 
+/// Most notes on one approval: enough to make it clear, too little to be a chat.
+pub const NOTES_MAX: usize = 20;
+
+/// What sort of note it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteKind {
+    /// Whoever decides wants to know something.
+    Question,
+    /// Whoever answers for the call says it.
+    Answer,
+}
+
+/// Something said about an approval while it waits. It decides nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What sort.
+    pub kind: NoteKind,
+    /// Who.
+    pub person: PersonId,
+    /// In their words.
+    pub text: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// To whom an approval was handed. It gives nobody a right: only who may approve anyway gets it, and the others keep theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// To whom.
+    pub to: PersonId,
+    /// By whom.
+    pub by: PersonId,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What one person said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -98,6 +135,9 @@ pub struct Verdict {
     pub reason: Option<String>,
     /// When.
     pub at: Timestamp,
+    /// The passkey with which they proved, over the digest of this call, that it was them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<PasskeyId>,
 }
 
 /// What came of an approval. Only `Approved` lets one call pass, and only once.
@@ -150,6 +190,9 @@ pub enum VerdictError {
     /// This person has spoken.
     #[error("you have given your verdict on this approval already")]
     Twice,
+    /// Enough was said.
+    #[error("{0} notes are on the approval already; decide it")]
+    Talked(usize),
     /// This person may not.
     #[error("you may not decide this approval: {0}")]
     NotApprover(String),
@@ -190,6 +233,15 @@ pub struct Approval {
     pub verdicts: Vec<Verdict>,
     /// What came of it.
     pub state: ApprovalState,
+    /// Questions and answers, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+    /// To whom it was handed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
+    /// The arguments that whoever said no would say yes to. A call with them is another call: it is decided anew, and asks anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Value>,
 }
 
 impl Approval {
@@ -203,12 +255,7 @@ impl Approval {
         verdict: Verdict,
         satisfied: impl FnOnce(&[&PersonId]) -> bool,
     ) -> Result<Self, VerdictError> {
-        if self.state != ApprovalState::Pending {
-            return Err(VerdictError::Settled(self.state));
-        }
-        if verdict.at >= self.expires {
-            return Err(VerdictError::Expired(self.expires));
-        }
+        self.is_open(verdict.at)?;
         if self.verdicts.iter().any(|v| v.person == verdict.person) {
             return Err(VerdictError::Twice);
         }
@@ -227,6 +274,40 @@ impl Approval {
             next.state = ApprovalState::Approved;
         }
         Ok(next)
+    }
+
+    /// The approval with a note on it.
+    ///
+    /// # Errors
+    /// [`VerdictError`] when it is settled or expired, or has as many notes as it may.
+    pub fn noted(&self, note: Note) -> Result<Self, VerdictError> {
+        self.is_open(note.at)?;
+        if self.notes.len() >= NOTES_MAX {
+            return Err(VerdictError::Talked(NOTES_MAX));
+        }
+        let mut next = self.clone();
+        next.notes.push(note);
+        Ok(next)
+    }
+
+    /// The approval, handed to somebody.
+    ///
+    /// # Errors
+    /// [`VerdictError`] when it is settled or expired.
+    pub fn handed(&self, given: Given) -> Result<Self, VerdictError> {
+        self.is_open(given.at)?;
+        Ok(Self {
+            given: Some(given),
+            ..self.clone()
+        })
+    }
+
+    fn is_open(&self, now: Timestamp) -> Result<(), VerdictError> {
+        match self.state {
+            ApprovalState::Pending if now < self.expires => Ok(()),
+            ApprovalState::Pending => Err(VerdictError::Expired(self.expires)),
+            state => Err(VerdictError::Settled(state)),
+        }
     }
 
     /// Whether it still lets a call pass at `now`.

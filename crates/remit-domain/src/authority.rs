@@ -72,6 +72,15 @@ impl Authority {
                 classification.effect.as_str()
             ));
         }
+        if classification.external
+            && classification.effect != Effect::External
+            && self
+                .effects
+                .as_ref()
+                .is_some_and(|e| !e.contains(&Effect::External))
+        {
+            out.push("it reaches outside, and effect external is not included".to_owned());
+        }
         if let Some(classes) = &self.data_classes {
             let missing = classification
                 .data_classes

@@ -335,6 +335,39 @@ impl fmt::Display for Breach {
     }
 }
 
+/// What an argument may be, in words that follow its name.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let range = |min: Option<String>, max: Option<String>| match (min, max) {
+            (Some(min), Some(max)) => format!("from {min} to {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (None, Some(max)) => format!("at most {max}"),
+            (None, None) => "any number".to_owned(),
+        };
+        match self {
+            Self::OneOf(members) => {
+                let members = members.iter().map(|m| match m {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                });
+                write!(f, "one of {}", members.collect::<Vec<_>>().join(", "))
+            }
+            Self::Integer { min, max } => {
+                let range = range(min.map(|n| n.to_string()), max.map(|n| n.to_string()));
+                write!(f, "a whole number, {range}")
+            }
+            Self::Decimal { min, max } => {
+                let text = |end: &Option<Decimal>| end.as_ref().map(ToString::to_string);
+                f.write_str(&range(text(min), text(max)))
+            }
+            Self::Prefix { prefix, separator } => {
+                write!(f, "`{prefix}`, or beginning with `{prefix}{separator}`")
+            }
+            Self::Length { max } => write!(f, "at most {max} long"),
+        }
+    }
+}
+
 fn end<T: fmt::Display>(bound: Option<&T>) -> String {
     bound.map(ToString::to_string).unwrap_or_default()
 }
@@ -399,11 +432,63 @@ pub enum Cumulative {
     },
 }
 
+impl fmt::Display for Cumulative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let over = |span: &Span| match span {
+            Span::Run => "run",
+            Span::Day => "day",
+        };
+        match self {
+            Self::Count { max, per } => write!(f, "at most {max} calls a {}", over(per)),
+            Self::Sum { arg, max, per, by } => {
+                write!(f, "{arg} adds up to at most {max} a {}", over(per))?;
+                match by {
+                    Some(by) => write!(f, ", for each {by}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+
+    #[test]
+    fn bounds_and_limits_are_told_in_words() {
+        let bound = |json: Value| serde_json::from_value::<Bound>(json).unwrap().to_string();
+        let limit = |json: Value| {
+            serde_json::from_value::<Cumulative>(json)
+                .unwrap()
+                .to_string()
+        };
+        let said = [
+            bound(json!({ "one_of": ["A-118", 7] })),
+            bound(json!({ "integer": { "min": 1 } })),
+            bound(json!({ "decimal": { "min": 0.01, "max": 500 } })),
+            bound(json!({ "prefix": { "prefix": "/data", "separator": "/" } })),
+            bound(json!({ "length": { "max": 3 } })),
+            limit(json!({ "count": { "max": 3, "per": "run" } })),
+            limit(
+                json!({ "sum": { "arg": "amount", "max": 2000, "per": "day", "by": "customer" } }),
+            ),
+        ];
+        assert_eq!(
+            said,
+            [
+                "one of A-118, 7",
+                "a whole number, at least 1",
+                "from 0.01 to 500",
+                "`/data`, or beginning with `/data/`",
+                "at most 3 long",
+                "at most 3 calls a run",
+                "amount adds up to at most 2000 a day, for each customer",
+            ]
+        );
+    }
 
     fn bounds(json: Value) -> Bounds {
         serde_json::from_value(json).unwrap()

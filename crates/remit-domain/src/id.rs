@@ -146,8 +146,12 @@ ids! {
     PasskeyId = "psk";
     /// A proposal of policies.
     ProposalId = "ppl";
+    /// An enforcement point.
+    EnforcementPointId = "pep";
     /// An exception from one policy.
     ExceptionId = "exc";
+    /// A declassification of a run.
+    DeclassificationId = "dcl";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }

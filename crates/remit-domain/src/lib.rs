@@ -23,7 +23,10 @@ pub mod breaker;
 pub mod bundle;
 pub mod containment;
 pub mod credential;
+pub mod declassification;
 pub mod delegation;
+pub mod discovery;
+pub mod enforcement_point;
 pub mod event;
 pub mod exception;
 pub mod finding;
@@ -55,6 +58,7 @@ pub mod vouch;
 pub mod workflow;
 
 pub use agent::Agent;
+pub use enforcement_point::EnforcementPoint;
 pub use id::*;
 pub use noun::{Kind, Noun};
 pub use organization::{Organization, Separation, Team};

@@ -84,6 +84,8 @@ pub enum Over {
     Hour,
     /// One UTC day.
     Day,
+    /// One calendar month, UTC: what budgets and invoices count by.
+    Month,
     /// The whole tree of runs below one root run.
     Run,
 }
@@ -95,6 +97,7 @@ impl Over {
             Self::Minute => "minute",
             Self::Hour => "hour",
             Self::Day => "day",
+            Self::Month => "month",
             Self::Run => "run",
         }
     }

@@ -22,6 +22,9 @@ pub const ACCESS_TOKEN_SECS: i64 = 300;
 pub const APPROVAL_SECS: i64 = 3_600;
 /// How long labels follow an agent into runs it opens itself, in seconds.
 pub const LABEL_CARRY_SECS: i64 = 86_400;
+/// A label is raised again when it was last raised this long ago, in seconds: its 24 hours count from the last touch, and not
+/// every call writes.
+pub const LABEL_REFRESH_SECS: i64 = 600;
 /// Most keys an agent may hold at once.
 pub const AGENT_KEYS_MAX: usize = 4;
 /// Longest life of a person's API token, in seconds (90 days).

@@ -35,6 +35,13 @@ impl Name {
     }
 }
 
+/// Names are ordered and hashed as their texts, so that a text finds its place among them.
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Name {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {

@@ -51,6 +51,8 @@ pub enum Kind {
     Session,
     Passkey,
     IdentityProvider,
+    EnforcementPoint,
+    Declassification,
 }
 
 impl Kind {
@@ -89,11 +91,13 @@ impl Kind {
             Self::Session => "session",
             Self::Passkey => "passkey",
             Self::IdentityProvider => "identity_provider",
+            Self::EnforcementPoint => "enforcement_point",
+            Self::Declassification => "declassification",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -126,6 +130,8 @@ impl Kind {
         Self::Session,
         Self::Passkey,
         Self::IdentityProvider,
+        Self::EnforcementPoint,
+        Self::Declassification,
     ];
 
     /// The kind of that word.

@@ -1,7 +1,10 @@
 //! The tenant, and groups of people in it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use crate::tool::DataClass;
 use crate::{Kind, Noun, OrgId, PersonId, SessionLimits, TeamId, Timestamp, name::Name};
 
 /// Whether one person may both own an agent and activate it.
@@ -51,6 +54,9 @@ pub struct Organization {
     /// How long its people stay signed in.
     #[serde(default)]
     pub sessions: SessionLimits,
+    /// Data classes that are regulated here besides [`crate::tool::REGULATED`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regulated: BTreeSet<DataClass>,
     /// A wish for less separation that waits for somebody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loosening: Option<Loosening>,
@@ -68,6 +74,7 @@ impl Organization {
             name,
             separation,
             sessions: SessionLimits::default(),
+            regulated: BTreeSet::new(),
             loosening: None,
             groups_narrow: false,
         }

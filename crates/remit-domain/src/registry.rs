@@ -3,15 +3,20 @@
 //! Values are shared; taking what a call needs copies pointers. Ended runs, revoked delegations and settled approvals
 //! are dropped: whoever asks for one that is not here reads the store.
 
+mod index;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use index::Index;
+
 use crate::breaker::Breaker;
 use crate::containment::{Containment, Target};
 use crate::credential::AgentKey;
 use crate::delegation::{Delegation, DelegationState};
+use crate::enforcement_point::EnforcementPoint;
 use crate::finding::Finding;
 use crate::freeze::Freeze;
 use crate::limit::Limit;
@@ -24,8 +29,9 @@ use crate::ticket::Ticket;
 use crate::tool::ToolRef;
 use crate::upstream::UpstreamName;
 use crate::{
-    Agent, AgentId, ContainmentId, DelegationId, FindingId, Kind, Noun, OrgId, Organization,
-    Person, PersonId, Run, RunId, SystemId, TeamId, Tool, Upstream, Workflow, WorkflowId,
+    Agent, AgentId, ContainmentId, DelegationId, EnforcementPointId, FindingId, Kind, Noun, OrgId,
+    Organization, Person, PersonId, Run, RunId, SystemId, TeamId, Tool, Upstream, Workflow,
+    WorkflowId,
 };
 
 /// A record whose body is not what its kind says: the store is inconsistent, and nothing is decided on it.
@@ -73,6 +79,8 @@ pub struct Registry {
     pub limits: BTreeMap<Name, Arc<Limit>>,
     /// Freezes and windows by name, disabled ones included.
     pub freezes: BTreeMap<Name, Arc<Freeze>>,
+    /// Enforcement points, disabled ones included.
+    pub enforcement_points: BTreeMap<EnforcementPointId, Arc<EnforcementPoint>>,
     /// What is known of tickets, by id.
     pub tickets: HashMap<String, Arc<Ticket>>,
     /// The breaker, where somebody has set it.
@@ -82,6 +90,7 @@ pub struct Registry {
     /// Revision of each record that `apply` saw, for content-addressed facts and ETags.
     revisions: HashMap<(Kind, String), u64>,
     names: HashMap<(Kind, String), String>,
+    index: Index,
     generation: u64,
     ended: VecDeque<String>,
 }
@@ -119,6 +128,7 @@ impl Registry {
                     | Kind::AgentKey
                     | Kind::Ticket
                     | Kind::Breaker
+                    | Kind::EnforcementPoint
             );
             self.generation += u64::from(!passing);
             self.revisions.insert((kind, key.to_owned()), revision);
@@ -141,9 +151,21 @@ impl Registry {
             Kind::Team => keep!(teams, id: Team),
             Kind::Person => keep!(people, id: Person),
             Kind::System => keep!(systems, id: System),
-            Kind::Agent => keep!(agents, id: Agent),
-            Kind::AgentKey => keep!(keys, thumbprint: AgentKey),
-            Kind::Workflow => keep!(workflows, id: Workflow),
+            Kind::Agent => {
+                let agent = self.named(body)?;
+                self.take_agent(agent);
+            }
+            Kind::AgentKey => {
+                let key: Arc<AgentKey> = self.named(body)?;
+                self.index.key(&key.agent, &key.thumbprint);
+                self.keys.insert(key.thumbprint.clone(), key);
+            }
+            Kind::Workflow => {
+                let workflow: Arc<Workflow> = self.named(body)?;
+                self.index
+                    .workflow(&workflow.agent, &workflow.name, &workflow.id);
+                self.workflows.insert(workflow.id.clone(), workflow);
+            }
             Kind::Upstream => keep!(upstreams, name: Upstream),
             Kind::Tool => keep!(tools, tool: Tool),
             Kind::Run => self.take_run(read(body)?),
@@ -165,6 +187,7 @@ impl Registry {
                 let ticket: Arc<Ticket> = read(body)?;
                 self.tickets.insert(ticket.id.clone(), ticket);
             }
+            Kind::EnforcementPoint => keep!(enforcement_points, id: EnforcementPoint),
             Kind::Breaker => self.breaker = Some(read(body)?),
             Kind::Finding => self.take_finding(read(body)?),
             Kind::Token
@@ -176,6 +199,7 @@ impl Registry {
             | Kind::PolicyProposal
             | Kind::PolicyStage
             | Kind::PolicyException
+            | Kind::Declassification
             | Kind::SigningKey
             | Kind::ShredKey
             | Kind::Session
@@ -191,6 +215,12 @@ impl Registry {
             self.names.insert((N::KIND, name), noun.key());
         }
         Ok(noun)
+    }
+
+    fn take_agent(&mut self, agent: Arc<Agent>) {
+        let before = self.agents.get(&agent.id);
+        self.index.agent(before.map(AsRef::as_ref), &agent);
+        self.agents.insert(agent.id.clone(), agent);
     }
 
     fn take_run(&mut self, run: Arc<Run>) {
@@ -282,6 +312,12 @@ impl Registry {
         }
     }
 
+    /// The enforcement point of that name.
+    pub fn enforcement_point_named(&self, name: &str) -> Option<&Arc<EnforcementPoint>> {
+        let key = self.key_of(Kind::EnforcementPoint, name)?;
+        self.enforcement_points.get(&key.parse().ok()?)
+    }
+
     /// The team of that name.
     pub fn team_named(&self, name: &str) -> Option<&Arc<Team>> {
         self.teams
@@ -302,13 +338,39 @@ impl Registry {
 
     /// The workflows of an agent, ordered by name.
     pub fn workflows_of(&self, agent: &AgentId) -> Vec<&Arc<Workflow>> {
-        let mut found: Vec<_> = self
-            .workflows
-            .values()
-            .filter(|w| w.agent == *agent)
-            .collect();
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        found
+        let ids = self.index.workflows_of(agent);
+        ids.filter_map(|id| self.workflows.get(id)).collect()
+    }
+
+    /// The keys of an agent, in every state, ordered by thumbprint.
+    pub fn keys_of(&self, agent: &AgentId) -> Vec<&Arc<AgentKey>> {
+        let all = self.index.keys_of(agent);
+        all.filter_map(|thumbprint| self.keys.get(thumbprint))
+            .collect()
+    }
+
+    /// Agents after a name, ordered by name, at most `limit`; in one state where one is given. What it costs does not grow with
+    /// how many there are.
+    pub fn agents_after(
+        &self,
+        state: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<Arc<Agent>> {
+        self.index.agents_after(state, after, limit)
+    }
+
+    /// How many agents are in each state.
+    pub fn agent_states(&self) -> BTreeMap<&'static str, usize> {
+        self.index.agent_states()
+    }
+
+    /// Agents that a person owns or sponsors, ordered by name.
+    pub fn answered_by(&self, person: &PersonId) -> Vec<&Arc<Agent>> {
+        let names = self.index.answered_by(person);
+        names
+            .filter_map(|name| self.agent_named(name.as_str()))
+            .collect()
     }
 
     /// The containment that holds any of these targets, where there is one.
@@ -361,6 +423,36 @@ pub(crate) mod tests {
             registry.agent_named("support-triage").unwrap().state,
             crate::agent::AgentState::Active
         );
+    }
+
+    #[test]
+    fn lists_come_in_the_order_of_names_whatever_becomes_of_agents() {
+        let mut registry = Registry::default();
+        let put = |registry: &mut Registry, n: u128, name: &str, state: &str, revision| {
+            let mut body = serde_json::to_value(agent()).unwrap();
+            body["id"] = json!(AgentId::from_uuid(uuid::Uuid::from_u128(n)));
+            body["name"] = json!(name);
+            body["state"] = json!(state);
+            let key = body["id"].as_str().unwrap().to_owned();
+            registry.apply(Kind::Agent, &key, revision, &body).unwrap();
+        };
+        for (n, name) in [(1, "c"), (2, "a"), (3, "b"), (4, "d")] {
+            put(&mut registry, n, name, "active", 1);
+        }
+        put(&mut registry, 3, "b", "suspended", 2);
+        let names = |state: Option<&str>, after: Option<&str>, limit| {
+            let found = registry.agents_after(state, after, limit);
+            found.iter().map(|a| a.name.to_string()).collect::<String>()
+        };
+        assert_eq!(names(None, None, 10), "abcd");
+        assert_eq!(names(None, Some("a"), 2), "bc");
+        assert_eq!(names(Some("active"), None, 10), "acd");
+        assert_eq!(names(Some("suspended"), Some("a"), 10), "b");
+        // A text that is no name is a place in the order all the same.
+        assert_eq!(names(None, Some("b\u{10ffff}"), 10), "cd");
+        assert_eq!(registry.agent_states()["active"], 3);
+        let owner = agent().profile.owner;
+        assert_eq!(registry.answered_by(&owner).len(), 4);
     }
 
     #[test]

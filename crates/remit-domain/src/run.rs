@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::authority::Authority;
+use crate::discovery::Discovery;
 use crate::{AgentId, DelegationId, Kind, Noun, PersonId, Principal, RunId, Timestamp, WorkflowId};
 
 /// How a run came to be.
@@ -41,6 +42,9 @@ pub struct Intent {
     /// The ticket, case or alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
+    /// Whether it only looks around, and how much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     /// Tools, effects, data classes and objects it declares.
     #[serde(default)]
     pub authority: Authority,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, Noun, PersonId, Role, SessionId, Timestamp};
+use crate::{Kind, Noun, PasskeyId, PersonId, Role, SessionId, Timestamp};
 
 /// Shortest and longest idle time of a session, in seconds: shorter cannot be worked with, longer is no limit.
 pub const SESSION_IDLE_S: std::ops::RangeInclusive<u32> = 60..=86_400;
@@ -101,8 +101,22 @@ pub struct Session {
     pub expires: Timestamp,
     /// When the person last proved with a passkey, in this session, that it is still them.
     pub stepped_up: Option<Timestamp>,
+    /// What they proved then, where it was over a digest rather than by signing in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved: Option<Proved>,
     /// When it was ended.
     pub ended: Option<Timestamp>,
+}
+
+/// What a person proved with a passkey in a session: that it was them, over one digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proved {
+    /// SHA-256, 64 lower-case hex digits, of what they were about to do.
+    pub digest: String,
+    /// With which passkey.
+    pub passkey: PasskeyId,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl Session {
@@ -158,6 +172,7 @@ mod tests {
             seen: Timestamp::from_secs(seen),
             expires: Timestamp::from_secs(created + 43_200),
             stepped_up: None,
+            proved: None,
             ended: None,
         }
     }

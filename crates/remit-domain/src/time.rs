@@ -52,6 +52,22 @@ impl Timestamp {
         const DAY: i64 = 86_400_000_000;
         Self(self.0.div_euclid(DAY) * DAY)
     }
+
+    /// This time's UTC calendar month, as `2026-11`, and when the next one starts. A time that no calendar reaches is a
+    /// month of its own that never ends.
+    pub fn month(self) -> (String, Self) {
+        let named = || {
+            let at = jiff::Timestamp::from_microsecond(self.0).ok()?;
+            let day = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+            let next = day
+                .first_of_month()
+                .checked_add(jiff::Span::new().months(1));
+            let next = next.ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+            let name = format!("{:04}-{:02}", day.year(), day.month());
+            Some((name, Self(next.timestamp().as_microsecond())))
+        };
+        named().unwrap_or_else(|| ("never".to_owned(), Self(i64::MAX)))
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -103,6 +119,22 @@ impl schemars::JsonSchema for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_month_is_one_of_the_calendar() {
+        let month = |text: &str| {
+            let (name, next) = text.parse::<Timestamp>().unwrap().month();
+            (name, next.to_string())
+        };
+        for (at, name, next) in [
+            ("2026-11-30T23:59:59Z", "2026-11", "2026-12-01T00:00:00Z"),
+            ("2026-12-01T00:00:00Z", "2026-12", "2027-01-01T00:00:00Z"),
+            ("2028-02-29T12:00:00Z", "2028-02", "2028-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(month(at), (name.to_owned(), next.to_owned()));
+        }
+        assert_eq!(Timestamp::from_micros(i64::MAX).month().0, "never");
+    }
 
     #[test]
     fn text_round_trips_to_the_microsecond() {

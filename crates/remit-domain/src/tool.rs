@@ -58,7 +58,8 @@ impl Effect {
 /// A class of data, such as `customer-pii`.
 pub type DataClass = Name;
 
-/// Data classes that law or contract regulates: changing them and sending them outside waits for a person.
+/// Data classes that law or contract regulates everywhere: changing them and sending them outside waits for a person. An
+/// organization names more of its own; none of these can be taken away, since guardrails rest on them.
 pub const REGULATED: [&str; 10] = [
     "bank-account",
     "credential",
@@ -72,9 +73,9 @@ pub const REGULATED: [&str; 10] = [
     "regulated",
 ];
 
-/// Whether a data class, or the label it raises, is one of [`REGULATED`].
-pub fn is_regulated(class: &str) -> bool {
-    REGULATED.contains(&class)
+/// Whether a data class, or the label it raises, is one of [`REGULATED`] or of the organization's `own`.
+pub fn is_regulated(class: &str, own: &BTreeSet<DataClass>) -> bool {
+    REGULATED.contains(&class) || own.iter().any(|c| c.as_str() == class)
 }
 
 /// A tool on the wire of policies and documents: `upstream/tool`.
@@ -182,6 +183,14 @@ pub struct Classification {
     /// Arguments that name the object acted on, and the kind of object (`order`, `person`): what an intent bounds.
     #[serde(default)]
     pub targets: BTreeMap<ArgPath, Name>,
+    /// Whether results hold nothing but metadata: names, types, sizes, schemas; no content. What may be called by a run that
+    /// only looks around.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub metadata: bool,
+    /// The argument that names the customer whose data a call touches, written alike by every tool that names one: a run
+    /// that has touched one customer does not act on another alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<ArgPath>,
     /// Arguments whose values may be shown in summaries. Default: names and types only.
     #[serde(default)]
     pub show: BTreeSet<ArgPath>,

@@ -82,6 +82,9 @@ pub enum Transport {
         /// `http` (loopback only) or `https` URL of the MCP endpoint.
         url: String,
     },
+    /// A server that speaks no MCP, behind a gateway of the organization which asks Remit for each request (an enforcement
+    /// point). Its tools are told with `remit upstream declare`; nobody calls it through Remit.
+    Guarded,
     /// A process on the agent's own machine, started beside it by `remit mcp wrap`. Remit decides and records its calls,
     /// and nothing but the wrapper keeps the agent from going around it: *cooperative*, not *enforced*. It gets no secret.
     Wrapped,
@@ -207,6 +210,18 @@ impl Upstream {
     #[must_use]
     pub const fn is_cooperative(&self) -> bool {
         matches!(self.transport, Transport::Wrapped)
+    }
+
+    /// Whether Remit never reaches it itself: its tools are told, not asked for.
+    #[must_use]
+    pub const fn is_told(&self) -> bool {
+        matches!(self.transport, Transport::Wrapped | Transport::Guarded)
+    }
+
+    /// Whether only an enforcement point stands before it.
+    #[must_use]
+    pub const fn is_guarded(&self) -> bool {
+        matches!(self.transport, Transport::Guarded)
     }
 
     /// `cooperative` for a wrapped server, `enforced` for every other: what stands between an agent and the server.

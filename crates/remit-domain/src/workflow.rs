@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{Bounds, Cumulative};
+use crate::discovery::Discovery;
 use crate::tool::{DataClass, ToolRef};
 use crate::{AgentId, GrantId, Kind, Noun, PersonId, Timestamp, WorkflowId, name::Name};
 
@@ -51,6 +52,9 @@ pub struct Workflow {
     pub run_secs_max: i64,
     /// Longest idle time of a run, in seconds.
     pub run_idle_secs_max: i64,
+    /// Whether its runs only look around, and how much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     /// Workflows a run may spawn, its own agent's or another's.
     pub spawnable: BTreeSet<WorkflowId>,
     /// Whether it is in use.

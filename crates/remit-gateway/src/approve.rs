@@ -45,7 +45,11 @@ impl Gateway {
     }
 
     /// The newest approval of exactly this call decides; where there is none, or it was used up, people are asked.
-    async fn consent(&self, call: &Authorized, asks: &AskSet) -> Result<Consent, BooksError> {
+    pub(crate) async fn consent(
+        &self,
+        call: &Authorized,
+        asks: &AskSet,
+    ) -> Result<Consent, BooksError> {
         let now = self.books().now();
         let (found, waiting) = self.approval_of(call).await?;
         let of_agent = self.waiting_of_agent(call).await?;
@@ -96,10 +100,9 @@ impl Gateway {
                 let refusal = Refusal::new(RefusalCode::ApprovalPending, text);
                 Ok(Consent::Waits(refusal, noun.id))
             }
-            ApprovalState::Denied if now < noun.expires => settled(
-                RefusalCode::ApprovalDenied,
-                "DENIED by a person. Do not retry",
-            ),
+            ApprovalState::Denied if now < noun.expires => {
+                settled(RefusalCode::ApprovalDenied, &denied_by_person(&noun))
+            }
             ApprovalState::Ambiguous => settled(
                 RefusalCode::Ambiguous,
                 "AMBIGUOUS: the call was sent and no answer came; it is not sent again. A person has to find out what happened",
@@ -195,6 +198,9 @@ impl Gateway {
             expires: now.plus_secs(APPROVAL_SECS).min(run.deadline),
             verdicts: Vec::new(),
             state: ApprovalState::Pending,
+            notes: Vec::new(),
+            given: None,
+            edited: None,
         };
         Consent::Asked(Box::new(approval), asks.clone())
     }
@@ -202,6 +208,24 @@ impl Gateway {
 
 fn spent(refusal: Refusal, approval: Approval, state: ApprovalState, revision: u64) -> Consent {
     Consent::Spent(refusal, Box::new(Approval { state, ..approval }), revision)
+}
+
+/// Longest text of other arguments that stands in a refusal; `remit_approval_status` tells them whole.
+const EDITED_CHARS_MAX: usize = 2_000;
+
+/// What the agent is told of a no: the arguments that would do, where the person named some.
+fn denied_by_person(approval: &Approval) -> String {
+    let Some(edited) = &approval.edited else {
+        return "DENIED by a person. Do not retry".to_owned();
+    };
+    let text = edited.to_string();
+    if text.chars().count() > EDITED_CHARS_MAX {
+        return "DENIED as it was asked. A person proposes other arguments: remit_approval_status tells them; call with exactly those"
+            .to_owned();
+    }
+    format!(
+        "DENIED as it was asked. A person proposes other arguments; call with exactly these, which are asked for anew: {text}"
+    )
 }
 
 /// Why a question, or an answer to one, is refused where a whole call would wait.
@@ -216,7 +240,7 @@ pub(crate) fn approvers(asks: &AskSet) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn denied(call: &Authorized) -> Refusal {
+pub(crate) fn denied(call: &Authorized) -> Refusal {
     let mut told: Vec<String> = call
         .decision
         .reasons

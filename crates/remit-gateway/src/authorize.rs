@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use remit_books::labels::carried;
 use remit_domain::{DecisionId, OrgId, Refusal, RefusalCode};
 use remit_mcp::canonical::CanonicalArgs;
 use remit_mcp::{CallBinding, CallDigest, ChainLink, Sha256Digest};
@@ -10,11 +11,17 @@ use serde_json::Value;
 
 use crate::Gateway;
 use crate::call::{Authorized, Resolved};
+use crate::obligation::transforms;
 use crate::transform;
 
 impl Gateway {
     pub(crate) fn authorize(&self, resolved: Resolved) -> Result<Authorized, Refusal> {
         let now = self.books().now();
+        let verbatim = resolved
+            .received
+            .vouched
+            .as_ref()
+            .is_some_and(|v| v.verbatim);
         let resolved = transformed(resolved)?;
         let args = Value::Object(resolved.received.call.arguments.value().clone());
         resolved
@@ -23,7 +30,7 @@ impl Gateway {
             .map_err(|e| Refusal::new(RefusalCode::ArgumentsInvalid, e.to_string()))?;
         let mut labels: BTreeSet<String> = resolved.labels.labels.keys().cloned().collect();
         let org = &resolved.received.org;
-        labels.extend(Self::carried(&resolved.standing.run, &resolved.own, now));
+        labels.extend(carried(&resolved.root, &resolved.beside, now));
         let situation = resolved.situation.clone();
         let dynamic = Dynamic {
             args,
@@ -36,6 +43,9 @@ impl Gateway {
         let decision = resolved
             .engine
             .decide_prepared(&resolved.prepared, &dynamic);
+        if verbatim && !transforms(&decision).is_empty() {
+            return Err(Refusal::new(RefusalCode::Denied, AS_RECEIVED));
+        }
         let shadow = resolved.book.shadow().map(|shadow| {
             let facts = Facts {
                 fixed: resolved.fixed(),
@@ -56,6 +66,9 @@ impl Gateway {
         })
     }
 }
+
+/// Why a call is refused that goes on as it came, where something of it would have to be masked.
+const AS_RECEIVED: &str = "DENIED: a setting masks something of this call or of its result, and the gateway before the server passes both on as they are. Call it through Remit";
 
 /// The call with the arguments that settings leave of it: what is decided is what is sent.
 fn transformed(resolved: Resolved) -> Result<Resolved, Refusal> {

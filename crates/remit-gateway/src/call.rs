@@ -8,7 +8,10 @@ use remit_domain::approval::{Approval, AskSet};
 use remit_domain::standing::Standing;
 use remit_domain::tool::ToolRef;
 use remit_domain::upstream::{MayAsk, UpstreamName};
-use remit_domain::{ApprovalId, DecisionId, OrgId, Tool, Upstream};
+use remit_domain::{
+    AgentId, ApprovalId, DecisionId, EnforcementPointId, OrgId, Run, RunId, Tool, Upstream,
+    WorkflowId,
+};
 use remit_mcp::calls::ToolCall;
 use remit_mcp::{CallDigest, ErrorObject};
 use remit_policy::{Decision, Dynamic, Engine, Fixed, Prepared};
@@ -105,9 +108,37 @@ pub struct Received {
     pub notifications: Option<mpsc::Sender<Value>>,
     /// How the caller's side is asked while the call is in work, where it can be.
     pub line: Option<Line>,
+    /// Who calls, where an enforcement point says so in place of a token of the agent's own.
+    pub vouched: Option<Vouched>,
     /// The decision on the call that this one goes on with: the same call, now with an answer in it. None for a call that
     /// came from a caller.
     pub continues: Option<DecisionId>,
+}
+
+/// Who calls, in the words of an enforcement point that has proved which one it is. Looked at again at each step of a walk.
+#[derive(Debug, Clone)]
+pub struct Vouched {
+    /// The point.
+    pub point: EnforcementPointId,
+    /// Thumbprint of the key it proved itself with.
+    pub key: String,
+    /// The agent.
+    pub agent: AgentId,
+    /// Its workflow.
+    pub workflow: WorkflowId,
+    /// Its run.
+    pub run: VouchedRun,
+    /// Whether the point sends on what it received, as it received it: then nothing may be masked.
+    pub verbatim: bool,
+}
+
+/// The run that a call is made in, or would be.
+#[derive(Debug, Clone)]
+pub enum VouchedRun {
+    /// One that goes on.
+    Live(RunId),
+    /// None yet: as it would start now. Good for advice only.
+    Planned(Arc<Run>),
 }
 
 /// Authenticated: who calls.
@@ -131,6 +162,10 @@ pub(crate) struct Resolved {
     pub(crate) labels: LabelState,
     /// Labels the agent has raised, whatever the run.
     pub(crate) own: LabelState,
+    /// The first run of the tree, whose agent may bring labels along.
+    pub(crate) root: Arc<Run>,
+    /// Labels that agent has raised, whatever the run.
+    pub(crate) beside: LabelState,
     /// What is known of the run's ticket and found about the agent.
     pub(crate) situation: Situation,
 }

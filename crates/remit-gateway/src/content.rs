@@ -7,16 +7,16 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use remit_books::labels::agent_scope;
 use remit_classify::{Class, Classifier};
 use remit_domain::name::Name;
-use remit_domain::tool::is_regulated;
 use remit_domain::{Refusal, RefusalCode};
 use remit_policy::labels::UNTRUSTED;
 use remit_ports::upstreams::UpstreamError;
 use serde_json::{Map, Value, json};
 
 use crate::call::{Authorized, Recorded};
-use crate::runs::{agent_scope, is_due};
+use crate::runs::is_due;
 
 /// The rules; none when they do not compile, which its tests would show: then nothing can be looked into.
 static RULES: LazyLock<Option<Classifier>> = LazyLock::new(|| {
@@ -130,6 +130,18 @@ impl Seen {
             .then(|| self.classes.iter().map(|class| class.as_str()).collect())
     }
 
+    /// Every label of what was found, on these scopes.
+    pub(crate) fn labels_on(&self, scopes: &[String]) -> Vec<(String, String)> {
+        let labels: Vec<_> = self.labels().collect();
+        let on = |scope: &String| {
+            let labels = labels.iter();
+            labels
+                .map(|label| (scope.clone(), (*label).to_owned()))
+                .collect::<Vec<_>>()
+        };
+        scopes.iter().flat_map(on).collect()
+    }
+
     /// Labels to raise, by scope: those that are new, or were raised too long ago.
     pub(crate) fn raise(&self, call: &Authorized) -> Vec<(String, String)> {
         let labels: Vec<&str> = self.labels().collect();
@@ -165,10 +177,11 @@ impl Seen {
     /// The regulated class of the tool whose words cannot be looked into.
     fn unseen<'a>(&self, call: &'a Authorized) -> Option<&'a Name> {
         let classification = call.resolved.tool.classification.as_ref()?;
+        let fixed = call.resolved.fixed();
         let class = classification
             .data_classes
             .iter()
-            .find(|class| is_regulated(class.as_str()))?;
+            .find(|class| fixed.is_regulated(class.as_str()))?;
         self.blind.then_some(class)
     }
 }

@@ -28,6 +28,10 @@ fn seldom(event: Event, call: &Authorized, decision: &Decision) -> Event {
         true => event.fact("enforcement", call.resolved.upstream.enforcement()),
         false => event,
     };
+    let event = match &call.resolved.received.vouched {
+        Some(vouched) => event.fact("enforcement_point", &vouched.point),
+        None => event,
+    };
     let event = owed(event, "flagged", &flags(decision));
     let event = owed(event, "transformed", &transforms(decision));
     let event = match &call.resolved.received.continues {
@@ -128,15 +132,26 @@ fn owed(event: Event, fact: &str, settings: &[&str]) -> Event {
     }
 }
 
-/// What the caller said of model, prompt, configuration and context; `unknown` where it did not.
+/// What the caller said of model, prompt, configuration and context, with this call or else when its run was opened;
+/// `unknown` where it did not.
 fn provenance(call: &Approved) -> Value {
-    let said = &call.authorized.resolved.standing.run.provenance;
-    let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    let resolved = &call.authorized.resolved;
+    let of_run = &resolved.standing.run.provenance;
+    let none = remit_mcp::Said::default();
+    let of_call = resolved.received.call.meta.said.as_ref().unwrap_or(&none);
+    let said = |call: &Option<String>, run: &Option<String>| {
+        let said = call.as_deref().or(run.as_deref());
+        said.unwrap_or("unknown").to_owned()
+    };
+    let context = match (of_call.context.as_slice(), of_run.context.as_slice()) {
+        ([], []) => json!("unknown"),
+        ([], context) | (context, _) => json!(context),
+    };
     json!({
-        "model": or_unknown(&said.model),
-        "prompt": or_unknown(&said.prompt),
-        "configuration": or_unknown(&said.configuration),
-        "context": said.context,
+        "model": said(&of_call.model, &of_run.model),
+        "prompt": said(&of_call.prompt, &of_run.prompt),
+        "configuration": said(&of_call.configuration, &of_run.configuration),
+        "context": context,
     })
 }
 

@@ -6,7 +6,6 @@ use remit_books::in_flight::{Departure, FlightGuard, Progress};
 use remit_domain::{Refusal, Registry};
 use remit_mcp::protocol::meta::CLIENT_CAPABILITIES;
 use remit_ports::upstreams::{UpstreamError, UpstreamRequest};
-use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -116,7 +115,11 @@ impl Gateway {
         }))
     }
 
-    fn depart(&self, decision: &remit_domain::DecisionId, resolved: &Resolved) -> FlightGuard {
+    pub(crate) fn depart(
+        &self,
+        decision: &remit_domain::DecisionId,
+        resolved: &Resolved,
+    ) -> FlightGuard {
         self.books().in_flight().register(Departure {
             org: resolved.received.org.clone(),
             decision: decision.clone(),
@@ -129,11 +132,8 @@ impl Gateway {
     }
 
     /// Whether the token still proves who calls, and everything that answers for the call still stands.
-    async fn still_good(&self, resolved: &Resolved) -> Result<(), Refusal> {
-        let received = &resolved.received;
-        let token = received.bearer.expose_secret();
-        self.caller(&received.org, token, &received.resource)
-            .await?;
+    pub(crate) async fn still_good(&self, resolved: &Resolved) -> Result<(), Refusal> {
+        self.who_calls(&resolved.received).await?;
         self.still_stands(resolved)
     }
 

@@ -83,7 +83,7 @@ impl Gateway {
     }
 
     /// Nobody is there any more for whom a yes would do anything.
-    async fn cancel_held(&self, org: &OrgId, id: &ApprovalId) {
+    pub(crate) async fn cancel_held(&self, org: &OrgId, id: &ApprovalId) {
         let found = match self.books().get::<Approval>(org, id.as_str()).await {
             Ok(Some(found)) if found.noun.state == ApprovalState::Pending => found,
             _ => return,

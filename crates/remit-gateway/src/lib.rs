@@ -16,7 +16,9 @@ mod breaker;
 mod broker;
 mod call;
 mod content;
+mod enforcement_point;
 mod entry;
+mod evaluate;
 mod forward;
 mod handle;
 mod hold;
@@ -28,8 +30,10 @@ mod obligation;
 mod question;
 mod record;
 mod refuse;
+mod report;
 mod resolve;
 mod runs;
+mod search;
 mod settle;
 mod subscription;
 mod told;
@@ -44,11 +48,15 @@ use remit_ports::{Secrets, Upstreams};
 
 pub use authenticate::{Authenticator, Caller, NotLetIn};
 pub use breaker::Trip;
-pub use call::{Action, Answer, Endpoint, Received};
+pub use call::{Action, Answer, Endpoint, Received, Vouched, VouchedRun};
+pub use enforcement_point::Question;
+pub use evaluate::{Advice, Enforced, Requested, Verdict};
 pub use limits::HOLD_MAX;
 pub use line::{Can, EXECUTE, Line};
 pub use list_tools::{ListRequest, ListedTool};
 pub use refuse::Refused;
+pub use report::{REPORT_SECS, Report, Reported};
+pub use search::OBJECT;
 pub use subscription::Subscription;
 
 /// Name of the tool that tells what became of an approval; the one tool that is the gateway's own.
@@ -69,6 +77,7 @@ struct Inner {
     resolved: resolve::Cache,
     refusals: refuse::Door,
     breaker: breaker::Watch,
+    points: enforcement_point::Points,
     /// Content-addressed inputs this node has kept already.
     kept: moka::sync::Cache<(OrgId, String), Arc<str>>,
     /// How long a call that waits for a person is held; zero for not at all.
@@ -110,6 +119,7 @@ impl Gateway {
                 resolved: resolve::Cache::default(),
                 refusals: refuse::Door::default(),
                 breaker: breaker::Watch::default(),
+                points: enforcement_point::Points::default(),
                 kept: moka::sync::Cache::new(limits::RESOLVED_MAX),
                 hold: hold.min(HOLD_MAX),
             }),

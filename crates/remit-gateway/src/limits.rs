@@ -16,9 +16,6 @@ pub(crate) const RESOLVED_MAX: u64 = 100_000;
 pub(crate) const LABELS_MAX: u64 = 100_000;
 /// Most reasons told in one line.
 pub(crate) const REASONS_TOLD: usize = 3;
-/// A label is raised again when it was last raised this long ago, in seconds: its 24 hours count from the last touch, and not
-/// every call writes.
-pub(crate) const LABEL_REFRESH_SECS: i64 = 600;
 /// How long an agent's own labels are kept, in seconds, before the store is asked again.
 pub(crate) const AGENT_LABELS_KEPT: u64 = 1;
 /// Approvals that may wait in one run: more is a loop, and a person's queue is not for loops.
@@ -32,6 +29,20 @@ pub(crate) const CALLS_PER_SECOND: u32 = 1_000;
 pub(crate) const DENIALS_PER_SECOND: u32 = 20;
 /// Determining policies named in a leaf; the sealed decision names all.
 pub(crate) const POLICIES_IN_LEAF: usize = 8;
+/// Questions of one enforcement point in a second, each of a batch counted: far more than a gateway has, and few enough that one
+/// that loops leaves room for the others.
+pub(crate) const EVALUATIONS_PER_SECOND: std::num::NonZeroU32 =
+    std::num::NonZeroU32::new(100_000).expect("above zero");
+/// Agents, tools or objects that one search goes through.
+pub(crate) const CANDIDATES_MAX: usize = 1_000;
+/// Runs of enforcement points that are remembered.
+pub(crate) const PLANNED_RUNS_MAX: u64 = 100_000;
+/// How long the run of an enforcement point is remembered that has not started, in seconds: another node may start it.
+pub(crate) const PLANNED_SECS: u64 = 30;
+/// How long the start of a run of an enforcement point is remembered against a second one, in seconds.
+pub(crate) const RUN_START_SECS: i64 = 60;
+/// Decisions of enforcement points that wait for their outcomes on one node; each holds what its call holds.
+pub(crate) const PENDING_MAX: usize = 50_000;
 /// Questions of an upstream that wait in one call, beside the one in work. With their greatest size, below what a call may
 /// hold.
 pub(crate) const QUESTIONS_WAITING_MAX: usize = 2;

@@ -43,21 +43,44 @@ impl Gateway {
         if flags.is_empty() || !goes_on {
             return;
         }
+        let agent = &call.authorized.resolved.standing.agent.id;
+        let text = format!("calls are flagged by setting {}", flags.join(", "));
+        let finding = (FindingKind::Flagged, agent.to_string(), text);
+        self.open_once(call, finding, ("settings", &flags)).await;
+    }
+
+    /// Opens a finding for each policy that could not be evaluated, once while it is open. The call is denied, whatever comes of
+    /// the finding.
+    pub(crate) async fn policies_failed(&self, call: &Approved, decision: &Decision) {
+        for line in &decision.errors {
+            let policy = line.split_once(": ").map_or(line.as_str(), |(id, _)| id);
+            let text = format!("policy {line}: every call that it is asked about is denied");
+            let finding = (FindingKind::PolicyError, policy.to_owned(), text);
+            self.open_once(call, finding, ("policies", &[policy])).await;
+        }
+    }
+
+    async fn open_once(
+        &self,
+        call: &Approved,
+        (kind, subject, text): (FindingKind, String, String),
+        (of, named): (&str, &[&str]),
+    ) {
         let resolved = &call.authorized.resolved;
         let agent = &resolved.standing.agent.id;
         let open = {
             let registry = resolved.book.registry();
-            let about = registry.findings.get(agent.as_str());
-            about.is_some_and(|a| a.values().any(|f| f.kind == FindingKind::Flagged))
+            let about = registry.findings.get(&subject);
+            about.is_some_and(|a| a.values().any(|f| f.kind == kind))
         };
         if open {
             return;
         }
         let finding = Finding {
             id: self.books().id(FindingId::from_uuid),
-            kind: FindingKind::Flagged,
-            subject: agent.to_string(),
-            text: format!("calls are flagged by setting {}", flags.join(", ")),
+            kind,
+            subject,
+            text,
             opened: self.books().now(),
             seen: 1,
             by: Default::default(),
@@ -68,13 +91,13 @@ impl Gateway {
             .agent(agent)
             .decision(&call.authorized.id)
             .fact("kind", finding.kind)
-            .fact("of", agent)
-            .fact("settings", &flags)
+            .fact("of", &finding.subject)
+            .fact(of, named)
             .content("text", &finding.text);
         let org = &resolved.received.org;
         let change = Change::new().create(&finding).event(event);
         if let Err(error) = self.books().commit(org, change).await {
-            tracing::error!(%error, "a finding could not be opened; the decision holds the flag");
+            tracing::error!(%error, "a finding could not be opened; the decision holds what it is about");
         }
     }
 

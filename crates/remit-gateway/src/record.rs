@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use remit_books::BooksError;
+use remit_books::labels::{agent_scope, carries};
 use remit_domain::approval::{Approval, ApprovalState};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::{OrgId, Refusal, RefusalCode};
-use remit_policy::Decision;
+use remit_policy::{Decision, labels};
 use remit_ports::store::{Admit, AdmitError, Blob, Expect, LabelState, Outcome, Put, StoreError};
 use remit_ports::upstreams::UpstreamError;
 use serde_json::{Map, Value, json};
@@ -18,7 +19,7 @@ use crate::entry;
 use crate::notice;
 use crate::refuse::Refused;
 use crate::resolve::unavailable;
-use crate::runs::{agent_scope, carries, is_due};
+use crate::runs::is_due;
 use crate::told::told;
 use crate::{settle, transform};
 
@@ -57,15 +58,15 @@ impl Gateway {
         {
             Ok(index) => {
                 self.flagged(&call).await;
+                self.policies_failed(&call, &call.authorized.decision).await;
                 Ok(self.recorded(call, index)?)
             }
             Err(AdmitFailure::Admit(AdmitError::EpochMoved(_))) => Err(moved(call)),
             Err(AdmitFailure::Admit(AdmitError::LabelsMoved(labels))) => {
                 let resolved = &call.authorized.resolved;
-                let root = &resolved.standing.run.root;
                 let (runs, org) = (&self.inner.runs, &resolved.received.org);
-                runs.raised(org, root, &resolved.standing.run.agent);
-                runs.saw(org, root, labels);
+                runs.raised(org, &resolved.root, &resolved.standing.run.agent);
+                runs.saw(org, &resolved.root.id, labels);
                 Err(moved(call))
             }
             // The approval was used by another call meanwhile: decide again, and find it used.
@@ -120,9 +121,10 @@ impl Gateway {
             }
         }
         if !raised(&authorized).is_empty() {
-            let run = &authorized.resolved.standing.run;
-            let org = &authorized.resolved.received.org;
-            self.inner.runs.raised(org, &run.root, &run.agent);
+            let resolved = &authorized.resolved;
+            let org = &resolved.received.org;
+            let agent = &resolved.standing.run.agent;
+            self.inner.runs.raised(org, &resolved.root, agent);
         }
         Ok(Recorded {
             authorized,
@@ -170,7 +172,8 @@ impl Gateway {
             at: dynamic.now,
             epoch: resolved.epoch,
             labels: (run.root.to_string(), resolved.labels.version()),
-            carried: carries(run).then(|| (agent_scope(&run.agent), resolved.own.stamp())),
+            carried: carries(&resolved.root)
+                .then(|| (agent_scope(&resolved.root.agent), resolved.beside.stamp())),
             raise: if goes_on {
                 raised(&call.authorized)
             } else {
@@ -326,9 +329,11 @@ impl Gateway {
     /// Waits until labels that a result raised are durable, so that the next decision anywhere sees them.
     async fn labelled(&self, call: &Authorized) -> bool {
         let durable = self.books().store().flush().await;
-        let run = &call.resolved.standing.run;
-        let org = &call.resolved.received.org;
-        self.inner.runs.raised(org, &run.root, &run.agent);
+        let resolved = &call.resolved;
+        let agent = &resolved.standing.run.agent;
+        self.inner
+            .runs
+            .raised(&resolved.received.org, &resolved.root, agent);
         durable
             .inspect_err(|error| tracing::error!(%error, "labels could not be recorded: the result is withheld"))
             .is_ok()
@@ -445,24 +450,16 @@ fn moved(call: Approved) -> NotRecorded {
     NotRecorded::Moved(Box::new(call.authorized.resolved.received))
 }
 
-/// Labels the call raises: its tool's data classes, and that it brings content nobody vouches for.
+/// Labels the call raises on its run and on its agent: those that are new there, or were raised too long ago.
 pub(crate) fn raised(call: &Authorized) -> Vec<(String, String)> {
     let Some(classification) = &call.resolved.tool.classification else {
         return Vec::new();
     };
-    let mut labels: Vec<String> = classification
-        .data_classes
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    if classification.untrusted_content {
-        labels.push("untrusted".to_owned());
-    }
     // What an upstream asks is put to the caller's side: it is looked into like what an upstream answers.
-    if let Action::Ask(_) = call.resolved.received.action {
-        let asked = content::look(call.resolved.received.call.arguments.value());
-        labels.extend(asked.labels().map(str::to_owned));
-    }
+    let asked = match call.resolved.received.action {
+        Action::Ask(_) => content::look(call.resolved.received.call.arguments.value()),
+        _ => content::Seen::default(),
+    };
     let run = &call.resolved.standing.run;
     let now = call.dynamic.now;
     let scopes = [
@@ -471,8 +468,11 @@ pub(crate) fn raised(call: &Authorized) -> Vec<(String, String)> {
     ];
     let mut raise = Vec::new();
     for (scope, known) in scopes {
-        let due = labels.iter().filter(|label| is_due(known, label, now));
-        raise.extend(due.map(|label| (scope.clone(), label.clone())));
+        let has = known.labels.keys().cloned().collect();
+        let mut labels = labels::raised(classification, &call.dynamic.args, &has);
+        labels.extend(asked.labels().map(str::to_owned));
+        let due = labels.into_iter().filter(|label| is_due(known, label, now));
+        raise.extend(due.map(|label| (scope.clone(), label)));
     }
     raise
 }

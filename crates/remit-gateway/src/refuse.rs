@@ -10,7 +10,8 @@ use remit_books::Change;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::{Finding, FindingKind};
 use remit_domain::{
-    AgentId, ApprovalId, DecisionId, FindingId, OrgId, Principal, Refusal, RefusalCode, RunId,
+    AgentId, ApprovalId, DecisionId, EnforcementPointId, FindingId, OrgId, Principal, Refusal,
+    RefusalCode, RunId,
 };
 use remit_ports::store::Filter;
 
@@ -91,6 +92,22 @@ impl Gateway {
             Some((agent, run)) => event.agent(agent).run(run),
             None => event,
         };
+        self.record_refusal(org, named, &refusal, event, None).await;
+        refusal.into()
+    }
+
+    /// Records that an enforcement point asked what it may not.
+    ///
+    /// - `named`: what it asked about, as it named it.
+    pub async fn refuse_point(
+        &self,
+        org: &OrgId,
+        point: &EnforcementPointId,
+        named: &str,
+        refusal: Refusal,
+    ) -> Refused {
+        let event = Event::new(EventKind::CallRefused, self.books().now(), Principal::Remit);
+        let event = event.about(point).fact("enforcement_point", point);
         self.record_refusal(org, named, &refusal, event, None).await;
         refusal.into()
     }
@@ -200,6 +217,7 @@ impl Gateway {
         self.inner.refusals.limiter.retain_recent();
         self.inner.refusals.denials.retain_recent();
         self.inner.refusals.calls.retain_recent();
+        self.forget_quiet_points();
         let counted: Vec<((OrgId, RefusalCode), u64)> = {
             let mut counted = self
                 .inner

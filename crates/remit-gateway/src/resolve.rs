@@ -13,7 +13,7 @@ use remit_domain::{OrgId, Refusal, RefusalCode, Registry, RunId, Tool, Upstream}
 use remit_mcp::AggregatedNames;
 use remit_policy::{Engine, Prepared};
 
-use crate::call::{Action, Authenticated, Endpoint, Received, Resolved};
+use crate::call::{Action, Authenticated, Endpoint, Received, Resolved, VouchedRun};
 use crate::limits::RESOLVED_MAX;
 use crate::{Caller, Gateway};
 
@@ -23,6 +23,7 @@ type Facts = (u64, Arc<Engine>, Arc<Prepared>, Arc<str>);
 /// What one look finds.
 type Looked = (
     Standing,
+    Arc<Run>,
     Arc<Tool>,
     Arc<Upstream>,
     Arc<Prepared>,
@@ -75,7 +76,7 @@ impl Gateway {
         let epoch = book.epoch();
         let engine = self.engine(&book)?;
         let looked = self.look(&book, &engine, &received, &caller);
-        let (standing, tool, upstream, prepared, fixed_hash, situation) = match looked {
+        let (standing, root, tool, upstream, prepared, fixed_hash, situation) = match looked {
             Ok(found) => found,
             Err(refusal) if refusal.code == RefusalCode::RunUnknown => {
                 return Err(self.ended(&received.org, &caller).await);
@@ -91,6 +92,13 @@ impl Gateway {
             .agent_labels(&received.org, &run.agent)
             .await
             .map_err(|e| unavailable(&e))?;
+        let beside = if root.agent == run.agent {
+            own.clone()
+        } else {
+            self.agent_labels(&received.org, &root.agent)
+                .await
+                .map_err(|e| unavailable(&e))?
+        };
         let resolved = Resolved {
             received,
             caller,
@@ -104,6 +112,8 @@ impl Gateway {
             epoch,
             labels,
             own,
+            root,
+            beside,
             situation,
         };
         self.holds_handles(&resolved)?;
@@ -119,7 +129,10 @@ impl Gateway {
         caller: &Caller,
     ) -> Result<Looked, Refusal> {
         let registry = book.registry();
-        let standing = standing_caller(&registry, caller, self.books().now())?;
+        let standing = match received.vouched.as_ref().map(|v| &v.run) {
+            Some(VouchedRun::Planned(run)) => planned(&registry, run, self.books().now())?,
+            _ => standing_caller(&registry, caller, self.books().now())?,
+        };
         let tool = self.tool_named(
             &registry,
             engine,
@@ -134,6 +147,11 @@ impl Gateway {
         if upstream.is_cooperative() {
             beside(received, &tool)?;
         }
+        if upstream.is_guarded() && received.vouched.is_none() {
+            let text =
+                "this server is behind an enforcement point; it is called there, and nowhere else";
+            return Err(no(RefusalCode::UpstreamUnreachable, text));
+        }
         let who = Who::from(&standing);
         let (prepared, hash) = self.facts(&registry, engine, &who, &standing.run.id, &tool.tool)?;
         let run = &standing.run;
@@ -143,7 +161,14 @@ impl Gateway {
             &[&run.id, &run.root]
         };
         let situation = Situation::of(&registry, &run.agent, &run.intent, runs, self.books().now());
-        Ok((standing, tool, upstream, prepared, hash, situation))
+        let root = registry.runs.get(&run.root);
+        let root = Arc::clone(root.ok_or_else(|| {
+            no(
+                RefusalCode::RunEnded,
+                "the run that began it has ended; start another",
+            )
+        })?);
+        Ok((standing, root, tool, upstream, prepared, hash, situation))
     }
 
     pub(crate) fn engine(&self, book: &OrgBook) -> Result<Arc<Engine>, Refusal> {
@@ -288,6 +313,21 @@ fn beside(received: &Received, tool: &Tool) -> Result<(), Refusal> {
         return Err(no(RefusalCode::ToolChanged, text));
     }
     Ok(())
+}
+
+/// Everything that would answer for a call in a run that has not started.
+fn planned(
+    registry: &Registry,
+    run: &Arc<Run>,
+    now: remit_domain::Timestamp,
+) -> Result<Standing, Refusal> {
+    Ok(Standing {
+        agent: registry.standing_agent(&run.agent)?,
+        workflow: registry.standing_workflow(&run.agent, &run.workflow)?,
+        person: None,
+        chain: registry.standing_chain(None, &[], now)?,
+        run: Arc::clone(run),
+    })
 }
 
 /// Who calls, with everything that answers for it, when the token and the run still belong together.

@@ -1,17 +1,18 @@
 //! What the gateway remembers of runs: their labels, and which of them may have processes at upstreams.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use remit_books::BooksError;
-use remit_domain::limits::LABEL_CARRY_SECS;
-use remit_domain::run::{Mode, Run};
+use remit_books::labels::agent_scope;
+use remit_domain::limits::LABEL_REFRESH_SECS;
+use remit_domain::run::Run;
 use remit_domain::{AgentId, OrgId, RunId, Timestamp};
 use remit_ports::store::LabelState;
 
 use crate::Gateway;
-use crate::limits::{AGENT_LABELS_KEPT, LABEL_REFRESH_SECS, LABELS_MAX};
+use crate::limits::{AGENT_LABELS_KEPT, LABELS_MAX};
 
 /// What the gateway remembers of runs.
 pub(crate) struct Runs {
@@ -52,20 +53,12 @@ impl Runs {
     }
 
     /// Forgets what was kept of labels that were raised: the next look reads the store.
-    pub(crate) fn raised(&self, org: &OrgId, root: &RunId, agent: &AgentId) {
-        self.trees.invalidate(&(org.clone(), root.clone()));
-        self.agents.invalidate(&(org.clone(), agent.clone()));
+    pub(crate) fn raised(&self, org: &OrgId, root: &Run, agent: &AgentId) {
+        self.trees.invalidate(&(org.clone(), root.id.clone()));
+        for agent in [agent, &root.agent] {
+            self.agents.invalidate(&(org.clone(), agent.clone()));
+        }
     }
-}
-
-/// Scope of an agent's own labels, which follow it into runs it opens by itself.
-pub(crate) fn agent_scope(agent: &AgentId) -> String {
-    format!("agent:{agent}")
-}
-
-/// Whether labels of its agent follow into a run: into those that it opened by itself.
-pub(crate) fn carries(run: &Run) -> bool {
-    !matches!(run.mode, Mode::Interactive | Mode::Subagent)
 }
 
 /// Whether a label is worth raising again: it is new, or its day would otherwise be counted from too long ago.
@@ -73,7 +66,7 @@ pub(crate) fn is_due(known: &LabelState, label: &str, now: Timestamp) -> bool {
     known
         .labels
         .get(label)
-        .is_none_or(|at| now.secs_since(*at) >= LABEL_REFRESH_SECS)
+        .is_none_or(|raised| now.secs_since(raised.at) >= LABEL_REFRESH_SECS)
 }
 
 impl Gateway {
@@ -108,20 +101,6 @@ impl Gateway {
             .await?;
         self.inner.runs.agents.insert(key, labels.clone());
         Ok(labels)
-    }
-
-    /// Labels that follow an agent into a run it opened by itself: those it raised in the last 24 hours. Only what a person
-    /// delegates there and then starts clean; a sub-agent's run has its tree's labels.
-    pub(crate) fn carried(run: &Run, own: &LabelState, now: Timestamp) -> BTreeSet<String> {
-        if !carries(run) {
-            return BTreeSet::new();
-        }
-        let kept = LABEL_CARRY_SECS.saturating_add(LABEL_REFRESH_SECS);
-        let recent = own
-            .labels
-            .iter()
-            .filter(|(_, at)| now.secs_since(**at) < kept);
-        recent.map(|(label, _)| label.clone()).collect()
     }
 
     /// Ends what upstreams hold for runs that have ended. Called now and then.

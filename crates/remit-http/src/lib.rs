@@ -26,6 +26,7 @@
 )]
 
 mod authenticator;
+mod authzen;
 mod bearer;
 mod body;
 mod guard;
@@ -74,11 +75,14 @@ pub fn router_with(app: App, pages: Router) -> Router {
             .merge(timed(rest::routes(&site)))
             .merge(timed(ledger::routes(&site)))
             .merge(timed(sign_in::routes(&site)))
+            .merge(timed(authzen::routes()))
+            .merge(authzen::streams())
     };
     Router::new()
         .merge(of_org())
         .nest("/t/{org}", of_org())
         .merge(timed(oauth::well_known(&site)))
+        .merge(timed(authzen::well_known(&site)))
         .merge(timed(ledger::operator_routes(&site)))
         .merge(ops::routes())
         .with_state(site.clone())

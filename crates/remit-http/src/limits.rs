@@ -72,3 +72,36 @@ pub const PAGE_MAX: u32 = 1_000;
 
 /// Longest bearer credential.
 pub const BEARER_BYTES_MAX: usize = remit_token::limits::TOKEN_BYTES_MAX;
+
+/// Longest request id of a caller that is given back.
+pub const REQUEST_ID_BYTES_MAX: usize = 200;
+
+/// Longest type, id or name in an AuthZEN request.
+pub const ENTITY_BYTES_MAX: usize = 1_024;
+
+/// Evaluations of one AuthZEN batch: a page of anything, decided in a few milliseconds.
+pub const EVALUATIONS_MAX: usize = 1_000;
+
+/// Evaluations of a batch after which others have their turn.
+pub const EVALUATIONS_TURN: usize = 64;
+
+/// Longest idempotency key of an access request.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Idempotency keys remembered.
+pub const IDEMPOTENCY_KEYS_MAX: u64 = 100_000;
+
+/// How long an idempotency key is remembered, in seconds.
+pub const IDEMPOTENCY_SECS: u64 = 24 * 60 * 60;
+
+/// Those who may listen to decisions at once, on one node.
+pub const LISTENERS_MAX: usize = 256;
+
+/// Entries read at once for one who listens.
+pub const STREAM_EVENTS: u32 = 200;
+
+/// How often the ledger is looked at for one who listens.
+pub const STREAM_EVERY: Duration = Duration::from_millis(250);
+
+/// How long one stream goes on; whoever listens then begins again where it ended.
+pub const STREAM_LIFE: Duration = Duration::from_secs(60 * 60);

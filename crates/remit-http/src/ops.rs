@@ -25,6 +25,7 @@ pub(crate) enum Surface {
     OAuth,
     Rest,
     Ledger,
+    AuthZen,
     Operations,
     Other,
 }
@@ -43,6 +44,7 @@ impl Surface {
             _ if within("/oauth2") || within("/.well-known") => Self::OAuth,
             _ if within("/api/v1") => Self::Rest,
             _ if within("/log") => Self::Ledger,
+            _ if within("/access/v1") => Self::AuthZen,
             "/livez" | "/readyz" | "/metrics" => Self::Operations,
             _ => Self::Other,
         }
@@ -54,6 +56,7 @@ impl Surface {
             Self::OAuth => "oauth",
             Self::Rest => "rest",
             Self::Ledger => "ledger",
+            Self::AuthZen => "authzen",
             Self::Operations => "operations",
             Self::Other => "other",
         }

@@ -78,6 +78,15 @@ impl Problem {
         Self::failed()
     }
 
+    /// The books cannot be written or read now. Why is for the operator.
+    pub fn unavailable(cause: &dyn std::error::Error) -> Self {
+        tracing::error!(%cause, "the books cannot be written or read");
+        Self::new(
+            RefusalCode::LedgerUnavailable,
+            "the books cannot be written or read now, so nothing was changed; the operator finds the cause with `remit doctor`, and in the log under the request id of this answer",
+        )
+    }
+
     /// The same where nothing more is known.
     pub fn failed() -> Self {
         Self {
@@ -85,7 +94,7 @@ impl Problem {
             status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
             ..Self::new(
                 RefusalCode::LedgerUnavailable,
-                "the server could not do this; nothing was changed. The operator finds the cause under the request id of this answer",
+                "the server could not do this; nothing was changed. The operator finds the cause in the log under the request id of this answer",
             )
         }
     }

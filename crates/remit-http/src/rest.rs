@@ -12,6 +12,7 @@ mod containment;
 mod delegation;
 mod dispatch;
 mod document;
+mod enforcement_point;
 mod evidence;
 mod freeze;
 mod key;

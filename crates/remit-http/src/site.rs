@@ -49,6 +49,10 @@ pub(crate) struct Inner {
     pub(crate) guard: Guard,
     pub(crate) metrics: Metrics,
     pub(crate) sessions: Sessions,
+    /// Bodies of access requests, by their idempotency keys.
+    pub(crate) requests: crate::authzen::Keys,
+    /// Places for those who listen to decisions.
+    pub(crate) listeners: Arc<tokio::sync::Semaphore>,
 }
 
 impl Site {
@@ -59,6 +63,8 @@ impl Site {
             guard,
             metrics: Metrics::new(),
             sessions: Sessions::new(),
+            requests: crate::authzen::Keys::default(),
+            listeners: Arc::new(tokio::sync::Semaphore::new(crate::limits::LISTENERS_MAX)),
         }))
     }
 }

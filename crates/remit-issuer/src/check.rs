@@ -45,6 +45,14 @@ pub(crate) fn intent(intent: &Intent) -> Result<(), Refusal> {
         intent.ticket.as_deref().unwrap_or_default(),
         TEXT_BYTES_MAX,
     )?;
+    if let Some(discovery) = &intent.discovery {
+        discovery.check().map_err(|why| {
+            no(
+                RefusalCode::InvalidRequest,
+                format!("`intent.discovery`: {why}"),
+            )
+        })?;
+    }
     authority(&intent.authority)
 }
 

@@ -8,7 +8,7 @@ use remit_domain::credential::AgentKey;
 use remit_domain::{Agent, AgentId, OrgId, Refusal, RefusalCode, Timestamp};
 use remit_ports::store::Once;
 use remit_token::client_assertion::{ExpectAssertion, unverified_client_id, verify};
-use remit_token::{ClientAuth, OAuthError, OAuthErrorCode, PublicJwk};
+use remit_token::{ClientAuth, PublicJwk};
 use secrecy::ExposeSecret;
 
 use crate::Issuer;
@@ -35,27 +35,21 @@ impl Issuer {
         let assertion = auth.client_assertion.expose_secret();
         let claimed =
             unverified_client_id(assertion).map_err(|error| Denied::client(error.code()))?;
-        let id: AgentId = claimed
-            .as_str()
-            .parse()
-            .map_err(|_| Denied::client("client-unknown"))?;
+        let id = self.client_called(org, claimed.as_str())?;
         // RFC 7521 §4.2: a client_id beside the assertion must name the same client.
         if auth
             .client_id
             .as_deref()
-            .is_some_and(|said| said != id.as_str())
+            .is_some_and(|said| said != id.as_str() && said != claimed.as_str())
         {
             return Err(Denied::client("client-id-other"));
         }
         let keys = {
             let registry = book.registry();
-            if !registry.agents.contains_key(&id) {
-                return Err(Denied::client("client-unknown"));
-            }
-            live_keys(registry.keys.values().filter(|key| key.agent == id))
+            live_keys(registry.keys_of(&id).into_iter())
         };
         let expect = ExpectAssertion {
-            client_id: id.as_str(),
+            client_id: claimed.as_str(),
             audiences: &[&issuer, &endpoint],
             now: self.books().now().as_secs(),
             leeway_s: CLIENT_LEEWAY_SECS,
@@ -65,15 +59,8 @@ impl Issuer {
         let thumbprint = proved.jkt.as_str().to_owned();
         let agent = self
             .standing_client(org, &id, &thumbprint)
-            .map_err(|refusal| {
-                let error = OAuthError::new(OAuthErrorCode::InvalidClient, refusal.to_string());
-                Denied {
-                    error,
-                    ..Denied::from(refusal)
-                }
-                .by(&id)
-            })?;
-        self.within_rate(&id)
+            .map_err(|refusal| Denied::proved(refusal).by(&id))?;
+        self.within_rate(id.as_str())
             .map_err(|refusal| Denied::from(refusal).by(&id))?;
         let once = Once {
             key: format!("assertion:{id}:{}", proved.jti),
@@ -86,15 +73,28 @@ impl Issuer {
         })
     }
 
+    /// The agent that a client calls itself by: its client id, or its name, which no other agent of the organization ever
+    /// gets. Either way it has to prove a key of that agent, and its tokens carry the id.
+    fn client_called(&self, org: &OrgId, said: &str) -> Result<AgentId, Denied> {
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let found = match said.parse::<AgentId>() {
+            Ok(id) => registry.agents.get(&id),
+            Err(_) => registry.agent_named(said),
+        };
+        let found = found.ok_or_else(|| Denied::client("client-unknown"))?;
+        Ok(found.id.clone())
+    }
+
     /// Counts what a client asks for: each answer is an entry, and nobody may fill the ledger.
-    fn within_rate(&self, agent: &AgentId) -> Result<(), Refusal> {
+    pub(crate) fn within_rate(&self, client: &str) -> Result<(), Refusal> {
         let now = self.books().clock().monotonic();
         let mut rates = self
             .inner
             .rates
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let (since, count) = rates.entry(agent.clone()).or_insert((now, 0));
+        let (since, count) = rates.entry(client.to_owned()).or_insert((now, 0));
         if now.saturating_sub(*since) >= Duration::from_secs(60) {
             (*since, *count) = (now, 0);
         }

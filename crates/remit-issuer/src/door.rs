@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use remit_books::{BooksError, Change};
 use remit_domain::event::{Event, EventKind};
-use remit_domain::{AgentId, OrgId, Principal, Refusal, RefusalCode, RunId, Timestamp};
+use remit_domain::{
+    AgentId, EnforcementPointId, OrgId, Principal, Refusal, RefusalCode, RunId, Timestamp,
+};
 use remit_token::{OAuthError, OAuthErrorCode, TokenError};
 
 use crate::limits::{REFUSAL_CODES_MAX, REFUSALS_PER_MINUTE};
@@ -45,6 +47,8 @@ pub(crate) struct Denied {
     pub(crate) agent: Option<AgentId>,
     /// The run it was about.
     pub(crate) run: Option<RunId>,
+    /// The enforcement point it was about.
+    pub(crate) about: Option<EnforcementPointId>,
 }
 
 impl Denied {
@@ -64,7 +68,24 @@ impl Denied {
             code: code.to_owned(),
             agent: None,
             run: None,
+            about: None,
         }
+    }
+
+    /// The client has proved who it is, and does not stand.
+    pub(crate) fn proved(refusal: Refusal) -> Self {
+        let error = OAuthError::new(OAuthErrorCode::InvalidClient, refusal.to_string());
+        Self {
+            error,
+            ..Self::from(refusal)
+        }
+    }
+
+    /// With the enforcement point that asked.
+    #[must_use]
+    pub(crate) fn about(mut self, point: &EnforcementPointId) -> Self {
+        self.about = Some(point.clone());
+        self
     }
 
     /// The subject token is not good.
@@ -91,6 +112,7 @@ impl From<Refusal> for Denied {
             code: refusal.code.as_str().to_owned(),
             agent: None,
             run: None,
+            about: None,
         }
     }
 }
@@ -108,6 +130,7 @@ impl Issuer {
             org,
             door,
             &denied.code,
+            denied.about.as_ref().map(EnforcementPointId::as_str),
             denied.agent.as_ref(),
             denied.run.as_ref(),
         )
@@ -124,7 +147,7 @@ impl Issuer {
         run: Option<&RunId>,
         refusal: Refusal,
     ) -> Refusal {
-        self.record_refusal(org, door, refusal.code.as_str(), agent, run)
+        self.record_refusal(org, door, refusal.code.as_str(), None, agent, run)
             .await;
         refusal
     }
@@ -146,11 +169,12 @@ impl Issuer {
 
     /// Records a refusal, or counts it where there are too many. A record that cannot be made changes nothing: the answer
     /// is no already.
-    async fn record_refusal(
+    pub(crate) async fn record_refusal(
         &self,
         org: &OrgId,
         door: &'static str,
         code: &str,
+        about: Option<&str>,
         agent: Option<&AgentId>,
         run: Option<&RunId>,
     ) {
@@ -177,6 +201,7 @@ impl Issuer {
             .fact("door", door)
             .fact("code", code);
             // Without `run(..)`, which would make a key for the run's content: there is none here.
+            event.subject = about.map(str::to_owned);
             event.agent = agent.cloned();
             event.run = run.cloned();
             change = change.event(event);

@@ -34,7 +34,9 @@ mod assertion;
 mod bootstrap;
 mod check;
 mod client;
+mod denial;
 mod door;
+mod enforcement_point;
 mod enrolment;
 mod exchange;
 mod idle;
@@ -70,12 +72,14 @@ use std::time::Duration;
 
 use remit_books::{Books, OrgBook};
 use remit_domain::name::Name;
-use remit_domain::{AgentId, OrgId, Refusal, RefusalCode, RunId};
+use remit_domain::{OrgId, Refusal, RefusalCode, RunId};
 use remit_token::MetadataError;
 use remit_token::metadata::well_known_url;
 
 pub use address::Resource;
 pub use assertion::SubjectToken;
+pub use denial::{BoundDenial, Unbound};
+pub use enforcement_point::VerifiedPoint;
 pub use enrolment::{Enrolled, Redeemed};
 pub use introspect::{Asker, Introspection};
 pub use keys::IssuerKey;
@@ -102,11 +106,13 @@ struct Inner {
     keys: RwLock<HashMap<OrgId, Arc<keys::OrgKeys>>>,
     loading_keys: tokio::sync::Mutex<()>,
     verified: moka::sync::Cache<[u8; 32], Arc<verify::Seen>>,
+    /// Tokens of enforcement points whose signature was checked.
+    points: moka::sync::Cache<[u8; 32], Arc<remit_token::PointClaims>>,
     people: moka::sync::Cache<[u8; 32], Arc<person::Known>>,
     activity: moka::sync::Cache<RunId, Arc<AtomicI64>>,
     refusals: Mutex<HashMap<OrgId, door::Window>>,
-    /// Requests of each agent that proved itself, in the minute that began then.
-    rates: Mutex<HashMap<AgentId, (Duration, u32)>>,
+    /// Requests of each client that proved itself, in the minute that began then.
+    rates: Mutex<HashMap<String, (Duration, u32)>>,
     /// Locks under which implicit runs start, so that two requests at once join one run.
     locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
     sign_in: sign_in::SignIn,
@@ -130,6 +136,10 @@ impl Issuer {
             loading_keys: tokio::sync::Mutex::default(),
             verified: moka::sync::Cache::builder()
                 .max_capacity(limits::VERIFIED_MAX)
+                .time_to_live(Duration::from_secs(limits::VERIFIED_SECS))
+                .build(),
+            points: moka::sync::Cache::builder()
+                .max_capacity(limits::PEOPLE_MAX)
                 .time_to_live(Duration::from_secs(limits::VERIFIED_SECS))
                 .build(),
             people: moka::sync::Cache::builder()

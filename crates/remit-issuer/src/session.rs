@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use remit_books::{BooksError, Change, Versioned};
 use remit_domain::event::{Event, EventKind};
+use remit_domain::session::Proved;
 use remit_domain::{
     OrgId, Person, PersonId, Principal, Refusal, RefusalCode, Role, Session, SessionId,
     SessionLimits, SignedInBy, Timestamp,
@@ -64,6 +65,8 @@ pub struct PersonSession {
     pub expires: Timestamp,
     /// When they last proved with a passkey, in this session, that it is still them.
     pub stepped_up: Option<Timestamp>,
+    /// What they proved last in this session, over one digest.
+    pub proved: Option<Proved>,
     /// A value that only this session's pages know, for their forms: another site can send a form here, and not this.
     pub form_key: String,
     pub(crate) digest: String,
@@ -138,6 +141,7 @@ impl Issuer {
             seen: now,
             expires: now.plus_secs(i64::from(limits.life_s)),
             stepped_up: (open.how == SignedInBy::Passkey).then_some(now),
+            proved: None,
             ended: None,
         };
         let mut event = Event::new(
@@ -194,6 +198,24 @@ impl Issuer {
     /// # Errors
     /// `unauthenticated` when it is unknown, over, or its person has left; `snapshot-stale`, `ledger-unavailable`.
     pub async fn check_session(&self, org: &OrgId, secret: &str) -> Result<PersonSession, Refusal> {
+        self.session_of(org, secret, true).await
+    }
+
+    /// The same, for what a page asks by itself: it does not count as use, so that a tab that is left open does not keep a
+    /// session from its idle end.
+    ///
+    /// # Errors
+    /// As [`Issuer::check_session`].
+    pub async fn watch_session(&self, org: &OrgId, secret: &str) -> Result<PersonSession, Refusal> {
+        self.session_of(org, secret, false).await
+    }
+
+    async fn session_of(
+        &self,
+        org: &OrgId,
+        secret: &str,
+        is_use: bool,
+    ) -> Result<PersonSession, Refusal> {
         let book = self.tenant(org)?;
         if !self.books().store().is_fresh() {
             let text = "changes of other nodes do not arrive; nobody is let in until they do";
@@ -217,7 +239,7 @@ impl Issuer {
             registry.narrowed(person.filter(|p| p.is_active()).ok_or_else(over)?)
         };
         let interval = SESSION_SEEN_SECS.min(i64::from(limits.idle_s) / 4);
-        if now.secs_since(known.found.noun.seen) >= interval {
+        if is_use && now.secs_since(known.found.noun.seen) >= interval {
             known = self.mark_seen(org, &digest, known).await?;
         }
         let session = &known.found.noun;
@@ -233,6 +255,7 @@ impl Issuer {
             idle_end: session.idle_end(limits),
             expires: session.expires,
             stepped_up: session.stepped_up,
+            proved: session.proved.clone(),
             form_key: form_key(secret),
             digest: session.digest.clone(),
         })

@@ -136,10 +136,20 @@ impl World {
     }
 
     pub(super) fn assertion_to(&self, actor: &Actor, key: &SigningKey, aud: &str) -> String {
+        self.assertion_as(actor.id.as_str(), key, aud)
+    }
+
+    pub(super) fn name_of(&self, actor: &Actor) -> String {
+        let book = self.books.org(&self.acme).unwrap();
+        let registry = book.registry();
+        registry.agents[&actor.id].name.to_string()
+    }
+
+    pub(super) fn assertion_as(&self, client_id: &str, key: &SigningKey, aud: &str) -> String {
         let jti = format!("jti-{}", self.jti.fetch_add(1, Ordering::Relaxed));
         let iat = self.books.now().as_secs();
         let new = NewAssertion {
-            client_id: actor.id.as_str(),
+            client_id,
             issuer: aud,
             jti: &jti,
             iat,

@@ -3,10 +3,10 @@
 use remit_domain::OrgId;
 use remit_token::{ClientCredentials, OAuthError, TokenRequest, TokenResponse};
 
-use crate::Issuer;
 use crate::door::Denied;
 use crate::mint::{ActingFor, Ask};
 use crate::scope::Wanted;
+use crate::{Issuer, enforcement_point};
 
 impl Issuer {
     /// Answers a token request. The token is recorded when this returns; so is a refusal.
@@ -23,7 +23,12 @@ impl Issuer {
         request: &TokenRequest,
     ) -> Result<TokenResponse, OAuthError> {
         let answer = match request {
-            TokenRequest::ClientCredentials(request) => self.client_credentials(org, request).await,
+            TokenRequest::ClientCredentials(request) => {
+                match enforcement_point::claimed(&request.client) {
+                    Some(point) => self.point_token(org, &point, request).await,
+                    None => self.client_credentials(org, request).await,
+                }
+            }
             TokenRequest::TokenExchange(request) => self.exchange(org, request).await,
         };
         match answer {

@@ -3,12 +3,13 @@
 //! What is forwarded is built from the canonical call, never copied from the received bytes: members that this
 //! module does not name, and `_meta` keys outside the allow-list, do not pass.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::canonical::{CanonicalArgs, CanonicalError};
 use crate::json::JsonObject;
 use crate::jsonrpc::{ErrorObject, Id, code};
-use crate::limits::HANDLE_BYTES_MAX;
+use crate::limits::{HANDLE_BYTES_MAX, SAID_BYTES_MAX, SAID_CONTEXT_MAX};
 use crate::protocol::{LogLevel, Revision, forwardable_meta, meta};
 use crate::tools::{NameError, check_tool_name};
 
@@ -43,6 +44,34 @@ impl CallError {
     }
 }
 
+/// What a caller says of how it came to make a call: recorded as given, never a reason to trust.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Said {
+    /// Model version.
+    pub model: Option<String>,
+    /// Prompt version.
+    pub prompt: Option<String>,
+    /// Configuration version.
+    pub configuration: Option<String>,
+    /// References to retrieved context, at most [`SAID_CONTEXT_MAX`].
+    pub context: Vec<String>,
+}
+
+impl Said {
+    fn read(value: &Value) -> Option<Self> {
+        let said = Self::deserialize(value).ok()?;
+        let texts = [&said.model, &said.prompt, &said.configuration];
+        let fits = said.context.len() <= SAID_CONTEXT_MAX
+            && texts
+                .into_iter()
+                .flatten()
+                .chain(&said.context)
+                .all(|text| text.len() <= SAID_BYTES_MAX);
+        fits.then_some(said)
+    }
+}
+
 /// What `_meta` of a request says, as far as it is used.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestMeta {
@@ -56,6 +85,8 @@ pub struct RequestMeta {
     pub log_level: Option<LogLevel>,
     /// What a wrapper says of the tool's definition on its side: its hash, in hex.
     pub definition: Option<String>,
+    /// What the caller says of itself with this call.
+    pub said: Option<Said>,
     /// Trace context that may be forwarded, see [`forwardable_meta`].
     pub forward: JsonObject,
 }
@@ -100,6 +131,12 @@ impl RequestMeta {
                         key: meta::DEFINITION,
                     });
                 }
+            },
+            said: match found.get(meta::PROVENANCE) {
+                None => None,
+                Some(said) => Some(Said::read(said).ok_or(CallError::Meta {
+                    key: meta::PROVENANCE,
+                })?),
             },
             forward: forwardable_meta(found),
         })
@@ -327,6 +364,28 @@ mod tests {
                 "_meta": {"progressToken": 9, "traceparent": "00-1"},
             })
         );
+    }
+
+    #[test]
+    fn what_a_caller_says_of_itself_is_read_and_bounded() {
+        let call = |said: Value| {
+            read(json!({"name": "a", "_meta": {"dev.remit/provenance": said}}))
+                .map(|call| call.meta.said)
+        };
+        let said = call(json!({"model": "m-1", "context": ["kb:1", "kb:2"]}));
+        let said = said.unwrap().unwrap();
+        assert_eq!((said.model.as_deref(), said.prompt), (Some("m-1"), None));
+        assert_eq!(said.context, ["kb:1", "kb:2"]);
+        for wrong in [
+            json!("m-1"),
+            json!({"modle": "m-1"}),
+            json!({"model": 1}),
+            json!({"prompt": "x".repeat(2_000)}),
+            json!({"context": vec!["r"; 65]}),
+        ] {
+            let error = call(wrong).unwrap_err().to_string();
+            assert!(error.contains("dev.remit/provenance"), "{error}");
+        }
     }
 
     #[test]

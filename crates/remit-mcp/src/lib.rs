@@ -52,7 +52,7 @@ pub mod sse;
 pub mod text;
 pub mod tools;
 
-pub use calls::{Outgoing, RequestMeta, ToolCall};
+pub use calls::{Outgoing, RequestMeta, Said, ToolCall};
 pub use canonical::{CanonicalArgs, CanonicalError};
 pub use digest::{CallBinding, CallDigest, ChainLink, Sha256Digest};
 pub use framing::{FramingError, LineFramer};

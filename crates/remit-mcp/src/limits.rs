@@ -64,6 +64,12 @@ pub const HANDLE_BYTES_MAX: usize = 64 * 1024;
 /// Longest trace context value that is forwarded (W3C Baggage §3.3.2 asks for at least 8192).
 pub const TRACE_VALUE_BYTES_MAX: usize = 8192;
 
+/// Longest thing that a caller says of itself with a call, in bytes: a version or a reference, never content.
+pub const SAID_BYTES_MAX: usize = 1024;
+
+/// Most references to retrieved context with one call.
+pub const SAID_CONTEXT_MAX: usize = 64;
+
 /// Longest line of a stdio stream, without its end.
 pub const LINE_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 

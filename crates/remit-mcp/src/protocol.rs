@@ -108,6 +108,8 @@ pub mod meta {
     pub const ASKABLE: [&str; 3] = ["elicitation", "sampling", "roots"];
     /// Hash of a tool's definition, on calls from the wrapper of a server beside its agent.
     pub const DEFINITION: &str = "dev.remit/definition";
+    /// What the caller says of model, prompt, configuration and context of this call, for the record.
+    pub const PROVENANCE: &str = "dev.remit/provenance";
     /// Decision id, on results of this product.
     pub const DECISION: &str = "dev.remit/decision";
 }

@@ -71,6 +71,13 @@ impl Outbound {
     }
 }
 
+/// Nobody reaches a server behind an enforcement point through Remit.
+fn guarded() -> UpstreamError {
+    UpstreamError::Unreachable(
+        "the server is behind an enforcement point and is reached through that only".to_owned(),
+    )
+}
+
 #[async_trait]
 impl Upstreams for Outbound {
     /// Sends one request, with the metadata of the revision that the upstream speaks.
@@ -91,6 +98,7 @@ impl Upstreams for Outbound {
                     "the server runs beside its agent and is reached through `remit mcp wrap` there only"
                         .to_owned(),
                 )),
+                Transport::Guarded => Err(guarded()),
             }
         };
         match flight::bounded(&cancel, timeout, &flight, call).await {
@@ -120,6 +128,7 @@ impl Upstreams for Outbound {
                 Transport::Wrapped => Err(UpstreamError::Unreachable(
                     "a wrapped server tells its own agent".to_owned(),
                 )),
+                Transport::Guarded => Err(guarded()),
             }
         };
         let subscribed = tokio::select! {

@@ -7,13 +7,15 @@ use std::collections::BTreeSet;
 use remit_domain::authority::{Attempt, Authority};
 use remit_domain::bounds::Bounds;
 use remit_domain::limits::CHAIN_DEPTH_MAX;
-use remit_domain::tool::Classification;
+use remit_domain::tool::{Classification, Effect};
 use remit_domain::workflow::Grant;
 use remit_domain::{GrantId, Principal};
 
 use crate::facts::{Facts, Link};
+use crate::labels;
 use crate::limit;
 use crate::reserve::{Reservation, reservation};
+use crate::schema::is_external;
 use crate::setting::{self, Obligation};
 
 pub(crate) const GRANT_BOUNDS: &str = "grant-bounds";
@@ -23,6 +25,8 @@ pub(crate) const CHAIN_BROKEN: &str = "chain-broken";
 pub(crate) const CHAIN_TOO_DEEP: &str = "chain-too-deep";
 pub(crate) const DELEGATION_EXPIRED: &str = "delegation-expired";
 pub(crate) const DELEGATION_BOUNDS: &str = "delegation-bounds";
+pub(crate) const DISCOVERY_BOUNDS: &str = "discovery-bounds";
+pub(crate) const CUSTOMER_MIXED: &str = "customer-mixed";
 pub(crate) const ARGUMENTS_INVALID: &str = "arguments-invalid";
 
 /// Whether the arguments of the call are known yet.
@@ -67,6 +71,7 @@ pub(crate) fn find(facts: Facts<'_>, classification: &Classification, args: Args
         limits(facts, &mut out);
     }
     chain(facts, &mut out);
+    flow(facts, classification, args, &mut out);
     let attempt = Attempt {
         tool: &facts.fixed.tool.tool,
         classification,
@@ -90,9 +95,33 @@ pub(crate) fn find(facts: Facts<'_>, classification: &Classification, args: Args
     out
 }
 
+/// What looking around and keeping customers apart leave of a call.
+fn flow(facts: Facts<'_>, classification: &Classification, args: Args, out: &mut Findings) {
+    let Facts { fixed, dynamic } = facts;
+    if let Some(discovery) = &fixed.run.discovery {
+        let around = classification.metadata
+            && classification.effect == Effect::Read
+            && !is_external(classification);
+        if !around {
+            let text = "the run only looks around: it calls tools that read metadata, and no others; open another run for this";
+            out.add(DISCOVERY_BOUNDS, text.to_owned());
+        }
+        if dynamic.now >= discovery.until {
+            let text = format!("the run was to look around until {}", discovery.until);
+            out.add(DISCOVERY_BOUNDS, text);
+        }
+    }
+    if args == Args::Known
+        && let Some(text) = labels::mixes(classification, &dynamic.args, &dynamic.labels)
+    {
+        out.add(CUSTOMER_MIXED, text);
+    }
+}
+
 /// What limits and rates take, whichever grant holds.
 fn limits(facts: Facts<'_>, out: &mut Findings) {
     let mut taken = setting::rates(facts);
+    taken.extend(limit::discovery(facts));
     for quota in &facts.fixed.limits {
         match limit::reservations(facts, quota) {
             Ok(reservations) => taken.extend(reservations),

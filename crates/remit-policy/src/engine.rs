@@ -76,6 +76,8 @@ impl Prepared {
 pub(crate) struct Ready {
     cast: Cast,
     slice: Arc<Slice>,
+    /// Whether no forbid holds that looks at nothing but the registry.
+    still: bool,
 }
 
 /// Why a slice cannot be decided on at all.

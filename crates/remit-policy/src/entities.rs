@@ -10,7 +10,7 @@ use cedar_policy::{
     Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expr,
 };
 use remit_domain::system::{Criticality, Environment};
-use remit_domain::tool::{Classification, ToolRef, ToolState, is_regulated};
+use remit_domain::tool::{Classification, ToolRef, ToolState};
 
 use crate::error::PolicyError;
 use crate::facts::{Fixed, PersonFacts};
@@ -162,9 +162,13 @@ fn workflow_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
 
 fn run_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
     let run = &fixed.run;
+    let declared = run.intent.authority.effects.iter().flatten();
+    let effects = declared.map(|e| string(e.as_str()));
     let mut attrs = vec![
         ("purpose", string(&run.intent.purpose)),
         ("mode", string(run.mode.as_str())),
+        ("effects", Expr::new_set(effects)),
+        ("discovery", Expr::new_bool(run.discovery.is_some())),
     ];
     attrs.extend(run.intent.ticket.as_ref().map(|t| ("ticket", string(t))));
     entity(uid, attrs, [])
@@ -236,8 +240,12 @@ fn tool_entity(
             Expr::new_bool(class.is_none_or(|c| {
                 c.data_classes
                     .iter()
-                    .any(|class| is_regulated(class.as_str()))
+                    .any(|class| fixed.is_regulated(class.as_str()))
             })),
+        ),
+        (
+            "metadata",
+            Expr::new_bool(class.is_some_and(|c| c.metadata)),
         ),
         (
             "entitlements",

@@ -176,12 +176,7 @@ fn bounds(fixed: &Fixed, now: Timestamp, out: &mut Vec<String>) {
     for grant in live {
         let whose = format!("{either}grant {}", grant.id);
         lines(&grant.bounds.0, &whose, out);
-        out.extend(
-            grant
-                .limits
-                .iter()
-                .map(|limit| format!("{whose}: limit {}", json(limit))),
-        );
+        out.extend(grant.limits.iter().map(|limit| format!("{whose}: {limit}")));
     }
     let intent = std::iter::once(("the run's intent".to_owned(), &fixed.run.intent.authority));
     let links = fixed
@@ -213,11 +208,7 @@ fn lines<'a>(
         out.extend(
             bounds
                 .iter()
-                .map(|bound| format!("{whose}: argument {path} {}", json(bound))),
+                .map(|bound| format!("{whose}: argument {path} {bound}")),
         );
     }
-}
-
-fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }

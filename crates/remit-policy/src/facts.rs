@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remit_domain::agent::{AgentState, Enforcement, Tier};
 use remit_domain::authority::Authority;
+use remit_domain::discovery::Discovery;
 use remit_domain::freeze::Time;
 use remit_domain::limit::Quota;
 use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode};
 use remit_domain::setting::Rule;
 use remit_domain::system::{Criticality, Environment};
-use remit_domain::tool::{Classification, DataClass, ToolRef, ToolState};
+use remit_domain::tool::{Classification, DataClass, ToolRef, ToolState, is_regulated};
 use remit_domain::workflow::Grant;
 use remit_domain::{
     AgentId, DelegationId, PersonId, Principal, Role, RunId, SystemId, Timestamp, WorkflowId,
@@ -146,6 +147,21 @@ pub struct RunFacts {
     pub mode: Mode,
     /// When it ends at the latest.
     pub deadline: Timestamp,
+    /// Whether it only looks around: what is declared by it, by its workflow, or above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<DiscoveryFacts>,
+}
+
+/// How a run that only looks around is boxed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscoveryFacts {
+    /// The run that declared it: its calls, and those of the runs below it, are counted together.
+    pub over: RunId,
+    /// When its time has run out.
+    pub until: Timestamp,
+    /// How much.
+    pub within: Discovery,
 }
 
 /// The slice of the registry that a call touches: content-addressed, the same for many calls.
@@ -172,12 +188,20 @@ pub struct Fixed {
     /// Limits about it, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Quota>,
+    /// Data classes that are regulated in this organization besides those that are everywhere.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regulated: BTreeSet<DataClass>,
     /// Freezes and windows about its system, ordered by name, those that do not hold now included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub times: Vec<Time>,
 }
 
 impl Fixed {
+    /// Whether a data class, or the label it raises, is regulated in this organization.
+    pub fn is_regulated(&self, class: &str) -> bool {
+        is_regulated(class, &self.regulated)
+    }
+
     /// Content address: SHA-256 (lower-case hex, 64 characters) over the RFC 8785 form.
     ///
     /// # Errors

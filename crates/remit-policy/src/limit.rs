@@ -57,6 +57,28 @@ pub(crate) fn reservations(facts: Facts<'_>, quota: &Quota) -> Result<Vec<Reserv
         .collect())
 }
 
+/// What a run that only looks around takes of its calls and of what it may bring back.
+pub(crate) fn discovery(facts: Facts<'_>) -> Vec<Reservation> {
+    let Some(discovery) = &facts.fixed.run.discovery else {
+        return Vec::new();
+    };
+    let within = &discovery.within;
+    let until = facts.dynamic.now.plus_secs(RUN_SECS_MAX);
+    let each = within.tokens_each();
+    let take = |measure: Measure, amount: u32, max: u32| {
+        let key = format!("discovery|run:{}|{}", discovery.over, measure.as_str());
+        let taken = Reservation::new(key, i64::from(amount), i64::from(max), until);
+        Reservation {
+            measure: matches!(measure, Measure::Tokens { .. }).then_some(measure),
+            ..taken.of("looking around".to_owned())
+        }
+    };
+    vec![
+        take(Measure::Calls, 1, within.calls),
+        take(Measure::Tokens { each }, each, within.tokens),
+    ]
+}
+
 fn over(facts: Facts<'_>, quota: &Quota, key: &str, amount: i64) -> Reservation {
     let (max, now) = (quota.max_units(), facts.dynamic.now);
     if quota.measure == Measure::Concurrent {
@@ -69,6 +91,10 @@ fn over(facts: Facts<'_>, quota: &Quota, key: &str, amount: i64) -> Reservation 
             let day = now.day_start();
             let key = format!("{key}|day:{}", day.as_secs().div_euclid(86_400));
             Reservation::new(key, amount, max, day.plus_secs(86_400))
+        }
+        Over::Month => {
+            let (month, next) = now.month();
+            Reservation::new(format!("{key}|month:{month}"), amount, max, next)
         }
         Over::Run => {
             let key = format!("{key}|run:{}", facts.fixed.run.root);

@@ -2,8 +2,8 @@
 
 /// Most policy sets of one organization.
 pub const SETS_MAX: usize = 64;
-/// Most policies over all sets: validation is linear in policies times tools.
-pub const POLICIES_MAX: usize = 5_000;
+/// Most policies over all sets: validation is linear in policies times tools, and takes seconds at this many.
+pub const POLICIES_MAX: usize = 20_000;
 /// Most test cases and claims of one file.
 pub const CASES_MAX: usize = 1_000;
 /// Most problems reported at once: nobody reads more, and a broken file can have one a byte.

@@ -47,7 +47,7 @@ const CLAIMS: [(&str, &str, &str); 10] = [
     (
         "nothing-without-a-grant",
         "nothing is allowed that is not granted, or outside the bounds of the grant, of the intent or of a delegation",
-        r#"!context.granted || context.breaches.containsAny(["grant-bounds", "limit-exceeded", "intent-bounds", "chain-broken", "chain-too-deep", "delegation-expired", "delegation-bounds", "arguments-invalid"])"#,
+        r#"!context.granted || context.breaches.containsAny(["grant-bounds", "limit-exceeded", "intent-bounds", "chain-broken", "chain-too-deep", "delegation-expired", "delegation-bounds", "arguments-invalid", "discovery-bounds"])"#,
     ),
     (
         "nothing-after-the-run",

@@ -84,15 +84,54 @@ fn is_breach(condition: &Value) -> bool {
     })
 }
 
-/// The permits as they are and the forbids as one, good for calls without breaches; none where a forbid cannot be
-/// joined.
-pub(crate) fn join<'a>(policies: impl Iterator<Item = &'a Loaded>) -> Option<PolicySet> {
-    let (forbids, permits): (Vec<_>, Vec<_>) = policies.partition(|l| l.is_forbid());
-    let mut conditions = forbids
-        .iter()
-        .map(|l| l.condition.clone())
-        .collect::<Option<Vec<_>>>()?;
-    conditions.retain(|c| !is_breach(c));
+/// Whether an expression looks at the call: at the context, whatever of it.
+fn looks_at_call(expr: &Value) -> bool {
+    match expr {
+        Value::Array(items) => items.iter().any(looks_at_call),
+        Value::Object(object) => {
+            object.get("Var").and_then(Value::as_str) == Some("context")
+                || object.values().any(looks_at_call)
+        }
+        _ => false,
+    }
+}
+
+/// The forbids of a slice as one, good for calls without breaches.
+#[derive(Debug)]
+pub(crate) struct Quick {
+    /// The permits as they are, and every forbid as one.
+    pub(crate) all: PolicySet,
+    /// The permits as they are, and as one the forbids that look at the call. Good where none of the others holds.
+    pub(crate) of_call: PolicySet,
+    /// The forbids that look at nothing but the principal, the action and the resource, as one: found out once for each
+    /// registry slice, whatever the call.
+    pub(crate) of_slice: Option<PolicySet>,
+}
+
+impl Quick {
+    /// None where a forbid cannot be joined.
+    pub(crate) fn of<'a>(policies: impl Iterator<Item = &'a Loaded>) -> Option<Self> {
+        let (forbids, permits): (Vec<_>, Vec<_>) = policies.partition(|l| l.is_forbid());
+        let mut conditions = forbids
+            .iter()
+            .map(|l| l.condition.clone())
+            .collect::<Option<Vec<_>>>()?;
+        conditions.retain(|c| !is_breach(c));
+        let (of_call, of_slice): (Vec<_>, Vec<_>) =
+            conditions.iter().cloned().partition(looks_at_call);
+        Some(Self {
+            all: join(&permits, conditions)?,
+            of_call: join(&permits, of_call)?,
+            of_slice: match of_slice.is_empty() {
+                true => None,
+                false => Some(join(&[], of_slice)?),
+            },
+        })
+    }
+}
+
+/// The permits as they are and one forbid, the disjunction of these conditions.
+fn join(permits: &[&Loaded], mut conditions: Vec<Value>) -> Option<PolicySet> {
     // A balanced tree, so that Cedar's limit on depth is far away however many policies there are.
     while conditions.len() > 1 {
         let mut pairs = conditions.into_iter();
@@ -106,16 +145,12 @@ pub(crate) fn join<'a>(policies: impl Iterator<Item = &'a Loaded>) -> Option<Pol
         conditions = joined;
     }
     let any = json!({ "op": "All" });
-    let policy = json!({
-        "effect": "forbid", "principal": any, "action": any, "resource": any,
-        "conditions": [{ "kind": "when", "body": conditions.pop()? }],
-    });
-    let joined = Policy::from_json(Some(PolicyId::new(ANY_FORBID)), policy).ok()?;
-    PolicySet::from_policies(
-        permits
-            .into_iter()
-            .map(|l| l.policy.clone())
-            .chain([joined]),
-    )
-    .ok()
+    let forbid = conditions.pop().and_then(|body| {
+        let policy = json!({
+            "effect": "forbid", "principal": any, "action": any, "resource": any,
+            "conditions": [{ "kind": "when", "body": body }],
+        });
+        Policy::from_json(Some(PolicyId::new(ANY_FORBID)), policy).ok()
+    })?;
+    PolicySet::from_policies(permits.iter().map(|l| l.policy.clone()).chain([forbid])).ok()
 }

@@ -14,7 +14,7 @@ use remit_domain::tool::{Classification, ToolRef};
 use crate::entities::Types;
 use crate::error::PolicyError;
 use crate::load::Loaded;
-use crate::quick;
+use crate::quick::Quick;
 use crate::schema::groups;
 
 /// Policies that are evaluated together.
@@ -32,7 +32,7 @@ pub(crate) struct Slice {
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) full: PolicySet,
-    pub(crate) quick: Option<PolicySet>,
+    pub(crate) quick: Option<Quick>,
 }
 
 impl Slice {
@@ -44,7 +44,7 @@ impl Slice {
             let full = full.map_err(|e| PolicyError::Schema(e.to_string()))?;
             Ok(Pair {
                 full,
-                quick: quick::join(policies.into_iter()),
+                quick: Quick::of(policies.into_iter()),
             })
         };
         Ok(Self {

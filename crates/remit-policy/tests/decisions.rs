@@ -185,7 +185,14 @@ fn every_table_decides_as_it_says() {
     let tools = tools(&base);
     let tools: Vec<_> = tools.iter().collect();
     let (mut cases, mut wrong) = (0, Vec::new());
-    for name in ["guardrails", "tiers", "bounds", "chains", "policies"] {
+    for name in [
+        "guardrails",
+        "tiers",
+        "bounds",
+        "chains",
+        "policies",
+        "flow",
+    ] {
         let table: Table = serde_saphyr::from_str(&read(&format!("cases/{name}.yaml")))
             .unwrap_or_else(|e| panic!("{name}: {e}"));
         let sets: Vec<_> = table

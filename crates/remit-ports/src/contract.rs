@@ -16,6 +16,7 @@ mod commits;
 mod data;
 mod isolation;
 mod ledger;
+mod lowers;
 mod outcomes;
 mod races;
 mod records;
@@ -41,6 +42,7 @@ where
     admits::all(&store).await;
     outcomes::all(&store).await;
     ledger::all(&store).await;
+    lowers::all(&store).await;
     isolation::all(&store).await;
     races::all(&store).await;
     store.close().await;

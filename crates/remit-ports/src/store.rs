@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use remit_domain::{Kind, OrgId};
 use tokio::sync::broadcast;
 
-pub use admit::{Admit, AdmitError, Admitted, LabelState, OpenCall, Outcome, Reserve, held, stamp};
+pub use admit::{
+    Admit, AdmitError, Admitted, LabelRow, LabelState, Lower, OpenCall, Outcome, Raised, Reserve,
+    held, stamp,
+};
 pub use commit::{Blob, Commit, Committed, Expect, Filter, Once, Page, Put, Record};
 pub use error::StoreError;
 pub use ledger::{EntryFilter, StoredEntry, TreeAppend};
@@ -57,7 +60,9 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Conflict` when an expected revision has moved, `NameTaken` (by any record that ever had the name), `Replayed` when a
-    /// single-use key was used, `Unavailable` when it cannot be made durable. Nothing has changed then.
+    /// single-use key was used, `Unavailable` when it cannot be made durable. Nothing has changed then. Where it takes labels
+    /// back: `Conflict` of a declassification, with the scope as key, when its stamp has moved, or with the agent as key when it
+    /// has a call in flight.
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
 
     /// The one point of effect: checks the containment epoch and the label version, consumes the approval, reserves

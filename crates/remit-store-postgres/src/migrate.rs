@@ -18,6 +18,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "limits",
         include_str!("../../../migrations/postgres/0002_limits.sql"),
     ),
+    (
+        3,
+        "label_origins",
+        include_str!("../../../migrations/postgres/0003_label_origins.sql"),
+    ),
 ];
 
 /// Advisory lock of whoever migrates: `remit` in ASCII.

@@ -4,7 +4,7 @@ mod entries;
 mod records;
 
 use remit_domain::{OrgId, Timestamp};
-use remit_ports::store::{LabelState, OpenCall, StoreError};
+use remit_ports::store::{LabelRow, LabelState, OpenCall, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row};
 
@@ -59,14 +59,20 @@ pub(crate) async fn labels(
     org: &OrgId,
     scope: &str,
 ) -> sqlx::Result<LabelState> {
-    let rows = sqlx::query("SELECT label, at FROM labels WHERE org = $1 AND scope = $2")
+    let rows = sqlx::query("SELECT label, at, origin FROM labels WHERE org = $1 AND scope = $2")
         .bind(org.as_str())
         .bind(scope)
         .fetch_all(db)
         .await?;
-    let label = |row: &PgRow| Ok((row.try_get(0)?, Timestamp::from_micros(row.try_get(1)?)));
-    let labels = rows.iter().map(label).collect::<sqlx::Result<_>>()?;
-    Ok(LabelState { labels })
+    let label = |row: &PgRow| {
+        Ok(LabelRow {
+            label: row.try_get(0)?,
+            at: Timestamp::from_micros(row.try_get(1)?),
+            by: row.try_get(2)?,
+        })
+    };
+    let rows = rows.iter().map(label).collect::<sqlx::Result<Vec<_>>>()?;
+    Ok(LabelState::of(&rows))
 }
 
 /// Keys are compared by their bytes: nothing that begins with `prefix` comes after `prefix` and the last character there is.

@@ -71,6 +71,7 @@ fn commit(puts: Vec<Put>) -> Commit {
         blobs: Vec::new(),
         once: Vec::new(),
         raise_epoch: false,
+        lower: None,
     }
 }
 
@@ -129,7 +130,7 @@ async fn migrations_are_checkable_first() {
     let database = TestDatabase::create();
     assert_eq!(
         pending(&database.url()).await.unwrap(),
-        ["0001_store", "0002_limits"]
+        ["0001_store", "0002_limits", "0003_label_origins"]
     );
     // Nodes that start together take turns.
     let (one, two) = tokio::join!(open(&database, "a"), open(&database, "b"));

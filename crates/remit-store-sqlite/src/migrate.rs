@@ -20,6 +20,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "limits",
         include_str!("../../../migrations/sqlite/0002_limits.sql"),
     ),
+    (
+        3,
+        "label_origins",
+        include_str!("../../../migrations/sqlite/0003_label_origins.sql"),
+    ),
 ];
 
 /// Which migrations opening `dir` would apply, in order; all of them for a directory without a database.

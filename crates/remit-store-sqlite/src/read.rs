@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use remit_domain::{OrgId, Timestamp};
-use remit_ports::store::{LabelState, OpenCall, StoreError};
+use remit_ports::store::{LabelRow, LabelState, OpenCall, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
@@ -126,13 +126,15 @@ pub(crate) fn head(db: &Connection, org: &OrgId) -> rusqlite::Result<Option<(i64
 
 pub(crate) fn labels(db: &Connection, org: &OrgId, scope: &str) -> rusqlite::Result<LabelState> {
     let mut select =
-        db.prepare_cached("SELECT label, at FROM labels WHERE org = ?1 AND scope = ?2")?;
+        db.prepare_cached("SELECT label, at, origin FROM labels WHERE org = ?1 AND scope = ?2")?;
     let rows = select.query_map(params![org.as_str(), scope], |row| {
-        Ok((row.get(0)?, Timestamp::from_micros(row.get(1)?)))
+        Ok(LabelRow {
+            label: row.get(0)?,
+            at: Timestamp::from_micros(row.get(1)?),
+            by: row.get(2)?,
+        })
     })?;
-    Ok(LabelState {
-        labels: rows.collect::<rusqlite::Result<_>>()?,
-    })
+    Ok(LabelState::of(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
 }
 
 /// Keys are compared by their bytes: nothing that begins with `prefix` comes after `prefix` and the last character there is.

@@ -63,6 +63,7 @@ fn commit(key: &str, bytes: usize) -> Commit {
         blobs: Vec::new(),
         once: Vec::new(),
         raise_epoch: false,
+        lower: None,
     }
 }
 

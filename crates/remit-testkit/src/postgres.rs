@@ -167,6 +167,22 @@ impl TestDatabase {
         self.cluster.control(&["start"]);
     }
 
+    /// Whether a text is in any file of the whole server, its log included, once what it holds in memory is written.
+    ///
+    /// # Panics
+    /// When the files cannot be searched.
+    pub fn holds(&self, text: &str) -> bool {
+        self.sql("CHECKPOINT");
+        let found = Command::new("grep")
+            .args(["-r", "-l", "-a", "-F", "-e", text])
+            .arg(&self.cluster.dir)
+            .stdin(Stdio::null())
+            .output()
+            .expect("`grep` cannot be started");
+        // Files may go while they are looked for, which is no find.
+        !found.stdout.is_empty()
+    }
+
     /// Runs SQL on it, as an administrator would.
     ///
     /// # Panics
@@ -243,7 +259,9 @@ mod tests {
     #[test]
     fn a_server_starts_serves_and_leaves_nothing() {
         let (one, two) = (TestDatabase::create(), TestDatabase::create());
-        one.sql("CREATE TABLE t (n INT)");
+        one.sql("CREATE TABLE t (n INT, word TEXT)");
+        one.sql("INSERT INTO t VALUES (1, 'a-needle')");
+        assert!(one.holds("a-needle") && !one.holds(&["no", "needle"].join("-")));
         two.sql("CREATE TABLE t (n INT)");
         let dir = PathBuf::from(&one.cluster.dir);
         assert_eq!(one.cluster.dir, two.cluster.dir, "one server for a process");

@@ -43,6 +43,7 @@ pub mod access_token;
 pub mod challenge;
 pub mod claims;
 pub mod client_assertion;
+pub mod denial_token;
 pub mod error;
 pub mod exchange;
 mod jws;
@@ -51,6 +52,7 @@ pub mod limits;
 pub mod metadata;
 pub mod oauth_error;
 pub mod opaque_secret;
+pub mod point_token;
 pub mod scope;
 pub mod spiffe_id;
 mod strict_json;
@@ -62,6 +64,7 @@ pub use access_token::AccessTokenClaims;
 pub use challenge::{BearerError, Challenge, ChallengeError};
 pub use claims::{Actor, Audience, Confirmation, Expect, MayAct};
 pub use client_assertion::{ClientAssertion, UnverifiedClientId};
+pub use denial_token::DenialClaims;
 pub use error::TokenError;
 pub use exchange::{
     AccessTokenType, ClientAuth, ClientCredentials, TokenExchange, TokenRequest, TokenResponse,
@@ -73,6 +76,7 @@ pub use metadata::{
 };
 pub use oauth_error::{OAuthError, OAuthErrorCode};
 pub use opaque_secret::{OpaqueSecret, OpaqueSecretError, SecretDigest, SecretKind};
+pub use point_token::PointClaims;
 pub use scope::{Scope, ScopeError};
 pub use spiffe_id::{SpiffeId, SpiffeIdError};
 pub use subject_token::DelegationClaims;

@@ -36,6 +36,10 @@ pub const LEEWAY_S_MAX: u32 = 60;
 pub const ACCESS_TOKEN_TTL_S_MAX: i64 = 60 * 60;
 /// Longest life of a delegation assertion: it is used at once, and once only.
 pub const SUBJECT_TOKEN_TTL_S_MAX: i64 = 5 * 60;
+/// Longest life of a token of an enforcement point.
+pub const POINT_TOKEN_TTL_S_MAX: i64 = 5 * 60;
+/// Longest life of a binding token of a denial: what was denied is asked for soon, or evaluated again.
+pub const DENIAL_TOKEN_TTL_S_MAX: i64 = 10 * 60;
 /// Longest remaining life of a client assertion, which bounds the replay cache.
 pub const CLIENT_ASSERTION_TTL_S_MAX: i64 = 5 * 60;
 

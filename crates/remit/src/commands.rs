@@ -83,6 +83,15 @@ struct DemoArgs {
     /// One JSON document instead of text
     #[arg(long)]
     json: bool,
+    /// Address to listen on; loopback only
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: std::net::SocketAddr,
+    /// Leave the console open afterwards, also where there is no terminal
+    #[arg(long)]
+    open: bool,
+    /// File to write addresses and tokens to once the console is left open, as JSON, mode 0600
+    #[arg(long)]
+    ready_file: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Option<DemoCommand>,
 }
@@ -174,6 +183,14 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
             remit_demo::serve_stdio(kind).await?;
             Ok(ExitCode::SUCCESS)
         }
-        None => crate::dev::demo(args.json).await,
+        None => {
+            crate::dev::demo(crate::dev::Demo {
+                json: args.json,
+                listen: args.listen,
+                open: args.open,
+                ready_file: args.ready_file,
+            })
+            .await
+        }
     }
 }

@@ -294,6 +294,7 @@ pub(crate) fn shown(flags: &Flags, origin: bool) -> anyhow::Result<String> {
             || "default".to_owned(),
             |m| match &m.source {
                 Some(source) => format!("{} ({source})", m.name),
+                None if m.name.contains("environment") => format!("REMIT_{}", name.to_uppercase()),
                 None => m.name.to_string(),
             },
         );

@@ -1,7 +1,7 @@
 //! `remit dev` and `remit demo`: everything in a scratch directory, with demo upstreams, on loopback, with fresh keys.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -178,19 +178,74 @@ fn write_ready(file: &Path, ready: &Ready) -> anyhow::Result<()> {
         .with_context(|| format!("ready file `{}` cannot be written", file.display()))
 }
 
+/// What `remit demo` is asked.
+pub(crate) struct Demo {
+    /// One JSON document instead of text.
+    pub(crate) json: bool,
+    /// Where it serves; loopback only.
+    pub(crate) listen: SocketAddr,
+    /// Leave the console open afterwards even where nobody sits at a terminal.
+    pub(crate) open: bool,
+    /// File to write addresses and tokens to once the console is left open.
+    pub(crate) ready_file: Option<std::path::PathBuf>,
+}
+
 /// `remit demo`: a server of its own, the five use-cases, and the proof. Exit code 1 when any expectation failed.
-pub(crate) async fn demo(json: bool) -> anyhow::Result<ExitCode> {
-    let server = DevServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), false).await?;
+///
+/// At a terminal the console stays open on what happened until somebody ends it.
+pub(crate) async fn demo(asked: Demo) -> anyhow::Result<ExitCode> {
+    let server = DevServer::start(asked.listen, false).await?;
     let context = DemoContext {
         ready: server.ready.clone(),
         remit: std::env::current_exe()?,
-        json,
+        json: asked.json,
     };
-    let report = remit_demo::run(context).await;
+    let report = remit_demo::run(context.clone()).await;
+    let at_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let stays = asked.open || (at_terminal && !asked.json);
+    let left = match &report {
+        Ok(report) if report.ok() && stays => {
+            left_open(&server, &context, asked.ready_file.as_deref()).await
+        }
+        _ => Ok(()),
+    };
     server.stop().await?;
+    left?;
     Ok(if report?.ok() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(1)
     })
+}
+
+/// The console with what happened, something that waits, and who may take it; until somebody ends it.
+async fn left_open(
+    server: &DevServer,
+    context: &DemoContext,
+    ready_file: Option<&Path>,
+) -> anyhow::Result<()> {
+    let encore = remit_demo::encore(context)
+        .await
+        .context("nothing could be left waiting for people")?;
+    let house = &server.running.house;
+    let token = &server.ready.admin_token;
+    let approver = crate::init::login_link_of(house, &server.org, token, encore.approver()).await?;
+    let admin = crate::init::login_link(house, &server.org, token).await?;
+    remit_cli::print(&format!(
+        "\nThe console stays open on {url} with what has happened. Each link signs in once:\n\n\
+         \x20 {approver}\n    as {who}: a refund waits for you; see what runs, and approve, edit or deny it\n\n\
+         \x20 {admin}\n    as {ADMIN}: why the other refund was denied, and the contained agent's certificate\n\n\
+         Then look at:\n\
+         \x20 {url}/approvals          what waits\n\
+         \x20 {url}/runs/{run}\n\
+         \x20 {url}/containments       what was stopped, with its proof\n\n\
+         ctrl-C ends it, and everything goes.\n",
+        url = server.running.url,
+        who = encore.approver(),
+        run = encore.run(),
+    ));
+    if let Some(file) = ready_file {
+        write_ready(file, &server.ready)?;
+    }
+    serve::signal().await
 }

@@ -3,7 +3,8 @@
 use anyhow::{Context, anyhow, bail};
 use remit_domain::name::{Email, Name};
 use remit_domain::organization::{Organization, Separation};
-use remit_domain::{OrgId, Principal};
+use remit_domain::{OrgId, PersonId, Principal};
+use remit_issuer::PersonIdentity;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{Flags, Settings};
@@ -130,9 +131,32 @@ fn said(made: &First, flags: &Flags, settings: &Settings, url: &str, org: &str) 
 /// A single-use link by which the bearer of `token` makes another token of theirs.
 pub(crate) async fn login_link(house: &House, org: &OrgId, token: &str) -> anyhow::Result<String> {
     let identity = house.issuer.authenticate_person(org, token).await?;
-    let enrolled = house
-        .issuer
-        .create_enrolment(org, &identity, &identity.person.id)
-        .await?;
+    let person = identity.person.id.clone();
+    link(house, org, &identity, &person).await
+}
+
+/// The same for somebody else, made by the administrator who bears `token`.
+pub(crate) async fn login_link_of(
+    house: &House,
+    org: &OrgId,
+    token: &str,
+    email: &str,
+) -> anyhow::Result<String> {
+    let identity = house.issuer.authenticate_person(org, token).await?;
+    let person = house
+        .books
+        .org(org)
+        .and_then(|book| book.registry().person_named(email).map(|p| p.id.clone()))
+        .with_context(|| format!("nobody here is `{email}`"))?;
+    link(house, org, &identity, &person).await
+}
+
+async fn link(
+    house: &House,
+    org: &OrgId,
+    by: &PersonIdentity,
+    person: &PersonId,
+) -> anyhow::Result<String> {
+    let enrolled = house.issuer.create_enrolment(org, by, person).await?;
     Ok(enrolled.link.expose_secret().to_owned())
 }

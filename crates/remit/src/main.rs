@@ -1,5 +1,16 @@
 //! The one binary: configuration, wiring, lifecycle. Everything it does is in the crates below it.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "tests"
+    )
+)]
+
 mod commands;
 mod config;
 mod dev;

@@ -1,5 +1,7 @@
 //! What goes on beside serving: following other nodes, ending what has run out, signing and publishing checkpoints.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,6 +65,7 @@ async fn sweep(
         }
         issuer.tick().await;
         gateway.close_ended_runs().await;
+        gateway.forget_unreported();
         if let Err(error) = gateway.record_counted_refusals().await {
             tracing::error!(%error, "counted refusals could not be recorded; trying again");
         }
@@ -101,27 +104,14 @@ fn checkpoint_dirs(settings: &Settings) -> Vec<PathBuf> {
 }
 
 async fn checkpoints(books: remit_books::Books, dirs: Vec<PathBuf>, stop: CancellationToken) {
-    let mut written = std::collections::HashMap::new();
+    let mut written = Written::default();
     loop {
         let stopping = tokio::time::timeout(CHECKPOINT_EVERY, stop.cancelled())
             .await
             .is_ok();
         for book in books.orgs() {
             match books.checkpoint(&book.id).await {
-                Ok((size, note)) if written.get(&book.id) != Some(&size) => {
-                    let result = dirs
-                        .iter()
-                        .try_for_each(|dir| write_checkpoint(dir, &book.id, size, &note));
-                    match result {
-                        Ok(()) => {
-                            written.insert(book.id.clone(), size);
-                        }
-                        Err(error) => {
-                            tracing::error!(%error, "a checkpoint could not be written; trying again")
-                        }
-                    }
-                }
-                Ok(_) => {}
+                Ok((size, note)) => written.copy(&dirs, &book.id, size, &note),
                 Err(error) => {
                     tracing::error!(%error, org = %book.id, "no checkpoint could be signed; trying again")
                 }
@@ -129,6 +119,31 @@ async fn checkpoints(books: remit_books::Books, dirs: Vec<PathBuf>, stop: Cancel
         }
         if stopping {
             return;
+        }
+    }
+}
+
+/// Size of the checkpoint that each directory has of each organization.
+#[derive(Default)]
+struct Written(HashMap<(PathBuf, OrgId), u64>);
+
+impl Written {
+    /// Writes a checkpoint to every directory that does not have it. One that cannot be written keeps no other from it.
+    fn copy(&mut self, dirs: &[PathBuf], org: &OrgId, size: u64, note: &str) {
+        for dir in dirs {
+            let has = self.0.entry((dir.clone(), org.clone()));
+            if matches!(&has, Entry::Occupied(has) if *has.get() == size) {
+                continue;
+            }
+            match write_checkpoint(dir, org, size, note) {
+                Ok(()) => {
+                    has.insert_entry(size);
+                }
+                Err(error) => tracing::error!(
+                    %error, dir = %dir.display(),
+                    "a checkpoint could not be written there; trying again (`checkpoints` names another directory)"
+                ),
+            }
         }
     }
 }
@@ -146,4 +161,42 @@ fn write_checkpoint(dir: &Path, org: &OrgId, size: u64, note: &str) -> std::io::
         .append(true)
         .open(dir.join(format!("{org}.history")))?;
     writeln!(history, "{size}\n{note}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_kept_outside_of_the_data_and_one_that_fails_keeps_no_other_from_it() {
+        let root = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            data: root.path().join("data"),
+            ..Settings::default()
+        };
+        let dirs = checkpoint_dirs(&settings);
+        assert!(
+            dirs.iter().any(|dir| !dir.starts_with(&settings.data)),
+            "{dirs:?}"
+        );
+        let [inside, outside] = dirs.as_slice() else {
+            panic!("{dirs:?}")
+        };
+        // In the way of the first one is a file.
+        std::fs::create_dir(&settings.data).unwrap();
+        std::fs::write(inside, "").unwrap();
+        let org: OrgId = "org_01JD8M3W7Q4X5Y6Z7A8B9C0D1E".parse().unwrap();
+        let mut written = Written::default();
+        for (size, note) in [(1, "one"), (1, "one"), (2, "two")] {
+            written.copy(&dirs, &org, size, note);
+        }
+        let read =
+            |dir: &Path, name: &str| std::fs::read_to_string(dir.join(format!("{org}.{name}")));
+        assert_eq!(read(outside, "checkpoint").unwrap(), "two");
+        assert_eq!(read(outside, "history").unwrap(), "1\none\n2\ntwo\n");
+        std::fs::remove_file(inside).unwrap();
+        written.copy(&dirs, &org, 2, "two");
+        assert_eq!(read(inside, "history").unwrap(), "2\ntwo\n");
+        assert_eq!(read(outside, "history").unwrap(), "1\none\n2\ntwo\n");
+    }
 }

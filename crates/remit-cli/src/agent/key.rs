@@ -113,7 +113,7 @@ pub(crate) async fn run(client: &Client, out: Out, command: KeyCommand) -> anyho
 }
 
 /// The body for a public key. A private one is not sent anywhere.
-fn public(given: &str) -> anyhow::Result<Value> {
+pub(crate) fn public(given: &str) -> anyhow::Result<Value> {
     let secret =
         || Usage("this is a private key; register its public half, and keep this one".to_owned());
     if given.contains("PRIVATE KEY-----") {
@@ -133,7 +133,7 @@ fn public(given: &str) -> anyhow::Result<Value> {
 }
 
 /// A new P-256 key pair: private half into the file, public half as JWK.
-fn generated(path: &Path) -> anyhow::Result<Value> {
+pub(crate) fn generated(path: &Path) -> anyhow::Result<Value> {
     let pair = EcdsaKeyPair::generate_pkcs8(
         &ECDSA_P256_SHA256_FIXED_SIGNING,
         &aws_lc_rs::rand::SystemRandom::new(),

@@ -20,6 +20,10 @@ pub(super) fn page(out: Out, asked: &Value) -> String {
         .unwrap_or_default();
     let asks: Vec<String> = items(asked, "asks").iter().map(ask_line).collect();
     let verdicts: Vec<String> = items(asked, "verdicts").iter().map(verdict_line).collect();
+    let notes: Vec<String> = items(asked, "notes").iter().map(note_line).collect();
+    let edited = at(asked, "edited")
+        .map(|a| visible(&serde_json::to_string_pretty(a).unwrap_or_default()))
+        .unwrap_or_default();
     let may: Vec<String> = at(asked, "may_approve")
         .and_then(Value::as_object)
         .map(|m| {
@@ -30,7 +34,11 @@ pub(super) fn page(out: Out, asked: &Value) -> String {
         .unwrap_or_default();
     let id = text(asked, "id");
     let next = if text(asked, "state") == "pending" && text(asked, "you_may_not").is_empty() {
-        format!("remit approval approve {id} --reason …\nremit approval deny {id} --reason …")
+        format!(
+            "remit approval approve {id} --reason …\nremit approval deny {id} --reason …\nremit approval edit {id} --args …\nremit approval ask {id} \"…\"\nremit approval give {id} --to EMAIL"
+        )
+    } else if asked.get("you_may_answer") == Some(&Value::Bool(true)) {
+        format!("remit approval answer {id} \"…\"")
     } else {
         String::new()
     };
@@ -56,13 +64,26 @@ pub(super) fn page(out: Out, asked: &Value) -> String {
             },
         )
         .at("You may not", asked, "you_may_not")
+        .at("Handed to", asked, "given_to")
         .section("Will do, exactly", &visible(&call))
         .lines("Asked because", items(asked, "reasons"))
         .section("Asks", &asks.join("\n"))
         .section("May decide", &lines(&may.join("\n")))
         .section("Verdicts", &verdicts.join("\n"))
+        .section("Proposed instead", &edited)
+        .section("Said so far", &notes.join("\n"))
         .section("Next", &next)
         .text()
+}
+
+fn note_line(note: &Value) -> String {
+    let said = format!(
+        "{}  {}  {}",
+        text(note, "kind"),
+        text(note, "person"),
+        text(note, "text")
+    );
+    line(&said, 2_100)
 }
 
 fn ask_line(ask: &Value) -> String {

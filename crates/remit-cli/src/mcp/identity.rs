@@ -21,13 +21,13 @@ use crate::value::text;
 use crate::{edge, input};
 
 /// Life of a client assertion, in seconds.
-const ASSERTION_SECS: i64 = 60;
+pub(crate) const ASSERTION_SECS: i64 = 60;
 /// How long before its end a token is renewed, in seconds.
 const RENEW_SECS: i64 = 45;
 /// How far this clock and the server's may be apart, in seconds.
 const CLOCKS_APART: i64 = 2;
 /// Longest wait for a token.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A token in hand.
 #[derive(Debug, Clone)]
@@ -70,10 +70,16 @@ impl Identity {
             .into());
         }
         warn_if_others_can_read(&args.key);
-        let pem = SecretString::from(input::file(&args.key, input::BYTES_MAX)?);
+        let pem = input::file(&args.key, input::BYTES_MAX).with_context(|| {
+            format!(
+                "the agent's private key is not there; make one: remit agent key add {} --generate FILE",
+                args.agent
+            )
+        })?;
+        let pem = SecretString::from(pem);
         let key = SigningKey::from_pkcs8_pem(pem.expose_secret()).with_context(|| {
             format!(
-                "`{}` is not a private key in PKCS #8 PEM",
+                "`{}` is not a private key in PKCS #8 PEM, as `remit agent key add --generate` writes it",
                 args.key.display()
             )
         })?;
@@ -146,10 +152,7 @@ impl Identity {
         let fresh = |(held, _): &(Held, Scope)| held.ends > edge::now().plus_secs(RENEW_SECS);
         let (held, scope) = match state.opening.take().filter(fresh) {
             Some(kept) => kept,
-            None => self
-                .request(state)
-                .await
-                .context("the agent got no token")?,
+            None => self.request(state).await.map_err(|e| self.no_token(e))?,
         };
         let workflow = scope
             .values_of("workflow:")
@@ -159,7 +162,7 @@ impl Identity {
         let workflow = workflow.context(
             "the server did not say for which workflow the token is; name it with --workflow",
         )?;
-        let mut body = json!({ "workflow": workflow, "mode": "api", "intent": self.intent, "provenance": { "model": self.args.model } });
+        let mut body = json!({ "workflow": workflow, "mode": "api", "intent": self.intent, "provenance": self.provenance() });
         if let (Some(path), Value::Object(fields)) = (&self.args.subject_token, &mut body) {
             fields.insert("mode".to_owned(), "interactive".into());
             fields.insert(
@@ -190,6 +193,35 @@ impl Identity {
         (state.run, state.workflow) = (Some(id), Some(workflow));
         self.leave(&client, &asked, &implicit).await;
         Ok(())
+    }
+
+    /// What the agent says about itself, for the record.
+    fn provenance(&self) -> Value {
+        let Bridge {
+            model,
+            prompt_version,
+            config_version,
+            context_refs,
+            ..
+        } = &self.args;
+        json!({ "model": model, "prompt": prompt_version, "configuration": config_version, "context": context_refs })
+    }
+
+    /// What to look at when a token is refused: the server tells nobody which agents exist, but an administrator sees it.
+    fn no_token(&self, error: anyhow::Error) -> anyhow::Error {
+        let agent = &self.args.agent;
+        let refused = error.downcast_ref::<Refused>();
+        let hint = match refused.map(|refused| refused.code.as_str()) {
+            Some("invalid_client") => format!(
+                "; somebody who is signed in sees with `remit agent show {agent}` whether it is active, and with `remit agent key ls {agent}` whether it has this key"
+            ),
+            Some("invalid_scope") => format!("; `remit workflow ls {agent}` names its workflows"),
+            _ => String::new(),
+        };
+        error.context(format!(
+            "agent `{agent}` got no token from {}{hint}",
+            self.client.address()
+        ))
     }
 
     /// Ends the run that the first token came with, unless it was there before: it has done what it was for.
@@ -227,7 +259,7 @@ impl Identity {
     }
 
     async fn request(&self, state: &State) -> anyhow::Result<(Held, Scope)> {
-        let metadata = self.metadata().await?;
+        let metadata = metadata(&self.client).await?;
         let workflow = state.workflow.iter().map(|w| format!("workflow:{w}"));
         let scope =
             Scope::from_tokens(workflow.chain(state.run.iter().map(|r| format!("run:{r}"))))?;
@@ -273,44 +305,44 @@ impl Identity {
             granted.scope,
         ))
     }
+}
 
-    /// The issuer is the address that was configured and nothing else: otherwise a server could have an assertion signed
-    /// that is good at another one (RFC 8414 §3.3).
-    async fn metadata(&self) -> anyhow::Result<AuthorizationServerMetadata> {
-        let base = self.client.url(&[])?;
-        let mut url = base.clone();
-        url.set_path(&format!(
-            "/.well-known/oauth-authorization-server{}",
-            base.path().trim_end_matches('/')
-        ));
-        let sent = self.http().get(url).timeout(TOKEN_TIMEOUT).send().await;
-        let sent = sent.map_err(reqwest::Error::without_url);
-        let answer = bytes(sent.with_context(|| {
-            format!(
-                "{} cannot be reached; is the server running there?",
-                self.client.address()
-            )
-        })?)
-        .await?;
-        let metadata: AuthorizationServerMetadata = serde_json::from_slice(&answer)
-            .context("the server's OAuth metadata cannot be read")?;
-        if metadata.issuer != self.client.address()
-            || !metadata
-                .token_endpoint
-                .starts_with(&format!("{}/", metadata.issuer))
-        {
-            bail!(
-                "the server at {} calls itself {}; use that address (REMIT_ADDR), if it is the one you mean",
-                self.client.address(),
-                metadata.issuer
-            );
-        }
-        Ok(metadata)
+/// The issuer is the address that was configured and nothing else: otherwise a server could have an assertion signed
+/// that is good at another one (RFC 8414 §3.3).
+pub(crate) async fn metadata(client: &Client) -> anyhow::Result<AuthorizationServerMetadata> {
+    let base = client.url(&[])?;
+    let mut url = base.clone();
+    url.set_path(&format!(
+        "/.well-known/oauth-authorization-server{}",
+        base.path().trim_end_matches('/')
+    ));
+    let sent = client.http().get(url).timeout(TOKEN_TIMEOUT).send().await;
+    let sent = sent.map_err(reqwest::Error::without_url);
+    let answer = bytes(sent.with_context(|| {
+        format!(
+            "{} cannot be reached; is the server running there?",
+            client.address()
+        )
+    })?)
+    .await?;
+    let metadata: AuthorizationServerMetadata =
+        serde_json::from_slice(&answer).context("the server's OAuth metadata cannot be read")?;
+    if metadata.issuer != client.address()
+        || !metadata
+            .token_endpoint
+            .starts_with(&format!("{}/", metadata.issuer))
+    {
+        bail!(
+            "the server at {} calls itself {}; use that address (REMIT_ADDR), if it is the one you mean",
+            client.address(),
+            metadata.issuer
+        );
     }
+    Ok(metadata)
 }
 
 /// Whoever can read the key is the agent. It is said, not refused: a mounted secret may have no other mode.
-fn warn_if_others_can_read(key: &Path) {
+pub(crate) fn warn_if_others_can_read(key: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let open = std::fs::metadata(key).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
     if open {

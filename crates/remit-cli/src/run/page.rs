@@ -41,15 +41,26 @@ pub(super) fn page(out: Out, run: &Value, story: &Value) -> String {
         .at("Sponsor", run, "sponsor")
         .at("Trigger", run, "trigger")
         .at("Parent", run, "parent")
-        .at("Model", run, "provenance.model")
+        .field("Says it acts by", provenance(run))
         .when("Started", run, "started")
         .when("Ends by", run, if over { "" } else { "deadline" })
         .when("Ended", run, "ended.at")
         .field("Outcome", outcome(run))
         .field("Open", open)
         .section("Chain", &chain(story))
+        .lines("Touched", &labels(story))
         .section("What happened", &said.join("\n"))
         .text()
+}
+
+/// What the agent said of itself when it opened the run.
+fn provenance(run: &Value) -> String {
+    let said = ["model", "prompt", "configuration", "context"].map(|what| {
+        let said = text(run, &format!("provenance.{what}"));
+        let said = if said.is_empty() { "unknown" } else { &said };
+        format!("{what} {said}")
+    });
+    said.join(" · ")
 }
 
 /// The chain, one hop a line.
@@ -67,6 +78,12 @@ fn chain(story: &Value) -> String {
         .map(hop)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// What the run has touched, one label a line, with the call that raised it.
+fn labels(story: &Value) -> Vec<Value> {
+    let line = |l: &Value| Value::String(crate::declassification::label_line(l));
+    items(story, "labels").iter().map(line).collect()
 }
 
 fn outcome(run: &Value) -> String {
@@ -137,6 +154,7 @@ mod tests {
             "id": "run_1", "state": "ended", "agent": "support", "workflow": "support/refund", "mode": "interactive", "person": "maria@acme.example", "sponsor": "omar@acme.example",
             "intent": {"purpose": "Lamp arrived broken", "ticket": "INC-1", "authority": {}}, "started": "2026-11-22T07:58:00Z", "deadline": "2026-11-22T08:58:00Z",
             "ended": {"at": "2026-11-22T07:59:00Z", "by": "support", "cause": "agent", "outcome": "done"},
+            "provenance": {"model": "large-1", "prompt": null, "configuration": null, "context": ["kb:12", "kb:14"]},
         });
         let story = json!({
             "chain": [{"from": "maria@acme.example", "agent": "support", "workflow": "support/refund", "narrows": []}],

@@ -252,11 +252,16 @@ pub(super) async fn access(ask: Ask) -> Result<Answer, Fault> {
         asks,
     );
     let explain = ask.to(&format!("/access/explain?agent={}", agent.name));
-    let section = Section::new("effective", "Effective access")
+    let mut section = Section::new("effective", "Effective access")
         .note("Computed now, with arguments unknown. Ask “what if” with arguments under Access → Explain.")
-        .with(&filter)
-        .with(&table)
-        .with(&Empty { action: Some((explain, "Explain a call".to_owned())), ..Empty::default() });
+        .with(&filter);
+    if let Some(picture) = super::reach::picture(&ask, &agent, &rows, &uses) {
+        section = section.with(&picture);
+    }
+    let section = section.with(&table).with(&Empty {
+        action: Some((explain, "Explain a call".to_owned())),
+        ..Empty::default()
+    });
     page.with(&section).ok()
 }
 

@@ -162,7 +162,7 @@ pub(super) const REAL: [&str; 17] = [
     "/stop?agent=returns-bot&level=kill",
     "/connect/client?agent=returns-bot",
     "/search?q=bot",
-    "/help/guides/policies",
+    "/help/guides/policy",
     "/help/api?at=get+/agents",
     "/audit/3",
 ];

@@ -1,5 +1,7 @@
 //! Every route with every role, without a session, and with another organization's, from the table itself.
 
+use std::collections::BTreeMap;
+
 use axum::http::Method;
 
 use super::house::{Answer, House, PEOPLE};
@@ -170,4 +172,58 @@ async fn pages_of_an_organization_show_nothing_of_another() {
             );
         }
     }
+}
+
+/// Ids of records of acme, by the first part of the addresses where they belong.
+async fn records(house: &House) -> BTreeMap<&'static str, String> {
+    let org = house.org("acme");
+    let kind = remit_domain::finding::FindingKind::Stale;
+    let change = remit_control::finding_change(&house.books, &org, kind, "x", "t")
+        .await
+        .unwrap();
+    house.books.commit(&org, change).await.unwrap();
+    let admin = house.caller("acme", "admin").await;
+    let query = remit_control::ListQuery::default();
+    let findings = house.control.findings(&admin, &query).await.unwrap();
+    let sessions = house.issuer.sessions(&org, None).await.unwrap();
+    let stop = [
+        ("agent", "returns-bot"),
+        ("level", "quarantine"),
+        ("reason", "drill"),
+    ];
+    let stopped = house.post("/stop", "responder", &stop).await;
+    let at = stopped.header("location").split('?').next().unwrap();
+    BTreeMap::from([
+        ("findings", findings.items[0].id.to_string()),
+        ("settings", sessions[0].id.to_string()),
+        ("containments", at.rsplit('/').next().unwrap().to_owned()),
+    ])
+}
+
+#[tokio::test]
+async fn records_of_an_organization_are_out_of_reach_through_another() {
+    let house = House::new().await;
+    let records = records(&house).await;
+    let before = house.books.store().entry_count(&house.org("acme")).await;
+    let cookie = house.cookie("globex", "globex", "admin");
+    let csrf = house.get("/t/globex/settings/look", &cookie).await.csrf();
+    let mut walked = 0;
+    for route in table::all() {
+        let noun = route.path.split('/').nth(1).unwrap_or_default();
+        let Some(id) = records.get(noun).filter(|_| route.path.contains("{id}")) else {
+            continue;
+        };
+        let path = format!("/t/globex{}", route.path.replace("{id}", id));
+        let answer = if route.method == Method::GET {
+            house.get(&path, &cookie).await
+        } else {
+            let pairs = [("csrf", csrf.as_str()), ("reason", "mine now")];
+            house.send(House::form(&path, &cookie, &pairs)).await
+        };
+        assert_eq!(answer.status, 404, "{}: {}", named(&route), answer.text);
+        walked += 1;
+    }
+    assert!(walked >= 4, "{walked}");
+    let after = house.books.store().entry_count(&house.org("acme")).await;
+    assert_eq!(before.unwrap(), after.unwrap(), "something was changed");
 }

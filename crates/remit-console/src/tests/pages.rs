@@ -207,7 +207,7 @@ async fn a_policy_that_does_not_compile_never_goes_live() {
         .to_string();
     let wrong = house
         .post(
-            "/policies/extra",
+            "/policies/sets/extra",
             "admin",
             &[
                 ("text", "permit(principal,"),
@@ -223,7 +223,7 @@ async fn a_policy_that_does_not_compile_never_goes_live() {
     );
     let checked = house
         .post(
-            "/policies/extra/check",
+            "/policies/sets/extra/check",
             "developer",
             &[("text", "forbid(principal, action, resource);")],
         )

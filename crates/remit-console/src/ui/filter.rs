@@ -88,6 +88,16 @@ impl Filter {
         self
     }
 
+    /// What nothing chosen is called, in the field before: `all` where this is not said.
+    pub(crate) fn otherwise(mut self, words: &str) -> Self {
+        if let Some(FilterField::Select { choices, .. }) = self.fields.last_mut()
+            && let Some(first) = choices.first_mut()
+        {
+            words.clone_into(&mut first.label);
+        }
+        self
+    }
+
     pub(crate) fn check(mut self, name: &'static str, label: &'static str, on: bool) -> Self {
         self.fields.push(FilterField::Check { name, label, on });
         self

@@ -55,7 +55,11 @@ impl Field {
                 chosen: *word == now,
             })
             .collect();
-        Self::new(name, label, Input::Select(choices))
+        Self {
+            // Something is always chosen, unless nothing is among what can be.
+            required: !words.contains(&""),
+            ..Self::new(name, label, Input::Select(choices))
+        }
     }
 
     pub(crate) fn hint(mut self, hint: &str) -> Self {
@@ -102,6 +106,8 @@ pub(crate) struct Button {
     pub(crate) to: Option<String>,
     /// The key that presses it.
     pub(crate) key: &'static str,
+    /// Digest that a passkey signs before the form is sent; empty where none has to.
+    pub(crate) step_up: String,
 }
 
 impl Button {
@@ -111,11 +117,17 @@ impl Button {
             class: tone.class(),
             to: None,
             key: "",
+            step_up: String::new(),
         }
     }
 
     pub(crate) fn to(mut self, address: String) -> Self {
         self.to = Some(address);
+        self
+    }
+
+    pub(crate) fn step_up(mut self, digest: &str) -> Self {
+        digest.clone_into(&mut self.step_up);
         self
     }
 

@@ -152,6 +152,11 @@ impl Table {
         self
     }
 
+    /// Whether other places lead to single rows of it.
+    fn is_linked_to(&self) -> bool {
+        matches!(self.id, "events" | "findings")
+    }
+
     fn is_number(&self, column: &usize) -> bool {
         self.rows
             .first()

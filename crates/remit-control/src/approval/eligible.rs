@@ -172,6 +172,15 @@ pub fn approvers(registry: &Registry, approval: &Approval) -> Vec<std::sync::Arc
     all
 }
 
+/// Whether this person answers for the call: the run acts for them, or they are the agent's sponsor or owner.
+pub fn may_answer(registry: &Registry, approval: &Approval, person: &Person) -> bool {
+    let agent = registry.agents.get(&approval.agent);
+    person.is_active()
+        && (approval.person.as_ref() == Some(&person.id)
+            || agent
+                .is_some_and(|a| a.profile.sponsor == person.id || a.profile.owner == person.id))
+}
+
 /// Whether this person may say no: whoever is named, and the person the run acts for. A no takes no right from anybody
 /// else, so four eyes do not stand in its way.
 pub fn may_deny(registry: &Registry, approval: &Approval, person: &Person) -> bool {

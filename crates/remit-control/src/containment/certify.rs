@@ -15,7 +15,7 @@ use remit_domain::credential::{AgentKey, Token};
 use remit_domain::delegation::Delegation;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunState};
-use remit_domain::{ContainmentId, DecisionId, OrgId, Principal, RunId};
+use remit_domain::{ContainmentId, DecisionId, OrgId, Principal, RefusalCode, RunId};
 use remit_ports::store::EntryFilter;
 
 use super::stop_all::Stopped;
@@ -164,7 +164,11 @@ impl Control {
                     RunState::Suspended => "suspended".to_owned(),
                     RunState::Active => "active by itself".to_owned(),
                 };
-                let code = refused.map_or_else(|| "run-ended".to_owned(), |r| r.code.to_string());
+                // The registry forgets what has ended; whoever calls in it is told that it has.
+                let code = match refused.map(|r| r.code) {
+                    None | Some(RefusalCode::RunUnknown) => RefusalCode::RunEnded,
+                    Some(code) => code,
+                };
                 stopped(format!("{state}; a call in it is refused with `{code}`"))
             }
         };

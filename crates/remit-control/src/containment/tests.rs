@@ -141,6 +141,8 @@ async fn a_kill_stops_everything_derived_down_to_the_sub_agent() {
         (0, 0, 0)
     );
     assert_eq!(status(&view, "upstream_process").len(), 2);
+    let how = format!("{:?}", status(&view, "run"));
+    assert_eq!(how.matches("`run-ended`").count(), 2, "{how}");
     for run in [&run, &child] {
         assert!(matches!(
             get::<Run>(&w, run.id.as_str()).await.state,

@@ -84,8 +84,15 @@ fn hint(code: &str) -> Option<&'static str> {
             "a release for autonomy on the grant (`autonomy`, with its evidence), or the approval that is asked for"
         }
         "regulated-out" => {
-            "a run that has read no regulated data, or the approval of exactly what is sent"
+            "a run that has read no regulated data, the approval of exactly what is sent, or labels that two people take back (`remit run declassify`)"
         }
+        "three-way" => {
+            "a run that has not read both private data and text nobody vouches for, the approval of exactly what is sent, or labels that two people take back (`remit run declassify`)"
+        }
+        "customer-mixed" => {
+            "a run of its own for each customer, or the approval of exactly what is done"
+        }
+        "discovery-bounds" => "another run, which does more than look around",
         "self-governance" => "a person: agents change nothing that governs agents",
         "environment-other" => "an agent of the environment that the critical system is in",
         "tier-asks" => "tier 4 for the agent, or the approval that is asked for",

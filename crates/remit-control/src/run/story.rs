@@ -136,9 +136,17 @@ fn line(
         EventKind::ApprovalRequested => "people were asked".to_owned(),
         EventKind::ApprovalDecided => {
             let yes = facts.get("approve").and_then(Value::as_bool) == Some(true);
-            let verdict = if yes { "approved" } else { "denied" };
+            let edited = facts.get("edited").and_then(Value::as_bool) == Some(true);
+            let verdict = match (yes, edited) {
+                (true, _) => "approved",
+                (false, true) => "denied, with other arguments proposed",
+                (false, false) => "denied",
+            };
             format!("{verdict}{} (approval is {})", because(), fact("state"))
         }
+        EventKind::ApprovalQuestioned => format!("asked{}", colon(text("text"))),
+        EventKind::ApprovalAnswered => format!("answered{}", colon(text("text"))),
+        EventKind::ApprovalGiven => "approval handed on".to_owned(),
         EventKind::ApprovalSettled => format!("approval {}", fact("state")),
         EventKind::DelegationGranted => {
             let to = fact("to");

@@ -6,9 +6,9 @@ use remit_domain::tool::ToolRef;
 use serde_json::Value;
 
 use super::{
-    AgentSpec, DocumentKind, FreezeSpec, LimitSpec, OrganizationSpec, PersonSpec, PolicySetSpec,
-    SettingName, SettingSpec, SystemSpec, TeamSpec, ToolSpec, UpstreamSpec, WorkflowRef,
-    WorkflowSpec,
+    AgentSpec, DocumentKind, EnforcementPointSpec, FreezeSpec, LimitSpec, OrganizationSpec,
+    PersonSpec, PolicySetSpec, SettingName, SettingSpec, SystemSpec, TeamSpec, ToolSpec,
+    UpstreamSpec, WorkflowRef, WorkflowSpec,
 };
 
 /// Something a spec refers to by name.
@@ -93,7 +93,8 @@ impl Reference {
             | DocumentKind::PolicySet
             | DocumentKind::Setting
             | DocumentKind::Limit
-            | DocumentKind::Freeze => false,
+            | DocumentKind::Freeze
+            | DocumentKind::EnforcementPoint => false,
         }
     }
 }
@@ -123,6 +124,7 @@ pub enum AnySpec {
     Setting(SettingName, SettingSpec),
     Limit(Name, LimitSpec),
     Freeze(Name, FreezeSpec),
+    EnforcementPoint(Name, EnforcementPointSpec),
 }
 
 impl AnySpec {
@@ -141,6 +143,7 @@ impl AnySpec {
             Self::Setting(..) => DocumentKind::Setting,
             Self::Limit(..) => DocumentKind::Limit,
             Self::Freeze(..) => DocumentKind::Freeze,
+            Self::EnforcementPoint(..) => DocumentKind::EnforcementPoint,
         }
     }
 
@@ -153,6 +156,7 @@ impl AnySpec {
             | Self::Agent(n, _)
             | Self::Limit(n, _)
             | Self::Freeze(n, _)
+            | Self::EnforcementPoint(n, _)
             | Self::PolicySet(n, _) => n.to_string(),
             Self::Setting(n, _) => n.to_string(),
             Self::Person(n, _) => n.to_string(),
@@ -174,6 +178,7 @@ impl AnySpec {
             Self::Setting(n, _) => n.references(),
             Self::Limit(_, s) => s.references(),
             Self::Freeze(_, s) => s.references(),
+            Self::EnforcementPoint(_, s) => s.references(),
             Self::Person(_, s) => s.references(),
             Self::System(_, s) => s.references(),
             Self::Upstream(_, s) => s.references(),
@@ -231,6 +236,10 @@ impl AnySpec {
                 let freeze = registry.freezes.get(n)?;
                 Self::Freeze(n.clone(), FreezeSpec::of(&registry, freeze)?)
             }
+            Self::EnforcementPoint(n, _) => {
+                let point = registry.enforcement_point_named(n.as_str())?;
+                Self::EnforcementPoint(n.clone(), EnforcementPointSpec::of(&registry, point)?)
+            }
             Self::PolicySet(n, _) => {
                 let sets = book.policy_sets();
                 Self::PolicySet(
@@ -266,6 +275,7 @@ impl AnySpec {
             Self::Setting(_, s) => serde_json::to_value(s),
             Self::Limit(_, s) => serde_json::to_value(s),
             Self::Freeze(_, s) => serde_json::to_value(s),
+            Self::EnforcementPoint(_, s) => serde_json::to_value(s),
         };
         // A spec has string keys and finite numbers only, which always are JSON.
         body.unwrap_or(Value::Null)

@@ -1,5 +1,8 @@
 //! Organizations and teams.
 
+use std::collections::BTreeSet;
+
+use remit_domain::tool::DataClass;
 use remit_domain::{Organization, Separation, SessionLimits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +17,10 @@ pub struct OrganizationSpec {
     /// How long people stay signed in with a browser.
     #[serde(default)]
     pub sessions: SessionLimits,
+    /// Data classes that are regulated here besides those that are regulated everywhere: changing them and sending them
+    /// outside waits for a person, and results that cannot be looked into are withheld. At most 100.
+    #[serde(default)]
+    pub regulated: BTreeSet<DataClass>,
 }
 
 impl OrganizationSpec {
@@ -22,6 +29,7 @@ impl OrganizationSpec {
         Self {
             separation: organization.separation,
             sessions: organization.sessions,
+            regulated: organization.regulated.clone(),
         }
     }
 }

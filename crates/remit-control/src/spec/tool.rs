@@ -32,6 +32,12 @@ pub struct ToolSpec {
     /// Arguments that name the object acted on, and the kind of object.
     #[serde(default)]
     pub targets: BTreeMap<ArgPath, Name>,
+    /// Whether results hold nothing but metadata (names, types, sizes, schemas): what a run that only looks around may call.
+    #[serde(default)]
+    pub metadata: bool,
+    /// The argument that names the customer whose data a call touches. Tools that name customers must write them alike.
+    #[serde(default)]
+    pub customer: Option<ArgPath>,
     /// Arguments whose values may be shown in summaries.
     #[serde(default)]
     pub show: BTreeSet<ArgPath>,
@@ -52,6 +58,8 @@ impl ToolSpec {
             untrusted_content: c.untrusted_content,
             entitlements: c.entitlements,
             targets: c.targets,
+            metadata: c.metadata,
+            customer: c.customer,
             show: c.show,
         })
     }
@@ -73,6 +81,8 @@ impl ToolSpec {
             untrusted_content: spec.untrusted_content,
             entitlements: spec.entitlements,
             targets: spec.targets,
+            metadata: spec.metadata,
+            customer: spec.customer,
             show: spec.show,
         }
     }

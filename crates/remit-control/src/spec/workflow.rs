@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use remit_domain::bounds::{Bounds, Cumulative};
+use remit_domain::discovery::Discovery;
 use remit_domain::name::Name;
 use remit_domain::tool::{DataClass, ToolRef};
 use remit_domain::workflow::Grant;
@@ -115,6 +116,9 @@ pub struct WorkflowSpec {
     /// Longest idle time of a run, in seconds; 1 to 7 days.
     #[serde(default = "half_hour")]
     pub run_idle_secs_max: i64,
+    /// Whether its runs only look around, and how much: they call tools that read metadata, and no others.
+    #[serde(default)]
+    pub discovery: Option<Discovery>,
     /// Workflows a run may spawn, as `agent/workflow`.
     #[serde(default)]
     pub spawnable: BTreeSet<WorkflowRef>,
@@ -147,6 +151,7 @@ impl WorkflowSpec {
             data_classes: workflow.data_classes.clone(),
             run_secs_max: workflow.run_secs_max,
             run_idle_secs_max: workflow.run_idle_secs_max,
+            discovery: workflow.discovery,
             spawnable: workflow.spawnable.iter().filter_map(name).collect(),
             enabled: workflow.enabled,
         }

@@ -51,6 +51,7 @@ async fn refusals(
                         OrganizationSpec {
                             separation: Separation::Single,
                             sessions: Default::default(),
+                            regulated: Default::default(),
                         },
                         None,
                     )

@@ -317,6 +317,53 @@ impl Stage {
         Ok(())
     }
 
+    /// The call has to wait because of `policy`, and what the run has touched has to be told with it; an approver says no,
+    /// and it is refused.
+    pub(super) async fn stopped(
+        &mut self,
+        work: &Work,
+        what: &str,
+        (tool, args): Call<'_>,
+        approver: &str,
+        policy: &str,
+    ) -> Result<()> {
+        let outcome = self.call(work, tool, &args).await?;
+        self.decided(what, Verdict::Asked, &outcome);
+        self.say.quote(&outcome.text);
+        let decision = outcome.decision.clone().unwrap_or_default();
+        let why = self
+            .person(super::proof::AUDITOR)?
+            .get(&format!("/decisions/{decision}/why"))
+            .await?;
+        let listed = |name: &str| why.get(name).and_then(Value::as_array).cloned();
+        let policies = listed("policies").unwrap_or_default();
+        let held = policies.iter().any(|p| text_of(p, "/id") == policy);
+        let words = ["told", "not told"];
+        self.holds(&format!("{policy} is among what stops it"), held, words);
+        let labels = listed("labels").unwrap_or_default();
+        for label in &labels {
+            let (label, by) = (text_of(label, "/label"), text_of(label, "/tool"));
+            self.say.quote(&format!("touched {label}, by {by}"));
+        }
+        let told = !labels.is_empty() && labels.iter().all(|l| !text_of(l, "/tool").is_empty());
+        self.holds("each label names the call that raised it", told, words);
+        let approval = outcome.approval().unwrap_or_default().to_owned();
+        let body = json!({ "reason": "nobody asked us to mail this" });
+        let answer = self
+            .person(approver)?
+            .try_post(&format!("/approvals/{approval}/deny"), &body)
+            .await?;
+        let got = answer.map_or_else(|p| p.to_string(), |view| text_of(&view, "/state"));
+        self.expect(
+            &format!("{approver} looks at it, and says no"),
+            "denied",
+            &got,
+        );
+        let again = self.call(work, tool, &args).await?;
+        self.decided("the same call is refused", Verdict::Denied, &again);
+        Ok(())
+    }
+
     fn decided(&mut self, what: &str, expected: Verdict, outcome: &Outcome) {
         let got = outcome.verdict.as_str();
         let told = if outcome.verdict == expected {

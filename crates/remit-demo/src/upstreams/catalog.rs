@@ -118,6 +118,9 @@ const ORDERS: &[Row] = &[
         .data(&["customer-pii"])
         .on(&[("order", "order")])
         .show(&["order", "country"]),
+    row("send_mail", Effect::External)
+        .on(&[("to", "address")])
+        .show(&["to", "subject"]),
     LOG,
 ];
 
@@ -242,6 +245,8 @@ fn classification(row: &Row) -> Result<Classification> {
         external: false,
         data_classes: names(row.classes)?,
         untrusted_content: row.untrusted,
+        metadata: false,
+        customer: None,
         entitlements: names(row.entitlements)?,
         targets: row
             .targets

@@ -81,6 +81,20 @@ struct ChangeAddress {
     country: String,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SendMail {
+    /// The address it goes to.
+    #[schemars(regex(pattern = r"^[^@\s]{1,64}@[a-z0-9.-]{1,120}$"))]
+    to: String,
+    /// What it is about.
+    #[schemars(length(min = 1, max = 120))]
+    subject: String,
+    /// What it says.
+    #[schemars(length(min = 1, max = 2000))]
+    body: String,
+}
+
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 struct Order {
     order: String,
@@ -171,6 +185,20 @@ impl Orders {
                 p.card, p.reason
             );
             Ok((before, after))
+        });
+        change.map(Json)
+    }
+
+    /// Sends a mail. It goes to whatever address is named.
+    #[tool(annotations(
+        read_only_hint = false,
+        destructive_hint = false,
+        open_world_hint = true
+    ))]
+    fn send_mail(&self, Parameters(p): Parameters<SendMail>) -> Result<Json<Change>, String> {
+        let change = self.0.act("send_mail", &p.to, |_| {
+            let after = format!("{}: {}", p.subject, p.body);
+            Ok(("nothing".to_owned(), after))
         });
         change.map(Json)
     }

@@ -36,6 +36,29 @@ async fn an_allowed_call_is_recorded_then_sent_as_it_was_decided() {
 }
 
 #[tokio::test]
+async fn what_the_caller_says_of_itself_is_recorded_and_the_rest_is_unknown() {
+    let world = World::new().await;
+    world
+        .call("order_status", json!({ "order": "A-118" }))
+        .await
+        .unwrap();
+    let mut received = world.received("order_status", json!({ "order": "A-118" }));
+    let said = json!({ "model": "model-7", "context": ["kb:12"] });
+    let params = json!({ "name": "order_status", "arguments": {}, "_meta": { "dev.remit/provenance": said } });
+    received.call.meta = remit_mcp::RequestMeta::read(params.as_object()).unwrap();
+    world.gateway.tool_call(received).await.unwrap();
+    let said = world.contents(EventKind::CallDecided, "provenance").await;
+    let nothing = json!({ "model": "unknown", "prompt": "unknown", "configuration": "unknown", "context": "unknown" });
+    let something = json!({ "model": "model-7", "prompt": "unknown", "configuration": "unknown", "context": ["kb:12"] });
+    assert_eq!(said, [nothing, something]);
+    assert_eq!(
+        world.upstreams.reached()[1],
+        json!({ "name": "order_status", "arguments": { "order": "A-118" } }),
+        "it is for the record, not for the upstream"
+    );
+}
+
+#[tokio::test]
 async fn nothing_is_sent_when_the_record_cannot_be_made() {
     let world = World::new().await;
     world.store.fail_writes(true);

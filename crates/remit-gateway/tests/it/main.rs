@@ -12,6 +12,7 @@ mod approvals;
 mod containment;
 mod content;
 mod effects;
+mod flow;
 mod lists;
 mod methods;
 mod refusals;

@@ -122,7 +122,7 @@ async fn a_label_is_raised_again_in_each_scope_that_it_is_due_in() {
             .labels(&world.org, &scope)
             .await
             .unwrap();
-        labels.labels["untrusted"]
+        labels.labels["untrusted"].at
     };
     let read = || world.call("order_status", json!({ "order": "A" }));
     read().await.unwrap();

@@ -349,3 +349,21 @@ async fn an_agent_that_loops_trips_the_breaker_and_is_refused_at_once() {
         assert!(!enforced || after == Err(RefusalCode::Contained));
     }
 }
+
+#[tokio::test]
+async fn a_policy_that_fails_denies_and_is_found_once() {
+    let world = World::new().await;
+    policy(
+        &world,
+        r#"@id("overflow") forbid (principal, action, resource) when { context.now * 4611686018427387904 > 0 };"#,
+    )
+    .await;
+    for _ in 0..3 {
+        let refused = status(&world).await.unwrap_err();
+        assert_eq!(refused.code, RefusalCode::Denied);
+    }
+    let found = world.facts(EventKind::FindingOpened).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["kind"], "policy_error");
+    assert!(world.upstreams.reached().is_empty());
+}

@@ -221,6 +221,7 @@ impl World {
             cancel: CancellationToken::new(),
             notifications: None,
             line: None,
+            vouched: None,
             continues: None,
         }
     }
@@ -257,6 +258,7 @@ impl World {
             approve: true,
             reason: None,
             at: self.books.now(),
+            proof: None,
         };
         let next = approval.noun.decide(verdict, |_| true).unwrap();
         self.books
@@ -304,6 +306,21 @@ impl World {
         };
         let entries = self.books.opened_entries(&self.org, &filter).await.unwrap();
         entries.into_iter().map(|e| e.leaf.facts).collect()
+    }
+
+    /// One part of the sealed content of the entries of that kind, in order.
+    pub(crate) async fn contents(&self, kind: EventKind, part: &str) -> Vec<Value> {
+        self.store_flush().await;
+        let filter = EntryFilter {
+            kinds: vec![kind],
+            ..EntryFilter::default()
+        };
+        let entries = self.books.opened_entries(&self.org, &filter).await.unwrap();
+        let body = |entry: remit_books::OpenedEntry| entry.body.unwrap();
+        entries
+            .into_iter()
+            .map(|entry| body(entry).content[part].clone())
+            .collect()
     }
 
     /// Says that the run works on a ticket.

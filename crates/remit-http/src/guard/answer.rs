@@ -50,7 +50,8 @@ pub(crate) async fn finish(State(site): State<Site>, mut request: Request, next:
             .or_insert(HeaderValue::from_static("Bearer"));
     }
     if let Ok(value) = HeaderValue::from_str(&format!("{id:016x}")) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        // AuthZEN gives its caller's own id back; it is set there already.
+        response.headers_mut().entry(REQUEST_ID).or_insert(value);
     }
     response
 }

@@ -40,6 +40,7 @@ impl Call {
             cancel: CancellationToken::new(),
             notifications: None,
             line: None,
+            vouched: None,
             continues: None,
         }
     }
@@ -142,6 +143,7 @@ impl Turn {
             cancel: cancel.clone(),
             notifications: self.incoming.streams.then_some(to),
             line,
+            vouched: None,
             continues: None,
         };
         let gateway = self.site.app.gateway.clone();

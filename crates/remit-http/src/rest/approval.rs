@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use remit_control::{AgentApprovalView, ApprovalFilter, ApprovalView, Listing, Watch};
+use remit_control::{
+    AgentApprovalView, ApprovalFilter, ApprovalFunnel, ApprovalView, Listing, Watch,
+};
 use remit_domain::ApprovalId;
+use remit_domain::name::Email;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::table::{PERSON, PERSON_AGENT};
 use super::{Ask, Nothing, Reply, Route, route};
@@ -18,10 +22,15 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/approvals", PERSON, "Approvals", approvals),
         route(Method::GET, "/approvals/watch", PERSON, "Wait for new approvals", watch),
+        route(Method::GET, "/approvals/funnel", PERSON, "What became of approvals lately, and how long people took", funnel),
         route(Method::GET, "/approvals/{id}", PERSON_AGENT, "One approval; an agent sees its own", approval),
         route(Method::GET, "/approvals/{id}/wait", PERSON_AGENT, "Wait until an approval is settled", wait),
         route(Method::POST, "/approvals/{id}/approve", PERSON, "Approve exactly this call, once", approve),
         route(Method::POST, "/approvals/{id}/deny", PERSON, "Deny it", deny),
+        route(Method::POST, "/approvals/{id}/edit", PERSON, "Deny it as it was asked, and propose other arguments", edit),
+        route(Method::POST, "/approvals/{id}/question", PERSON, "Ask whoever answers for the call about it", question),
+        route(Method::POST, "/approvals/{id}/answer", PERSON, "Answer what was asked about it", answer),
+        route(Method::POST, "/approvals/{id}/give", PERSON, "Hand it to somebody who may approve it, too", give),
     ]
 }
 
@@ -133,4 +142,72 @@ async fn deny(ask: Ask<Verdict>) -> Result<Reply<ApprovalView>, Problem> {
         .deny(&caller, &id, ask.body.reason)
         .await?
         .into())
+}
+
+/// Other arguments, and why.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    /// The arguments that would do: an object.
+    args: Value,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+async fn edit(ask: Ask<Edit>) -> Result<Reply<ApprovalView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let Edit { args, reason } = ask.body;
+    let control = &ask.site.app.control;
+    let edited = control.edit_approval(&caller, &id, args, reason);
+    Ok(edited.await?.into())
+}
+
+/// What is asked or answered.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    text: String,
+}
+
+async fn question(ask: Ask<Said>) -> Result<Reply<ApprovalView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    let noted = control.question_approval(&caller, &id, ask.body.text);
+    Ok(noted.await?.into())
+}
+
+async fn answer(ask: Ask<Said>) -> Result<Reply<ApprovalView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    let noted = control.answer_approval(&caller, &id, ask.body.text);
+    Ok(noted.await?.into())
+}
+
+/// To whom.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Give {
+    /// Address of the person.
+    to: Email,
+}
+
+async fn give(ask: Ask<Give>) -> Result<Reply<ApprovalView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    let given = control.give_approval(&caller, &id, &ask.body.to);
+    Ok(given.await?.into())
+}
+
+/// How far back.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Lately {
+    /// Seconds; 7 days where absent.
+    since_secs: Option<i64>,
+}
+
+async fn funnel(ask: Ask<Nothing, Lately>) -> Result<Reply<ApprovalFunnel>, Problem> {
+    let (caller, back) = (ask.caller()?, ask.query.since_secs.unwrap_or(7 * 86_400));
+    let control = &ask.site.app.control;
+    Ok(control.approval_funnel(&caller, back).await?.into())
 }

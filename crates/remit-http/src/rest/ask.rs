@@ -8,9 +8,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use remit_books::BooksError;
 use remit_control::{Caller, ControlError};
 use remit_domain::{Principal, RefusalCode};
 use remit_issuer::{PersonIdentity, Verified};
+use remit_ports::store::StoreError;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -233,6 +235,9 @@ impl From<ControlError> for Problem {
                 Self::invalid(text).with_errors(errors)
             }
             ControlError::Policy(_) => Self::invalid(text),
+            ControlError::Books(BooksError::Store(cause @ StoreError::Unavailable(_))) => {
+                Self::unavailable(&cause)
+            }
             ControlError::Books(cause) => Self::internal(&cause),
         }
     }

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use remit_domain::RefusalCode;
+use tracing::Instrument;
 
 use super::ask::RawAsk;
 use super::route::{Route, Who};
@@ -70,7 +71,7 @@ async fn answer(
         return running.await;
     }
     // A change that was begun is ended, whether or not the client waits for it.
-    match tokio::spawn(running).await {
+    match tokio::spawn(running.in_current_span()).await {
         Ok(answered) => answered,
         Err(error) => Err(Problem::internal(&error)),
     }

@@ -2,7 +2,10 @@
 
 use axum::http::Method;
 use remit_control::spec::WorkflowRef;
-use remit_control::{ListQuery, Listing, RunEnded, RunReport, RunStory, RunView, Shred};
+use remit_control::{
+    DeclassificationVerdict, DeclassificationView, ListQuery, Listing, NewDeclassification,
+    RunEnded, RunLabels, RunReport, RunStory, RunView, Shred,
+};
 use remit_domain::authority::Authority;
 use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode, Provenance};
@@ -25,9 +28,70 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/runs", PERSON, "Runs", runs),
         route(Method::GET, "/runs/{id}", PERSON_AGENT, "One run; an agent sees its own", run),
         route(Method::GET, "/runs/{id}/events", PERSON, "What happened in a run, in order", events),
+        route(Method::GET, "/runs/{id}/labels", PERSON, "What a run has touched, and the call that raised each label", labels),
+        route(Method::POST, "/runs/{id}/declassify", PERSON, "Ask to take labels back from a run", declassify),
+        route(Method::GET, "/declassifications", PERSON, "Labels that people asked to take back, newest first", declassifications),
+        route(Method::GET, "/declassifications/{id}", PERSON, "One declassification, with what raised its labels", declassification),
+        route(Method::POST, "/declassifications/{id}/approve", PERSON, "Take the labels back; an approver who has no part in the run", approve),
+        route(Method::POST, "/declassifications/{id}/refuse", PERSON, "Leave the labels where they are", refuse),
         route(Method::POST, "/runs/{id}/shred", ADMIN, "Destroy the content of a run that has ended; its entries stay provable", shred),
         route(Method::POST, "/runs/{id}/end", PERSON_AGENT, "End a run and say how it went", end),
     ]
+}
+
+async fn labels(ask: Ask) -> Result<Reply<RunLabels>, Problem> {
+    let control = &ask.site.app.control;
+    Ok(control
+        .run_labels(&ask.caller()?, &ask.named("id")?)
+        .await?
+        .into())
+}
+
+async fn declassify(ask: Ask<NewDeclassification>) -> Result<Reply<DeclassificationView>, Problem> {
+    let (caller, run) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    Ok(control
+        .request_declassification(&caller, &run, ask.body)
+        .await?
+        .into())
+}
+
+async fn declassifications(
+    ask: Ask<Nothing, ListQuery>,
+) -> Result<Reply<Listing<DeclassificationView>>, Problem> {
+    let control = &ask.site.app.control;
+    Ok(control
+        .declassifications(&ask.caller()?, &ask.query)
+        .await?
+        .into())
+}
+
+async fn declassification(ask: Ask) -> Result<Reply<DeclassificationView>, Problem> {
+    let control = &ask.site.app.control;
+    Ok(control
+        .declassification(&ask.caller()?, &ask.named("id")?)
+        .await?
+        .into())
+}
+
+async fn approve(
+    ask: Ask<DeclassificationVerdict>,
+) -> Result<Reply<DeclassificationView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    Ok(control
+        .approve_declassification(&caller, &id, ask.body)
+        .await?
+        .into())
+}
+
+async fn refuse(ask: Ask<DeclassificationVerdict>) -> Result<Reply<DeclassificationView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    Ok(control
+        .refuse_declassification(&caller, &id, ask.body)
+        .await?
+        .into())
 }
 
 /// A run to open.

@@ -4,8 +4,9 @@ use remit_domain::Role;
 
 use super::route::{Route, Who};
 use super::{
-    agent, approval, breaker, containment, delegation, document, evidence, freeze, key, limit,
-    organization, person, policy, run, session, setting, ticket, tool, upstream,
+    agent, approval, breaker, containment, delegation, document, enforcement_point, evidence,
+    freeze, key, limit, organization, person, policy, run, session, setting, ticket, tool,
+    upstream,
 };
 
 /// Any person, agent or operator: whoever has proved who they are.
@@ -35,6 +36,7 @@ pub(crate) fn all() -> Vec<Route> {
         setting::routes(),
         limit::routes(),
         freeze::routes(),
+        enforcement_point::routes(),
         ticket::routes(),
         breaker::routes(),
         document::routes(),

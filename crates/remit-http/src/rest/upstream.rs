@@ -18,7 +18,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/upstreams/{name}", PERSON, "One upstream", upstream),
         route(Method::PUT, "/upstreams/{name}", ADMIN, "Create or change an upstream", put_upstream),
         route(Method::POST, "/upstreams/{name}/sync", ADMIN, "Read the tools of an upstream", sync),
-        route(Method::POST, "/upstreams/{name}/offer", ADMIN, "Take in the tools of a wrapped upstream, as read beside its agent", offer),
+        route(Method::POST, "/upstreams/{name}/offer", ADMIN, "Take in the tools of an upstream that Remit does not reach: a wrapped or a guarded one", offer),
     ]
 }
 

@@ -117,6 +117,9 @@ pub(crate) struct Actor {
 }
 
 pub(crate) struct House {
+    pub(crate) gateway: Gateway,
+    pub(crate) control: Control,
+    pub(crate) books: Books,
     pub(crate) router: Router,
     pub(crate) shop: Arc<Shop>,
     pub(crate) clock: Arc<SimClock>,
@@ -228,9 +231,14 @@ impl House {
             hosts: Vec::new(),
             publish_ledger: false,
         };
+        let (gateway, control, books) =
+            (app.gateway.clone(), app.control.clone(), app.books.clone());
         let (people, actors) = (BTreeMap::new(), BTreeMap::new());
         let (peers, assertions) = (AtomicU32::new(0), AtomicU32::new(0));
         Self {
+            gateway,
+            control,
+            books,
             router: router(app),
             shop,
             clock,
@@ -344,7 +352,7 @@ impl House {
         );
     }
 
-    async fn applied(&self, api: &str, admin: &str, body: Value) {
+    pub(crate) async fn applied(&self, api: &str, admin: &str, body: Value) {
         let applied = self
             .post(&format!("{api}/apply"), admin, body)
             .await
@@ -484,7 +492,7 @@ impl House {
     }
 }
 
-fn new_key() -> SigningKey {
+pub(crate) fn new_key() -> SigningKey {
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
     let random = aws_lc_rs::rand::SystemRandom::new();
     let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();

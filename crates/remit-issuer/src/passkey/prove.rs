@@ -7,6 +7,7 @@ use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::FindingKind;
 use remit_domain::idp::PasskeySignIn;
 use remit_domain::passkey::{Passkey, StepUpProof};
+use remit_domain::session::Proved;
 use remit_domain::{
     OrgId, Person, PersonId, Principal, Refusal, RefusalCode, Session, SessionId, SignedInBy,
 };
@@ -377,6 +378,11 @@ impl Issuer {
                 .ok_or_else(not_proved)?;
             let session = Session {
                 stepped_up: Some(proof.at),
+                proved: Some(Proved {
+                    digest: proof.digest.clone(),
+                    passkey: proof.passkey.clone(),
+                    at: proof.at,
+                }),
                 ..found.noun
             };
             let both = change.clone().update(&session, found.revision);

@@ -117,6 +117,38 @@ async fn whoever_proves_nothing_learns_nothing() {
 }
 
 #[tokio::test]
+async fn an_agent_may_call_itself_by_its_name_and_proves_its_own_key_all_the_same() {
+    let world = World::new().await;
+    let (triage, searcher) = (&world.triage, &world.searcher);
+    let name = world.name_of(triage);
+    let own = world.assertion_as(&name, &triage.key, URL);
+    let response = world
+        .issuer
+        .token(
+            &world.acme,
+            &credentials(own.clone(), "workflow:answer", &[]),
+        )
+        .await
+        .unwrap();
+    let verified = world.verify(&secret(&response)).await.unwrap();
+    assert_eq!(verified.agent, triage.id);
+    assert_eq!(verified.claims.client_id, triage.id.as_str());
+    let others = [
+        world.assertion_as(&name, &searcher.key, URL),
+        world.assertion_as("nobody", &triage.key, URL),
+        world.assertion_as(&name.to_uppercase(), &triage.key, URL),
+        own,
+    ];
+    for assertion in others {
+        let answer = world
+            .issuer
+            .token(&world.acme, &credentials(assertion, "workflow:answer", &[]))
+            .await;
+        assert_refused(answer, InvalidClient, "");
+    }
+}
+
+#[tokio::test]
 async fn a_client_id_beside_the_assertion_must_be_the_same() {
     let world = World::new().await;
     let mut client = auth(world.assertion(&world.indexer));

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Context, Decision as Cedar, Request, Response, RestrictedExpression as Expr};
 use remit_domain::freeze::Means;
-use remit_domain::tool::{Classification, is_regulated};
+use remit_domain::tool::Classification;
 
 use super::answer::{allow, ask, deny, errors, refusal};
 use super::{Engine, Ready, Refused, ToolEntry};
@@ -19,7 +19,9 @@ use crate::breaches::{self, ARGUMENTS_INVALID, Args, Findings};
 use crate::decision::Decision;
 use crate::entities;
 use crate::facts::{Facts, Fixed};
+use crate::labels::is_private;
 use crate::load::Loaded;
+use crate::slice::Slice;
 
 impl Engine {
     /// Builds what does not change from call to call.
@@ -42,7 +44,29 @@ impl Engine {
             .slice
             .select(&self.policies, &cast.principal, &cast.workflow)
             .map_err(|e| broken(e.to_string()))?;
-        Ok(Ready { cast, slice })
+        let still = self.still(&cast, &slice);
+        Ok(Ready { cast, slice, still })
+    }
+
+    /// Whether, of the forbids that look at nothing but the registry, none holds for this slice and none fails.
+    fn still(&self, cast: &entities::Cast, slice: &Slice) -> bool {
+        let quick = slice.all.quick.as_ref();
+        let Some(of_slice) = quick.and_then(|q| q.of_slice.as_ref()) else {
+            return false;
+        };
+        let (principal, action, resource) = (
+            cast.principal.clone(),
+            cast.action.clone(),
+            cast.resource.clone(),
+        );
+        let request = Request::new(principal, action, resource, Context::empty(), None);
+        request.is_ok_and(|request| {
+            let response = self
+                .authorizer
+                .is_authorized(&request, of_slice, &cast.entities);
+            let diagnostics = response.diagnostics();
+            diagnostics.reason().next().is_none() && diagnostics.errors().next().is_none()
+        })
     }
 
     pub(super) fn answer(
@@ -81,6 +105,11 @@ impl Engine {
             .as_ref()
             .filter(|_| question.findings.breaches.is_empty())
         {
+            let quick = if ready.still {
+                &quick.of_call
+            } else {
+                &quick.all
+            };
             let response = self.authorizer.is_authorized(&request, quick, entities);
             if response.decision() == Cedar::Allow
                 && response.diagnostics().errors().next().is_none()
@@ -277,10 +306,6 @@ impl<'a> Question<'a> {
     fn context(&self, ready: &Ready, approved: bool) -> Result<Context, String> {
         let Facts { fixed, dynamic } = self.facts;
         let secs = dynamic.now.as_secs();
-        let live = dynamic.run_active && !dynamic.run_idle && dynamic.now < fixed.run.deadline;
-        let words = |words: &mut dyn Iterator<Item = &str>| {
-            Expr::new_set(words.map(|w| Expr::new_string(w.to_owned())))
-        };
         let long = |n: i64| Expr::new_long(n);
         let times = |means: Means| {
             let held = fixed.times.iter();
@@ -288,13 +313,9 @@ impl<'a> Question<'a> {
                 .map(|t| t.name.as_str())
         };
         let depth = i64::try_from(fixed.chain.len()).unwrap_or(i64::MAX);
-        Context::from_pairs([
+        let pairs = [
             ("approved".to_owned(), Expr::new_bool(approved)),
             ("args".to_owned(), self.args.clone()),
-            (
-                "labels".to_owned(),
-                words(&mut dynamic.labels.iter().map(String::as_str)),
-            ),
             (
                 "breaches".to_owned(),
                 words(&mut self.findings.codes().into_iter()),
@@ -307,11 +328,6 @@ impl<'a> Question<'a> {
                 "released".to_owned(),
                 Expr::new_bool(self.findings.released),
             ),
-            (
-                "regulated".to_owned(),
-                Expr::new_bool(dynamic.labels.iter().any(|l| is_regulated(l))),
-            ),
-            ("live".to_owned(), Expr::new_bool(live)),
             ("now".to_owned(), long(secs)),
             ("hour".to_owned(), long(secs.rem_euclid(86_400) / 3_600)),
             // 1970-01-01 was a Thursday.
@@ -343,9 +359,32 @@ impl<'a> Question<'a> {
                 "person".to_owned(),
                 Expr::new_entity_uid(ready.cast.person.clone()),
             ),
-        ])
-        .map_err(|e| e.to_string())
+        ];
+        Context::from_pairs(pairs.into_iter().chain(self.of_run())).map_err(|e| e.to_string())
     }
+
+    /// What the run is and has touched.
+    fn of_run(&self) -> [(String, Expr); 4] {
+        let Facts { fixed, dynamic } = self.facts;
+        let live = dynamic.run_active && !dynamic.run_idle && dynamic.now < fixed.run.deadline;
+        let labels = || dynamic.labels.iter().map(String::as_str);
+        [
+            ("labels".to_owned(), words(&mut labels())),
+            (
+                "regulated".to_owned(),
+                Expr::new_bool(labels().any(|l| fixed.is_regulated(l))),
+            ),
+            (
+                "private".to_owned(),
+                Expr::new_bool(labels().any(is_private)),
+            ),
+            ("live".to_owned(), Expr::new_bool(live)),
+        ]
+    }
+}
+
+fn words(words: &mut dyn Iterator<Item = &str>) -> Expr {
+    Expr::new_set(words.map(|w| Expr::new_string(w.to_owned())))
 }
 
 /// Stands in where nothing was declared: authorities that bound effects or targets do not cover it.
@@ -355,6 +394,8 @@ fn nothing_declared() -> Classification {
         external: true,
         data_classes: BTreeSet::new(),
         untrusted_content: true,
+        metadata: false,
+        customer: None,
         entitlements: BTreeSet::new(),
         targets: std::collections::BTreeMap::new(),
         show: BTreeSet::new(),

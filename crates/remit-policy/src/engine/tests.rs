@@ -472,6 +472,8 @@ fn every_code_found_in_rust_has_its_guardrail() {
         DELEGATION_EXPIRED,
         DELEGATION_BOUNDS,
         ARGUMENTS_INVALID,
+        DISCOVERY_BOUNDS,
+        CUSTOMER_MIXED,
     ] {
         assert!(text.contains(&format!("@code(\"{code}\")")), "{code}");
         assert!(
@@ -505,7 +507,7 @@ fn access_shows_what_arguments_must_keep() {
     assert_eq!(access.decision.outcome, Outcome::Allow);
     let all = access.conditions.join("\n");
     for part in [
-        "argument amount {\"decimal\"",
+        "argument amount from ",
         "order is one of A-118",
         "may ask: ",
         "may deny: ",

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use remit_domain::agent::{AgentState, Enforcement, Tier};
 use remit_domain::authority::Authority;
 use remit_domain::bounds::{Bounds, Cumulative};
+use remit_domain::discovery::Discovery;
 use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode};
 use remit_domain::system::{Criticality, Environment};
@@ -18,7 +19,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::facts::{
-    AgentFacts, Dynamic, Fixed, Link, PersonFacts, RunFacts, SystemFacts, ToolFacts, WorkflowFacts,
+    AgentFacts, DiscoveryFacts, Dynamic, Fixed, Link, PersonFacts, RunFacts, SystemFacts,
+    ToolFacts, WorkflowFacts,
 };
 
 /// What a case says of its call; whatever it leaves out is as permissive as guardrails allow.
@@ -43,6 +45,10 @@ pub struct Given {
     pub person: Option<GivenPerson>,
     /// Labels that the run carries.
     pub labels: BTreeSet<String>,
+    /// Data classes that are regulated besides those that are everywhere.
+    pub regulated: BTreeSet<DataClass>,
+    /// Whether the run only looks around, and how much.
+    pub discovery: Option<Discovery>,
     /// The arguments.
     pub args: Map<String, Value>,
     /// When.
@@ -111,6 +117,8 @@ impl Default for Given {
             system: GivenSystem::default(),
             person: None,
             labels: BTreeSet::new(),
+            regulated: BTreeSet::new(),
+            discovery: None,
             args: Map::new(),
             // A Wednesday at noon.
             at: Timestamp::from_secs(1_767_787_200),
@@ -203,12 +211,8 @@ pub(super) fn facts(
         }),
         person,
         chain,
-        run: RunFacts {
-            root: id(RunId::from_uuid, 1),
-            intent: given.intent,
-            mode: given.mode,
-            deadline: given.at.plus_secs(DAY),
-        },
+        run: run(&given),
+        regulated: given.regulated,
         settings: Vec::new(),
         limits: Vec::new(),
         times: Vec::new(),
@@ -224,6 +228,20 @@ pub(super) fn facts(
         dynamic.ticket = ticket;
     }
     Ok((fixed, dynamic))
+}
+
+fn run(given: &Given) -> RunFacts {
+    RunFacts {
+        root: id(RunId::from_uuid, 1),
+        intent: given.intent.clone(),
+        mode: given.mode,
+        deadline: given.at.plus_secs(DAY),
+        discovery: given.discovery.map(|within| DiscoveryFacts {
+            over: id(RunId::from_uuid, 1),
+            until: given.at.plus_secs(within.secs.into()),
+            within,
+        }),
+    }
 }
 
 fn acting(

@@ -135,7 +135,7 @@ async fn grown_labels_stop_it(store: &dyn Store) {
     let Err(AdmitError::LabelsMoved(state)) = store.admit(late.clone()).await else {
         panic!("labels grew unnoticed")
     };
-    assert_eq!((state.version(), state.labels["pii"]), (1, at(0)));
+    assert_eq!((state.version(), state.labels["pii"].at), (1, at(0)));
     let again = Admit {
         labels: (scope.clone(), 1),
         raise: raise("pii"),
@@ -148,7 +148,7 @@ async fn grown_labels_stop_it(store: &dyn Store) {
         "a label that is there already does not count again"
     );
     assert_eq!(
-        store.labels(&org, &scope).await.unwrap().labels["pii"],
+        store.labels(&org, &scope).await.unwrap().labels["pii"].at,
         at(9),
         "it is refreshed"
     );
@@ -160,7 +160,7 @@ async fn grown_labels_stop_it(store: &dyn Store) {
     };
     store.admit(past).await.unwrap();
     assert_eq!(
-        store.labels(&org, &scope).await.unwrap().labels["pii"],
+        store.labels(&org, &scope).await.unwrap().labels["pii"].at,
         at(9),
         "never back in time"
     );

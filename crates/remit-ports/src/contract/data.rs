@@ -84,6 +84,7 @@ pub(super) fn commit(org: &OrgId, puts: Vec<Put>) -> Commit {
         blobs: Vec::new(),
         once: Vec::new(),
         raise_epoch: false,
+        lower: None,
     }
 }
 
@@ -102,6 +103,7 @@ pub(super) fn raise(org: &OrgId) -> Commit {
     let entries = vec![entry(EventKind::Contained)];
     Commit {
         raise_epoch: true,
+        lower: None,
         entries,
         ..commit(org, Vec::new())
     }

@@ -217,7 +217,7 @@ async fn outcomes_raise_labels(store: &dyn Store) {
         .unwrap();
     store.flush().await.unwrap();
     let state = store.labels(&org, &call.labels.0).await.unwrap();
-    assert_eq!((state.version(), state.labels["secret"]), (1, at(1)));
+    assert_eq!((state.version(), state.labels["secret"].at), (1, at(1)));
     let next = Admit {
         labels: (call.labels.0.clone(), 0),
         ..admit(&org)

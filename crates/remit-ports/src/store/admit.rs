@@ -112,27 +112,90 @@ pub enum AdmitError {
     Store(#[from] StoreError),
 }
 
-/// Labels of a scope: they only grow, so that their number is their version.
+/// A label of a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raised {
+    /// When it was last raised.
+    pub at: Timestamp,
+    /// The call that raised it first; none of those that were raised before that was kept.
+    pub by: Option<DecisionId>,
+}
+
+/// A row of a scope, as a store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelRow {
+    /// A label, a mark that it was taken back, or the label raised after that; see [`LabelState`].
+    pub label: String,
+    /// When it was last raised.
+    pub at: Timestamp,
+    /// What it comes of: a call, or a declassification.
+    pub by: Option<String>,
+}
+
+/// Labels of a scope.
+///
+/// Rows are only ever added, so that their number is their version. A label `pii` that people take back gets a mark
+/// `pii~1` beside it; a call that raises it again adds `pii+1`, and so on. What holds is the label with as many marks as there
+/// are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LabelState {
-    /// Each label, and when it was last raised.
-    pub labels: BTreeMap<String, Timestamp>,
+    /// Each label that holds.
+    pub labels: BTreeMap<String, Raised>,
+    rows: u64,
+    newest: i64,
 }
 
 impl LabelState {
-    /// The version: how many labels there are.
-    pub fn version(&self) -> u64 {
-        u64::try_from(self.labels.len()).unwrap_or(u64::MAX)
+    /// Of every row of a scope.
+    pub fn of(rows: &[LabelRow]) -> Self {
+        let marks = |label: &str| {
+            let mark = |row: &&LabelRow| row.label.split_once('~').is_some_and(|(l, _)| l == label);
+            rows.iter().filter(mark).count()
+        };
+        let holds = |row: &LabelRow| {
+            let (label, generation) = match row.label.split_once('+') {
+                Some((label, n)) => (label, n.parse().ok()?),
+                None if row.label.contains('~') => return None,
+                None => (row.label.as_str(), 0),
+            };
+            let raised = Raised {
+                at: row.at,
+                by: row.by.as_deref().and_then(|by| by.parse().ok()),
+            };
+            (generation == marks(label)).then(|| (label.to_owned(), raised))
+        };
+        Self {
+            labels: rows.iter().filter_map(holds).collect(),
+            rows: u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            newest: rows.iter().map(|row| row.at.as_micros()).max().unwrap_or(0),
+        }
     }
 
-    /// Moves whenever a label is new or raised again, which the version does not: for labels whose age counts.
+    /// The version: how many rows there are.
+    pub fn version(&self) -> u64 {
+        self.rows
+    }
+
+    /// Moves whenever a row is new or raised again, which the version does not: for labels whose age counts.
     pub fn stamp(&self) -> u64 {
-        let newest = self.labels.values().map(|at| at.as_micros()).max();
-        stamp(self.version(), newest.unwrap_or(0))
+        stamp(self.rows, self.newest)
     }
 }
 
-/// [`LabelState::stamp`] of `count` labels, the newest of which was raised at `newest` (microseconds since 1970). Both only
+/// Labels that people take back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lower {
+    /// The scopes, with the stamp that each was looked at with.
+    pub scopes: Vec<(String, u64)>,
+    /// The labels; one that does not hold in a scope is left as it is there.
+    pub labels: Vec<String>,
+    /// Agents that may have no call in flight: what such a call brings back was looked at by nobody.
+    pub agents: Vec<AgentId>,
+    /// What takes them back, as it is kept beside them.
+    pub by: String,
+}
+
+/// [`LabelState::stamp`] of `count` rows, the newest of which was raised at `newest` (microseconds since 1970). Both only
 /// grow, so that their sum moves when one of them does.
 pub fn stamp(count: u64, newest: i64) -> u64 {
     count.saturating_add(u64::try_from(newest).unwrap_or(0))

@@ -4,6 +4,8 @@ use remit_domain::{Kind, Noun, OrgId, Timestamp};
 use remit_ledger::NewEntry;
 use serde_json::Value;
 
+use super::Lower;
+
 /// A record as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -97,6 +99,8 @@ pub struct Commit {
     pub once: Vec<Once>,
     /// Whether it raises the containment epoch: everything restrictive does.
     pub raise_epoch: bool,
+    /// Labels it takes back.
+    pub lower: Option<Lower>,
 }
 
 /// What a commit came to.

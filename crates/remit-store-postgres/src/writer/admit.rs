@@ -39,7 +39,8 @@ impl Unit<'_> {
             self.put(org, put).await?;
         }
         self.keep_blobs(org, &admit.blobs).await?;
-        self.raise_labels(org, &admit.raise, admit.at).await?;
+        self.raise_labels(org, &admit.raise, admit.at, admit.decision.as_str())
+            .await?;
         let index = self.append(org, &admit.entries);
         if let Some(node) = &admit.sends {
             self.open_call(admit, index, node).await?;

@@ -19,6 +19,9 @@ impl Unit<'_> {
         for put in &commit.puts {
             self.check_put(org, put).await?;
         }
+        if let Some(lower) = &commit.lower {
+            self.check_lower(org, lower).await?;
+        }
         self.writes();
         for once in &commit.once {
             self.use_once(org, once).await?;
@@ -29,6 +32,9 @@ impl Unit<'_> {
         }
         if let Some(scope) = shred {
             self.shred(org, scope).await?;
+        }
+        if let Some(lower) = &commit.lower {
+            self.lower(org, lower, commit.at).await?;
         }
         self.keep_blobs(org, &commit.blobs).await?;
         let first_index = self.append(org, &commit.entries);

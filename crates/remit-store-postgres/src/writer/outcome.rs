@@ -25,7 +25,8 @@ impl Unit<'_> {
                 .fetch_optional(&mut *self.db)
                 .await?;
         self.append(org, &outcome.entries);
-        self.raise_labels(org, &outcome.raise, outcome.at).await?;
+        self.raise_labels(org, &outcome.raise, outcome.at, outcome.decision.as_str())
+            .await?;
         if let Some(kept) = closed {
             self.release(org, &held(kept.as_deref())).await?;
             self.release(org, &outcome.release).await?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remit_domain::{Kind, OrgId, Timestamp};
 use remit_ledger::NewEntry;
-use remit_ports::store::{Blob, Changed, Expect, LabelState, Put, StoreError};
+use remit_ports::store::{Blob, Changed, Expect, LabelState, Lower, Put, StoreError};
 use sqlx::{PgConnection, Row};
 
 use crate::error::Stop;
@@ -309,18 +309,77 @@ impl<'c> Unit<'c> {
         org: &OrgId,
         raise: &[(String, String)],
         at: Timestamp,
+        by: &str,
     ) -> sqlx::Result<()> {
         for (scope, label) in raise {
+            // As many marks as there are: what people took back before is raised anew.
             sqlx::query(
-                "INSERT INTO labels (org, scope, label, at) VALUES ($1, $2, $3, $4)
+                "INSERT INTO labels (org, scope, label, at, origin)
+                 SELECT $1, $2, CASE WHEN marks.n = 0 THEN $3 ELSE $3 || '+' || marks.n END, $4, $5 FROM (
+                    SELECT count(*) AS n FROM labels
+                    WHERE org = $1 AND scope = $2 AND label >= $3 || '~' AND label < $3 || '~~'
+                 ) AS marks
                  ON CONFLICT (org, scope, label) DO UPDATE SET at = greatest(labels.at, excluded.at)",
             )
             .bind(org.as_str())
             .bind(scope)
             .bind(label)
             .bind(at.as_micros())
+            .bind(by)
             .execute(&mut *self.db)
             .await?;
+        }
+        Ok(())
+    }
+
+    /// Whether labels may be taken back: nothing has moved, and nothing is under way that could bring them again.
+    pub(super) async fn check_lower(&mut self, org: &OrgId, lower: &Lower) -> Result<(), Stop> {
+        let conflict = |key: &str| StoreError::Conflict {
+            kind: Kind::Declassification,
+            key: key.to_owned(),
+        };
+        for (scope, stamp) in &lower.scopes {
+            if self.label_stamp(org, scope).await? != *stamp {
+                return Err(conflict(scope).into());
+            }
+        }
+        for agent in &lower.agents {
+            let calls = "SELECT 1 FROM calls WHERE org = $1 AND agent = $2 LIMIT 1";
+            let calls: Option<i32> = sqlx::query_scalar(calls)
+                .bind(org.as_str())
+                .bind(agent.as_str())
+                .fetch_optional(&mut *self.db)
+                .await?;
+            if calls.is_some() {
+                return Err(conflict(agent.as_str()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks labels as taken back, where they hold.
+    pub(super) async fn lower(
+        &mut self,
+        org: &OrgId,
+        lower: &Lower,
+        at: Timestamp,
+    ) -> sqlx::Result<()> {
+        for (scope, _) in &lower.scopes {
+            let holds = self.labels(org, scope).await?.labels;
+            for label in lower.labels.iter().filter(|l| holds.contains_key(*l)) {
+                sqlx::query(
+                    "INSERT INTO labels (org, scope, label, at, origin)
+                     SELECT $1, $2, $3 || '~' || (count(*) + 1), $4, $5 FROM labels
+                     WHERE org = $1 AND scope = $2 AND label >= $3 || '~' AND label < $3 || '~~'",
+                )
+                .bind(org.as_str())
+                .bind(scope)
+                .bind(label)
+                .bind(at.as_micros())
+                .bind(&lower.by)
+                .execute(&mut *self.db)
+                .await?;
+            }
         }
         Ok(())
     }

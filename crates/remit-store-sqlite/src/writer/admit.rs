@@ -43,7 +43,7 @@ impl Unit<'_> {
             self.put(org, put)?;
         }
         self.keep_blobs(org, &admit.blobs)?;
-        self.raise_labels(org, &admit.raise, admit.at)?;
+        self.raise_labels(org, &admit.raise, admit.at, admit.decision.as_str())?;
         let index = self.append(org, &admit.entries)?;
         if let Some(node) = &admit.sends {
             self.open_call(admit, index, node)?;

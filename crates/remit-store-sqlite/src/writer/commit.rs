@@ -26,6 +26,9 @@ impl Unit<'_> {
         if let Some(scope) = shred {
             self.check_shred(org, scope)?;
         }
+        if let Some(lower) = &commit.lower {
+            self.check_lower(org, lower)?;
+        }
         self.writes();
         for once in &commit.once {
             self.use_once(org, &once.key, once.until.as_micros())?;
@@ -36,6 +39,9 @@ impl Unit<'_> {
         }
         if let Some(scope) = shred {
             self.shred(org, scope)?;
+        }
+        if let Some(lower) = &commit.lower {
+            self.lower(org, lower, commit.at)?;
         }
         self.keep_blobs(org, &commit.blobs)?;
         let first_index = self.append(org, &commit.entries)?;

@@ -22,7 +22,7 @@ impl Unit<'_> {
             })
             .optional()?;
         self.append(org, &outcome.entries)?;
-        self.raise_labels(org, &outcome.raise, outcome.at)?;
+        self.raise_labels(org, &outcome.raise, outcome.at, outcome.decision.as_str())?;
         if let Some(kept) = closed {
             self.release(org, &held(kept.as_deref()))?;
             self.release(org, &outcome.release)?;

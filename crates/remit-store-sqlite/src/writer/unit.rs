@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use remit_domain::{Kind, OrgId, Timestamp};
 use remit_ledger::NewEntry;
-use remit_ports::store::{Blob, Changed, Expect, LabelState, Put, StoreError};
+use remit_ports::store::{Blob, Changed, Expect, LabelState, Lower, Put, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Stop;
@@ -233,17 +233,69 @@ impl<'c> Unit<'c> {
         org: &OrgId,
         raise: &[(String, String)],
         at: Timestamp,
+        by: &str,
     ) -> rusqlite::Result<()> {
         if !raise.is_empty() {
             self.labels.remove(org);
         }
         for (scope, label) in raise {
+            // As many marks as there are: what people took back before is raised anew.
             self.db
                 .prepare_cached(
-                    "INSERT INTO labels (org, scope, label, at) VALUES (?1, ?2, ?3, ?4)
+                    "INSERT INTO labels (org, scope, label, at, origin)
+                     SELECT ?1, ?2, iif(marks.n = 0, ?3, ?3 || '+' || marks.n), ?4, ?5 FROM (
+                        SELECT count(*) AS n FROM labels
+                        WHERE org = ?1 AND scope = ?2 AND label >= ?3 || '~' AND label < ?3 || '~~'
+                     ) AS marks WHERE true
                      ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
                 )?
-                .execute(params![org.as_str(), scope, label, at.as_micros()])?;
+                .execute(params![org.as_str(), scope, label, at.as_micros(), by])?;
+        }
+        Ok(())
+    }
+
+    /// Whether labels may be taken back: nothing has moved, and nothing is under way that could bring them again.
+    pub(super) fn check_lower(&self, org: &OrgId, lower: &Lower) -> Result<(), Stop> {
+        let conflict = |key: &str| StoreError::Conflict {
+            kind: Kind::Declassification,
+            key: key.to_owned(),
+        };
+        for (scope, stamp) in &lower.scopes {
+            if self.label_stamp(org, scope)? != *stamp {
+                return Err(conflict(scope).into());
+            }
+        }
+        for agent in &lower.agents {
+            let calls = self
+                .db
+                .prepare_cached("SELECT 1 FROM calls WHERE org = ?1 AND agent = ?2 LIMIT 1")?
+                .exists(params![org.as_str(), agent.as_str()])?;
+            if calls {
+                return Err(conflict(agent.as_str()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks labels as taken back, where they hold.
+    pub(super) fn lower(
+        &mut self,
+        org: &OrgId,
+        lower: &Lower,
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        self.labels.remove(org);
+        for (scope, _) in &lower.scopes {
+            let holds = self.labels(org, scope)?.labels;
+            for label in lower.labels.iter().filter(|l| holds.contains_key(*l)) {
+                self.db
+                    .prepare_cached(
+                        "INSERT INTO labels (org, scope, label, at, origin)
+                         SELECT ?1, ?2, ?3 || '~' || (count(*) + 1), ?4, ?5 FROM labels
+                         WHERE org = ?1 AND scope = ?2 AND label >= ?3 || '~' AND label < ?3 || '~~'",
+                    )?
+                    .execute(params![org.as_str(), scope, label, at.as_micros(), lower.by])?;
+            }
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use remit_domain::{DecisionId, Kind, OrgId, Timestamp};
 use remit_ledger::NewEntry;
 use remit_ports::store::{
-    Admit, AdmitError, Admitted, Blob, Changed, Commit, Committed, Expect, LabelState, OpenCall,
-    Outcome, Put, Record, Reserve, StoreError, StoredEntry, TreeAppend, held,
+    Admit, AdmitError, Admitted, Blob, Changed, Commit, Committed, Expect, LabelRow, LabelState,
+    Lower, OpenCall, Outcome, Put, Record, Reserve, StoreError, StoredEntry, TreeAppend, held,
 };
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ pub(super) struct Org {
     names: BTreeMap<(Kind, String), String>,
     pub(super) entries: Vec<Arc<StoredEntry>>,
     once: BTreeMap<String, Timestamp>,
-    pub(super) labels: BTreeMap<String, LabelState>,
+    pub(super) labels: BTreeMap<String, Vec<LabelRow>>,
     pub(super) counters: BTreeMap<String, i64>,
     pub(super) calls: BTreeMap<DecisionId, OpenCall>,
     /// What each open call holds.
@@ -125,21 +125,58 @@ impl Org {
         }
     }
 
-    fn raise(&mut self, raise: &[(String, String)], at: Timestamp) {
+    fn raise(&mut self, raise: &[(String, String)], at: Timestamp, by: &str) {
         for (scope, label) in raise {
-            let raised = self
-                .labels
-                .entry(scope.clone())
-                .or_default()
-                .labels
-                .entry(label.clone())
-                .or_insert(at);
-            *raised = at.max(*raised);
+            let rows = self.labels.entry(scope.clone()).or_default();
+            let named = match marks(rows, label) {
+                0 => label.clone(),
+                n => format!("{label}+{n}"),
+            };
+            match rows.iter_mut().find(|row| row.label == named) {
+                Some(row) => row.at = row.at.max(at),
+                None => rows.push(LabelRow {
+                    label: named,
+                    at,
+                    by: Some(by.to_owned()),
+                }),
+            }
         }
     }
 
+    fn lower(&mut self, lower: &Lower, at: Timestamp) -> Result<(), StoreError> {
+        let conflict = |key: &str| StoreError::Conflict {
+            kind: Kind::Declassification,
+            key: key.to_owned(),
+        };
+        for (scope, stamp) in &lower.scopes {
+            if self.label_state(scope).stamp() != *stamp {
+                return Err(conflict(scope));
+            }
+        }
+        for agent in &lower.agents {
+            if self.calls.values().any(|call| call.agent == *agent) {
+                return Err(conflict(agent.as_str()));
+            }
+        }
+        for (scope, _) in &lower.scopes {
+            let holds = self.label_state(scope).labels;
+            let rows = self.labels.entry(scope.clone()).or_default();
+            for label in lower.labels.iter().filter(|l| holds.contains_key(*l)) {
+                rows.push(LabelRow {
+                    label: format!("{label}~{}", marks(rows, label) + 1),
+                    at,
+                    by: Some(lower.by.clone()),
+                });
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn label_state(&self, scope: &str) -> LabelState {
-        self.labels.get(scope).cloned().unwrap_or_default()
+        self.labels
+            .get(scope)
+            .map(|rows| LabelState::of(rows))
+            .unwrap_or_default()
     }
 
     pub(super) fn commit(
@@ -161,6 +198,9 @@ impl Org {
             .collect::<Result<Vec<_>, _>>()?;
         if let Some(scope) = shred {
             self.shred(scope)?;
+        }
+        if let Some(lower) = &commit.lower {
+            self.lower(lower, commit.at)?;
         }
         self.keep(&commit.blobs);
         let first_index = self.append(&commit.entries);
@@ -224,7 +264,7 @@ impl Org {
             self.put(put)?;
         }
         self.keep(&admit.blobs);
-        self.raise(&admit.raise, admit.at);
+        self.raise(&admit.raise, admit.at, admit.decision.as_str());
         let index = self.append(&admit.entries);
         if let Some(node) = &admit.sends {
             let call = OpenCall {
@@ -271,7 +311,7 @@ impl Org {
     pub(super) fn outcome(&mut self, outcome: &Outcome) -> Option<Changed> {
         let closed = self.calls.remove(&outcome.decision).is_some();
         self.append(&outcome.entries);
-        self.raise(&outcome.raise, outcome.at);
+        self.raise(&outcome.raise, outcome.at, outcome.decision.as_str());
         let kept = self.held.remove(&outcome.decision).unwrap_or_default();
         if closed {
             for (key, amount) in kept.iter().chain(&outcome.release) {
@@ -330,4 +370,10 @@ impl Org {
             keys,
         })
     }
+}
+
+/// How often a label was taken back.
+fn marks(rows: &[LabelRow], label: &str) -> usize {
+    let mark = |row: &&LabelRow| row.label.split_once('~').is_some_and(|(l, _)| l == label);
+    rows.iter().filter(mark).count()
 }

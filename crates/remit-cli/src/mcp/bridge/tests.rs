@@ -222,14 +222,17 @@ impl Started {
     fn new(gateway: &Gateway, dir: &tempfile::TempDir) -> Self {
         use tokio::io::AsyncBufReadExt;
         let args = Bridge {
-            agent: AGENT.parse().unwrap(),
+            agent: AGENT.to_owned(),
             key: dir.path().join("key.pem"),
             workflow: None,
             upstream: None,
             intent: None,
             purpose: Some("ticket INC-1".to_owned()),
             subject_token: None,
-            model: None,
+            model: Some("model-7".to_owned()),
+            prompt_version: Some("p3".to_owned()),
+            config_version: None,
+            context_refs: vec!["kb:12".to_owned()],
         };
         let client = Client::new(&address(&gateway.address).unwrap(), None).unwrap();
         let identity = Identity::new(client, false, args).unwrap();
@@ -290,6 +293,10 @@ async fn a_session_of_2025_11_25_is_carried_and_its_run_is_ended() {
 
     let seen = gateway.seen.lock().unwrap();
     assert_eq!(seen.opened.as_ref().unwrap()["workflow"], "answer");
+    assert_eq!(
+        seen.opened.as_ref().unwrap()["provenance"],
+        json!({ "model": "model-7", "prompt": "p3", "configuration": null, "context": ["kb:12"] })
+    );
     assert_eq!(
         seen.opened.as_ref().unwrap()["intent"]["purpose"],
         "ticket INC-1"
