@@ -83,7 +83,7 @@ fn what_would_do_harm_by_mistake_is_refused() {
         "delegation grant --agent a --workflow w --for forever",
         "audit verify --key vkey.txt",
         "audit verify-proof entry.proof",
-        "mcp bridge --agent support --key k.pem",
+        "mcp bridge --agent Support --key k.pem",
         // A token is not an argument.
         "whoami --token rmt_pat_x",
         "login --code rmt_enr_x --token-stdin",

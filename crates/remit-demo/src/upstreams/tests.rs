@@ -85,6 +85,11 @@ fn one_of_each(kind: DemoKind) -> Vec<(&'static str, Value, Option<&'static str>
                 json!({ "order": order, "street": "Seeweg 2", "city": "Thun", "country": "CH" }),
                 Some(order),
             ),
+            (
+                "send_mail",
+                json!({ "to": "ada@mail.example", "subject": "your order", "body": "it is on its way" }),
+                Some("ada@mail.example"),
+            ),
         ],
         DemoKind::Siem => vec![
             ("get_alert", json!({ "alert": alert }), None),
