@@ -155,7 +155,7 @@ fn reachable(html: &str) -> String {
     html.replace("<pre><code", "<pre tabindex=\"0\"><code")
         .replace(
             "<table>",
-            "<div class=\"scroll\" role=\"group\" aria-label=\"Table\" tabindex=\"0\"><table>",
+            "<div class=\"scroll\" role=\"group\" aria-label=\"Table\" tabindex=\"0\"><table><caption class=\"sr\">Table</caption>",
         )
         .replace("</table>", "</table></div>")
 }

@@ -1,6 +1,8 @@
 // A server with something of everything on its pages: calls that ran, were asked for and were denied, somebody contained, an
 // agent that is still a draft, one that is suspended, and one whose sponsor left, which is a finding.
 
+import { govern } from './govern.mjs';
+
 const REFUND = { order: 'A-118', card: 'card-visa-4242', reason: 'damaged' };
 
 export async function furnish(world) {
@@ -34,7 +36,8 @@ export async function furnish(world) {
   await draft(world);
   await world.addKey('returns-helper');
   await orphan(world);
-  return { work, denied, decided, waiting, refused, other, contained };
+  const governed = await govern(world, waiting);
+  return { work, denied, decided, waiting, refused, other, contained, governed };
 }
 
 // Agents that are worth a look by themselves: each is in another state.

@@ -4,8 +4,9 @@ use askama::Template;
 
 use crate::text::Shown;
 
-const BLOCKS: u64 = 40;
-const BLOCK: u64 = 18;
+/// Blocks, and the width of one: each is a link, and wide enough to be met.
+const BLOCKS: u64 = 30;
+const BLOCK: u64 = 26;
 
 struct Block {
     x: u64,

@@ -64,6 +64,12 @@ fn shown(ask: &Ask, fault: Option<&Fault>) -> Result<Page, Fault> {
     Ok(page)
 }
 
+/// Whoever asked for it, and whoever may end anybody's.
+fn may_end(ask: &Ask, e: &ExceptionView) -> bool {
+    let me = ask.session.as_ref().map(|s| s.person.email.to_string());
+    me.as_ref() == Some(&e.requested_by) || ask.holds_any(&[Role::Admin, Role::Responder])
+}
+
 fn row(ask: &Ask, e: &ExceptionView) -> Row {
     let button = |verb: &str, words: &str, tone| {
         let id = format!("{verb}-{}", e.id);
@@ -74,7 +80,7 @@ fn row(ask: &Ask, e: &ExceptionView) -> Row {
         "requested" if ask.holds(Role::Admin) => {
             Cell::Html(button("approve", "Approve", Tone::Main))
         }
-        "approved" => Cell::Html(button("revoke", "End it", Tone::Danger)),
+        "approved" if may_end(ask, e) => Cell::Html(button("revoke", "End it", Tone::Danger)),
         _ => Cell::Nothing,
     };
     Row::new(
