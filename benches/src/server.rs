@@ -151,7 +151,7 @@ pub(crate) fn document(kind: &str, name: &str, agent: Option<&str>, spec: &Value
 }
 
 pub(crate) fn agent(n: usize) -> String {
-    let spec = json!({ "owner": "admin@acme.example", "sponsor": "sponsor@acme.example", "responsible_team": "team",
+    let spec = json!({ "owner": "owner@acme.example", "sponsor": "sponsor@acme.example", "responsible_team": "team",
         "platform_team": "team", "purpose": "a measurement", "business_process": "bench", "model": "m", "provider": "p",
         "runtime": "r", "environment": "production", "data_classes": ["orders"], "systems": ["shop"],
         "expected_actions": ["read"], "tier": 4, "review_cadence_days": 90, "enforcement": "gateway" });
@@ -174,6 +174,12 @@ pub(crate) async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Re
     let base = [
         document("Team", "team", None, &json!({})),
         document("Person", "sponsor@acme.example", None, &people),
+        document(
+            "Person",
+            "owner@acme.example",
+            None,
+            &json!({ "display_name": "O" }),
+        ),
         document(
             "System",
             "shop",

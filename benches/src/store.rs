@@ -84,13 +84,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         Arc::new(SystemClock::new()),
     )?);
     let org = OrgId::from_uuid(uuid::Uuid::from_u128(1));
-    let organization = Organization {
-        id: org.clone(),
-        name: "bench".parse()?,
-        separation: Default::default(),
-        sessions: Default::default(),
-        regulated: Default::default(),
-    };
+    let organization = Organization::new(org.clone(), "bench".parse()?, Default::default());
     let put = Put::new(&organization, Expect::Absent);
     debug_assert_eq!(put.key, organization.key());
     let at = SystemClock::new().now();

@@ -75,7 +75,7 @@ pub(crate) async fn upstream_that_asks(
 
 /// An active agent of tier 4 with one workflow and these grants.
 pub(crate) async fn register(server: &Server, agent: &str, grants: &[Value]) -> Agent {
-    let spec = json!({ "owner": "admin@acme.example", "sponsor": "sponsor@acme.example", "responsible_team": "team",
+    let spec = json!({ "owner": "owner@acme.example", "sponsor": "sponsor@acme.example", "responsible_team": "team",
         "platform_team": "team", "purpose": "a test", "business_process": "tests", "model": "none", "provider": "none",
         "runtime": "test", "environment": "production", "data_classes": [], "systems": ["shop"],
         "expected_actions": ["read"], "tier": 4, "review_cadence_days": 90, "enforcement": "gateway" });
@@ -87,7 +87,16 @@ pub(crate) async fn register(server: &Server, agent: &str, grants: &[Value]) -> 
     );
     workflow["metadata"]["agent"] = json!(agent);
     server
-        .apply(&[document("Agent", agent, &spec), workflow])
+        .apply(&[
+            // Neither who creates the sponsor, nor the sponsor: they activate it.
+            document(
+                "Person",
+                "owner@acme.example",
+                &json!({ "display_name": "Owner" }),
+            ),
+            document("Agent", agent, &spec),
+            workflow,
+        ])
         .await;
     let (key, jwk) = new_key();
     server

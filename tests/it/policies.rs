@@ -38,6 +38,8 @@ fn expect(found: (i32, String), code: i32) -> String {
 async fn a_rule_goes_from_a_folder_to_live_and_back() {
     let server = Server::dev().await;
     let ines = server.person("ines@acme.example");
+    // Another first administrator: who created Ines does not approve what she proposes.
+    let vera = server.person("vera@acme.example");
     expect(server.remit(&["policy", "test", FOLDER, "--offline"]), 0);
     expect(server.remit(&["policy", "test", FOLDER]), 0);
     expect(server.remit(&["policy", "fmt", "--check", FOLDER]), 0);
@@ -75,7 +77,9 @@ async fn a_rule_goes_from_a_folder_to_live_and_back() {
     let id = id_in(&proposed);
     expect(server.remit_as(&ines, &["policy", "approve", &id]), 3);
     expect(server.remit(&["policy", "enforce", &id]), 1);
-    expect(server.remit(&["policy", "approve", &id]), 0);
+    let refused = expect(server.remit(&["policy", "approve", &id]), 3);
+    assert!(refused.contains("created or enrolled"), "{refused}");
+    expect(server.remit_as(&vera, &["policy", "approve", &id]), 0);
     expect(server.remit(&["policy", "stage", &id]), 0);
     server
         .call(
@@ -108,7 +112,10 @@ async fn a_rule_goes_from_a_folder_to_live_and_back() {
         bundles.contains("reviewed by") && bundles.contains("signed"),
         "{bundles}"
     );
-    expect(server.remit(&["policy", "rollback"]), 0);
+    let back = id_in(&expect(server.remit(&["policy", "rollback"]), 4));
+    expect(server.remit(&["policy", "approve", &back]), 3);
+    expect(server.remit_as(&vera, &["policy", "approve", &back]), 0);
+    expect(server.remit_as(&vera, &["policy", "enforce", &back]), 0);
     expect(server.remit_as(&ines, &["policy", "rollback"]), 3);
 
     let asked = [
@@ -129,7 +136,11 @@ async fn a_rule_goes_from_a_folder_to_live_and_back() {
         server.remit_as(&ines, &["exception", "approve", exception]),
         3,
     );
-    expect(server.remit(&["exception", "approve", exception]), 0);
+    expect(server.remit(&["exception", "approve", exception]), 3);
+    expect(
+        server.remit_as(&vera, &["exception", "approve", exception]),
+        0,
+    );
     expect(server.remit(&["exception", "revoke", exception]), 0);
     let paths = server.remit(&["access", "paths", "support-triage"]);
     assert!(paths.0 == 0 || paths.0 == 2, "{}", paths.1);

@@ -73,13 +73,7 @@ impl Books {
         {
             books
                 .create_organization(
-                    &Organization {
-                        id,
-                        name,
-                        separation: Default::default(),
-                        sessions: Default::default(),
-                        regulated: Default::default(),
-                    },
+                    &Organization::new(id, name, Default::default()),
                     Principal::Operator,
                 )
                 .await?;

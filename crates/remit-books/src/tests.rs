@@ -32,13 +32,8 @@ impl Two {
         };
         let one = open(1).await;
         let org = one.id(OrgId::from_uuid);
-        let organization = Organization {
-            id: org.clone(),
-            name: "acme".parse().unwrap(),
-            separation: Default::default(),
-            sessions: Default::default(),
-            regulated: Default::default(),
-        };
+        let organization =
+            Organization::new(org.clone(), "acme".parse().unwrap(), Default::default());
         one.create_organization(&organization, Principal::Operator)
             .await
             .unwrap();

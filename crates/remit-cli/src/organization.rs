@@ -1,11 +1,12 @@
 //! Organizations: settings of one's own, and for the operator all of them.
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::ITEMS_MAX;
 use crate::connection::Connection;
 use crate::exit::{Done, OK};
+use crate::output::Out;
 use crate::table::{Page, Show, column};
 use crate::value::text;
 
@@ -15,6 +16,21 @@ pub enum OrganizationCommand {
     /// Show one's own organization
     #[command(alias = "get")]
     Show,
+    /// Ask that one person may do what takes two (`dual` to `single`); another administrator agrees within 7 days
+    #[command(
+        after_help = "Examples:\n  remit organization loosen --reason 'everybody else is on leave until Monday'\n  remit organization loosen --approve --context bo\n  remit organization loosen --withdraw"
+    )]
+    Loosen {
+        /// Why one person is to be enough
+        #[arg(long, value_name = "WHY", required_unless_present_any = ["approve", "withdraw"])]
+        reason: Option<String>,
+        /// Agree to what somebody else asked
+        #[arg(long, conflicts_with_all = ["reason", "withdraw"])]
+        approve: bool,
+        /// Take it back, or refuse it
+        #[arg(long, conflicts_with = "reason")]
+        withdraw: bool,
+    },
     /// List all (operator)
     #[command(alias = "list")]
     Ls,
@@ -37,14 +53,23 @@ pub(crate) async fn run(connection: &Connection, command: OrganizationCommand) -
     match command {
         OrganizationCommand::Show => {
             let found = client.get(&["organization"]).await?;
-            out.one(&found, "name", || {
-                Page::new(
-                    out,
-                    &format!("{}  {}", text(&found, "name"), text(&found, "id")),
-                )
-                .at("Separation", &found, "separation")
-                .text()
-            })?;
+            show(out, &found)?;
+        }
+        OrganizationCommand::Loosen {
+            reason,
+            approve,
+            withdraw,
+        } => {
+            let at = ["organization", "loosening"];
+            let found = if approve {
+                let at = ["organization", "loosening", "approve"];
+                client.post(&at, &json!({})).await?
+            } else if withdraw {
+                client.delete(&at).await?
+            } else {
+                client.post(&at, &json!({ "reason": reason })).await?
+            };
+            show(out, &found)?;
         }
         OrganizationCommand::Ls => {
             let all = client.list(&["organizations"], &[], ITEMS_MAX).await?;
@@ -76,4 +101,22 @@ pub(crate) async fn run(connection: &Connection, command: OrganizationCommand) -
         }
     }
     Ok(OK)
+}
+
+fn show(out: Out, found: &Value) -> anyhow::Result<()> {
+    out.one(found, "name", || {
+        let title = format!("{}  {}", text(found, "name"), text(found, "id"));
+        let page = Page::new(out, &title).at("Separation", found, "separation");
+        match found.get("loosening") {
+            Some(wish) => page
+                .field(
+                    "Asked for",
+                    "one person to be enough; another administrator agrees with `remit organization loosen --approve`",
+                )
+                .at("Because", wish, "reason")
+                .when("Since", wish, "at")
+                .text(),
+            None => page.text(),
+        }
+    })
 }

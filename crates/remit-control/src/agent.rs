@@ -9,7 +9,10 @@ use remit_domain::agent::{AgentProfile, AgentState};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::name::Name;
 use remit_domain::upstream::UpstreamName;
-use remit_domain::{Agent, AgentId, Kind, Noun, Person, RefusalCode, Registry, Role, Separation};
+use remit_domain::vouch::stands_behind;
+use remit_domain::{
+    Agent, AgentId, Kind, Noun, Person, PersonId, RefusalCode, Registry, Role, Separation,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -212,14 +215,47 @@ pub(crate) fn may_widen(
         .organization
         .as_ref()
         .is_none_or(|o| o.separation == Separation::Dual);
-    if dual && agent.state != AgentState::Draft && agent.profile.owner == person.id {
-        let text = format!(
+    if !dual || agent.state == AgentState::Draft {
+        return Ok(());
+    }
+    let owner = &agent.profile.owner;
+    let text = if *owner == person.id {
+        format!(
             "you own agent `{}`; someone else has to give it more than it has",
             agent.name
-        );
-        return Err(refuse(RefusalCode::Forbidden, text));
+        )
+    } else if stands_behind(registry, owner, &person.id) {
+        format!(
+            "the owner of agent `{}` created or enrolled you, perhaps through others; somebody has to give it more whom they did not create or enrol",
+            agent.name
+        )
+    } else {
+        return Ok(());
+    };
+    Err(refuse(RefusalCode::Forbidden, text))
+}
+
+/// Whether `person` may make `sponsor` answer for an agent: not themselves in `dual`, once it is past its draft. Sponsors
+/// approve where a policy says so, and make standing delegations.
+pub(crate) fn may_sponsor(
+    registry: &Registry,
+    person: &Person,
+    agent: &Agent,
+    sponsor: &PersonId,
+) -> Result<(), ControlError> {
+    let dual = registry
+        .organization
+        .as_ref()
+        .is_none_or(|o| o.separation == Separation::Dual);
+    let takes = *sponsor == person.id && agent.profile.sponsor != person.id;
+    if !dual || agent.state == AgentState::Draft || !takes {
+        return Ok(());
     }
-    Ok(())
+    let text = format!(
+        "nobody makes themselves the sponsor of agent `{}`, which is past its draft; another administrator has to",
+        agent.name
+    );
+    Err(refuse(RefusalCode::Forbidden, text))
 }
 
 /// The event of a transfer, with who was and who is.
@@ -346,6 +382,7 @@ fn permitted(
         let text = "the agent is past its draft; an administrator has to give it more or move it to others";
         return Err(refuse(RefusalCode::Forbidden, text));
     }
+    may_sponsor(registry, person, there, &new.sponsor)?;
     may_widen(registry, person, there)
 }
 

@@ -3,6 +3,7 @@
 //! What is live is still the policy sets; a bundle is their content under its hash. Every change of what is live goes
 //! through [`Control::deployed`], which keeps the bundle, says who accepted it, and signs that.
 
+mod back;
 mod decide;
 mod deploy;
 mod read;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::invalid;
 use crate::{Caller, Control, ControlError, check, names};
 
+pub use back::RolledBack;
 pub use read::{BundleDiff, BundleView, SetDiff, StageView};
 pub use report::{ClaimResult, ProposalReport};
 pub(crate) use report::{run as run_tests, suites};

@@ -85,9 +85,12 @@ impl Caller {
 impl Control {
     /// The caller for an authenticated principal of an organization, with the person as the registry has them now.
     pub fn caller(&self, org: &OrgId, principal: Principal) -> Caller {
-        let person = principal
-            .person()
-            .and_then(|id| self.books.org(org)?.registry().people.get(id).cloned());
+        let person = principal.person().and_then(|id| {
+            let book = self.books.org(org)?;
+            let registry = book.registry();
+            let person = registry.people.get(id).cloned()?;
+            Some(registry.narrowed(person))
+        });
         Caller {
             principal,
             person,

@@ -235,7 +235,7 @@ impl Control {
     ) -> Result<(), ControlError> {
         let book = self.book(&caller.org)?;
         let registry = book.registry();
-        let forbidden = |text: &str| Err(refuse(RefusalCode::Forbidden, text));
+        let forbidden = |text: &str| Err(refuse(RefusalCode::Forbidden, text.to_owned()));
         if asked.requested_by == person.id {
             return forbidden("you asked for it; taking labels back needs two people");
         }
@@ -250,10 +250,8 @@ impl Control {
         }
         let related = std::iter::once(&asked.requested_by).chain(&run.person);
         for above in related {
-            if eligible::created(&registry, above, person) {
-                return forbidden(
-                    "you were created or enrolled by the person who asks, or whom the run acts for",
-                );
+            if let Some(why) = eligible::related(&registry, above, person) {
+                return forbidden(&why);
             }
         }
         Ok(())

@@ -165,12 +165,12 @@ impl Control {
                 return Err(refuse(RefusalCode::LimitExceeded, text));
             }
             let registry = book.registry();
-            let forbidden = |text: &str| Err(refuse(RefusalCode::Forbidden, text));
+            let forbidden = |text: String| Err(refuse(RefusalCode::Forbidden, text));
             if found.noun.requested_by == person.id {
-                return forbidden("you asked for it; an exception takes two people");
+                return forbidden("you asked for it; an exception takes two people".to_owned());
             }
-            if eligible::created(&registry, &found.noun.requested_by, &person) {
-                return forbidden("you were created or enrolled by the person who asks for it");
+            if let Some(why) = eligible::related(&registry, &found.noun.requested_by, &person) {
+                return forbidden(why);
             }
         }
         let exception = Exception {

@@ -3,7 +3,8 @@
 use remit_books::{Books, BooksError, Change, Versioned};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::{Finding, FindingKind};
-use remit_domain::{FindingId, OrgId, Principal, Role, Timestamp};
+use remit_domain::vouch::stands_behind;
+use remit_domain::{FindingId, OrgId, PersonId, Principal, Role, Timestamp};
 use remit_ports::store::Filter;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -48,10 +49,23 @@ pub async fn finding_change(
     subject: &str,
     text: impl Into<String>,
 ) -> Result<Change, BooksError> {
+    finding_by(books, org, (kind, subject), text.into(), &[]).await
+}
+
+/// The same for what is the doing of these people, who do not close it.
+async fn finding_by(
+    books: &Books,
+    org: &OrgId,
+    (kind, subject): (FindingKind, &str),
+    text: String,
+    by: &[&PersonId],
+) -> Result<Change, BooksError> {
+    let by = by.iter().map(|id| (*id).clone());
     if let Some(Versioned { noun, revision }) = open_one(books, org, kind, subject).await? {
         let again = Finding {
             seen: noun.seen.saturating_add(1),
-            text: text.into(),
+            text,
+            by: noun.by.into_iter().chain(by).collect(),
             ..noun
         };
         return Ok(Change::new().update(&again, revision));
@@ -61,9 +75,10 @@ pub async fn finding_change(
         id: books.id(FindingId::from_uuid),
         kind,
         subject: subject.to_owned(),
-        text: text.into(),
+        text,
         opened: now,
         seen: 1,
+        by: by.collect(),
         closed: None,
     };
     let event = Event::new(EventKind::FindingOpened, now, Principal::Remit)
@@ -134,7 +149,26 @@ impl Control {
         subject: &str,
         text: String,
     ) -> Result<Change, ControlError> {
-        Ok(finding_change(&self.books, &caller.org, kind, subject, text).await?)
+        self.opening_by(caller, (kind, subject), text, &[]).await
+    }
+
+    /// The same, which is the doing of these people too.
+    pub(crate) async fn opening_by(
+        &self,
+        caller: &Caller,
+        of: (FindingKind, &str),
+        text: String,
+        with: &[&PersonId],
+    ) -> Result<Change, ControlError> {
+        let own = matches!(
+            of.0,
+            FindingKind::SelfActivated
+                | FindingKind::SelfApprovedPolicy
+                | FindingKind::SeparationLoosened
+        );
+        let mut by = with.to_vec();
+        by.extend(caller.principal.person().filter(|_| own));
+        Ok(finding_by(&self.books, &caller.org, of, text, &by).await?)
     }
 
     /// The change that closes a finding here, because of what the caller does.
@@ -211,6 +245,15 @@ impl Control {
                 .map(|a| a.profile.owner.clone());
             if owner.is_some_and(|o| o == person.id) {
                 let text = "you activated your own agent; someone else has to close this finding";
+                return Err(refuse(remit_domain::RefusalCode::Forbidden, text));
+            }
+        }
+        {
+            let book = self.book(&caller.org)?;
+            let registry = book.registry();
+            let own = |by: &PersonId| *by == person.id || stands_behind(&registry, by, &person.id);
+            if found.noun.by.iter().any(own) {
+                let text = "it is what you did yourself, or whoever created or enrolled you; someone else has to close this finding";
                 return Err(refuse(remit_domain::RefusalCode::Forbidden, text));
             }
         }

@@ -35,6 +35,7 @@ pub(crate) const APPROVER_TOO: u8 = 6;
 pub(crate) const RESPONDER: u8 = 7;
 pub(crate) const AUDITOR: u8 = 8;
 pub(crate) const NOBODY: u8 = 9;
+pub(crate) const ADMIN_TOO: u8 = 10;
 
 pub(crate) fn id(prefix: &str, n: u8) -> String {
     let digit = char::from(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"[usize::from(n % 32)]);
@@ -156,6 +157,7 @@ impl World {
             (RESPONDER, json!(["responder"])),
             (AUDITOR, json!(["auditor"])),
             (NOBODY, json!([])),
+            (ADMIN_TOO, json!(["admin"])),
         ] {
             change = change.create(&person(n, roles));
         }
@@ -191,6 +193,17 @@ impl World {
     pub(crate) fn caller(&self, n: u8) -> Caller {
         self.control
             .caller(&self.org, Principal::Person(id("per", n).parse().unwrap()))
+    }
+
+    /// Writes down that `by` could have acted as person `n`.
+    pub(crate) async fn vouch(&self, n: u8, by: u8) {
+        let key = id("per", n);
+        let found = self.books.get::<Person>(&self.org, &key).await.unwrap();
+        let found = found.unwrap();
+        let by = id("per", by).parse().unwrap();
+        let next = found.noun.vouched(&by, self.books.now()).unwrap();
+        let change = Change::new().update(&next, found.revision);
+        self.books.commit(&self.org, change).await.unwrap();
     }
 
     pub(crate) fn agent_caller(&self) -> Caller {

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use remit_books::Versioned;
+use remit_books::{Change, Versioned};
 use remit_domain::event::EventKind;
 use remit_domain::idp::{
-    IdentityProvider, MAPPED_BYTES_MAX, MAPPED_MAX, PROVIDER_KEY, ProviderSettings,
+    IdentityProvider, MAPPED_BYTES_MAX, MAPPED_MAX, PROVIDER_KEY, ProviderSettings, SetBy,
 };
-use remit_domain::{OrgId, RefusalCode, Role};
+use remit_domain::{OrgId, Organization, RefusalCode, Role};
 use schemars::JsonSchema;
 use serde::Serialize;
 use url::{Host, Url};
@@ -55,7 +55,7 @@ impl Control {
         settings: ProviderSettings,
         seen: Option<u64>,
     ) -> Result<Saved<ProviderView>, ControlError> {
-        caller.require(&[Role::Admin])?;
+        let admin = caller.require(&[Role::Admin])?.id.clone();
         check(&settings)?;
         if let Some(reference) = &settings.client_secret {
             let org = self.org_name(&caller.org)?;
@@ -65,16 +65,19 @@ impl Control {
         }
         let there = self.provider_record(&caller.org).await?;
         let before = Before::of(there.as_ref().map(|found| found.revision), seen)?;
-        let provider = IdentityProvider {
-            settings,
-            removed: false,
+        let by = SetBy {
+            person: admin,
+            at: self.books.now(),
         };
+        let before_now = there.as_ref().map(|found| &found.noun);
+        let provider = IdentityProvider::set(settings, before_now, &by);
         if let Some(found) = there.as_ref().filter(|found| found.noun == provider) {
             return Ok(Saved {
                 action: Action::None,
                 view: view(provider, found.revision),
             });
         }
+        self.keeps_narrow(caller, before_now, &provider)?;
         let action = match there {
             Some(found) if !found.noun.removed => Action::Update,
             _ => Action::Create,
@@ -99,8 +102,9 @@ impl Control {
         let before = Before::of(Some(found.revision), seen)?;
         let removed = IdentityProvider {
             removed: true,
-            ..found.noun
+            ..found.noun.clone()
         };
+        self.keeps_narrow(caller, Some(&found.noun), &removed)?;
         self.write_provider(caller, before, removed).await
     }
 
@@ -118,9 +122,54 @@ impl Control {
             .fact("passkeys", provider.settings.passkeys)
             .content("settings", &provider.settings);
         let change = before.put(&provider).event(event).restrict();
+        let change = change.and(self.narrowing(caller, &provider).await?);
         let committed = self.books.commit(&caller.org, change).await?;
         let revision = committed.revisions.first().copied().unwrap_or(0);
         Ok(view(provider, revision))
+    }
+
+    /// That nobody whom its groups narrow loosens them by changing it: what they took would come back by their own hand.
+    fn keeps_narrow(
+        &self,
+        caller: &Caller,
+        before: Option<&IdentityProvider>,
+        after: &IdentityProvider,
+    ) -> Result<(), ControlError> {
+        let person = caller.person()?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
+        let narrowed = registry
+            .people
+            .get(&person.id)
+            .is_some_and(|whole| !whole.roles.is_subset(&person.roles));
+        if narrowed && before.is_some_and(|b| b.looks_at_groups() && !after.is_as_narrow_as(b)) {
+            let text = "the provider's groups narrow what you may, so somebody else has to loosen them: an administrator whom they do not narrow, or a break-glass account";
+            return Err(refuse(RefusalCode::Forbidden, text));
+        }
+        Ok(())
+    }
+
+    /// The change that says in the organization whether the provider's groups count now.
+    async fn narrowing(
+        &self,
+        caller: &Caller,
+        provider: &IdentityProvider,
+    ) -> Result<Change, ControlError> {
+        let found = self
+            .books
+            .get::<Organization>(&caller.org, caller.org.as_str())
+            .await?;
+        let groups_narrow = provider.looks_at_groups();
+        Ok(match found {
+            Some(found) if found.noun.groups_narrow != groups_narrow => {
+                let new = Organization {
+                    groups_narrow,
+                    ..found.noun
+                };
+                Change::new().update(&new, found.revision)
+            }
+            _ => Change::new(),
+        })
     }
 
     async fn provider_record(

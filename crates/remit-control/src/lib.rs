@@ -103,8 +103,8 @@ pub use approval::{
 pub use audit::{EntryQuery, Gap, GapState, Mismatch, Verification};
 pub use breaker::BreakerView;
 pub use bundle::{
-    BundleDiff, BundleView, ClaimResult, NewProposal, ProposalReport, ProposalView, SetDiff,
-    ShadowFlip, ShadowReport, StageView,
+    BundleDiff, BundleView, ClaimResult, NewProposal, ProposalReport, ProposalView, RolledBack,
+    SetDiff, ShadowFlip, ShadowReport, StageView,
 };
 pub use caller::Caller;
 pub use completeness::Completeness;

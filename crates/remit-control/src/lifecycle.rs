@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::agent::{agent_event, living};
+use crate::approval::eligible;
 use crate::completeness::Completeness;
 use crate::error::invalid;
 use crate::{
@@ -69,7 +70,7 @@ impl Control {
             let registry = book.registry();
             let agent = living(&registry, name)?;
             let own = agent.profile.owner == person.id;
-            may_activate(person, &agent, own, dual)?;
+            may_activate(&registry, person, &agent, dual)?;
             if !matches!(agent.state, AgentState::Draft | AgentState::Suspended) {
                 return Err(conflict(format!(
                     "agent `{name}` is {}; only a draft or suspended agent is activated",
@@ -251,7 +252,7 @@ impl Control {
                 let registry = book.registry();
                 let agent = living(&registry, name)?;
                 answerable(&person, &agent, false)?;
-                may_activate(&person, &agent, agent.profile.owner == person.id, dual)?;
+                may_activate(&registry, &person, &agent, dual)?;
                 if agent.state != AgentState::Suspended {
                     return Err(conflict(format!(
                         "agent `{name}` is {}, not suspended",
@@ -310,6 +311,7 @@ impl Control {
                 let from = living(&registry, name)?;
                 crate::agent::may_widen(&registry, &person, &from)?;
                 let to = moved(&registry, &from, &transfer)?;
+                crate::agent::may_sponsor(&registry, &person, &from, &to.profile.sponsor)?;
                 let revision = registry.revision(Kind::Agent, &from.key()).unwrap_or(0);
                 (from, to, revision)
             };
@@ -355,15 +357,34 @@ fn answerable(person: &Person, agent: &Agent, owner_too: bool) -> Result<(), Con
     ))
 }
 
-fn may_activate(person: &Person, agent: &Agent, own: bool, dual: bool) -> Result<(), ControlError> {
-    if own && dual {
-        let text = format!(
+/// Someone other than the owner, whom the owner could not have signed in as, nor they as the owner.
+fn may_activate(
+    registry: &Registry,
+    person: &Person,
+    agent: &Agent,
+    dual: bool,
+) -> Result<(), ControlError> {
+    let owner = &agent.profile.owner;
+    if !dual || *owner != person.id {
+        answerable(person, agent, !dual)?;
+    }
+    if !dual {
+        return Ok(());
+    }
+    let text = if *owner == person.id {
+        format!(
             "you own agent `{}`; someone else has to activate it (its sponsor or an administrator)",
             agent.name
-        );
-        return Err(refuse(RefusalCode::Forbidden, text));
-    }
-    answerable(person, agent, !dual)
+        )
+    } else if let Some(why) = eligible::related(registry, owner, person) {
+        format!(
+            "someone other than the owner has to activate agent `{}`, and {why}",
+            agent.name
+        )
+    } else {
+        return Ok(());
+    };
+    Err(refuse(RefusalCode::Forbidden, text))
 }
 
 fn complete(

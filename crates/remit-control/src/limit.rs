@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use remit_domain::event::EventKind;
 use remit_domain::limit::{LIMITS_MAX, Limit, Match, Measure, Over, Quota};
 use remit_domain::name::Name;
-use remit_domain::{Kind, Noun, PersonId, RefusalCode, Registry, Role, Timestamp};
+use remit_domain::{Kind, Noun, RefusalCode, Registry, Role, Timestamp};
 use remit_policy::reserve::SLOTS;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::approval::eligible;
 use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::LimitSpec;
@@ -140,10 +141,9 @@ impl Control {
         check::said("reason", &spec.reason)?;
         let which = which(registry, spec)?;
         let there = registry.limits.get(name);
-        let own = |person_of: Option<&PersonId>| person_of == Some(&person.id);
-        if own(which.person.as_ref()) || own(there.and_then(|t| t.which.person.as_ref())) {
-            let text = "nobody sets limits for themselves; another administrator has to";
-            return Err(refuse(RefusalCode::Forbidden, text));
+        let before = there.and_then(|t| t.which.person.as_ref());
+        for whose in which.person.iter().chain(before) {
+            eligible::not_for_oneself(registry, whose, person, "sets limits")?;
         }
         if there.is_none() && registry.limits.len() >= LIMITS_MAX {
             let text = format!("an organization has at most {LIMITS_MAX} limits");

@@ -1,7 +1,10 @@
 //! Organizations: the operator makes them, their administrators set them.
 
+mod loosen;
+
 use remit_domain::event::EventKind;
 use remit_domain::name::Name;
+use remit_domain::organization::Loosening;
 use remit_domain::{Kind, Noun, OrgId, Organization, RefusalCode, Registry, Role, Separation};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,6 +27,9 @@ pub struct OrganizationView {
     /// Its settings.
     #[serde(flatten)]
     pub spec: OrganizationSpec,
+    /// A wish for less separation that waits for another administrator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loosening: Option<Loosening>,
     /// Its revision, which is also its ETag.
     pub revision: u64,
 }
@@ -40,13 +46,7 @@ impl Control {
         separation: Separation,
     ) -> Result<OrganizationView, ControlError> {
         caller.require_operator()?;
-        let organization = Organization {
-            id: self.books.id(OrgId::from_uuid),
-            name,
-            separation,
-            sessions: Default::default(),
-            regulated: Default::default(),
-        };
+        let organization = Organization::new(self.books.id(OrgId::from_uuid), name, separation);
         self.books
             .create_organization(&organization, caller.principal.clone())
             .await?;
@@ -136,12 +136,17 @@ impl Control {
         }
         let there = registry.organization.as_deref();
         let there = there.ok_or_else(|| not_found("organization", &caller.org))?;
+        if there.separation == Separation::Dual && spec.separation == Separation::Single {
+            let text = "one person does not end that two people are needed: ask with `remit organization loosen --reason WHY`, and let another administrator agree";
+            return Err(refuse(RefusalCode::Forbidden, text));
+        }
+        let tightened = there.separation != spec.separation;
         let new = Organization {
-            id: there.id.clone(),
-            name: there.name.clone(),
             separation: spec.separation,
             sessions: spec.sessions,
             regulated: spec.regulated,
+            loosening: there.loosening.clone().filter(|_| !tightened),
+            ..there.clone()
         };
         let draft = Draft::over(registry, Some(there), &new, seen, |_| {
             self.event(caller, EventKind::OrganizationChanged)
@@ -185,11 +190,12 @@ impl Control {
     }
 }
 
-fn view(organization: &Organization, revision: u64) -> OrganizationView {
+pub(super) fn view(organization: &Organization, revision: u64) -> OrganizationView {
     OrganizationView {
         id: organization.id.clone(),
         name: organization.name.clone(),
         spec: OrganizationSpec::of(organization),
+        loosening: organization.loosening.clone(),
         revision,
     }
 }

@@ -1,12 +1,16 @@
 //! People: who they are, and what they may. A change of roles is an event of its own.
 
+use std::collections::BTreeMap;
+
 use remit_domain::event::{Event, EventKind};
 use remit_domain::name::Email;
 use remit_domain::person::PersonState;
+use remit_domain::vouch::Vouched;
 use remit_domain::{Kind, Noun, OrgId, Person, PersonId, RefusalCode, Registry, Role, Separation};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::approval::eligible;
 use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::PersonSpec;
@@ -26,6 +30,9 @@ pub struct PersonView {
     pub spec: PersonSpec,
     /// Address of who created them.
     pub created_by: Option<String>,
+    /// Addresses of everybody who could have acted as them: who created them, made a link that was used, or set what the
+    /// OpenID provider says of them. None of these decides for them as somebody else, nor they for these.
+    pub vouched_by: Vec<String>,
     /// Their revision, which is also their ETag.
     pub revision: u64,
 }
@@ -110,6 +117,11 @@ impl Control {
             entitlements: spec.entitlements,
             manager: resolve::maybe_person(registry, "manager", spec.manager.as_ref())?,
             created_by: there.map_or_else(|| Some(admin.id.clone()), |p| p.created_by.clone()),
+            vouched_by: there.map_or_else(
+                || BTreeMap::from([(admin.id.clone(), Vouched::once(self.books.now()))]),
+                |p| p.vouched_by.clone(),
+            ),
+            groups_roles: there.and_then(|p| p.groups_roles.clone()),
             break_glass: spec.break_glass,
             state: PersonState::Active,
         };
@@ -170,12 +182,13 @@ fn permitted(
         .organization
         .as_ref()
         .is_none_or(|o| o.separation == Separation::Dual);
-    let gains = !new.roles.is_subset(&there.roles)
-        || !new.entitlements.is_subset(&there.entitlements)
-        || (new.break_glass && !there.break_glass);
-    if dual && gains && admin.id == new.id {
-        let text =
-            "nobody gives themselves a role or an entitlement here; another administrator has to";
+    if dual && gains(there, new) {
+        // Down the line it is no more than creating them with it; up the line it is giving it to oneself by a puppet.
+        let does = "gives a role, an entitlement or a team";
+        eligible::not_for_oneself(registry, &new.id, admin, does)?;
+    }
+    if dual && new.manager.as_ref() == Some(&admin.id) && there.manager != new.manager {
+        let text = "nobody makes themselves somebody's manager here: managers approve; another administrator has to";
         return Err(refuse(RefusalCode::Forbidden, text));
     }
     if there.holds(Role::Admin) && !new.holds(Role::Admin) && !other_admin(registry, &new.id) {
@@ -185,6 +198,14 @@ fn permitted(
         ));
     }
     Ok(())
+}
+
+/// Whether somebody may do more after a change: by roles, by what tools ask for, by teams that approve, past the provider.
+fn gains(there: &Person, new: &Person) -> bool {
+    !new.roles.is_subset(&there.roles)
+        || !new.entitlements.is_subset(&there.entitlements)
+        || !new.teams.is_subset(&there.teams)
+        || (new.break_glass && !there.break_glass)
 }
 
 fn kind_of(there: Option<&Person>) -> EventKind {
@@ -236,6 +257,11 @@ fn view(registry: &Registry, person: &Person) -> PersonView {
             .created_by
             .as_ref()
             .map(|id| crate::names::person(registry, id)),
+        vouched_by: person
+            .vouched_by
+            .keys()
+            .map(|id| crate::names::person(registry, id))
+            .collect(),
         revision: registry.revision(Kind::Person, &person.key()).unwrap_or(0),
     }
 }

@@ -8,16 +8,15 @@ use remit_domain::setting::{
     Level, PATHS_MAX, RATE_CALLS_MAX, Scope, Setting, Standing, Value, denying, standings,
 };
 use remit_domain::tool::ToolRef;
-use remit_domain::{Kind, Noun, RefusalCode, Registry, Role, Timestamp};
+use remit_domain::{Kind, Noun, Registry, Role, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::eligible;
 use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::{SettingName, SettingSpec};
-use crate::{
-    Caller, Control, ControlError, ListQuery, Listing, Saved, check, names, refuse, resolve,
-};
+use crate::{Caller, Control, ControlError, ListQuery, Listing, Saved, check, names, resolve};
 
 /// A setting, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -170,9 +169,8 @@ impl Control {
         let person = caller.require(&[Role::Admin])?;
         check_spec(spec)?;
         let scope = named(registry, name)?;
-        if scope.person() == Some(&person.id) {
-            let text = "nobody writes settings for themselves; another administrator has to";
-            return Err(refuse(RefusalCode::Forbidden, text));
+        if let Some(whose) = scope.person() {
+            eligible::not_for_oneself(registry, whose, person, "writes settings")?;
         }
         let there = registry.settings.get(&scope.key());
         let same = there.filter(|t| SettingSpec::of(t) == *spec);

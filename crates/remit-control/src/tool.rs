@@ -5,12 +5,13 @@ use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::FindingKind;
 use remit_domain::tool::{Classification, Definition, ToolRef, ToolState};
 use remit_domain::upstream::UpstreamName;
-use remit_domain::{Kind, Noun, RefusalCode, Registry, Role, Tool};
+use remit_domain::{Agent, Kind, Noun, RefusalCode, Registry, Role, Tool};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 
+use crate::agent::may_widen;
 use crate::draft::{Draft, Later};
 use crate::error::{invalid, no_tool};
 use crate::spec::ToolSpec;
@@ -108,10 +109,20 @@ impl Control {
         spec: &ToolSpec,
         seen: Option<u64>,
     ) -> Result<Draft, ControlError> {
-        caller.require(&[Role::Admin])?;
+        let admin = caller.require(&[Role::Admin])?;
         let tool = registry.tools.get(name);
         let tool = tool.ok_or_else(|| no_tool(registry, name))?;
         check_spec(tool, spec)?;
+        let declared = spec.classification();
+        if tool
+            .classification
+            .as_ref()
+            .is_some_and(|was| loosens(was, &declared))
+        {
+            for agent in granted(registry, name) {
+                may_widen(registry, admin, agent)?;
+            }
+        }
         let next = Tool {
             tool: name.clone(),
             definition: approved(tool, &spec.definition_hash)?,
@@ -258,6 +269,32 @@ fn approved(tool: &Tool, hash: &str) -> Result<Definition, ControlError> {
         offered.hash
     );
     Err(refuse(RefusalCode::Conflict, text))
+}
+
+/// Whether a tool counts as less than before: guardrails and policies ask for less then, of every agent that is granted it.
+fn loosens(was: &Classification, now: &Classification) -> bool {
+    was.effect != now.effect
+        || (was.external && !now.external)
+        || (was.untrusted_content && !now.untrusted_content)
+        || !was.data_classes.is_subset(&now.data_classes)
+        || !was.entitlements.is_subset(&now.entitlements)
+        || was
+            .targets
+            .iter()
+            .any(|(path, kind)| now.targets.get(path) != Some(kind))
+}
+
+/// Agents that are granted a tool.
+fn granted<'a>(registry: &'a Registry, tool: &ToolRef) -> impl Iterator<Item = &'a Agent> {
+    let grants = registry
+        .workflows
+        .values()
+        .filter(|w| w.grants.iter().any(|g| g.tool == *tool))
+        .map(|w| &w.agent)
+        .collect::<std::collections::BTreeSet<_>>();
+    grants
+        .into_iter()
+        .filter_map(|id| registry.agents.get(id).map(AsRef::as_ref))
 }
 
 /// What stands against classifying `tool` so.

@@ -30,6 +30,8 @@ pub enum Acceptance {
     Alone,
     /// It only adds policies that forbid or ask to what was live.
     Tightened,
+    /// It was accepted before, and one person went back to it.
+    RolledBack,
 }
 
 impl Acceptance {
@@ -39,6 +41,7 @@ impl Acceptance {
             Self::Reviewed => "reviewed",
             Self::Alone => "alone",
             Self::Tightened => "tightened",
+            Self::RolledBack => "rolled_back",
         }
     }
 }
@@ -54,6 +57,9 @@ pub struct Accepted {
     pub approved_by: PersonId,
     /// By which proposal; none for what was put directly.
     pub proposal: Option<ProposalId>,
+    /// What was live until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// When.
     pub at: Timestamp,
     /// A signed note (c2sp.org/signed-note) that says all this and names the bundle.

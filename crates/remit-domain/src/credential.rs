@@ -125,6 +125,9 @@ pub struct Enrolment {
     pub person: PersonId,
     /// Who made the link: this person cannot approve what they ask for.
     pub created_by: Option<PersonId>,
+    /// When they made it.
+    #[serde(default)]
+    pub created: Timestamp,
     /// When it ends.
     pub expires: Timestamp,
     /// When it was used.

@@ -1,8 +1,10 @@
 //! Findings: what a person should look at.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{FindingId, Kind, Noun, Timestamp};
+use crate::{FindingId, Kind, Noun, PersonId, Timestamp};
 
 /// What sort of thing it is.
 #[derive(
@@ -37,6 +39,7 @@ pub enum FindingKind {
     BreakGlassUsed,
     SelfApprovedPolicy,
     PrivilegedPath,
+    SeparationLoosened,
 }
 
 impl FindingKind {
@@ -56,6 +59,7 @@ impl FindingKind {
             Self::Looping => "looping",
             Self::SelfApprovedPolicy => "self_approved_policy",
             Self::PrivilegedPath => "privileged_path",
+            Self::SeparationLoosened => "separation_loosened",
             Self::PasskeyCloned => "passkey_cloned",
             Self::RemovedPasskeyUsed => "removed_passkey_used",
             Self::BreakGlassUsed => "break_glass_used",
@@ -89,6 +93,9 @@ pub struct Finding {
     pub opened: Timestamp,
     /// How often it was seen.
     pub seen: u32,
+    /// Whose doing it is: somebody else closes it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub by: BTreeSet<PersonId>,
     /// When it was settled.
     pub closed: Option<Timestamp>,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Email;
 use crate::upstream::SecretRef;
-use crate::{Kind, Noun, Role};
+use crate::{Kind, Noun, PersonId, Role, Timestamp};
 
 /// The key of the one provider of an organization.
 pub const PROVIDER_KEY: &str = "default";
@@ -70,6 +70,29 @@ const fn yes() -> bool {
     true
 }
 
+/// Who set something, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetBy {
+    /// Who.
+    pub person: PersonId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Who set what decides whom a provider's answer names: each of them could have signed in as somebody by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    /// Which provider is believed.
+    #[serde(default)]
+    pub issuer: Option<SetBy>,
+    /// That verified addresses name people.
+    #[serde(default)]
+    pub verified_email: Option<SetBy>,
+    /// Whom each subject names.
+    #[serde(default)]
+    pub subjects: BTreeMap<String, SetBy>,
+}
+
 /// The OpenID provider of an organization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityProvider {
@@ -79,6 +102,9 @@ pub struct IdentityProvider {
     /// Whether it was taken away; then it is as if there were none.
     #[serde(default)]
     pub removed: bool,
+    /// Who set what decides whom it names.
+    #[serde(default)]
+    pub behind: Behind,
 }
 
 impl IdentityProvider {
@@ -86,6 +112,68 @@ impl IdentityProvider {
     #[must_use]
     pub fn is_in_use(&self) -> bool {
         self.settings.enabled && !self.removed
+    }
+
+    /// Whether the groups it names narrow what people may.
+    #[must_use]
+    pub fn looks_at_groups(&self) -> bool {
+        self.is_in_use() && self.settings.groups_claim.is_some()
+    }
+
+    /// Whether nobody has more by the groups of this one than by those of `before`.
+    #[must_use]
+    pub fn is_as_narrow_as(&self, before: &Self) -> bool {
+        let (now, was) = (&self.settings, &before.settings);
+        let no_role_more = |(group, roles): (&String, &BTreeSet<Role>)| {
+            roles.is_empty() || was.groups.get(group).is_some_and(|w| roles.is_subset(w))
+        };
+        self.looks_at_groups()
+            && now.issuer == was.issuer
+            && now.groups_claim == was.groups_claim
+            && now.subjects == was.subjects
+            && now.groups.iter().all(no_role_more)
+    }
+
+    /// A provider with these settings, set by `by` over what was there. What stays as it was keeps who set it; a provider
+    /// that was taken away is set anew as a whole.
+    #[must_use]
+    pub fn set(settings: ProviderSettings, before: Option<&Self>, by: &SetBy) -> Self {
+        let before = before.filter(|b| !b.removed);
+        let kept = |same: fn(&ProviderSettings, &ProviderSettings) -> bool, was: &Option<SetBy>| {
+            let same = before.is_some_and(|b| same(&b.settings, &settings));
+            was.clone().filter(|_| same).unwrap_or_else(|| by.clone())
+        };
+        let was = before.map(|b| b.behind.clone()).unwrap_or_default();
+        let issuer = kept(|a, b| a.issuer == b.issuer, &was.issuer);
+        let verified = kept(
+            |a, b| a.verified_email == b.verified_email,
+            &was.verified_email,
+        );
+        let subjects = settings.subjects.iter().map(|(subject, email)| {
+            let same = before.is_some_and(|b| b.settings.subjects.get(subject) == Some(email));
+            let was = was.subjects.get(subject).filter(|_| same);
+            (subject.clone(), was.unwrap_or(by).clone())
+        });
+        let behind = Behind {
+            subjects: subjects.collect(),
+            issuer: Some(issuer),
+            verified_email: Some(verified),
+        };
+        Self {
+            settings,
+            removed: false,
+            behind,
+        }
+    }
+
+    /// Who could have signed in as a person whom it names by this mapped subject, or by their verified address.
+    #[must_use]
+    pub fn behind(&self, subject: Option<&str>) -> Vec<&SetBy> {
+        let named = match subject {
+            Some(subject) => self.behind.subjects.get(subject),
+            None => self.behind.verified_email.as_ref(),
+        };
+        self.behind.issuer.iter().chain(named).collect()
     }
 }
 

@@ -54,6 +54,7 @@ pub mod ticket;
 pub mod time;
 pub mod tool;
 pub mod upstream;
+pub mod vouch;
 pub mod workflow;
 
 pub use agent::Agent;

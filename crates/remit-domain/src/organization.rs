@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::tool::DataClass;
-use crate::{Kind, Noun, OrgId, SessionLimits, TeamId, name::Name};
+use crate::{Kind, Noun, OrgId, PersonId, SessionLimits, TeamId, Timestamp, name::Name};
 
 /// Whether one person may both own an agent and activate it.
 #[derive(
@@ -18,6 +18,28 @@ pub enum Separation {
     Dual,
     /// An owner may activate their own agent; it is recorded as self-activated and a finding stays open.
     Single,
+}
+
+/// How long a wish for less separation waits for somebody else, in seconds (7 days).
+pub const LOOSENING_SECS: i64 = 7 * 86_400;
+
+/// An administrator's wish that one person may do what takes two, until somebody else agrees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Loosening {
+    /// Who wishes it.
+    pub by: PersonId,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+impl Loosening {
+    /// When nobody can agree to it any more.
+    #[must_use]
+    pub const fn until(&self) -> Timestamp {
+        self.at.plus_secs(LOOSENING_SECS)
+    }
 }
 
 /// A tenant. Nothing crosses from one to another: no query, cache, key, limiter, process or ledger.
@@ -35,6 +57,28 @@ pub struct Organization {
     /// Data classes that are regulated here besides [`crate::tool::REGULATED`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub regulated: BTreeSet<DataClass>,
+    /// A wish for less separation that waits for somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loosening: Option<Loosening>,
+    /// Whether the groups that the OpenID provider names narrow what people may ([`crate::Registry::narrowed`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub groups_narrow: bool,
+}
+
+impl Organization {
+    /// An organization with nothing set but how separate its people are.
+    #[must_use]
+    pub fn new(id: OrgId, name: Name, separation: Separation) -> Self {
+        Self {
+            id,
+            name,
+            separation,
+            sessions: SessionLimits::default(),
+            regulated: BTreeSet::new(),
+            loosening: None,
+            groups_narrow: false,
+        }
+    }
 }
 
 impl Noun for Organization {

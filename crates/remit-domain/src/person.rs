@@ -1,6 +1,7 @@
 //! People: the only principals that can be answerable, approve, or change anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,13 @@ pub struct Person {
     pub manager: Option<PersonId>,
     /// Who created them: whoever creates a person cannot have that person approve what they ask for.
     pub created_by: Option<PersonId>,
+    /// Who could have acted as them: who created them, made a link that was used, or set what the OpenID provider says of
+    /// them, and when ([`crate::vouch`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vouched_by: BTreeMap<PersonId, crate::vouch::Vouched>,
+    /// The roles that the OpenID provider's groups named when they last signed in with it; none where they never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_roles: Option<BTreeSet<Role>>,
     /// Whether they may sign in with a passkey when the company's OpenID provider does not let them; each time is an alarm.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub break_glass: bool,
@@ -104,6 +112,19 @@ impl Person {
     /// Whether the person is still here.
     pub fn is_active(&self) -> bool {
         self.state == PersonState::Active
+    }
+
+    /// The person with at most these roles.
+    #[must_use]
+    pub fn with_at_most(self: Arc<Self>, most: &BTreeSet<Role>) -> Arc<Self> {
+        if self.roles.is_subset(most) {
+            return self;
+        }
+        let roles = self.roles.intersection(most).copied().collect();
+        Arc::new(Self {
+            roles,
+            ..Self::clone(&self)
+        })
     }
 
     /// Whether the person is here and holds `role`.

@@ -300,6 +300,18 @@ impl Registry {
             .get(&self.key_of(Kind::Person, email)?.parse::<PersonId>().ok()?)
     }
 
+    /// A person with no more roles than the OpenID provider's groups named when they last signed in with it, while its groups
+    /// count here: a passkey, a link or a token gives back nothing that the provider took. A break-glass account is for when
+    /// the provider is wrong, and raises an alarm each time.
+    #[must_use]
+    pub fn narrowed(&self, person: Arc<Person>) -> Arc<Person> {
+        let counts = self.organization.as_ref().is_some_and(|o| o.groups_narrow);
+        match person.groups_roles.clone() {
+            Some(most) if counts && !person.break_glass => person.with_at_most(&most),
+            _ => person,
+        }
+    }
+
     /// The enforcement point of that name.
     pub fn enforcement_point_named(&self, name: &str) -> Option<&Arc<EnforcementPoint>> {
         let key = self.key_of(Kind::EnforcementPoint, name)?;

@@ -83,6 +83,7 @@ impl Gateway {
             text,
             opened: self.books().now(),
             seen: 1,
+            by: Default::default(),
             closed: None,
         };
         let event = Event::new(EventKind::FindingOpened, finding.opened, Principal::Remit)

@@ -98,6 +98,7 @@ impl Issuer {
             digest: secret.digest,
             person: person.clone(),
             created_by,
+            created: now,
             expires,
             used: None,
         };
@@ -160,6 +161,7 @@ impl Issuer {
         let now = self.books().now();
         let person = found.noun.person.clone();
         self.room_for_token(org, &person).await?;
+        self.enrolled(org, &found.noun).await?;
         let new = self.new_secret(SecretKind::PersonalToken);
         let expires = now.plus_secs(secs);
         let by = Principal::Person(person.clone());

@@ -75,3 +75,5 @@ pub const MEASURES_MAX: usize = 32;
 pub const MEASURE_NAME_BYTES_MAX: usize = 64;
 /// Longest text of a measure, in bytes.
 pub const MEASURE_TEXT_BYTES_MAX: usize = 256;
+/// First administrators of an organization, all named at once: enough that two are there when one is away.
+pub const FIRST_ADMINS_MAX: usize = 5;

@@ -79,12 +79,13 @@ impl Issuer {
         let token = self
             .known_token(org, token, SecretKind::PersonalToken)
             .await?;
-        let person = book.registry().people.get(&token.person).cloned();
+        let registry = book.registry();
+        let person = registry.people.get(&token.person).cloned();
         let person = person
             .filter(|person| person.is_active())
             .ok_or_else(not_good)?;
         Ok(PersonIdentity {
-            person,
+            person: registry.narrowed(person),
             token: token.digest,
             expires: token.expires,
         })

@@ -233,12 +233,11 @@ impl Issuer {
         if !known.found.noun.is_live(limits, now) {
             return Err(over());
         }
-        let person = book
-            .registry()
-            .people
-            .get(&known.found.noun.person)
-            .cloned();
-        let person = person.filter(|p| p.is_active()).ok_or_else(over)?;
+        let person = {
+            let registry = book.registry();
+            let person = registry.people.get(&known.found.noun.person).cloned();
+            registry.narrowed(person.filter(|p| p.is_active()).ok_or_else(over)?)
+        };
         let interval = SESSION_SEEN_SECS.min(i64::from(limits.idle_s) / 4);
         if is_use && now.secs_since(known.found.noun.seen) >= interval {
             known = self.mark_seen(org, &digest, known).await?;
@@ -246,7 +245,10 @@ impl Issuer {
         let session = &known.found.noun;
         Ok(PersonSession {
             id: session.id.clone(),
-            person: narrowed(person, session.roles_max.as_ref()),
+            person: match &session.roles_max {
+                Some(most) => person.with_at_most(most),
+                None => person,
+            },
             how: session.how,
             created: session.created,
             seen: session.seen,
@@ -485,19 +487,6 @@ impl Issuer {
             .event(event)
             .restrict();
         (ended, change)
-    }
-}
-
-fn narrowed(person: Arc<Person>, roles_max: Option<&BTreeSet<Role>>) -> Arc<Person> {
-    match roles_max {
-        Some(max) if !person.roles.is_subset(max) => {
-            let roles = person.roles.intersection(max).copied().collect();
-            Arc::new(Person {
-                roles,
-                ..Person::clone(&person)
-            })
-        }
-        _ => person,
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod ceremony;
 mod cookie;
 mod oidc;
 mod provider;
+mod vouch;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -102,6 +103,7 @@ impl Issuer {
         let found = self.enrolment_of(org, code).await?;
         let now = self.books().now();
         let person = found.noun.person.clone();
+        self.enrolled(org, &found.noun).await?;
         let used = Enrolment {
             used: Some(now),
             ..found.noun

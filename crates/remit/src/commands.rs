@@ -32,9 +32,9 @@ enum Command {
         /// Name of the organization
         #[arg(long, default_value = "default")]
         org: String,
-        /// E-mail address of its first administrator
-        #[arg(long)]
-        admin: String,
+        /// E-mail address of its first administrator; say it twice for two, who can then approve for each other
+        #[arg(long, required = true, value_name = "EMAIL")]
+        admin: Vec<String>,
         /// Whether an owner may activate their own agent (`single`) or somebody else has to (`dual`)
         #[arg(long, default_value = "dual")]
         separation: String,
@@ -162,8 +162,13 @@ async fn serve(flags: &Flags, check_migrations: bool) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn init(flags: &Flags, org: &str, admin: &str, separation: &str) -> anyhow::Result<ExitCode> {
-    crate::init::run(flags, org, admin, separation).await?;
+async fn init(
+    flags: &Flags,
+    org: &str,
+    admins: &[String],
+    separation: &str,
+) -> anyhow::Result<ExitCode> {
+    crate::init::run(flags, org, admins, separation).await?;
     Ok(ExitCode::SUCCESS)
 }
 

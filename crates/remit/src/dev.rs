@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use remit_demo::{DemoContext, DemoKind, Ready, Target};
+use remit_demo::{DemoContext, DemoKind, Ready, ReadyPerson, Target};
 use remit_domain::OrgId;
 use remit_domain::organization::Separation;
 use secrecy::ExposeSecret;
@@ -20,6 +20,9 @@ use crate::config::{LogFormat, Settings};
 use crate::serve::{self, Running};
 
 const ADMIN: &str = "admin@acme.example";
+/// The other first administrator: whom the first one creates and enrols does not approve for them, so somebody else has to be
+/// there who does.
+const OTHER_ADMIN: &str = "vera@acme.example";
 
 /// A server with its demo upstreams and data, in a directory that goes with it.
 struct DevServer {
@@ -43,19 +46,24 @@ impl DevServer {
             ..Settings::default()
         };
         let running = serve::start(settings).await?;
-        let first = crate::init::first(&running.house, "default", ADMIN, Separation::Dual).await?;
-        let redeemed = running
-            .house
-            .issuer
-            .redeem_enrolment(&first.org, first.code.expose_secret(), "remit dev", Some(1))
-            .await?;
-        let admin_token = redeemed.token.expose_secret().to_owned();
+        let admins = [ADMIN.to_owned(), OTHER_ADMIN.to_owned()];
+        let first =
+            crate::init::first(&running.house, "default", &admins, Separation::Dual).await?;
+        let mut tokens = Vec::new();
+        for link in &first.links {
+            let code = link.code.expose_secret();
+            let issuer = &running.house.issuer;
+            let made = issuer.redeem_enrolment(&first.org, code, "remit dev", Some(1));
+            tokens.push(made.await?.token.expose_secret().to_owned());
+        }
+        let [admin_token, other_token] = <[String; 2]>::try_from(tokens)
+            .map_err(|_| anyhow::anyhow!("two administrators were not made"))?;
         let upstreams = CancellationToken::new();
         let target = Target {
             base_url: running.url.clone(),
             admin_token: admin_token.clone(),
         };
-        let ready = if empty {
+        let mut ready = if empty {
             Ready {
                 base_url: running.url.clone(),
                 admin_token,
@@ -68,6 +76,8 @@ impl DevServer {
                 .await
                 .context("the demo data could not be loaded")?
         };
+        let other = ReadyPerson { token: other_token };
+        ready.people.insert(OTHER_ADMIN.to_owned(), other);
         Ok(Self {
             running,
             upstreams,

@@ -243,8 +243,17 @@ async fn moved(client: &Client, out: Out, command: BundleCommand) -> Done {
             let found = client
                 .post(&["bundles", "rollback"], &json!({ "to": to }))
                 .await?;
-            out.one(&found, "live", || stage(out, &found))?;
-            Ok(OK)
+            let Some(waits) = found.pointer("/proposal/id").and_then(Value::as_str) else {
+                out.one(&found, "live", || stage(out, &found))?;
+                return Ok(OK);
+            };
+            out.one(&found, "live", || {
+                format!(
+                    "Nothing has changed yet: going back takes policies away or changes what they say, which takes two people.\n\
+                     It is proposed as {waits}. Somebody else: remit policy approve {waits}, then remit policy enforce {waits}"
+                )
+            })?;
+            Ok(WAITING)
         }
         other => looked(client, out, other).await,
     }

@@ -228,8 +228,13 @@ pub(super) async fn rollback_page(ask: Ask) -> Result<Answer, Fault> {
 
 pub(super) async fn rollback(ask: Ask) -> Result<Answer, Fault> {
     let to = ask.given("to");
-    ask.control()
+    let back = ask
+        .control()
         .roll_back(&ask.caller()?, to.as_deref())
         .await?;
-    ask.done("/policies", "rolled_back")
+    match back.proposal {
+        // It takes policies away, or changes them: somebody else looks at it first.
+        Some(waits) => ask.done(&format!("/policies/proposals/{}", waits.id), "proposed"),
+        None => ask.done("/policies", "rolled_back"),
+    }
 }

@@ -160,19 +160,20 @@ impl House {
             )
             .await
             .unwrap();
-        let first = self
-            .issuer
-            .create_first_admin(&made.id, &format!("admin@{org}.example").parse().unwrap())
-            .await
-            .unwrap();
-        let opened = self
-            .issuer
-            .sign_in_with_link(&made.id, first.code.expose_secret(), "test")
-            .await
-            .unwrap();
-        let secret = opened.secret.expose_secret().to_owned();
+        // Two, since whom the first one creates does not approve for them, nor they for those.
+        let emails = ["admin", "vera"].map(|l| format!("{l}@{org}.example").parse().unwrap());
+        let links = self.issuer.create_first_admins(&made.id, &emails);
+        for (local, link) in ["admin", "vera"].into_iter().zip(links.await.unwrap()) {
+            let opened = self
+                .issuer
+                .sign_in_with_link(&made.id, link.code.expose_secret(), "test")
+                .await
+                .unwrap();
+            let secret = opened.secret.expose_secret().to_owned();
+            self.secrets.insert((org, local), secret);
+        }
+        let secret = self.secrets[&(org, "admin")].clone();
         let admin = self.issuer.check_session(&made.id, &secret).await.unwrap();
-        self.secrets.insert((org, "admin"), secret);
         let caller = self.caller(org, "admin").await;
         for (local, role) in PEOPLE.into_iter().skip(1) {
             let roles: Vec<_> = role.into_iter().collect();

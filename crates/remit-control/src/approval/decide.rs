@@ -197,7 +197,7 @@ impl Control {
         id: &ApprovalId,
         plan: impl Fn(&Registry, &Approval, &Person) -> Result<(Approval, Event), ControlError>,
     ) -> Result<ApprovalView, ControlError> {
-        let asked = caller.person()?.id.clone();
+        let asked = caller.person()?;
         let mut tries = 0;
         loop {
             let found = self.current(&caller.org, id).await?;
@@ -205,12 +205,14 @@ impl Control {
             let (next, event) = {
                 let book = self.book(&caller.org)?;
                 let registry = book.registry();
-                // The registry's own record counts, not the one the caller came with.
+                // The registry's own record counts, not the one the caller came with; but no role that their session has not.
                 let person = registry
                     .people
-                    .get(&asked)
-                    .ok_or_else(|| may_not("you are not a person of this organization"))?;
-                plan(&registry, &found.noun, person)?
+                    .get(&asked.id)
+                    .cloned()
+                    .ok_or_else(|| may_not("you are not a person of this organization"))?
+                    .with_at_most(&asked.roles);
+                plan(&registry, &found.noun, &person)?
             };
             let change = Change::new().update(&next, revision).event(event);
             match self.books.commit(&caller.org, change).await {

@@ -1,15 +1,16 @@
 //! Who may say yes to a call: one pure check, for the verdict, for the list of names, and for counting what was said
 //! (invariant 5).
 //!
-//! A requester, the person the run acts for, and whoever one of them created or enrolled never approve. Four eyes may be
-//! waived by policy for read and draft effects only, and then only if every policy that asks waives it.
+//! A requester, the person the run acts for, and whoever could have acted as one of them, or they as them, never approve
+//! ([`remit_domain::vouch`]). Four eyes may be waived by policy for read and draft effects only, and then only if every
+//! policy that asks waives it.
 
 use remit_domain::approval::{Approval, Approvers, Ask};
 use remit_domain::tool::Effect;
-use remit_domain::{Agent, Person, PersonId, Registry};
+use remit_domain::vouch::{has_unrelated, stands_behind};
+use remit_domain::{Agent, Person, PersonId, RefusalCode, Registry};
 
-/// Longest line of creators looked at; a longer one counts as related, because nobody can say otherwise.
-const CREATORS_MAX: usize = 64;
+use crate::{ControlError, refuse};
 
 /// Whether four eyes apply to what is asked.
 pub fn four_eyes_apply(registry: &Registry, approval: &Approval) -> bool {
@@ -59,32 +60,54 @@ fn is_one(
 }
 
 /// Why this person may not approve whatever an ask says; none when nothing speaks against it.
-fn bar(registry: &Registry, approval: &Approval, person: &Person) -> Option<&'static str> {
+fn bar(registry: &Registry, approval: &Approval, person: &Person) -> Option<String> {
     if !person.is_active() {
-        return Some("you are not active in this organization");
+        return Some("you are not active in this organization".to_owned());
     }
     let requester = approval.person.as_ref()?;
     if *requester == person.id {
-        return four_eyes_apply(registry, approval)
-            .then_some("the run acts for you, and nobody approves what is done for themselves");
+        return four_eyes_apply(registry, approval).then(|| {
+            "the run acts for you, and nobody approves what is done for themselves".to_owned()
+        });
     }
-    if created(registry, requester, person) {
-        return Some("you were created or enrolled by the person the run acts for");
-    }
-    None
+    related(registry, requester, person)
 }
 
-/// Whether `above` created `person`, or someone who did.
-pub(crate) fn created(registry: &Registry, above: &PersonId, person: &Person) -> bool {
-    let mut creator = person.created_by.as_ref();
-    for _ in 0..CREATORS_MAX {
-        match creator {
-            None => return false,
-            Some(id) if id == above => return true,
-            Some(id) => creator = registry.people.get(id).and_then(|p| p.created_by.as_ref()),
-        }
-    }
-    true
+/// Why this person is nobody else for `other`: one of them created or enrolled the other, perhaps through others. The
+/// sentence says what to do.
+pub(crate) fn related(registry: &Registry, other: &PersonId, person: &Person) -> Option<String> {
+    let name = crate::names::person(registry, other);
+    let line = if stands_behind(registry, other, &person.id) {
+        format!("you were created or enrolled by {name}")
+    } else if stands_behind(registry, &person.id, other) {
+        format!("you created or enrolled {name}")
+    } else {
+        return None;
+    };
+    Some(format!(
+        "{line} (a link, the OpenID provider, perhaps through others), so one of you could have signed in as the other; \
+         ask somebody whom neither of you created or enrolled: `remit person show` says who did"
+    ))
+}
+
+/// That an administrator does something about somebody, and not about themselves or whoever could act as them.
+pub(crate) fn not_for_oneself(
+    registry: &Registry,
+    whose: &PersonId,
+    admin: &Person,
+    does: &str,
+) -> Result<(), ControlError> {
+    let text = if *whose == admin.id {
+        format!("nobody {does} for themselves; another administrator has to")
+    } else if stands_behind(registry, whose, &admin.id) {
+        let name = crate::names::person(registry, whose);
+        format!(
+            "nobody {does} for themselves, and {name} created or enrolled you, perhaps through others; another administrator has to"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(refuse(RefusalCode::Forbidden, text))
 }
 
 /// The asks this person's yes counts for; never empty.
@@ -97,7 +120,7 @@ pub fn counts_for<'a>(
     person: &Person,
 ) -> Result<Vec<&'a Ask>, String> {
     if let Some(why) = bar(registry, approval, person) {
-        return Err(why.to_owned());
+        return Err(why);
     }
     let asks: Vec<&Ask> = approval
         .asks
@@ -116,7 +139,8 @@ pub fn counts_for<'a>(
     Ok(asks)
 }
 
-/// Whether everyone who said yes, as they stand now, satisfies every ask with its quorum of different people.
+/// Whether everyone who said yes, as they stand now, satisfies every ask with its quorum of different people, none of whom
+/// could have acted as another.
 ///
 /// An approval without asks is never satisfied: somebody has to say yes to something.
 pub fn satisfied(registry: &Registry, approval: &Approval, yes: &[&PersonId]) -> bool {
@@ -127,12 +151,12 @@ pub fn satisfied(registry: &Registry, approval: &Approval, yes: &[&PersonId]) ->
         .collect();
     !approval.asks.is_empty()
         && approval.asks.iter().all(|ask| {
-            let different: std::collections::BTreeSet<&PersonId> = people
+            let counting: Vec<&PersonId> = people
                 .iter()
                 .filter(|p| counts_for(registry, approval, p).is_ok_and(|asks| asks.contains(&ask)))
                 .map(|p| &p.id)
                 .collect();
-            different.len() >= usize::from(ask.quorum.max(1))
+            has_unrelated(registry, &counting, usize::from(ask.quorum.max(1)))
         })
 }
 

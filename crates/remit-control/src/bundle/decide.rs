@@ -1,4 +1,4 @@
-//! Deciding on proposals: approve, reject, try in the shadow, make live, roll back.
+//! Deciding on proposals: approve, reject, try in the shadow, make live.
 
 use remit_books::Versioned;
 use remit_domain::bundle::{Acceptance, Proposal, ProposalState, Shadow, Stage};
@@ -10,7 +10,7 @@ use super::{ProposalReport, ProposalView, StageView, compile, live_sets, sources
 use crate::approval::eligible;
 use crate::{Caller, Control, ControlError, check, refuse};
 
-fn conflict(text: impl Into<String>) -> ControlError {
+pub(super) fn conflict(text: impl Into<String>) -> ControlError {
     refuse(RefusalCode::Conflict, text)
 }
 
@@ -89,17 +89,17 @@ impl Control {
             .organization
             .as_ref()
             .is_some_and(|o| o.separation == Separation::Single);
-        let forbidden = |text: &str| Err(refuse(RefusalCode::Forbidden, text));
+        let forbidden = |text: String| Err(refuse(RefusalCode::Forbidden, text));
         if proposal.proposed_by == person.id {
             return match single {
                 true => Ok(()),
-                false => forbidden("you proposed it; somebody else has to approve it"),
+                false => forbidden("you proposed it; somebody else has to approve it".to_owned()),
             };
         }
-        if eligible::created(&registry, &proposal.proposed_by, person) {
-            return forbidden("you were created or enrolled by the person who proposed it");
+        match eligible::related(&registry, &proposal.proposed_by, person) {
+            Some(why) => forbidden(why),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn is_current(&self, caller: &Caller, proposal: &Proposal) -> Result<(), ControlError> {
@@ -244,12 +244,14 @@ impl Control {
             state: ProposalState::Enforced,
             ..found.noun
         };
+        let alone = approved_by == proposal.proposed_by;
         let accepting = Accepting {
-            how: if approved_by == proposal.proposed_by {
+            how: if alone {
                 Acceptance::Alone
             } else {
                 Acceptance::Reviewed
             },
+            alone,
             proposed_by: proposal.proposed_by.clone(),
             approved_by,
             proposal: Some(proposal.id.clone()),
@@ -261,55 +263,6 @@ impl Control {
                 self.accepted(caller, bundle.sets, accepting, EventKind::PolicyEnforced)
                     .await?,
             );
-        self.books.commit(&caller.org, change).await?;
-        self.policy_stage(caller)
-    }
-
-    /// Goes back to a bundle that was live: the one before this one, or the one that is named. What is made live again was
-    /// accepted then, and its signature is looked at again.
-    ///
-    /// # Errors
-    /// `forbidden` for anyone but an administrator; `conflict` when there is nothing to go back to, or it was never accepted;
-    /// `Policy` when it does not compile any more.
-    pub async fn roll_back(
-        &self,
-        caller: &Caller,
-        to: Option<&str>,
-    ) -> Result<StageView, ControlError> {
-        caller.require(&[Role::Admin])?;
-        let book = self.book(&caller.org)?;
-        let stage = book.stage().map(|(_, s)| s).unwrap_or_default();
-        let version = match to {
-            Some(version) if stage.live.iter().any(|d| d.bundle == version) => version.to_owned(),
-            Some(_) => return Err(conflict("that bundle was not live; propose it instead")),
-            None => {
-                let before = stage.before();
-                let before =
-                    before.ok_or_else(|| conflict("nothing was live before this bundle"))?;
-                before.bundle.clone()
-            }
-        };
-        let bundle = self.bundle_of(caller, &version).await?.noun;
-        let last = bundle
-            .accepted
-            .last()
-            .cloned()
-            .ok_or_else(|| conflict("that bundle was never accepted"))?;
-        if !self.is_signed(caller, &bundle, &last).await? {
-            return Err(conflict(
-                "the signature of that bundle is not valid: propose it again",
-            ));
-        }
-        let accepting = Accepting {
-            how: last.how,
-            proposed_by: last.proposed_by,
-            approved_by: last.approved_by,
-            proposal: last.proposal,
-        };
-        let change = self.sets_change(caller, &bundle.sets)?.and(
-            self.accepted(caller, bundle.sets, accepting, EventKind::PolicyRolledBack)
-                .await?,
-        );
         self.books.commit(&caller.org, change).await?;
         self.policy_stage(caller)
     }

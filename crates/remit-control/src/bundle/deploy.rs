@@ -8,7 +8,7 @@ use remit_domain::event::EventKind;
 use remit_domain::finding::FindingKind;
 use remit_domain::name::Name;
 use remit_domain::policy_set::PolicySet;
-use remit_domain::{OrgId, PersonId, ProposalId, RefusalCode, Separation};
+use remit_domain::{OrgId, PersonId, ProposalId, RefusalCode};
 
 use super::{live_sets, sources, version_of};
 use crate::{Caller, Control, ControlError, refuse};
@@ -16,6 +16,8 @@ use crate::{Caller, Control, ControlError, refuse};
 /// Who accepts a bundle, and how.
 pub(super) struct Accepting {
     pub(super) how: Acceptance,
+    /// Whether one person alone made live what may allow more: a finding says so.
+    pub(super) alone: bool,
     pub(super) proposed_by: PersonId,
     pub(super) approved_by: PersonId,
     pub(super) proposal: Option<ProposalId>,
@@ -38,8 +40,7 @@ impl Control {
         if written.is_empty() {
             return Ok(change);
         }
-        let book = self.book(&caller.org)?;
-        let before = live_sets(&book);
+        let before = live_sets(&*self.book(&caller.org)?);
         let after = after(&before, written);
         if before == after {
             return Ok(change);
@@ -47,12 +48,7 @@ impl Control {
         let person = caller.person()?.id.clone();
         let tightens = remit_policy::only_tightens(&sources(&before), &sources(&after))
             .map_err(ControlError::Policy)?;
-        let single = book
-            .registry()
-            .organization
-            .as_ref()
-            .is_some_and(|o| o.separation == Separation::Single);
-        if !tightens && !single {
+        if !tightens && self.is_dual(&caller.org)? {
             let text = "this takes policies away or changes what they say, which takes two people here: propose it (`remit policy propose DIR`, or `remit policy apply DIR`) and let somebody else approve it";
             return Err(refuse(RefusalCode::Forbidden, text));
         }
@@ -62,6 +58,7 @@ impl Control {
             } else {
                 Acceptance::Alone
             },
+            alone: !tightens,
             proposed_by: person.clone(),
             approved_by: person,
             proposal: None,
@@ -82,6 +79,7 @@ impl Control {
         let there = self.books.get::<Bundle>(&caller.org, &version).await?;
         let revision = there.as_ref().map(|t| t.revision);
         let now = self.books.now();
+        let replaces = version_of(&live_sets(&*self.book(&caller.org)?))?;
         let mut bundle = there.map_or_else(
             || Bundle {
                 version: version.clone(),
@@ -97,6 +95,7 @@ impl Control {
             proposed_by: accepting.proposed_by,
             approved_by: accepting.approved_by,
             proposal: accepting.proposal,
+            replaces: Some(replaces),
             at: now,
             note: String::new(),
         };
@@ -109,9 +108,10 @@ impl Control {
             .fact("how", accepted.how.as_str())
             .fact("proposed_by", &accepted.proposed_by)
             .fact("approved_by", &accepted.approved_by)
+            .fact("replaces", &accepted.replaces)
             .fact("proposal", &accepted.proposal)
             .content("note", &accepted.note);
-        let alone = accepted.how == Acceptance::Alone;
+        let alone = accepting.alone;
         bundle.accepted.push(accepted);
         let over = bundle.accepted.len().saturating_sub(ACCEPTANCES_MAX);
         bundle.accepted.drain(..over);
@@ -212,6 +212,7 @@ fn after(before: &BTreeMap<Name, String>, written: Vec<PolicySet>) -> BTreeMap<N
 /// proposed-by per_…
 /// approved-by per_…
 /// proposal ppl_…
+/// replaces 91c0…
 /// at 2026-11-22T08:00:00Z
 /// ```
 pub(super) fn statement(org: &OrgId, bundle: &Bundle, accepted: &Accepted) -> String {
@@ -219,8 +220,12 @@ pub(super) fn statement(org: &OrgId, bundle: &Bundle, accepted: &Accepted) -> St
         .proposal
         .as_ref()
         .map_or_else(|| "none".to_owned(), ToString::to_string);
+    let replaces = accepted
+        .replaces
+        .as_ref()
+        .map_or_else(String::new, |bundle| format!("replaces {bundle}\n"));
     format!(
-        "remit policy bundle v1\norganization {org}\nbundle {}\naccepted {}\nproposed-by {}\napproved-by {}\nproposal {proposal}\nat {}\n",
+        "remit policy bundle v1\norganization {org}\nbundle {}\naccepted {}\nproposed-by {}\napproved-by {}\nproposal {proposal}\n{replaces}at {}\n",
         bundle.version,
         accepted.how.as_str(),
         accepted.proposed_by,

@@ -38,12 +38,14 @@ pub struct BundleView {
 /// Who accepted a bundle.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct AcceptedView {
-    /// `reviewed`, `alone` or `tightened`.
+    /// `reviewed`, `alone`, `tightened` or `rolled_back`.
     pub how: &'static str,
     /// Who proposed it, by name.
     pub proposed_by: String,
     /// Who approved it, by name.
     pub approved_by: String,
+    /// The bundle that was live until then; none where that was not written down.
+    pub replaces: Option<String>,
     /// When.
     pub at: Timestamp,
     /// The signed note that says so.
@@ -204,6 +206,7 @@ impl Control {
                 how: one.how.as_str(),
                 proposed_by: names::person(&registry, &one.proposed_by),
                 approved_by: names::person(&registry, &one.approved_by),
+                replaces: one.replaces.clone(),
                 at: one.at,
                 note: one.note.clone(),
                 signature_is_valid: valid,

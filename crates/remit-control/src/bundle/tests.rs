@@ -1,7 +1,7 @@
 //! Bundles: two people, nothing that does not compile, nothing lost, and always a way back.
 
 use super::*;
-use crate::fixture::{ADMIN, APPROVER, AUDITOR, NOBODY, OWNER, World};
+use crate::fixture::{ADMIN, ADMIN_TOO, APPROVER, AUDITOR, NOBODY, OWNER, World};
 use crate::spec::PolicySetSpec;
 use crate::{NewException, Simulation, TestRun};
 use remit_domain::RefusalCode;
@@ -39,6 +39,89 @@ async fn approved(w: &World, text: &str, tests: &str) -> ProposalView {
         .unwrap()
 }
 
+/// Going back to what allows more: proposed by one administrator, approved and made live by another.
+async fn gone_back(w: &World) -> StageView {
+    let back = w.control.roll_back(&w.caller(ADMIN), None).await.unwrap();
+    let id = back.proposal.unwrap().id;
+    let other = w.caller(ADMIN_TOO);
+    w.control.approve_proposal(&other, &id, None).await.unwrap();
+    w.control.enforce_proposal(&other, &id).await.unwrap()
+}
+
+#[tokio::test]
+async fn going_back_to_what_allows_more_takes_two_people_and_to_what_forbids_more_one() {
+    let w = World::new().await;
+    let admin = w.caller(ADMIN);
+    let both = format!("{CAP}\n{ASKS}");
+    let mut versions = Vec::new();
+    for text in [both.as_str(), CAP] {
+        let proposal = approved(&w, text, CASES).await;
+        let stage = w
+            .control
+            .enforce_proposal(&admin, &proposal.id)
+            .await
+            .unwrap();
+        versions.push(stage.live);
+    }
+    // From the cap alone back to cap and ask: nothing is allowed by it that is not now.
+    let back = w.control.roll_back(&admin, None).await.unwrap();
+    assert!(back.proposal.is_none());
+    assert_eq!(back.stage.live, versions[0]);
+    let live = w.control.policy_bundle(&admin, "live").await.unwrap();
+    let last = live.accepted.last().unwrap();
+    assert_eq!(last.how, "rolled_back");
+    assert_eq!(last.replaces.as_ref(), Some(&versions[1]));
+    let name = "p1@acme.example";
+    assert_eq!((&*last.proposed_by, &*last.approved_by), (name, name));
+    assert!(last.signature_is_valid);
+    for said in [
+        "accepted rolled_back".to_owned(),
+        format!("replaces {}", versions[1]),
+        format!("approved-by {}", crate::fixture::id("per", ADMIN)),
+    ] {
+        assert!(
+            last.note.lines().any(|l| l == said),
+            "{said}: {}",
+            last.note
+        );
+    }
+    // And forth again: the ask goes, so the administrator who wants it is not enough, whatever was accepted then.
+    let forth = w
+        .control
+        .roll_back(&admin, Some(&versions[1]))
+        .await
+        .unwrap();
+    assert_eq!(forth.stage.live, versions[0], "nothing has changed");
+    let id = forth.proposal.unwrap().id;
+    let alone = w.control.approve_proposal(&admin, &id, None).await;
+    assert_eq!(code(alone), RefusalCode::Forbidden);
+    let unapproved = w.control.enforce_proposal(&admin, &id).await;
+    assert_eq!(code(unapproved), RefusalCode::Conflict);
+    let other = w.caller(ADMIN_TOO);
+    w.control.approve_proposal(&other, &id, None).await.unwrap();
+    let stage = w.control.enforce_proposal(&admin, &id).await.unwrap();
+    assert_eq!(stage.live, versions[1]);
+}
+
+#[tokio::test]
+async fn a_pair_of_whom_one_enrolled_the_other_approves_no_bundle_in_either_direction() {
+    for (puppet, master) in [(OWNER, ADMIN), (ADMIN, OWNER)] {
+        let w = World::new().await;
+        w.vouch(puppet, master).await;
+        let proposed = w
+            .control
+            .propose_policies(&w.caller(OWNER), new(CAP, CASES))
+            .await
+            .unwrap();
+        let admin = w.caller(ADMIN);
+        let pair = w.control.approve_proposal(&admin, &proposed.id, None);
+        assert_eq!(code(pair.await), RefusalCode::Forbidden);
+        let other = w.caller(ADMIN_TOO);
+        let other = w.control.approve_proposal(&other, &proposed.id, None);
+        assert_eq!(other.await.unwrap().state, "approved");
+    }
+}
+
 #[tokio::test]
 async fn proposed_by_one_approved_by_another_then_live_signed_and_rolled_back() {
     let w = World::new().await;
@@ -65,8 +148,8 @@ async fn proposed_by_one_approved_by_another_then_live_signed_and_rolled_back() 
         .await
         .unwrap();
     assert_eq!(stage.before.as_ref(), Some(&proposal.bundle));
-    let stage = w.control.roll_back(&admin, None).await.unwrap();
-    assert_eq!(stage.live, proposal.bundle);
+    let back = gone_back(&w).await;
+    assert_eq!(back.live, proposal.bundle);
     let text = w
         .control
         .policy_set(&admin, &"refunds".parse().unwrap())
@@ -264,7 +347,7 @@ async fn a_swap_under_load_loses_no_decision_and_mixes_none() {
         })
         .collect();
     w.control.enforce_proposal(&admin, &two.id).await.unwrap();
-    w.control.roll_back(&admin, None).await.unwrap();
+    gone_back(&w).await;
     let mut all = Vec::new();
     for caller in callers {
         all.extend(caller.await.unwrap());

@@ -7,6 +7,7 @@ use remit_domain::agent::{Agent, AgentState};
 use remit_domain::containment::{Containment, Level, Target};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunEnd, RunState};
+use remit_domain::vouch::stands_behind;
 use remit_domain::{AgentId, ContainmentId, OrgId, Principal, RefusalCode, Registry, Role, RunId};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,12 +30,29 @@ pub struct Restored {
     pub agent_state: Option<&'static str>,
 }
 
+/// That somebody other than its owner lets an agent loose again, as somebody else activated it.
+fn not_ones_own(registry: &Registry, caller: &Caller, agent: &AgentId) -> Result<(), ControlError> {
+    let person = caller.person()?;
+    let Some(agent) = registry.agents.get(agent) else {
+        return Ok(());
+    };
+    let owner = &agent.profile.owner;
+    if *owner != person.id && !stands_behind(registry, owner, &person.id) {
+        return Ok(());
+    }
+    let text = format!(
+        "agent `{}` is yours, or of whoever created or enrolled you; somebody else has to lift its quarantine",
+        agent.name
+    );
+    Err(refuse(RefusalCode::Forbidden, text))
+}
+
 impl Control {
     /// Lifts a suspension or a quarantine.
     ///
     /// # Errors
-    /// `forbidden` for anyone but a responder or an administrator; `conflict` for a kill, and when it was lifted before;
-    /// `not-found`.
+    /// `forbidden` for anyone but a responder or an administrator, and in `dual` for a quarantine of one's own agent;
+    /// `conflict` for a kill, and when it was lifted before; `not-found`.
     pub async fn lift_containment(
         &self,
         caller: &Caller,
@@ -55,6 +73,9 @@ impl Control {
             ));
         }
         let agent = self.agent_of(&caller.org, &found.target).await?;
+        if found.level == Level::Quarantine && self.is_dual(&caller.org)? {
+            not_ones_own(&self.book(&caller.org)?.registry(), caller, &agent)?;
+        }
         let by = &caller.principal;
         let ended = self
             .books

@@ -1,5 +1,6 @@
 //! Who may set what, and what a setting changes of decisions that were recorded before it.
 
+use remit_domain::RefusalCode;
 use serde_json::json;
 
 use super::*;

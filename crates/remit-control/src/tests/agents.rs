@@ -118,6 +118,15 @@ async fn an_owner_does_not_activate_their_own_agent() {
         code(house.control.activate_agent(&house.admin(), &bot).await),
         RefusalCode::Forbidden
     );
+    let transfer = Transfer {
+        owner: Some(email("owner")),
+        ..Transfer::default()
+    };
+    house
+        .control
+        .transfer_agent(&house.admin(), &bot, transfer)
+        .await
+        .unwrap();
     let active = house
         .control
         .activate_agent(&house.as_("sponsor"), &bot)
@@ -394,4 +403,89 @@ async fn keys_are_few_and_public() {
         ),
         RefusalCode::InvalidRequest
     );
+}
+
+/// An administrator who makes up the owner, or whom the owner made up, is nobody else for the owner's agent.
+#[tokio::test]
+async fn whoever_created_the_owner_does_not_activate_their_agent() {
+    let house = House::new(Separation::Dual).await;
+    let bot = name("returns-bot");
+    // The administrator created the owner.
+    let refused = house
+        .control
+        .activate_agent(&house.admin(), &bot)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Some(RefusalCode::Forbidden));
+    let text = refused.to_string();
+    assert!(
+        text.contains("you created or enrolled owner@acme.example")
+            && text.contains("ask somebody"),
+        "{text}"
+    );
+    // The other way round: the administrator owns it, and lets the sponsor whom they created activate it.
+    let transfer = Transfer {
+        owner: Some(email("admin")),
+        ..Transfer::default()
+    };
+    house
+        .control
+        .transfer_agent(&house.admin(), &bot, transfer)
+        .await
+        .unwrap();
+    let sponsor = house.as_("sponsor");
+    let puppet = house.control.activate_agent(&sponsor, &bot);
+    assert_eq!(code(puppet.await), RefusalCode::Forbidden);
+}
+
+/// In `dual` an administrator gives neither themselves nor whoever created them anything, by whichever member of a person.
+#[tokio::test]
+async fn nobody_gives_themselves_a_team_or_a_report_nor_their_master_a_role() {
+    let house = House::new(Separation::Dual).await;
+    let control = &house.control;
+    let spec = |who: &str| control.person(&house.admin(), &email(who)).unwrap().spec;
+    let put = async |by: &str, who: &str, spec| {
+        let by = house.as_(by);
+        control.put_person(&by, &email(who), spec, None).await
+    };
+    // A team approves where a policy names it, and a manager where it says so.
+    let mut own = spec("admin");
+    own.teams.insert(name("support"));
+    assert_eq!(
+        code(put("admin", "admin", own).await),
+        RefusalCode::Forbidden
+    );
+    let mut report = spec("sponsor");
+    report.manager = Some(email("admin"));
+    assert_eq!(
+        code(put("admin", "sponsor", report).await),
+        RefusalCode::Forbidden
+    );
+    // A puppet gives its master what the master may not take.
+    let mut puppet = spec("deputy");
+    puppet.roles.insert(remit_domain::Role::Admin);
+    put("admin", "deputy", puppet).await.unwrap();
+    let mut master = spec("admin");
+    master.roles.insert(remit_domain::Role::Approver);
+    assert_eq!(
+        code(put("deputy", "admin", master).await),
+        RefusalCode::Forbidden
+    );
+}
+
+#[tokio::test]
+async fn nobody_makes_themselves_the_sponsor_of_an_agent_that_acts() {
+    let house = House::active().await;
+    let transfer = Transfer {
+        sponsor: Some(email("admin")),
+        ..Transfer::default()
+    };
+    let bot = name("returns-bot");
+    let admin = house.admin();
+    let taken = house.control.transfer_agent(&admin, &bot, transfer).await;
+    assert_eq!(code(taken), RefusalCode::Forbidden);
+    let mut profile = spec(&house);
+    profile.sponsor = email("admin");
+    let put = house.control.put_agent(&admin, &bot, profile, None).await;
+    assert_eq!(code(put.map(|saved| saved.action)), RefusalCode::Forbidden);
 }

@@ -155,6 +155,8 @@ impl House {
             entitlements: Default::default(),
             manager: None,
             created_by: None,
+            vouched_by: Default::default(),
+            groups_roles: None,
             break_glass: false,
             state: PersonState::Active,
         };

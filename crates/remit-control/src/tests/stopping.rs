@@ -36,14 +36,19 @@ async fn what_is_retired_never_returns() {
         RefusalCode::Conflict
     );
     assert_eq!(
-        code(house.control.activate_agent(&house.admin(), &bot).await),
+        code(
+            house
+                .control
+                .activate_agent(&house.as_("sponsor"), &bot)
+                .await
+        ),
         RefusalCode::Conflict
     );
     assert_eq!(
         code(
             house
                 .control
-                .resume_agent(&house.admin(), &bot, "please")
+                .resume_agent(&house.as_("sponsor"), &bot, "please")
                 .await
         ),
         RefusalCode::Conflict
@@ -152,14 +157,14 @@ async fn a_killed_agent_returns_only_with_new_keys_and_a_new_activation() {
         code(
             house
                 .control
-                .resume_agent(&house.admin(), &bot, "please")
+                .resume_agent(&house.as_("sponsor"), &bot, "please")
                 .await
         ),
         RefusalCode::Conflict
     );
     let refused = house
         .control
-        .activate_agent(&house.admin(), &bot)
+        .activate_agent(&house.as_("sponsor"), &bot)
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("key:"), "{refused}");
@@ -170,7 +175,7 @@ async fn a_killed_agent_returns_only_with_new_keys_and_a_new_activation() {
         .unwrap();
     house
         .control
-        .activate_agent(&house.admin(), &bot)
+        .activate_agent(&house.as_("sponsor"), &bot)
         .await
         .unwrap();
     let book = house.control.books().org(&house.org).unwrap();
@@ -208,14 +213,19 @@ async fn a_quarantined_agent_is_lifted_not_activated_over() {
         .await
         .unwrap();
     assert_eq!(
-        code(house.control.activate_agent(&house.admin(), &bot).await),
+        code(
+            house
+                .control
+                .activate_agent(&house.as_("sponsor"), &bot)
+                .await
+        ),
         RefusalCode::Contained
     );
     assert_eq!(
         code(
             house
                 .control
-                .resume_agent(&house.admin(), &bot, "please")
+                .resume_agent(&house.as_("sponsor"), &bot, "please")
                 .await
         ),
         RefusalCode::Contained

@@ -334,3 +334,29 @@ async fn a_secret_of_another_organization_cannot_be_named() {
         .await
         .unwrap();
 }
+
+/// What a tool counts as decides what is asked before its calls: an owner who is an administrator too does not widen their
+/// own agent by it.
+#[tokio::test]
+async fn an_owner_does_not_declare_the_tools_of_their_own_agent_harmless() {
+    let house = House::active().await;
+    let control = &house.control;
+    let owner = email("owner");
+    let mut spec = control.person(&house.admin(), &owner).unwrap().spec;
+    spec.roles.insert(remit_domain::Role::Admin);
+    control
+        .put_person(&house.admin(), &owner, spec, None)
+        .await
+        .unwrap();
+    let harmless = house.classification("orders/refund", "read");
+    let caller = house.as_("owner");
+    let own = control
+        .put_tool(&caller, &refund(), harmless.clone(), None)
+        .await
+        .map(|saved| saved.action);
+    assert_eq!(code(own), RefusalCode::Forbidden);
+    control
+        .put_tool(&house.admin(), &refund(), harmless, None)
+        .await
+        .unwrap();
+}

@@ -4,8 +4,8 @@ use axum::http::Method;
 use remit_control::spec::WorkflowRef;
 use remit_control::{
     AccessPath, BundleDiff, BundleView, ExceptionView, ListQuery, Listing, NewException,
-    NewProposal, ProposalReport, ProposalView, ShadowReport, Simulated, Simulation, StageView,
-    Suggestion, TestReport, TestRun,
+    NewProposal, ProposalReport, ProposalView, RolledBack, ShadowReport, Simulated, Simulation,
+    StageView, Suggestion, TestReport, TestRun,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,7 +108,7 @@ struct Back {
     to: Option<String>,
 }
 
-async fn rollback(ask: Ask<Back>) -> Result<Reply<StageView>, Problem> {
+async fn rollback(ask: Ask<Back>) -> Result<Reply<RolledBack>, Problem> {
     let caller = ask.caller()?;
     let control = &ask.site.app.control;
     Ok(control

@@ -23,6 +23,9 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::POST, "/organizations", OPERATOR, "Create an organization and the link of its first administrator", create),
         route(Method::GET, "/organization", PERSON, "Settings of the organization", show),
         route(Method::PUT, "/organization", ADMIN, "Change the settings of the organization", put),
+        route(Method::POST, "/organization/loosening", ADMIN, "Ask that one person may do what takes two; another administrator agrees", loosen),
+        route(Method::POST, "/organization/loosening/approve", ADMIN, "Agree that one person may do what takes two: somebody else than who asked", approve),
+        route(Method::DELETE, "/organization/loosening", ADMIN, "Withdraw or refuse a wish for less separation", withdraw),
     ]
 }
 
@@ -168,4 +171,31 @@ async fn put(ask: Ask<OrganizationSpec>) -> Result<Reply<OrganizationView>, Prob
             .put_organization(&caller, ask.body, ask.seen)
             .await?,
     ))
+}
+
+/// Why one person is to be enough.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    /// Why.
+    reason: String,
+}
+
+async fn loosen(ask: Ask<Wish>) -> Result<Reply<OrganizationView>, Problem> {
+    let control = &ask.site.app.control;
+    let caller = ask.caller()?;
+    Ok(control
+        .request_loosening(&caller, &ask.body.reason)
+        .await?
+        .into())
+}
+
+async fn approve(ask: Ask<Nothing>) -> Result<Reply<OrganizationView>, Problem> {
+    let control = &ask.site.app.control;
+    Ok(control.approve_loosening(&ask.caller()?).await?.into())
+}
+
+async fn withdraw(ask: Ask<Nothing>) -> Result<Reply<OrganizationView>, Problem> {
+    let control = &ask.site.app.control;
+    Ok(control.withdraw_loosening(&ask.caller()?).await?.into())
 }

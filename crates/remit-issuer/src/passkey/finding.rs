@@ -42,6 +42,7 @@ impl Issuer {
             text,
             opened: now,
             seen: 1,
+            by: Default::default(),
             closed: None,
         };
         let event = Event::new(EventKind::FindingOpened, now, Principal::Remit)

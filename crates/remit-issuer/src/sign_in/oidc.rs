@@ -104,7 +104,7 @@ impl Issuer {
     /// # Errors
     /// `not-found` when there is no provider, `upstream-unreachable`, `credential-unavailable`, `ledger-unavailable`.
     pub async fn begin_oidc(&self, org: &OrgId, next: &str) -> Result<OidcStart, Refusal> {
-        let settings = self.provider_in_use(org).await?;
+        let settings = self.provider_in_use(org).await?.settings;
         let metadata = self.metadata(org, &settings, false).await?;
         let party = self.relying_party(org, &settings, &metadata).await?;
         let visit = Visit {
@@ -170,11 +170,12 @@ impl Issuer {
     ) -> Result<Welcome, Refusal> {
         let ceremony = self.open_ceremony(org, Purpose::Oidc, visit)?;
         let visit: Visit = serde_json::from_value(ceremony.inner.clone()).map_err(|_| stale())?;
-        let settings = self.provider_in_use(org).await?;
+        let provider = self.provider_in_use(org).await?;
+        let settings = &provider.settings;
         if settings.issuer != visit.issuer || settings.client_id != visit.client_id {
             return Err(stale());
         }
-        let metadata = self.metadata(org, &settings, false).await?;
+        let metadata = self.metadata(org, settings, false).await?;
         let code = code_of(answer, &visit, &metadata)?;
         // Before anything is asked for with it: an answer is looked at once.
         let once = Change::new().once(ceremony.once());
@@ -185,16 +186,21 @@ impl Issuer {
             );
             if replayed { stale() } else { from_books(error) }
         })?;
-        let party = self.relying_party(org, &settings, &metadata).await?;
+        let party = self.relying_party(org, settings, &metadata).await?;
         let named = self
-            .named(org, &settings, &metadata, &party, code, &visit)
+            .named(org, settings, &metadata, &party, code, &visit)
             .await?;
         let open = OpenSession {
-            person: self.person_of(org, &settings, &named)?,
+            person: self.person_of(org, settings, &named)?,
             how: SignedInBy::Oidc,
             browser: browser.to_owned(),
-            roles_max: settings.roles_of(&named.groups.unwrap_or_default()),
+            roles_max: settings.roles_of(named.groups.as_deref().unwrap_or_default()),
         };
+        let subject = settings.subjects.contains_key(&named.subject);
+        let subject = subject.then_some(named.subject.as_str());
+        let groups = open.roles_max.as_ref();
+        self.named_by_provider(org, &open.person, &provider, subject, groups)
+            .await?;
         Ok(Welcome {
             session: self.open_session(org, open).await?,
             next: visit.next,

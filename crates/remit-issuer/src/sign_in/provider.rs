@@ -127,11 +127,11 @@ impl Issuer {
     }
 
     /// The provider that people sign in with now.
-    pub(crate) async fn provider_in_use(&self, org: &OrgId) -> Result<ProviderSettings, Refusal> {
+    pub(crate) async fn provider_in_use(&self, org: &OrgId) -> Result<IdentityProvider, Refusal> {
         let found = self.provider(org).await?;
         found
             .filter(|found| found.noun.is_in_use())
-            .map(|found| found.noun.settings)
+            .map(|found| found.noun)
             .ok_or_else(|| {
                 no(
                     RefusalCode::NotFound,

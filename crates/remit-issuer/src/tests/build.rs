@@ -41,13 +41,7 @@ pub(super) fn key() -> SigningKey {
 
 pub(super) async fn organization(books: &Books, name: &str) -> OrgId {
     let id = books.id(OrgId::from_uuid);
-    let noun = Organization {
-        id: id.clone(),
-        name: name.parse().unwrap(),
-        separation: Default::default(),
-        sessions: Default::default(),
-        regulated: Default::default(),
-    };
+    let noun = Organization::new(id.clone(), name.parse().unwrap(), Default::default());
     books
         .create_organization(&noun, Principal::Operator)
         .await
@@ -70,6 +64,8 @@ pub(super) async fn person(books: &Books, org: &OrgId, email: &str, roles: &[Rol
         entitlements: BTreeSet::new(),
         manager: None,
         created_by: None,
+        vouched_by: Default::default(),
+        groups_roles: None,
         break_glass: false,
         state: PersonState::Active,
     };

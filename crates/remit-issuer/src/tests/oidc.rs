@@ -4,10 +4,10 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use remit_domain::idp::{IdentityProvider, ProviderSettings};
+use remit_domain::idp::{IdentityProvider, ProviderSettings, SetBy};
 use remit_domain::name::Name;
 use remit_domain::upstream::SecretRef;
-use remit_domain::{Refusal, Role};
+use remit_domain::{Refusal, Role, SignedInBy};
 use remit_ports::web::{WebError, WebRequest, WebResponse};
 use remit_ports::{Secrets, Web};
 
@@ -159,6 +159,7 @@ impl Company {
         let provider = IdentityProvider {
             settings,
             removed: false,
+            behind: Default::default(),
         };
         put(&world.books, &world.acme, &provider).await;
         Self { world, idp }
@@ -392,4 +393,121 @@ async fn signing_in_never_sends_anybody_to_another_site() {
     assert_eq!(next(&world.globex, "/t/globexx"), "/t/globex/");
     assert_eq!(next(&world.globex, "/runs"), "/t/globex/");
     assert_eq!(next(&world.acme, &format!("/{}", "x".repeat(3_000))), "/");
+}
+
+/// An administrator who sets which provider is believed, or whom a subject names, could sign in as that person by it.
+#[tokio::test]
+async fn who_set_the_provider_or_mapped_the_subject_is_written_down_in_the_person() {
+    let company = Company::new(json!({ "subjects": { "u-7": "maria@acme.example" } })).await;
+    let world = &company.world;
+    let admin = |id: &PersonId| SetBy {
+        person: id.clone(),
+        at: world.books.now(),
+    };
+    // One set the provider; another one mapped a subject to Maria later.
+    world
+        .change::<IdentityProvider>("default", |p| {
+            let mut settings = p.settings.clone();
+            let subjects = std::mem::take(&mut settings.subjects);
+            let set = IdentityProvider::set(settings.clone(), None, &admin(&world.owner));
+            settings.subjects = subjects;
+            *p = IdentityProvider::set(settings, Some(&set), &admin(&world.sponsor));
+        })
+        .await;
+    company.go(json!({})).await.unwrap();
+    assert_eq!(
+        world.behind(&world.maria),
+        std::slice::from_ref(&world.owner)
+    );
+    company.go(json!({ "sub": "u-7" })).await.unwrap();
+    let mut both = vec![world.owner.clone(), world.sponsor.clone()];
+    both.sort();
+    assert_eq!(world.behind(&world.maria), both);
+    assert_eq!(world.entries(EventKind::PersonVouched).await.0, 2);
+    company.go(json!({ "sub": "u-7" })).await.unwrap();
+    assert_eq!(world.entries(EventKind::PersonVouched).await.0, 2, "once");
+}
+
+/// What the provider's groups take from somebody does not come back by another way in.
+#[tokio::test]
+async fn what_the_groups_take_comes_back_neither_by_a_link_nor_a_token_nor_a_passkey() {
+    let company = Company::new(json!({
+        "subjects": { "u-7": "owner@acme.example" }, "groups_claim": "groups", "groups": { "all": ["auditor"] }
+    }))
+    .await;
+    let world = &company.world;
+    world
+        .change::<Organization>(world.acme.as_str(), |o| o.groups_narrow = true)
+        .await;
+    let token = world.sign_in(&world.owner).await;
+    assert!(
+        token.holds(Role::Admin),
+        "the provider has not been asked yet"
+    );
+    let code = {
+        let made = world
+            .issuer
+            .create_enrolment(&world.acme, &token, &world.owner);
+        made.await.unwrap().code
+    };
+    let before = world.opened(&world.owner, SignedInBy::Passkey).await;
+    let who = json!({ "sub": "u-7", "groups": ["all"] });
+    let welcome = company.go(who).await.unwrap();
+    let narrow = world.checked(&welcome.session).await.unwrap();
+    assert!(!narrow.person.holds(Role::Admin));
+    // A session that was there, a passkey that was made in the narrowed one or before, a link, and a token made by it.
+    assert!(
+        !world
+            .checked(&before)
+            .await
+            .unwrap()
+            .person
+            .holds(Role::Admin)
+    );
+    let passkey = world.opened(&world.owner, SignedInBy::Passkey).await;
+    assert!(
+        !world
+            .checked(&passkey)
+            .await
+            .unwrap()
+            .person
+            .holds(Role::Admin)
+    );
+    let made = world
+        .issuer
+        .redeem_enrolment(&world.acme, code.expose_secret(), "x", None)
+        .await
+        .unwrap();
+    let made = made.token.expose_secret();
+    let by_token = world.issuer.authenticate_person(&world.acme, made).await;
+    assert!(!by_token.unwrap().holds(Role::Admin));
+}
+
+/// A break-glass account is for when the provider is wrong, and without groups nothing is narrowed.
+#[tokio::test]
+async fn groups_narrow_no_break_glass_account_and_nobody_where_they_do_not_count() {
+    let world = World::new().await;
+    let session = world.opened(&world.owner, SignedInBy::Passkey).await;
+    world
+        .change::<Person>(world.owner.as_str(), |p| {
+            p.groups_roles = Some(BTreeSet::new())
+        })
+        .await;
+    let narrow = async |counts: bool, glass: bool| {
+        world
+            .change::<Organization>(world.acme.as_str(), |o| o.groups_narrow = counts)
+            .await;
+        world
+            .change::<Person>(world.owner.as_str(), |p| p.break_glass = glass)
+            .await;
+        !world
+            .checked(&session)
+            .await
+            .unwrap()
+            .person
+            .holds(Role::Admin)
+    };
+    assert!(narrow(true, false).await);
+    assert!(!narrow(true, true).await);
+    assert!(!narrow(false, false).await);
 }

@@ -96,6 +96,7 @@ impl World {
         let provider = IdentityProvider {
             settings,
             removed: false,
+            behind: Default::default(),
         };
         put(&self.books, &self.acme, &provider).await;
     }

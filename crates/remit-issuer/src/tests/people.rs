@@ -311,3 +311,90 @@ async fn two_first_administrators_at_once_are_one() {
     }
     assert_eq!(made, 1);
 }
+
+impl World {
+    /// Who is written down as able to act as a person.
+    pub(super) fn behind(&self, person: &PersonId) -> Vec<PersonId> {
+        self.person(person).vouched_by.keys().cloned().collect()
+    }
+}
+
+/// An administrator who uses the link they made for somebody is written into that person's record before the first session
+/// or token is there: whatever is done with it, they never count as somebody else for that person.
+#[tokio::test]
+async fn who_made_the_link_that_was_used_is_written_down_in_the_person_and_the_ledger() {
+    let world = World::new().await;
+    let admin = world.sign_in(&world.owner).await;
+    let link = async |person: &PersonId| {
+        let made = world.issuer.create_enrolment(&world.acme, &admin, person);
+        made.await.unwrap().code
+    };
+    assert!(world.behind(&world.maria).is_empty());
+    let code = link(&world.maria).await;
+    assert!(world.behind(&world.maria).is_empty(), "nobody has used it");
+    world
+        .issuer
+        .redeem_enrolment(&world.acme, code.expose_secret(), "x", None)
+        .await
+        .unwrap();
+    assert_eq!(
+        world.behind(&world.maria),
+        std::slice::from_ref(&world.owner)
+    );
+    let (count, facts) = world.entries(EventKind::PersonVouched).await;
+    assert_eq!((count, &facts["by"]), (1, &json!(world.owner)));
+    // The same for a sign-in with a browser, and once is enough.
+    let code = link(&world.sponsor).await;
+    world
+        .issuer
+        .sign_in_with_link(&world.acme, code.expose_secret(), "x")
+        .await
+        .unwrap();
+    assert_eq!(
+        world.behind(&world.sponsor),
+        std::slice::from_ref(&world.owner)
+    );
+    assert_eq!(world.entries(EventKind::PersonVouched).await.0, 2);
+    let own = link(&world.owner).await;
+    world
+        .issuer
+        .redeem_enrolment(&world.acme, own.expose_secret(), "x", None)
+        .await
+        .unwrap();
+    assert!(
+        world.behind(&world.owner).is_empty(),
+        "nobody vouches for themselves"
+    );
+}
+
+#[tokio::test]
+async fn first_administrators_are_named_together_and_nobody_stands_behind_them() {
+    let world = World::new().await;
+    let emails: Vec<remit_domain::name::Email> = ["a@globex.example", "b@globex.example"]
+        .map(|email| email.parse().unwrap())
+        .into();
+    for wrong in [vec![], vec![emails[0].clone(); 2]] {
+        let refused = world
+            .issuer
+            .create_first_admins(&world.globex, &wrong)
+            .await;
+        assert_eq!(refused.unwrap_err().code.as_str(), "invalid-request");
+    }
+    let links = world
+        .issuer
+        .create_first_admins(&world.globex, &emails)
+        .await
+        .unwrap();
+    for (link, email) in links.iter().zip(&emails) {
+        let made = world
+            .issuer
+            .redeem_enrolment(&world.globex, link.code.expose_secret(), "x", None)
+            .await
+            .unwrap();
+        let token = made.token.expose_secret();
+        let who = world.issuer.authenticate_person(&world.globex, token).await;
+        let who = who.unwrap().person;
+        assert!(who.email == *email && who.holds(Role::Admin));
+        assert!(who.vouched_by.is_empty() && who.created_by.is_none());
+    }
+}

@@ -135,7 +135,8 @@ fn a_puppet_of_the_requester_does_not_approve_nor_does_a_puppet_of_a_puppet() {
 }
 
 #[test]
-fn who_created_the_requester_may_approve_and_whom_the_requester_created_may_not() {
+fn who_created_the_requester_does_not_approve_nor_whom_the_requester_created_but_somebody_else_does()
+ {
     let people = [
         person(1, &["admin", "approver"], None),
         person(2, &[], Some(1)),
@@ -146,7 +147,12 @@ fn who_created_the_requester_may_approve_and_whom_the_requester_created_may_not(
         Some(2),
         json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
     );
-    assert!(counts_for(&r, &a, &at(&r, 1)).is_ok());
+    // 1 made person 2 up, let them ask, and would now answer.
+    assert!(
+        counts_for(&r, &a, &at(&r, 1))
+            .unwrap_err()
+            .contains("you created or enrolled p2@acme.example")
+    );
     assert!(counts_for(&r, &a, &at(&r, 3)).is_ok());
     let a = approval(
         Some(1),
@@ -156,9 +162,9 @@ fn who_created_the_requester_may_approve_and_whom_the_requester_created_may_not(
 }
 
 #[test]
-fn a_ring_of_creators_is_refused_rather_than_walked_for_ever() {
+fn a_ring_of_creators_is_not_walked_for_ever() {
     let people = [
-        person(1, &[], None),
+        person(1, &[], Some(2)),
         person(2, &["approver"], Some(3)),
         person(3, &["approver"], Some(2)),
     ];
@@ -186,6 +192,42 @@ fn one_person_never_fills_a_quorum_of_two() {
     assert!(!satisfied(&r, &a, &[&two.id]));
     assert!(!satisfied(&r, &a, &[&two.id, &two.id]));
     assert!(satisfied(&r, &a, &[&two.id, &three.id]));
+}
+
+#[test]
+fn somebody_and_their_puppet_never_fill_a_quorum_of_two() {
+    let people = [
+        person(1, &[], None),
+        person(2, &["approver"], None),
+        person(3, &["approver"], Some(2)),
+        person(4, &["approver"], Some(2)),
+    ];
+    let r = registry(&people, "purchase");
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 2, false)]),
+    );
+    let (two, three, four) = (at(&r, 2), at(&r, 3), at(&r, 4));
+    assert!(!satisfied(&r, &a, &[&two.id, &three.id]));
+    assert!(satisfied(&r, &a, &[&two.id, &three.id, &four.id]));
+}
+
+#[test]
+fn who_made_the_link_that_the_requester_used_does_not_approve() {
+    let mut enrolled = person(1, &[], None);
+    enrolled["vouched_by"] = json!({ id("per", 2): { "first": "2026-11-22T08:00:00Z", "last": "2026-11-22T08:00:00Z" } });
+    let people = [
+        enrolled,
+        person(2, &["approver"], None),
+        person(3, &["approver"], None),
+    ];
+    let r = registry(&people, "purchase");
+    let a = approval(
+        Some(1),
+        json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
+    );
+    assert!(counts_for(&r, &a, &at(&r, 2)).is_err());
+    assert!(counts_for(&r, &a, &at(&r, 3)).is_ok());
 }
 
 #[test]
