@@ -72,7 +72,8 @@ pub(crate) async fn closed(
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(seconds);
     let mut loops = Vec::new();
-    for path in paths.iter().cycle().take(connections).cloned() {
+    for path in paths.iter().cycle().take(connections) {
+        let path = path.clone();
         loops.push(tokio::spawn(async move {
             let mut connection = Connection::open(&path).await?;
             let mut took = Vec::new();
@@ -102,7 +103,8 @@ pub(crate) async fn offered(
     let began = Instant::now();
     let each = connections as f64 / rate;
     let mut loops = Vec::new();
-    for (n, path) in paths.iter().cycle().take(connections).cloned().enumerate() {
+    for (n, path) in paths.iter().cycle().take(connections).enumerate() {
+        let path = path.clone();
         let first = n as f64 / rate;
         loops.push(tokio::spawn(async move {
             let mut connection = Connection::open(&path).await?;

@@ -4,6 +4,11 @@ use super::house::House;
 
 const FORBID: &str = "@id(\"no-status\")\n@text(\"nobody looks\")\nforbid (principal, action, resource) when { false };\n";
 
+/// The page that an action led to.
+fn led_to(location: &str) -> String {
+    location.split('?').next().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn policies_go_live_by_two_people_and_back_in_one_step() {
     let house = House::new().await;
@@ -25,12 +30,7 @@ async fn policies_go_live_by_two_people_and_back_in_one_step() {
     );
     let made = house.post("/policies/propose", "developer", &form).await;
     assert_eq!(made.status, 303, "{}", made.text);
-    let at = made
-        .header("location")
-        .split('?')
-        .next()
-        .unwrap()
-        .to_owned();
+    let at = led_to(made.header("location"));
     let page = house.open(&at, "developer").await.text;
     assert!(
         page.contains("Difference") && page.contains("only adds policies that forbid"),
@@ -70,12 +70,7 @@ async fn policies_go_live_by_two_people_and_back_in_one_step() {
     let back = house.post("/policies/rollback", "admin", &[]).await;
     assert_eq!(back.status, 303, "{}", back.text);
     // It takes a policy away, so nothing has changed before somebody else agrees.
-    let at = back
-        .header("location")
-        .split('?')
-        .next()
-        .unwrap()
-        .to_owned();
+    let at = led_to(back.header("location"));
     for verb in ["approve", "enforce"] {
         let done = house.post(&format!("{at}/{verb}"), "vera", &[]).await;
         assert_eq!(done.status, 303, "{}", done.text);
@@ -89,12 +84,7 @@ async fn second(house: &House) {
     let more = [("title", "more"), ("set", "extra"), ("text", FORBID)];
     let made = house.post("/policies/propose", "developer", &more).await;
     assert_eq!(made.status, 303, "{}", made.text);
-    let at = made
-        .header("location")
-        .split('?')
-        .next()
-        .unwrap()
-        .to_owned();
+    let at = led_to(made.header("location"));
     for verb in ["approve", "enforce"] {
         let done = house.post(&format!("{at}/{verb}"), "vera", &[]).await;
         assert_eq!(done.status, 303, "{}", done.text);
