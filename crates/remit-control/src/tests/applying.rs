@@ -307,8 +307,8 @@ spec: { display_name: Admin, roles: [admin, approver] }
 ";
     let no_admin = admin.replace("[admin, approver]", "[auditor]");
     let cases = [
-        (admin.to_owned(), "nobody gives themselves"),
-        (no_admin, "nobody gives themselves"),
+        (admin.to_owned(), "for themselves"),
+        (no_admin, "for themselves"),
         (
             admin.replace("[admin, approver]", "[]"),
             "the last administrator",
