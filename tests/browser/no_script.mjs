@@ -99,7 +99,7 @@ async function activate(report, world, page) {
   await page.locator('main [name=reason]').fill('on holiday');
   await press(page, /^Suspend/);
   await says(report, page, 'a sponsor suspends', /Suspended/);
-  await page.locator('main form[action$="/resume"] [name=reason]').fill('back again');
+  await page.locator('main form[action$="/resume"] [name=reason]:not([type=hidden])').fill('back again');
   await press(page, /^Resume/);
   await says(report, page, 'and resumes', /It may go on/);
 }

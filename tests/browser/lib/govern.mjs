@@ -1,12 +1,14 @@
 // What is governed: policies, exceptions, rules on calls, a question on what waits, and a run that has ended.
 
 const DEVELOPER = 'ines@acme.example';
+// Another first administrator: who created somebody does not approve for them.
+const OTHER_ADMIN = 'vera@acme.example';
 
 export async function govern(world, waiting) {
   await policies(world);
   const exception = { policy: 'refunds/refund-cap', agent: 'support-triage', secs: 86400, reason: 'a large order' };
   const holds = await world.post(DEVELOPER, '/exceptions', exception);
-  await world.post('admin', `/exceptions/${holds.id}/approve`);
+  await world.post(OTHER_ADMIN, `/exceptions/${holds.id}/approve`);
   await world.post(DEVELOPER, '/exceptions', { ...exception, agent: 'audit-collector' });
   await rules(world);
   const person = { display_name: 'Felix Marsh', teams: ['finance'] };
