@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{AgentKey, Rest, text_of};
 use crate::upstreams::{DemoKind, catalog};
@@ -133,7 +133,9 @@ async fn enrol(open: &Rest, admin: &Rest) -> Result<BTreeMap<String, ReadyPerson
     let mut people = BTreeMap::new();
     for person in admin.items("/people").await? {
         let email = text_of(&person, "/email");
-        if email == whoami {
+        // Whom nobody created came with the organization, and has a link of their own: whoever made them another could act as
+        // them.
+        if email == whoami || person.get("created_by").is_none_or(Value::is_null) {
             continue;
         }
         let link = admin

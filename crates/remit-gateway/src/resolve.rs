@@ -161,13 +161,13 @@ impl Gateway {
             &[&run.id, &run.root]
         };
         let situation = Situation::of(&registry, &run.agent, &run.intent, runs, self.books().now());
-        let root = registry.runs.get(&run.root);
-        let root = Arc::clone(root.ok_or_else(|| {
-            no(
-                RefusalCode::RunEnded,
-                "the run that began it has ended; start another",
-            )
-        })?);
+        // A run that began by itself is its own root, one that is only planned too.
+        let root = match run.id == run.root {
+            true => Some(&standing.run),
+            false => registry.runs.get(&run.root),
+        };
+        let ended = "the run that began it has ended; start another";
+        let root = Arc::clone(root.ok_or_else(|| no(RefusalCode::RunEnded, ended))?);
         Ok((standing, root, tool, upstream, prepared, hash, situation))
     }
 
