@@ -123,7 +123,7 @@ async function stop(report, world, page) {
   await page.locator('main form[method=post] [name=reason]').first().fill('drill');
   await press(page, /^Quarantine now/);
   await says(report, page, 'a responder contains, and reads the certificate', /Certificate/);
-  await page.locator('main form[action$="/lift"] [name=reason]').fill('over');
+  await page.locator('main form[action$="/lift"] [name=reason]:not([type=hidden])').fill('over');
   await press(page, /^Lift/);
   await says(report, page, 'and lifts', /Lifted/);
 }
