@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::limits::{BODY_BYTES_MAX, BODY_TIME_MAX};
+use crate::limits::{BODY_BYTES_MAX, BODY_TIME_MAX, DRAIN_TIME_MAX, DRAINED_BYTES_MAX};
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,15 +21,34 @@ pub(crate) enum BodyError {
 }
 
 /// The whole body, at most [`BODY_BYTES_MAX`] bytes.
-pub(crate) async fn read(body: Body) -> Result<Vec<u8>, BodyError> {
-    let collected =
-        tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await;
-    match collected {
+pub(crate) async fn read(mut body: Body) -> Result<Vec<u8>, BodyError> {
+    let bounded = Limited::new(&mut body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(BODY_TIME_MAX, bounded).await {
         Err(_) => Err(BodyError::TooSlow),
         Ok(Ok(collected)) => Ok(collected.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            drain(body).await;
+            Err(BodyError::TooLarge)
+        }
         Ok(Err(_)) => Err(BodyError::Broken),
     }
+}
+
+/// Reads on for a while and keeps nothing. A connection that is closed on a sender who is still sending is reset, and the answer
+/// that says why is lost with it (RFC 9112, section 9.6).
+async fn drain(mut body: Body) {
+    let mut left = DRAINED_BYTES_MAX;
+    let drained = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, axum::body::Bytes::len);
+            left = left.saturating_sub(bytes);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whoever sends longer than this has had the chance to hear the answer.
+    let _ = tokio::time::timeout(DRAIN_TIME_MAX, drained).await;
 }
 
 /// Whether the body says that it is of this media type; parameters other than a UTF-8 charset do not count against it.
@@ -64,6 +83,31 @@ mod tests {
             futures_util::stream::iter([Ok::<_, std::io::Error>(whole), Ok(b"x".to_vec())]);
         assert_eq!(
             read(Body::from_stream(stream)).await,
+            Err(BodyError::TooLarge)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_large_is_heard_out_for_a_while_and_no_longer() {
+        let taken = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = taken.clone();
+        let endless = futures_util::stream::repeat_with(move || {
+            counter.fetch_add(1 << 20, std::sync::atomic::Ordering::Relaxed);
+            Ok::<_, std::io::Error>(vec![b'x'; 1 << 20])
+        });
+        assert_eq!(
+            read(Body::from_stream(endless)).await,
+            Err(BodyError::TooLarge)
+        );
+        let taken = taken.load(std::sync::atomic::Ordering::Relaxed);
+        let most = BODY_BYTES_MAX + DRAINED_BYTES_MAX + (2 << 20);
+        assert!((DRAINED_BYTES_MAX..=most).contains(&taken), "{taken}");
+
+        let much =
+            futures_util::stream::iter([Ok::<_, std::io::Error>(vec![0; BODY_BYTES_MAX + 1])]);
+        let stalls = futures_util::StreamExt::chain(much, futures_util::stream::pending());
+        assert_eq!(
+            read(Body::from_stream(stalls)).await,
             Err(BodyError::TooLarge)
         );
     }

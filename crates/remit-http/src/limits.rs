@@ -8,6 +8,12 @@ pub const BODY_BYTES_MAX: usize = remit_mcp::limits::MESSAGE_BYTES_MAX;
 /// Longest a request body may take to come: a slow sender holds no buffer for long.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// Bytes of a body that is too large which are read and thrown away, so that its sender hears the answer.
+pub const DRAINED_BYTES_MAX: usize = 16 << 20;
+
+/// Longest that a body which is too large is heard out.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Longest an answer of a REST, OAuth or ledger endpoint may take. Long polls end by themselves before it.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(75);
 
