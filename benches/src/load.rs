@@ -62,7 +62,7 @@ impl Connection {
     }
 }
 
-/// Closed loop: each of `connections` calls again as soon as it is answered, for `seconds`. The paths are dealt out to them.
+/// Closed loop: each of `connections` calls again as soon as it is answered, for `seconds`. Each goes through all paths in turn.
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 pub(crate) async fn closed(
     paths: &[Path],
@@ -72,14 +72,18 @@ pub(crate) async fn closed(
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(seconds);
     let mut loops = Vec::new();
-    for path in paths.iter().cycle().take(connections) {
-        let path = path.clone();
+    for n in 0..connections {
+        let paths = paths.to_vec();
         loops.push(tokio::spawn(async move {
-            let mut connection = Connection::open(&path).await?;
+            let first = paths.first().context("no path")?;
+            let mut connection = Connection::open(first).await?;
             let mut took = Vec::new();
-            while Instant::now() < until {
+            for path in paths.iter().cycle().skip(n % paths.len()) {
                 let call = Instant::now();
-                connection.call(&path).await?;
+                if call >= until {
+                    break;
+                }
+                connection.call(path).await?;
                 took.push(call.elapsed().as_secs_f64() * 1e3);
             }
             anyhow::Ok(took)

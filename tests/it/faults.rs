@@ -111,6 +111,11 @@ impl Governed {
     }
 
     /// Outcomes are written a moment after they are told.
+    async fn ready(&self) -> u16 {
+        let url = format!("{}/readyz", self.server.base());
+        reqwest::get(url).await.unwrap().status().as_u16()
+    }
+
     async fn until_one_ended(&self, status: &str) {
         for _ in 0..1_000 {
             let mut ends = self.decided().await.into_values();
@@ -195,7 +200,10 @@ async fn a_full_disk_refuses_every_call_and_loses_nothing() {
         .await;
     assert_eq!(status, 503, "{answer}");
 
+    assert_eq!(it.ready().await, 503, "whoever sends traffic here is told");
+
     it.server.let_files_grow(None);
+    assert_eq!(it.ready().await, 200, "and that it is over");
     let after = it.call(&token, "note", "after").await;
     assert_eq!(words(&after), "noted after", "{after}");
     assert_eq!(it.seen(), ["before", "after"]);

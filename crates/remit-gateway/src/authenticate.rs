@@ -65,7 +65,10 @@ impl From<NotLetIn> for Refusal {
 }
 
 impl Gateway {
-    pub(crate) async fn authenticate(&self, received: Received) -> Result<Authenticated, NotLetIn> {
+    pub(crate) async fn authenticate(
+        &self,
+        received: Box<Received>,
+    ) -> Result<Authenticated, NotLetIn> {
         let caller = self.who_calls(&received).await?;
         Ok(Authenticated { received, caller })
     }

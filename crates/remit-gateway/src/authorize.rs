@@ -15,7 +15,7 @@ use crate::obligation::transforms;
 use crate::transform;
 
 impl Gateway {
-    pub(crate) fn authorize(&self, resolved: Resolved) -> Result<Authorized, Refusal> {
+    pub(crate) fn authorize(&self, resolved: Box<Resolved>) -> Result<Authorized, Refusal> {
         let now = self.books().now();
         let verbatim = resolved
             .received
@@ -71,7 +71,7 @@ impl Gateway {
 const AS_RECEIVED: &str = "DENIED: a setting masks something of this call or of its result, and the gateway before the server passes both on as they are. Call it through Remit";
 
 /// The call with the arguments that settings leave of it: what is decided is what is sent.
-fn transformed(resolved: Resolved) -> Result<Resolved, Refusal> {
+fn transformed(resolved: Box<Resolved>) -> Result<Box<Resolved>, Refusal> {
     let left = {
         let given = resolved.received.call.arguments.value();
         transform::args(&resolved.fixed().settings, given)

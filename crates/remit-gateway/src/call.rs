@@ -142,14 +142,15 @@ pub enum VouchedRun {
 }
 
 /// Authenticated: who calls.
+/// Boxed, like what is resolved: what waits is moved, and a call waits in every room.
 pub(crate) struct Authenticated {
-    pub(crate) received: Received,
+    pub(crate) received: Box<Received>,
     pub(crate) caller: Caller,
 }
 
 /// Resolved: everything the decision looks at, in one look.
 pub(crate) struct Resolved {
-    pub(crate) received: Received,
+    pub(crate) received: Box<Received>,
     pub(crate) caller: Caller,
     pub(crate) book: Arc<OrgBook>,
     pub(crate) engine: Arc<Engine>,
@@ -182,7 +183,7 @@ impl Resolved {
 
 /// Authorized: decided, not yet permitted to go on.
 pub(crate) struct Authorized {
-    pub(crate) resolved: Resolved,
+    pub(crate) resolved: Box<Resolved>,
     pub(crate) id: DecisionId,
     pub(crate) dynamic: Dynamic,
     pub(crate) decision: Decision,

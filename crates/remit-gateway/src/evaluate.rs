@@ -117,7 +117,10 @@ impl Gateway {
 
     async fn advice(&self, received: Received) -> Result<Advice, Refusal> {
         let given = received.call.arguments.digest();
-        let call = self.authenticate(received).await.map_err(Refusal::from)?;
+        let call = self
+            .authenticate(Box::new(received))
+            .await
+            .map_err(Refusal::from)?;
         let resolved = self.resolve(call).await?;
         let authorized = self.authorize(resolved)?;
         let verdict = match &authorized.decision.outcome {
@@ -181,7 +184,7 @@ impl Gateway {
             Ok(received) => received,
             Err(refusal) => return Err(self.turn_away_point(question, refusal).await),
         };
-        let recorded = self.decided(received).await?;
+        let recorded = self.decided(Box::new(received)).await?;
         let call = &recorded.authorized;
         let guard = self.depart(&call.id, &call.resolved);
         // Registered, then the epoch is read, then it goes (invariant 8).
@@ -218,7 +221,7 @@ impl Gateway {
             Err(refusal) => return Err(self.turn_away_point(question, refusal).await),
         };
         let org = question.org.clone();
-        let call = match self.authenticate(received).await {
+        let call = match self.authenticate(Box::new(received)).await {
             Ok(call) => call,
             Err(not) => return Err(self.turn_away(&org, question.tool.tool(), not).await),
         };

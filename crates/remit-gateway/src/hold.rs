@@ -42,7 +42,7 @@ impl Gateway {
             settled = self.settled(&org, &id) => settled,
         };
         if settled {
-            self.once(received).await
+            self.once(Box::new(received)).await
         } else {
             Err(refused)
         }

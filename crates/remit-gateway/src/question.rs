@@ -42,7 +42,7 @@ impl Origin {
             return None;
         }
         Some(Self {
-            received: resolved.received.clone(),
+            received: (*resolved.received).clone(),
             upstream: resolved.upstream.name.clone(),
             tool: resolved.tool.tool.tool().to_owned(),
             decision: recorded.authorized.id.clone(),
@@ -199,7 +199,7 @@ impl Gateway {
                 .cloned()
         });
         let recorded = self
-            .decided(next)
+            .decided(Box::new(next))
             .await
             .map_err(|refused| NotAnswered::new(code::INVALID_REQUEST, refused.refusal.text))?;
         let result = Ok(Map::new());
@@ -228,7 +228,7 @@ impl Gateway {
             let _ends = question.cancel.clone().drop_guard();
             let no =
                 |refused: Refused| NotAnswered::new(code::INVALID_REQUEST, refused.refusal.text);
-            let recorded = gateway.decided(question).await.map_err(no)?;
+            let recorded = gateway.decided(Box::new(question)).await.map_err(no)?;
             let answer = gateway.send(recorded).await.map_err(no)?;
             match answer.error {
                 Some(error) => Err(NotAnswered::new(error.code, error.message)),
@@ -245,7 +245,7 @@ impl Gateway {
         params: &Map<String, Value>,
     ) -> Result<(), Refused> {
         let question = origin.question(kind, params).map_err(invalid)?;
-        let recorded = self.decided(question).await?;
+        let recorded = self.decided(Box::new(question)).await?;
         let result = Ok(Map::new());
         self.record_outcome(Forwarded::silent(recorded, result))
             .await
@@ -291,7 +291,7 @@ impl Gateway {
             next.continues = None;
             let state = answer.result.get("requestState").and_then(Value::as_str);
             next.call.request_state = state.map(str::to_owned);
-            answer = self.send(self.decided(next).await?).await?;
+            answer = self.send(self.decided(Box::new(next)).await?).await?;
         }
         Err(may_not(
             "the upstream asks again and again, and comes to no end",

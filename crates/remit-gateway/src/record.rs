@@ -74,7 +74,7 @@ impl Gateway {
                 Err(moved(call))
             }
             Err(AdmitFailure::Admit(AdmitError::LimitExceeded { key, used, max })) => {
-                Err(self.over_limit(call, &key, used, max).await)
+                Err(Box::pin(self.over_limit(call, &key, used, max)).await)
             }
             Err(AdmitFailure::Admit(AdmitError::Store(error))) => {
                 Err(NotRecorded::Failed(unavailable(&error)))
@@ -447,7 +447,7 @@ impl From<BooksError> for AdmitFailure {
 }
 
 fn moved(call: Approved) -> NotRecorded {
-    NotRecorded::Moved(Box::new(call.authorized.resolved.received))
+    NotRecorded::Moved(call.authorized.resolved.received)
 }
 
 /// Labels the call raises on its run and on its agent: those that are new there, or were raised too long ago.

@@ -60,7 +60,7 @@ pub(crate) fn unavailable(error: &impl std::fmt::Display) -> Refusal {
 }
 
 impl Gateway {
-    pub(crate) async fn resolve(&self, call: Authenticated) -> Result<Resolved, Refusal> {
+    pub(crate) async fn resolve(&self, call: Authenticated) -> Result<Box<Resolved>, Refusal> {
         let Authenticated { received, caller } = call;
         let book = self
             .books()
@@ -99,7 +99,7 @@ impl Gateway {
                 .await
                 .map_err(|e| unavailable(&e))?
         };
-        let resolved = Resolved {
+        let resolved = Box::new(Resolved {
             received,
             caller,
             book,
@@ -115,7 +115,7 @@ impl Gateway {
             root,
             beside,
             situation,
-        };
+        });
         self.holds_handles(&resolved)?;
         Ok(resolved)
     }

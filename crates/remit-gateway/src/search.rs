@@ -24,7 +24,10 @@ impl Gateway {
 
     async fn could_be(&self, question: &Question) -> Result<bool, Refusal> {
         let received = self.asked(question, false)?;
-        let call = self.authenticate(received).await.map_err(Refusal::from)?;
+        let call = self
+            .authenticate(Box::new(received))
+            .await
+            .map_err(Refusal::from)?;
         let resolved = self.resolve(call).await?;
         let now = self.books().now();
         if resolved

@@ -40,7 +40,7 @@ impl Gateway {
         received: Received,
         updated: Updated,
     ) -> Result<Subscription, Refused> {
-        let recorded = self.decided(received).await?;
+        let recorded = self.decided(Box::new(received)).await?;
         let equipped = match self.broker(recorded).await {
             Ok(equipped) => equipped,
             Err((recorded, refusal)) => {
@@ -90,7 +90,7 @@ impl Gateway {
     /// Whether a caller may still hear of what it subscribed to, decided again and not recorded: the news is only that there
     /// is something to read, with a call.
     pub async fn may_still(&self, received: Received) -> bool {
-        let Ok(call) = self.authenticate(received).await else {
+        let Ok(call) = self.authenticate(Box::new(received)).await else {
             return false;
         };
         let Ok(resolved) = self.resolve(call).await else {

@@ -28,22 +28,22 @@ impl Gateway {
     /// [`Refused`]: the answer no, with its reason and what it was recorded as.
     pub async fn tool_call(&self, received: Received) -> Result<Answer, Refused> {
         let held = self.may_hold(&received);
-        match self.once(received).await {
-            Err(refused) => self.hold(held, refused).await,
+        match self.once(Box::new(received)).await {
+            Err(refused) => Box::pin(self.hold(held, refused)).await,
             answered => answered,
         }
     }
 
     /// One walk, and what the upstream asks on the way.
-    pub(crate) async fn once(&self, received: Received) -> Result<Answer, Refused> {
+    pub(crate) async fn once(&self, received: Box<Received>) -> Result<Answer, Refused> {
         if received.call.name == crate::APPROVAL_STATUS_TOOL && received.action == Action::Tool {
             let (org, named) = (received.org.clone(), received.call.name.clone());
             return match self.authenticate(received).await {
                 Ok(call) => {
                     self.in_time(&org, &call.caller)?;
-                    self.approval_status(call).await
+                    Box::pin(self.approval_status(call)).await
                 }
-                Err(not) => Err(self.turn_away(&org, &named, not).await),
+                Err(not) => Err(Box::pin(self.turn_away(&org, &named, not)).await),
             };
         }
         let recorded = self.decided(received).await?;
@@ -51,7 +51,7 @@ impl Gateway {
     }
 
     /// From received to recorded. Every refusal leaves by the one door.
-    pub(crate) async fn decided(&self, received: Received) -> Result<Recorded, Refused> {
+    pub(crate) async fn decided(&self, received: Box<Received>) -> Result<Recorded, Refused> {
         let org = received.org.clone();
         let named = match received.action.pseudo_tool() {
             Some(method) => method.to_owned(),
@@ -59,7 +59,7 @@ impl Gateway {
         };
         let call = match self.authenticate(received).await {
             Ok(call) => call,
-            Err(not) => return Err(self.turn_away(&org, &named, not).await),
+            Err(not) => return Err(Box::pin(self.turn_away(&org, &named, not)).await),
         };
         let (caller, digest) = (call.caller.clone(), breaker::digest(&call.received));
         self.in_time(&org, &caller)?;
@@ -71,7 +71,7 @@ impl Gateway {
             Ok(recorded) => return Ok(recorded),
             Err(Stopped::Recorded(refused)) => *refused,
             Err(Stopped::AtDoor(refusal)) => {
-                self.refuse(&org, Some(&caller), &named, refusal).await
+                Box::pin(self.refuse(&org, Some(&caller), &named, refusal)).await
             }
         };
         if breaker::counts(refused.refusal.code) {
@@ -91,7 +91,7 @@ impl Gateway {
                 Ok(recorded) => return Ok(recorded),
                 // From the beginning: the token itself may be what moved.
                 Err(NotRecorded::Moved(again)) => {
-                    call = self.authenticate(*again).await.map_err(|not| not.refusal)?;
+                    call = self.authenticate(again).await.map_err(|not| not.refusal)?;
                 }
                 Err(NotRecorded::Refused(refused)) => return Err(Stopped::Recorded(refused)),
                 Err(NotRecorded::Failed(refusal)) => return Err(Stopped::AtDoor(refusal)),
@@ -111,7 +111,7 @@ impl Gateway {
                     let forwarded = gateway.forward(equipped).await;
                     gateway.record_outcome(forwarded).await
                 }
-                Err((recorded, refusal)) => gateway.not_equipped(recorded, refusal).await,
+                Err((recorded, refusal)) => Box::pin(gateway.not_equipped(recorded, refusal)).await,
             }
         });
         sending.await.unwrap_or_else(|_| {

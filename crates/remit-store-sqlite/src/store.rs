@@ -82,6 +82,7 @@ impl SqliteStore {
             queue: Vec::new(),
             due: None,
             purged: now(),
+            failing: false,
         };
         start(thread, lock)?;
         Ok(Self {

@@ -26,7 +26,7 @@ use rusqlite::Connection;
 use tokio::sync::{broadcast, oneshot};
 
 use crate::checkpointer::{Checkpointer, checkpoint};
-use crate::error::into_store;
+use crate::error::{into_store, unavailable};
 use batch::Done;
 
 /// Requests that share one transaction at most.
@@ -99,6 +99,8 @@ pub(crate) struct Writer {
     /// When the queue is written even if only outcomes wait.
     pub(crate) due: Option<Instant>,
     pub(crate) purged: Instant,
+    /// The last transaction could not be written.
+    pub(crate) failing: bool,
 }
 
 /// What one turn collected beside the queue.
@@ -149,7 +151,10 @@ impl Writer {
             }
             let wanted =
                 turn.urgent || turn.close || !turn.flushes.is_empty() || self.queue.len() >= BATCH;
-            let written = if wanted { self.write() } else { Ok(()) };
+            let mut written = if wanted { self.write() } else { Ok(()) };
+            if written.is_ok() && !turn.flushes.is_empty() {
+                written = self.try_again();
+            }
             if turn.close {
                 self.end();
                 return Closing {
@@ -201,6 +206,7 @@ impl Writer {
         let queue = std::mem::take(&mut self.queue);
         match batch::write(&self.db, &queue) {
             Ok(results) => {
+                self.failing = false;
                 let shreds = queue.iter().any(|r| matches!(r, Request::Shred(..)));
                 self.checkpointer.committed(&self.db, queue.len());
                 for (request, result) in queue.into_iter().zip(results) {
@@ -213,6 +219,7 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
+                self.failing = true;
                 tracing::error!(%error, requests = queue.len(), "nothing of the batch was written");
                 for request in queue {
                     self.fail(request, &error);
@@ -223,6 +230,19 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    /// After a failure, whether the disk takes something again: otherwise a store that is asked how it is, and to which nothing
+    /// is written since, would say that it is well.
+    fn try_again(&mut self) -> Result<(), StoreError> {
+        if !self.failing {
+            return Ok(());
+        }
+        self.db
+            .execute("UPDATE orgs_state SET epoch = epoch", [])
+            .map_err(|e| unavailable(&e))?;
+        self.failing = false;
+        Ok(())
     }
 
     fn answer(&self, request: Request, result: Result<Done, AdmitError>) {

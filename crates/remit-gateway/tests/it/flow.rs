@@ -7,7 +7,7 @@ use remit_books::{Change, NewRun};
 use remit_domain::discovery::Discovery;
 use remit_domain::event::EventKind;
 use remit_domain::run::{Intent, Mode, Provenance};
-use remit_domain::{OrgId, RefusalCode, Run, Workflow};
+use remit_domain::{OrgId, RefusalCode, Run, RunId, Workflow};
 use remit_gateway::{Authenticator, Caller, Gateway, NotLetIn};
 use remit_ports::store::Lower;
 use remit_testkit::{FakeSecrets, Script};
@@ -127,16 +127,21 @@ impl Authenticator for Other {
 
 /// A gateway that lets a child of the world's run in.
 async fn child(world: &World) -> (Gateway, Run) {
+    opened(world, Mode::Subagent, Some(world.run.id.clone())).await
+}
+
+/// A gateway that lets another run of the world's agent in.
+async fn opened(world: &World, mode: Mode, parent: Option<RunId>) -> (Gateway, Run) {
     let workflow =
         world.books.org(&world.org).unwrap().registry().workflows[&world.run.workflow].clone();
     let new = NewRun {
         agent: world.run.agent.clone(),
-        mode: Mode::Subagent,
+        mode,
         trigger: None,
         intent: Intent::default(),
         person: None,
         chain: Vec::new(),
-        parent: Some(world.run.id.clone()),
+        parent,
         implicit_key: None,
         provenance: Provenance::default(),
         idle_secs_max: None,
@@ -187,6 +192,32 @@ async fn labels_flow_to_children_and_back() {
         labels_decided_on(&world).await,
         ["orders", "secret", "untrusted"]
     );
+}
+
+/// An attacker's way around flow rules: read in one run, end it, and send out from a fresh one. What an agent opens by itself
+/// begins with what the agent has touched, for a day; only a run that a person began starts clean.
+#[tokio::test]
+async fn another_run_of_the_same_agent_washes_nothing_off() {
+    let world = World::new().await;
+    with_tools(&world, &[("mail", json!({ "effect": "external" }))]).await;
+    read(&world, "A").await;
+    let mail = || world.received("mail", json!({ "order": "A" }));
+    for mode in [Mode::Background, Mode::Api] {
+        let (gateway, _) = opened(&world, mode, None).await;
+        let refused = gateway.tool_call(mail()).await.unwrap_err();
+        assert_eq!(
+            refused.refusal.code,
+            RefusalCode::ApprovalRequired,
+            "{mode:?}"
+        );
+        assert_eq!(labels_decided_on(&world).await, ["orders", "untrusted"]);
+    }
+    world
+        .clock
+        .advance(std::time::Duration::from_secs(24 * 3_600 + 601));
+    let (gateway, _) = opened(&world, Mode::Background, None).await;
+    gateway.tool_call(mail()).await.unwrap();
+    assert!(labels_decided_on(&world).await.is_empty());
 }
 
 async fn looks_around(world: &World, discovery: Discovery) {
