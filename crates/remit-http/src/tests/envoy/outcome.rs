@@ -108,77 +108,73 @@ async fn an_allowed_request_carries_its_decision_and_its_outcome_comes_with_the_
     assert_eq!(gateway.ended().await, ["ok"]);
 }
 
+/// What Envoy says of a request, and what that is.
+struct Case {
+    code: u32,
+    details: &'static str,
+    sent: bool,
+    server: bool,
+    refused: bool,
+    tries: u32,
+    is: &'static str,
+}
+
+/// A request that was sent once.
+const SENT: Case = Case {
+    code: 200,
+    details: "via_upstream",
+    sent: true,
+    server: true,
+    refused: false,
+    tries: 1,
+    is: "ok",
+};
+/// A request to a server that took no connection.
+const REFUSED: Case = Case {
+    code: 503,
+    details: "upstream_reset_before_response_started{remote_connection_failure}",
+    sent: false,
+    refused: true,
+    is: "not_sent",
+    ..SENT
+};
+
+#[rustfmt::skip]
+const CASES: [Case; 10] = [
+    Case { code: 204, ..SENT },
+    Case { code: 409, is: "tool_error", ..SENT },
+    Case { code: 503, is: "tool_error", ..SENT },
+    Case { code: 504, details: "response_timeout", is: "ambiguous", ..SENT },
+    Case { code: 0, details: "downstream_remote_disconnect", is: "ambiguous", ..SENT },
+    // Whatever Envoy made of it, it had sent something.
+    Case { details: "direct_response", is: "ambiguous", ..SENT },
+    REFUSED,
+    Case { server: false, refused: false, tries: 0, details: "no_healthy_upstream", ..REFUSED },
+    // The first of two tries may have been sent.
+    Case { tries: 2, is: "ambiguous", ..REFUSED },
+    // There was a server, and nothing says that it took no connection.
+    Case { refused: false, is: "ambiguous", ..REFUSED },
+];
+
 #[tokio::test]
 async fn only_what_was_surely_not_sent_is_given_back() {
     let gateway = gateway().await;
-    let connect = "upstream_reset_before_response_started{remote_connection_failure}";
     let mut told = Vec::new();
-    let mut expected = Vec::new();
-    type Change = Box<dyn FnOnce(&mut AccessLogCommon, &mut HttpResponseProperties)>;
-    let changes: Vec<(&str, u32, Change)> = vec![
-        ("ok", 204, Box::new(|_, _| {})),
-        ("tool_error", 409, Box::new(|_, _| {})),
-        ("tool_error", 503, Box::new(|_, _| {})),
-        (
-            "ambiguous",
-            504,
-            Box::new(|_, r| r.response_code_details = "response_timeout".to_owned()),
-        ),
-        (
-            "ambiguous",
-            0,
-            Box::new(|_, r| r.response_code_details = "downstream_remote_disconnect".to_owned()),
-        ),
-        // Whatever Envoy made of it, it had sent something.
-        (
-            "ambiguous",
-            200,
-            Box::new(|_, r| r.response_code_details = "direct_response".to_owned()),
-        ),
-        (
-            "not_sent",
-            503,
-            Box::new(move |c, r| {
-                c.time_to_first_upstream_tx_byte = None;
-                c.response_flags = Some(ResponseFlags {
-                    upstream_connection_failure: true,
-                    ..ResponseFlags::default()
-                });
-                r.response_code_details = connect.to_owned();
-            }),
-        ),
-        (
-            "not_sent",
-            503,
-            Box::new(|c, r| {
-                c.time_to_first_upstream_tx_byte = None;
-                c.upstream_remote_address = None;
-                c.upstream_request_attempt_count = 0;
-                r.response_code_details = "no_healthy_upstream".to_owned();
-            }),
-        ),
-        // Tried twice: the first try may have been sent.
-        (
-            "ambiguous",
-            503,
-            Box::new(move |c, r| {
-                c.time_to_first_upstream_tx_byte = None;
-                c.upstream_request_attempt_count = 2;
-                c.response_flags = Some(ResponseFlags {
-                    upstream_connection_failure: true,
-                    ..ResponseFlags::default()
-                });
-                r.response_code_details = connect.to_owned();
-            }),
-        ),
-    ];
-    for (status, code, change) in changes {
+    for case in &CASES {
         let answer = gateway.let_through().await;
-        told.push(but(entry(&answer, code), change));
-        expected.push(status);
+        told.push(but(entry(&answer, case.code), |common, response| {
+            response.response_code_details = case.details.to_owned();
+            common.time_to_first_upstream_tx_byte = case.sent.then(Duration::default);
+            common.upstream_remote_address = case.server.then(Address::default);
+            common.upstream_request_attempt_count = case.tries;
+            common.response_flags = Some(ResponseFlags {
+                upstream_connection_failure: case.refused,
+                ..ResponseFlags::default()
+            });
+        }));
     }
     gateway.tell(&gateway.point, told).await.unwrap();
-    assert_eq!(gateway.ended().await, expected);
+    assert_eq!(gateway.ended().await, CASES.map(|case| case.is));
 }
 
 #[tokio::test]

@@ -88,87 +88,49 @@ fn in_parts() -> Vec<(&'static str, HttpRequest)> {
     ]
 }
 
-/// Requests that somebody could read in another way.
-fn in_two_ways() -> Vec<(&'static str, HttpRequest)> {
-    let json = |body: &str| request("POST", "/refunds", body);
-    let get = |path: &str| request("GET", path, "");
-    let post = |path: &str| request("POST", path, "");
+/// Requests whose head says that they are others.
+#[rustfmt::skip]
+fn with_another_head() -> Vec<(&'static str, HttpRequest)> {
+    let get = || request("GET", "/status/eu", "");
     vec![
-        (
-            "another method in a header",
-            with(refund(), "x-http-method-override", "DELETE"),
-        ),
-        (
-            "another address in a header",
-            with(refund(), "x-original-url", "/other"),
-        ),
-        (
-            "another protocol afterwards",
-            with(get("/status/eu"), "upgrade", "websocket"),
-        ),
-        (
-            "another protocol inside",
-            with(get("/status/eu"), ":protocol", "websocket"),
-        ),
+        ("another method", with(refund(), "x-http-method-override", "DELETE")),
+        ("another address", with(refund(), "x-original-url", "/other")),
+        ("another protocol afterwards", with(get(), "upgrade", "websocket")),
+        ("another protocol inside", with(get(), ":protocol", "websocket")),
         ("a packed body", with(refund(), "content-encoding", "gzip")),
-        (
-            "a form",
-            with(
-                refund(),
-                "content-type",
-                "application/x-www-form-urlencoded",
-            ),
-        ),
-        (
-            "two types",
-            with(refund(), "content-type", "application/json,text/xml"),
-        ),
-        (
-            "another character set",
-            with(refund(), "content-type", "application/json; charset=utf-7"),
-        ),
+        ("a form", with(refund(), "content-type", "application/x-www-form-urlencoded")),
+        ("two types", with(refund(), "content-type", "application/json,text/xml")),
+        ("another character set", with(refund(), "content-type", "application/json; charset=utf-7")),
+    ]
+}
+
+/// Bodies that somebody could read in another way.
+#[rustfmt::skip]
+fn with_another_body() -> Vec<(&'static str, HttpRequest)> {
+    let json = |body: &str| request("POST", "/refunds", body);
+    vec![
         ("a key twice", json(r#"{"amount":5,"amount":500}"#)),
-        (
-            "a key twice, escaped",
-            json(r#"{"amount":5,"\u0061mount":500}"#),
-        ),
-        (
-            "a key that only capitals tell from another",
-            json(r#"{"amount":5,"Amount":500}"#),
-        ),
+        ("a key twice, escaped", json(r#"{"amount":5,"\u0061mount":500}"#)),
+        ("a key that only capitals tell from another", json(r#"{"amount":5,"Amount":500}"#)),
         ("a key in capitals", json(r#"{"AMOUNT":500}"#)),
         ("no object", json("[5]")),
         ("no JSON", json("{'amount':5}")),
-        (
-            "no UTF-8",
-            but(|http| http.raw_body = b"{\"amount\":\xff5}".to_vec()),
-        ),
-        (
-            "half a pair of surrogates",
-            json(r#"{"amount":5,"x":"\ud800"}"#),
-        ),
-        (
-            "a deep body",
-            json(&format!(
-                r#"{{"amount":5,"x":{}{}}}"#,
-                "[".repeat(5_000),
-                "]".repeat(5_000)
-            )),
-        ),
+        ("no UTF-8", but(|http| http.raw_body = b"{\"amount\":\xff5}".to_vec())),
+        ("half a pair of surrogates", json(r#"{"amount":5,"x":"\ud800"}"#)),
+        ("a deep body", json(&format!(r#"{{"amount":5,"x":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000)))),
         ("a number beyond all numbers", json(r#"{"amount":1e400}"#)),
         ("a number as a text", json(r#"{"amount":"5"}"#)),
-        (
-            "a body where there is none",
-            with(
-                request("POST", "/refunds/5", "{}"),
-                "x-envoy-auth-partial-body",
-                "false",
-            ),
-        ),
-        (
-            "a query that is not declared",
-            post("/refunds/5?amount=500"),
-        ),
+        ("a body where there is none", request("POST", "/refunds/5", "{}")),
+    ]
+}
+
+/// Addresses that somebody could read in another way.
+#[rustfmt::skip]
+fn with_another_address() -> Vec<(&'static str, HttpRequest)> {
+    let get = |path: &str| request("GET", path, "");
+    let post = |path: &str| request("POST", path, "");
+    vec![
+        ("a query that is not declared", post("/refunds/5?amount=500")),
         ("a parameter twice", post("/refunds/5?note=a&note=b")),
         ("another separator", post("/refunds/5?note=a;amount=500")),
         ("a space or a plus", post("/refunds/5?note=a+b")),
@@ -213,7 +175,9 @@ async fn what_is_not_declared_seen_whole_or_read_in_one_way_is_denied() {
     let all = undeclared
         .into_iter()
         .chain(in_parts())
-        .chain(in_two_ways());
+        .chain(with_another_head())
+        .chain(with_another_body())
+        .chain(with_another_address());
     let mut denied = 0;
     for (what, http) in all {
         let (status, answer) = gateway.check(http).await;
