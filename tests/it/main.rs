@@ -18,6 +18,7 @@ mod command_line;
 mod conformance;
 mod crash;
 mod demo;
+mod envoy;
 mod faults;
 mod first_hour;
 mod furnish;

@@ -19,7 +19,7 @@ use crate::value::{items, line, text};
 /// Commands on enforcement points.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "A point with routes for Envoy is written as a document: `remit explain enforcementpoint` lists its fields.\n\nExamples:\n  remit enforcement-point set edge --generate edge.pem --agent support-triage/refund --enforce --reason 'our API gateway'\n  remit enforcement-point token edge --key edge.pem\n  remit enforcement-point disable edge --reason 'INC-7: its host was taken over'"
+    after_help = "`remit explain enforcementpoint` lists the fields of a route, and of a point as a document.\n\nExamples:\n  remit enforcement-point set edge --generate edge.pem --agent support-triage/refund --enforce --reason 'our API gateway'\n  remit enforcement-point set edge --agent support-triage --enforce --routes routes.yaml --reason 'Envoy before the shop'\n  remit enforcement-point token edge --key edge.pem\n  remit enforcement-point token pep_… --key edge.pem --sds /run/remit/token.json --watch\n  remit enforcement-point disable edge --reason 'INC-7: its host was taken over'"
 )]
 pub enum EnforcementPointCommand {
     /// List enforcement points
@@ -31,7 +31,7 @@ pub enum EnforcementPointCommand {
         /// Name
         name: String,
     },
-    /// Register one, or change its key, its agents and what it may; its routes stay
+    /// Register one, or change its key, its agents, its routes and what it may
     Set(Box<Set>),
     /// Take one out of use at once
     Disable {
@@ -62,6 +62,9 @@ pub struct Set {
     /// It may have a decision take effect, and reports the outcome
     #[arg(long)]
     enforce: bool,
+    /// Which HTTP requests are which calls, for Envoy: a YAML or JSON list; `-` for standard input. Without it they stay
+    #[arg(long, value_name = "FILE")]
+    routes: Option<PathBuf>,
     /// What it is
     #[arg(long, default_value = "")]
     description: String,
@@ -138,10 +141,14 @@ async fn put(connection: &Connection, set: &Set) -> anyhow::Result<()> {
             Usage("name its public key with --key, or make one with --generate".to_owned())
         })?,
     };
+    let routes = match &set.routes {
+        Some(file) => input::document(file)?,
+        None => kept("routes").unwrap_or_else(|| json!([])),
+    };
     let agents: Vec<Value> = set.agents.iter().map(|a| assigned(a)).collect();
     let body = json!({
         "description": set.description, "keys": keys, "agents": agents, "enforce": set.enforce,
-        "routes": kept("routes").unwrap_or_else(|| json!([])), "reason": set.reason,
+        "routes": routes, "reason": set.reason,
     });
     let revision = there.as_ref().and_then(|t| t.get("revision")?.as_u64());
     let saved = client.put(&path, &body, revision).await?;

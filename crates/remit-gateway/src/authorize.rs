@@ -3,25 +3,23 @@
 use std::collections::BTreeSet;
 
 use remit_books::labels::carried;
+use remit_domain::name::Name;
 use remit_domain::{DecisionId, OrgId, Refusal, RefusalCode};
 use remit_mcp::canonical::CanonicalArgs;
 use remit_mcp::{CallBinding, CallDigest, ChainLink, Sha256Digest};
-use remit_policy::{Dynamic, Facts};
+use remit_policy::{Dynamic, Facts, Outcome};
 use serde_json::Value;
 
 use crate::Gateway;
-use crate::call::{Authorized, Resolved};
+use crate::call::{Authorized, Passes, Resolved};
+use crate::content;
 use crate::obligation::transforms;
 use crate::transform;
 
 impl Gateway {
     pub(crate) fn authorize(&self, resolved: Box<Resolved>) -> Result<Authorized, Refusal> {
         let now = self.books().now();
-        let verbatim = resolved
-            .received
-            .vouched
-            .as_ref()
-            .is_some_and(|v| v.verbatim);
+        let passes = resolved.received.passes();
         let resolved = transformed(resolved)?;
         let args = Value::Object(resolved.received.call.arguments.value().clone());
         resolved
@@ -43,8 +41,15 @@ impl Gateway {
         let decision = resolved
             .engine
             .decide_prepared(&resolved.prepared, &dynamic);
-        if verbatim && !transforms(&decision).is_empty() {
+        if passes != Passes::Decided && !transforms(&decision).is_empty() {
             return Err(Refusal::new(RefusalCode::Denied, AS_RECEIVED));
+        }
+        if let (Passes::Unseen, Some(class), true) = (
+            passes,
+            content::regulated(&resolved),
+            decision.outcome != Outcome::Deny,
+        ) {
+            return Err(unseen(class));
         }
         let shadow = resolved.book.shadow().map(|shadow| {
             let facts = Facts {
@@ -69,6 +74,14 @@ impl Gateway {
 
 /// Why a call is refused that goes on as it came, where something of it would have to be masked.
 const AS_RECEIVED: &str = "DENIED: a setting masks something of this call or of its result, and the gateway before the server passes both on as they are. Call it through Remit";
+
+/// Why a call is refused whose result nobody could look into: it would be withheld, and cannot be.
+fn unseen(class: &Name) -> Refusal {
+    let text = format!(
+        "DENIED: the tool touches {class}, and the gateway before the server gives its result to the agent before anybody has looked into it. Call it through Remit"
+    );
+    Refusal::new(RefusalCode::Denied, text)
+}
 
 /// The call with the arguments that settings leave of it: what is decided is what is sent.
 fn transformed(resolved: Box<Resolved>) -> Result<Box<Resolved>, Refusal> {

@@ -115,6 +115,13 @@ pub struct Received {
     pub continues: Option<DecisionId>,
 }
 
+impl Received {
+    /// How the call and its result are passed on: as decided, unless an enforcement point does it another way.
+    pub(crate) fn passes(&self) -> Passes {
+        self.vouched.as_ref().map_or(Passes::Decided, |v| v.passes)
+    }
+}
+
 /// Who calls, in the words of an enforcement point that has proved which one it is. Looked at again at each step of a walk.
 #[derive(Debug, Clone)]
 pub struct Vouched {
@@ -128,8 +135,19 @@ pub struct Vouched {
     pub workflow: WorkflowId,
     /// Its run.
     pub run: VouchedRun,
-    /// Whether the point sends on what it received, as it received it: then nothing may be masked.
-    pub verbatim: bool,
+    /// How the point passes the call on.
+    pub passes: Passes,
+}
+
+/// How an enforcement point passes a call and its result on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passes {
+    /// The call as it was decided; the result, if the point reports it first, as Remit gives it back.
+    Decided,
+    /// The call as it was received: then nothing of it may be masked.
+    Received,
+    /// The call as it was received, and its result to the agent before anybody could look into it.
+    Unseen,
 }
 
 /// The run that a call is made in, or would be.

@@ -15,7 +15,7 @@ use remit_policy::labels::UNTRUSTED;
 use remit_ports::upstreams::UpstreamError;
 use serde_json::{Map, Value, json};
 
-use crate::call::{Authorized, Recorded};
+use crate::call::{Authorized, Recorded, Resolved};
 use crate::runs::is_due;
 
 /// The rules; none when they do not compile, which its tests would show: then nothing can be looked into.
@@ -176,14 +176,25 @@ impl Seen {
 
     /// The regulated class of the tool whose words cannot be looked into.
     fn unseen<'a>(&self, call: &'a Authorized) -> Option<&'a Name> {
-        let classification = call.resolved.tool.classification.as_ref()?;
-        let fixed = call.resolved.fixed();
-        let class = classification
-            .data_classes
-            .iter()
-            .find(|class| fixed.is_regulated(class.as_str()))?;
-        self.blind.then_some(class)
+        regulated(&call.resolved).filter(|_| self.blind)
     }
+
+    /// Of what nobody looks into.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            blind: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// A regulated class that the tool of a call touches.
+pub(crate) fn regulated(call: &Resolved) -> Option<&Name> {
+    let fixed = call.fixed();
+    let classes = &call.tool.classification.as_ref()?.data_classes;
+    classes
+        .iter()
+        .find(|class| fixed.is_regulated(class.as_str()))
 }
 
 #[cfg(test)]

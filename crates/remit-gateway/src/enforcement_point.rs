@@ -20,7 +20,7 @@ use remit_ports::store::{Once, StoreError};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use crate::call::{Action, Endpoint, Received, Vouched, VouchedRun};
+use crate::call::{Action, Endpoint, Passes, Received, Vouched, VouchedRun};
 use crate::limits::{EVALUATIONS_PER_SECOND, PLANNED_RUNS_MAX, PLANNED_SECS, RUN_START_SECS};
 use crate::report::Pending;
 use crate::resolve::unavailable;
@@ -45,8 +45,8 @@ pub struct Question {
     pub tool: ToolRef,
     /// With which arguments.
     pub arguments: CanonicalArgs,
-    /// Whether the point sends on what it received, as it received it.
-    pub verbatim: bool,
+    /// How the point passes the call on.
+    pub passes: Passes,
 }
 
 /// What the gateway remembers of points.
@@ -128,7 +128,7 @@ impl Gateway {
             agent: question.agent.clone(),
             workflow: workflow.clone(),
             run,
-            verbatim: question.verbatim,
+            passes: question.passes,
         };
         if let Some(id) = &question.run {
             let run = registry.runs.get(id).filter(|run| {

@@ -48,7 +48,7 @@ use remit_ports::{Secrets, Upstreams};
 
 pub use authenticate::{Authenticator, Caller, NotLetIn};
 pub use breaker::Trip;
-pub use call::{Action, Answer, Endpoint, Received, Vouched, VouchedRun};
+pub use call::{Action, Answer, Endpoint, Passes, Received, Vouched, VouchedRun};
 pub use enforcement_point::Question;
 pub use evaluate::{Advice, Enforced, Requested, Verdict};
 pub use limits::HOLD_MAX;

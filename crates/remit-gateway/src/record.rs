@@ -13,7 +13,9 @@ use remit_ports::upstreams::UpstreamError;
 use serde_json::{Map, Value, json};
 
 use crate::Gateway;
-use crate::call::{Action, Answer, Approved, Authorized, Consent, Forwarded, Received, Recorded};
+use crate::call::{
+    Action, Answer, Approved, Authorized, Consent, Forwarded, Passes, Received, Recorded,
+};
 use crate::content;
 use crate::entry;
 use crate::notice;
@@ -456,8 +458,10 @@ pub(crate) fn raised(call: &Authorized) -> Vec<(String, String)> {
         return Vec::new();
     };
     // What an upstream asks is put to the caller's side: it is looked into like what an upstream answers.
-    let asked = match call.resolved.received.action {
+    let seen = match call.resolved.received.action {
         Action::Ask(_) => content::look(call.resolved.received.call.arguments.value()),
+        // The result is with the agent before anybody could look into it.
+        _ if call.resolved.received.passes() == Passes::Unseen => content::Seen::nothing(),
         _ => content::Seen::default(),
     };
     let run = &call.resolved.standing.run;
@@ -470,7 +474,7 @@ pub(crate) fn raised(call: &Authorized) -> Vec<(String, String)> {
     for (scope, known) in scopes {
         let has = known.labels.keys().cloned().collect();
         let mut labels = labels::raised(classification, &call.dynamic.args, &has);
-        labels.extend(asked.labels().map(str::to_owned));
+        labels.extend(seen.labels().map(str::to_owned));
         let due = labels.into_iter().filter(|label| is_due(known, label, now));
         raise.extend(due.map(|label| (scope.clone(), label)));
     }

@@ -43,6 +43,8 @@ use crate::site::{Place, Site};
 pub(crate) use metadata::routes as well_known;
 pub(crate) use request::Keys;
 
+/// This door, in records.
+const DOOR: &str = "authzen";
 /// Where a caller names its request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -132,10 +134,13 @@ pub(crate) struct Asker {
 }
 
 /// The enforcement point that sends a request. Nothing else of the request is looked at before it has proved itself.
+///
+/// - `door`: where it asks, for the record.
 pub(crate) async fn point(
     site: &Site,
     place: &Place,
     headers: &HeaderMap,
+    door: &'static str,
 ) -> Result<VerifiedPoint, Refusal> {
     let issuer = &site.app.issuer;
     let found = match bearer::of(headers) {
@@ -151,9 +156,7 @@ pub(crate) async fn point(
     };
     match found {
         Ok(point) => Ok(point),
-        Err(refusal) => Err(issuer
-            .refuse_point(place.org(), "authzen", None, refusal)
-            .await),
+        Err(refusal) => Err(issuer.refuse_point(place.org(), door, None, refusal).await),
     }
 }
 
@@ -168,7 +171,7 @@ impl Asker {
         let place = place.map_err(|problem| {
             NotAnswered::from(Refusal::new(RefusalCode::NotFound, problem.detail))
         })?;
-        let point = point(&site, &place, &parts.headers).await?;
+        let point = point(&site, &place, &parts.headers, DOOR).await?;
         let asker = Self { site, place, point };
         Ok((asker, parts.headers, body))
     }

@@ -14,6 +14,11 @@ pub(crate) fn of(headers: &HeaderMap) -> Option<SecretString> {
     if values.next().is_some() {
         return None;
     }
+    in_value(value)
+}
+
+/// The same of the value of the one header.
+pub(crate) fn in_value(value: &str) -> Option<SecretString> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim_matches(' ');
     // RFC 6750 §2.1: b64token.

@@ -1,4 +1,4 @@
-//! The HTTP surface: MCP, OAuth, REST, the ledger and what operators look at, on one address.
+//! The HTTP surface: MCP, OAuth, REST, AuthZEN, Envoy's gRPC, the ledger and what operators look at, on one address.
 //!
 //! It reads requests, asks the services below, and writes answers; it decides nothing that a service decides. Every
 //! address that it gives out comes from `public_url`; Host and Origin are checked, never used. It knows no store, no
@@ -12,7 +12,7 @@
 //! | change what every request passes | `guard.rs` |
 //!
 //! Specifications: MCP 2026-07-28 and 2025-11-25, OAuth (RFC 6749, RFC 6750, RFC 7009, RFC 7662, RFC 8414, RFC 8693,
-//! RFC 9728), RFC 9457, RFC 9110, OpenAPI 3.1, c2sp.org/tlog-tiles, OpenMetrics.
+//! RFC 9728), RFC 9457, RFC 9110, OpenAPI 3.1, c2sp.org/tlog-tiles, OpenMetrics, Envoy API v3.
 
 #![cfg_attr(
     test,
@@ -29,6 +29,8 @@ mod authenticator;
 mod authzen;
 mod bearer;
 mod body;
+mod by_route;
+mod envoy;
 mod guard;
 mod identity;
 mod ledger;
@@ -79,6 +81,7 @@ pub fn router_with(app: App, pages: Router) -> Router {
             .merge(authzen::streams())
     };
     Router::new()
+        .merge(envoy::routes(&site))
         .merge(of_org())
         .nest("/t/{org}", of_org())
         .merge(timed(oauth::well_known(&site)))

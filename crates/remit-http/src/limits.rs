@@ -111,3 +111,12 @@ pub const STREAM_EVERY: Duration = Duration::from_millis(250);
 
 /// How long one stream goes on; whoever listens then begins again where it ended.
 pub const STREAM_LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// Largest message of Envoy: a body of the greatest size, and as much again for headers and attributes.
+pub const ENVOY_MESSAGE_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
+
+/// Streams of access logs at once, on one node: one for each worker of each Envoy. Each holds the place of a request.
+pub const ACCESS_LOGS_MAX: usize = 1_024;
+
+/// How long an entry of an access log waits where its point asks and tells too much, before it is looked at again.
+pub const ACCESS_LOG_WAIT: Duration = Duration::from_millis(50);

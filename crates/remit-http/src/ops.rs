@@ -26,6 +26,7 @@ pub(crate) enum Surface {
     Rest,
     Ledger,
     AuthZen,
+    Envoy,
     Operations,
     Other,
 }
@@ -45,6 +46,7 @@ impl Surface {
             _ if within("/api/v1") => Self::Rest,
             _ if within("/log") => Self::Ledger,
             _ if within("/access/v1") => Self::AuthZen,
+            _ if route.starts_with("/envoy.") => Self::Envoy,
             "/livez" | "/readyz" | "/metrics" => Self::Operations,
             _ => Self::Other,
         }
@@ -57,6 +59,7 @@ impl Surface {
             Self::Rest => "rest",
             Self::Ledger => "ledger",
             Self::AuthZen => "authzen",
+            Self::Envoy => "envoy",
             Self::Operations => "operations",
             Self::Other => "other",
         }

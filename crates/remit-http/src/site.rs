@@ -53,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) requests: crate::authzen::Keys,
     /// Places for those who listen to decisions.
     pub(crate) listeners: Arc<tokio::sync::Semaphore>,
+    /// Places for Envoys that tell what came of requests.
+    pub(crate) access_logs: Arc<tokio::sync::Semaphore>,
 }
 
 impl Site {
@@ -65,6 +67,7 @@ impl Site {
             sessions: Sessions::new(),
             requests: crate::authzen::Keys::default(),
             listeners: Arc::new(tokio::sync::Semaphore::new(crate::limits::LISTENERS_MAX)),
+            access_logs: Arc::new(tokio::sync::Semaphore::new(crate::limits::ACCESS_LOGS_MAX)),
         }))
     }
 }

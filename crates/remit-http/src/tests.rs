@@ -2,6 +2,7 @@
 
 mod authzen;
 mod edge;
+mod envoy;
 mod house;
 mod matrix;
 mod mcp;

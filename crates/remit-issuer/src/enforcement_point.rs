@@ -198,10 +198,7 @@ impl Issuer {
     /// `unauthenticated` for anything but an unexpired token of this kind, organization and address, whose key the point still
     /// holds; `contained`; `snapshot-stale`.
     pub async fn verify_point(&self, org: &OrgId, token: &str) -> Result<VerifiedPoint, Refusal> {
-        if !self.books().store().is_fresh() {
-            let text = "changes of other nodes do not arrive; nothing is served until they do";
-            return Err(no(RefusalCode::SnapshotStale, text));
-        }
+        self.fresh()?;
         let claims = self.point_claims(org, token).await?;
         let expires = Timestamp::from_secs(claims.exp);
         if self.books().now() >= expires {
@@ -214,6 +211,25 @@ impl Issuer {
             thumbprint: claims.key.clone(),
             expires,
         })
+    }
+
+    /// Whether a point that has proved itself may still tell what came of its calls, on a connection that outlives its token:
+    /// it is in use and holds that key, and neither is contained.
+    ///
+    /// # Errors
+    /// As [`Self::verify_point`].
+    pub fn point_stands(&self, org: &OrgId, point: &VerifiedPoint) -> Result<(), Refusal> {
+        self.fresh()?;
+        self.standing_point(org, &point.point.id, &point.thumbprint)
+            .map(drop)
+    }
+
+    fn fresh(&self) -> Result<(), Refusal> {
+        if self.books().store().is_fresh() {
+            return Ok(());
+        }
+        let text = "changes of other nodes do not arrive; nothing is served until they do";
+        Err(no(RefusalCode::SnapshotStale, text))
     }
 
     async fn point_claims(&self, org: &OrgId, token: &str) -> Result<Arc<PointClaims>, Refusal> {

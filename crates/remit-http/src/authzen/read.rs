@@ -13,7 +13,7 @@
 use remit_domain::enforcement_point::AGENT;
 use remit_domain::tool::ToolRef;
 use remit_domain::{AgentId, Refusal, RefusalCode, Registry, WorkflowId};
-use remit_gateway::{OBJECT, Question};
+use remit_gateway::{OBJECT, Passes, Question};
 use remit_mcp::CanonicalArgs;
 use remit_mcp::json::JsonObject;
 use serde_json::Value;
@@ -90,7 +90,11 @@ impl Asker {
         let question = self.about(&registry, agent, &evaluation.subject, tool, arguments)?;
         Ok(Question {
             // A gateway passes a request on as it came.
-            verbatim: http,
+            passes: if http {
+                Passes::Received
+            } else {
+                Passes::Decided
+            },
             ..question
         })
     }
@@ -124,7 +128,7 @@ impl Asker {
             run,
             tool,
             arguments,
-            verbatim: false,
+            passes: Passes::Decided,
         })
     }
 

@@ -22,7 +22,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{NotAnswered, point};
+use super::{DOOR, NotAnswered, point};
 use crate::bearer;
 use crate::identity::{self, Identity, identify};
 use crate::limits::{KEEP_ALIVE, STREAM_EVENTS, STREAM_EVERY, STREAM_LIFE};
@@ -82,7 +82,7 @@ pub(super) async fn of_point(
     let place = Place::from_request_parts(&mut parts, &site).await;
     let place =
         place.map_err(|p| NotAnswered::from(Refusal::new(RefusalCode::NotFound, p.detail)))?;
-    let found = point(&site, &place, &parts.headers).await?;
+    let found = point(&site, &place, &parts.headers, DOOR).await?;
     let hears = Hears::Point(found.point.id.clone());
     Ok(listen(site, &place, hears, &parts.headers).await?)
 }

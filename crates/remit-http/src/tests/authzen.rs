@@ -15,6 +15,19 @@ use serde_json::{Value, json};
 
 use super::house::{Answer, House, URL, new_key};
 
+/// Refunds above 50 wait for an approver.
+pub(super) const LARGE_ASKS: &str = "
+apiVersion: remit.dev/v1
+kind: PolicySet
+metadata: { name: refunds }
+spec:
+  text: |
+    @id(\"large\") @approvers(\"role:approver\")
+    forbid (principal, action == Action::\"orders/refund\", resource)
+    when { context.args has amount && context.args.amount.greaterThan(decimal(\"50.0\")) }
+    unless { context.approved };
+";
+
 /// A tool of a guarded server: name, effect, arguments with their types.
 type Offered<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 

@@ -3,26 +3,14 @@
 use remit_domain::event::EventKind;
 use serde_json::{Value, json};
 
-use super::{enforced, refund};
+use super::{LARGE_ASKS, enforced, refund};
 use crate::tests::house::House;
-
-const POLICY: &str = "
-apiVersion: remit.dev/v1
-kind: PolicySet
-metadata: { name: refunds }
-spec:
-  text: |
-    @id(\"large\") @approvers(\"role:approver\")
-    forbid (principal, action == Action::\"orders/refund\", resource)
-    when { context.args has amount && context.args.amount.greaterThan(decimal(\"50.0\")) }
-    unless { context.approved };
-";
 
 async fn asking() -> (House, String) {
     let house = House::new().await;
     let admin = house.person("admin").to_owned();
     house
-        .applied("/api/v1", &admin, json!({ "documents": POLICY }))
+        .applied("/api/v1", &admin, json!({ "documents": LARGE_ASKS }))
         .await;
     let (_, token) = house.edge().await;
     (house, token)
