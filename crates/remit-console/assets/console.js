@@ -42,7 +42,11 @@
   // A filter is sent when it changes; typed text waits for Enter or for leaving the field.
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-auto]");
-    if (form) form.requestSubmit();
+    if (form && event.target.type !== "datetime-local") form.requestSubmit();
+  });
+  // A time changes with each key: it is sent when its field is left.
+  document.addEventListener("focusout", ({ target: field }) => {
+    if (field.type === "datetime-local" && field.form?.matches("[data-auto]") && field.value !== field.defaultValue) field.form.requestSubmit();
   });
   // Empty filters stay out of the address. A form is sent once, however often its button is pressed.
   document.addEventListener("submit", (event) => {

@@ -45,7 +45,8 @@ struct Line {
 struct Map {
     at: String,
     filter: Filter,
-    tools: Vec<(Shown, String)>,
+    /// The pieces of each name, between which it may be broken, and its address.
+    tools: Vec<(Vec<Shown>, String)>,
     lines: Vec<Line>,
     more_tools: usize,
     next: Option<String>,
@@ -63,6 +64,7 @@ async fn map(ask: Ask) -> Result<Answer, Fault> {
         limit: Some(MAP_AGENTS),
         after: ask.q("after").map(ToOwned::to_owned),
         state: Some("active".to_owned()),
+        ..ListQuery::default()
     };
     let listing = control.agents(&caller, &query)?;
     let ids: Vec<AgentId> = listing.items.iter().map(|a| a.id.clone()).collect();
@@ -135,10 +137,12 @@ fn reach(ask: &Ask, agent: &Name) -> Result<Reach, Fault> {
 }
 
 /// The name of a column, and where its tool's page is.
-fn column(ask: &Ask, tool: &str) -> (Shown, String) {
-    let (upstream, name) = tool.split_once('/').unwrap_or((tool, ""));
-    let href = ask.to(&format!("/tools/{}/{}", segment(upstream), segment(name)));
-    (Shown::line(tool), href)
+fn column(ask: &Ask, tool: &str) -> (Vec<Shown>, String) {
+    let pieces = tool.split_inclusive(['/', '_', '.', '-']);
+    (
+        pieces.map(Shown::line).collect(),
+        crate::tools::address_of(ask, tool),
+    )
 }
 
 fn rank(decision: &str) -> u8 {

@@ -5,6 +5,7 @@ mod reach;
 mod register;
 mod tabs;
 
+pub(crate) use reach::picture as reach_picture;
 pub(crate) use register::apply;
 pub(crate) use tabs::yaml_text;
 
@@ -226,6 +227,9 @@ fn with_header(ask: &Ask, here: &str) -> Result<(AgentView, Page), Fault> {
             .fact("Environment", Cell::text(word(&spec.environment)))
             .fact("Enforcement", Cell::text(word(&spec.enforcement)));
     }
+    header = header
+        .fact("Risk", Cell::badge(risk(agent.risk)))
+        .fact("Findings", found(&agent.findings));
     let active = agent.state == AgentState::Active;
     let gone = agent.state == AgentState::Retired;
     header = header
@@ -268,6 +272,21 @@ fn with_header(ask: &Ask, here: &str) -> Result<(AgentView, Page), Fault> {
     let header = header.copy(&copy);
     let page = ask.page(&agent.name).with(&header);
     Ok((agent, page))
+}
+
+/// The risk that policies see, in a word.
+fn risk(level: u8) -> &'static str {
+    match level {
+        0 => "none",
+        1 => "low",
+        2 => "medium",
+        _ => "high",
+    }
+}
+
+/// The open findings that the risk comes of.
+fn found(kinds: &std::collections::BTreeSet<String>) -> Cell {
+    Cell::lines(kinds.iter().map(|kind| kind.replace('_', " ")))
 }
 
 fn missing(completeness: &Completeness) -> Vec<String> {

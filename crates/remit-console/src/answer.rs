@@ -18,6 +18,8 @@ pub(crate) struct Page {
     pub(crate) parts: Vec<Html>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) status: StatusCode,
+    /// Seconds after which a browser without scripts asks for it again.
+    pub(crate) again: Option<u8>,
 }
 
 impl Page {
@@ -27,7 +29,13 @@ impl Page {
             parts: Vec::new(),
             notices: Vec::new(),
             status: StatusCode::OK,
+            again: None,
         }
+    }
+
+    pub(crate) fn again(mut self, secs: Option<u8>) -> Self {
+        self.again = secs;
+        self
     }
 
     pub(crate) fn with(mut self, part: &impl askama::Template) -> Self {

@@ -12,6 +12,7 @@ use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::picture::Funnel;
+use crate::range::Range;
 use crate::route::{PERSON, Route, act, page};
 use crate::text::Shown;
 use crate::time::left;
@@ -116,11 +117,14 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         _ => "waiting",
     };
     let (caller, control) = (ask.caller()?, ask.control());
+    let range = Range::of(&ask)?;
     let filter = ApprovalFilter {
         state: (view != "decided").then_some(ApprovalState::Pending),
         mine: view == "mine",
         after: ask.q_as("after")?,
         limit: Some(LIST),
+        since: range.between.since,
+        until: range.between.until,
     };
     let listing = control.approvals(&caller, &filter).await?;
     let mut items = listing.items;
@@ -172,13 +176,26 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         lines,
         newest,
         empty,
-        filter: Filter::new(ask.to("/approvals")).search("agent", "Agent", ask.q("agent")),
+        filter: bar(&ask, view, &range),
         pane,
         next: ask.next(listing.next),
         numbers: numbers(&ask, view).await?,
         passkey_js: crate::assets::address("passkey.js"),
     };
     ask.page("Approvals").with(&queue).ok()
+}
+
+/// What waits waits for minutes; times are asked for where it was decided.
+fn bar(ask: &Ask, view: &'static str, range: &Range) -> Filter {
+    let filter = Filter::new(ask.to("/approvals")).kept("view", view).search(
+        "agent",
+        "Agent",
+        ask.q("agent"),
+    );
+    match view {
+        "decided" => range.fields(ask, filter),
+        _ => filter,
+    }
 }
 
 /// Whether people are the bottleneck, beside what they decided.

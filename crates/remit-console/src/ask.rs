@@ -152,6 +152,7 @@ impl Ask {
             limit: Some(ROWS),
             after: self.q("after").map(ToOwned::to_owned),
             state: self.q("state").map(ToOwned::to_owned),
+            ..ListQuery::default()
         }
     }
 

@@ -1,6 +1,10 @@
 //! The ledger, for those who check it: searched, proved, verified, taken away.
 
-use remit_control::{EntryQuery, EventView, Verification};
+mod verify;
+
+pub(crate) use verify::Verifications;
+
+use remit_control::{EntryQuery, EventView};
 use remit_domain::Role;
 use remit_domain::event::EventKind;
 
@@ -9,12 +13,10 @@ use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::picture::Ribbon;
-use crate::route::{ADMIN_AUDITOR, AUDITOR, Route, act, page};
+use crate::range::Range;
+use crate::route::{ADMIN_AUDITOR, AUDITOR, Route, act, page, watch};
 use crate::text::{Shown, escaped_line};
-use crate::ui::{
-    Cell, Code, Copy, Empty, Facts, Field, Filter, Header, Input, Lines, Notice, Row, Section,
-    Table, Tone,
-};
+use crate::ui::{Cell, Code, Copy, Empty, Facts, Filter, Header, Lines, Row, Section, Table};
 
 /// Entries on a page.
 const ENTRIES: u32 = 50;
@@ -25,8 +27,9 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         page("/audit", ADMIN_AUDITOR, list),
         page("/audit/export", ADMIN_AUDITOR, export),
-        page("/audit/verify", AUDITOR, verify_page),
-        act("/audit/verify", AUDITOR, verify),
+        page("/audit/verify", AUDITOR, verify::page_of),
+        act("/audit/verify", AUDITOR, verify::begin),
+        watch("/audit/verify/now", AUDITOR, verify::now),
         page("/audit/{index}", ADMIN_AUDITOR, entry),
         page("/audit/{index}/proof", AUDITOR, proof),
     ]
@@ -110,13 +113,15 @@ fn query(ask: &Ask, limit: u32) -> Result<EntryQuery, Fault> {
         ),
     };
     let newest = ask.q("order") != Some("oldest first");
+    let between = Range::of(ask)?.between;
     Ok(EntryQuery {
         kind,
         agent: ask.q_as("agent")?,
         run: ask.q_as("run")?,
         decision: ask.q_as("decision")?,
         from: ask.q_as("after")?,
-        since: ask.q_as("since")?,
+        since: between.since,
+        until: between.until,
         limit: Some(limit),
         newest,
     })
@@ -141,8 +146,9 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         .search("agent", "Agent", ask.q("agent"))
         .search("run", "Run", ask.q("run"))
         .search("decision", "Decision", ask.q("decision"))
-        .search("since", "Since (2026-11-22T08:00:00Z)", ask.q("since"))
-        .select("order", "Order", &["oldest first"], ask.q("order"));
+        .select("order", "Order", &["oldest first"], ask.q("order"))
+        .otherwise("newest first");
+    let filter = Range::of(&ask)?.fields(&ask, filter);
     let asked: String = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(ask.query.iter())
         .finish();
@@ -308,116 +314,4 @@ async fn proof(ask: Ask) -> Result<Answer, Fault> {
         kind: "text/plain; charset=utf-8",
         body,
     })
-}
-
-async fn verify_page(ask: Ask) -> Result<Answer, Fault> {
-    let page = ask.page("Verify the ledger").with(&asked(&ask));
-    page.ok()
-}
-
-fn asked(ask: &Ask) -> Section {
-    let form = ask
-        .form("verify", "/audit/verify")
-        .field(
-            Field::new(
-                "kept",
-                "A checkpoint that was kept elsewhere",
-                Input::Area(6),
-            )
-            .hint("With it, a truncated or forked ledger is noticed too.")
-            .value(ask.field("kept")),
-        )
-        .button("Verify", Tone::Main);
-    Section::new("verify-it", "Verify the ledger")
-        .note("Every entry is read again, hashed, and held against what was signed. It takes some seconds for a million entries; the answer comes on this page.")
-        .with(&form)
-}
-
-async fn verify(ask: Ask) -> Result<Answer, Fault> {
-    let kept = ask.given("kept");
-    let verified = ask
-        .control()
-        .verify(&ask.caller()?, kept.as_deref())
-        .await?;
-    let broken: Vec<u64> = verified.mismatches.iter().filter_map(|m| m.index).collect();
-    let ribbon = ribbon(&ask, &broken).await?;
-    let page = ask
-        .page("Verify the ledger")
-        .notice(Some(says(&verified)))
-        .with(&ribbon)
-        .with(&report(&ask, &verified))
-        .with(&asked(&ask));
-    page.ok()
-}
-
-fn says(v: &Verification) -> Notice {
-    if v.ok {
-        return Notice::new(
-            "good",
-            format!("Intact: {} entries are as they were signed.", v.entries),
-        );
-    }
-    let mut notice = Notice::new(
-        "bad",
-        format!(
-            "NOT intact: {} mismatches. Keep everything as it is and start an incident.",
-            v.mismatches_count
-        ),
-    );
-    notice.more = v
-        .mismatches
-        .iter()
-        .take(50)
-        .map(|m| {
-            Shown::block(format!(
-                "{}{}",
-                m.index.map(|i| format!("#{i}: ")).unwrap_or_default(),
-                m.what
-            ))
-        })
-        .collect();
-    notice
-}
-
-fn report(ask: &Ask, v: &Verification) -> Section {
-    let gaps = v.gaps.iter().take(100).map(|g| {
-        Row::new(
-            g.index,
-            vec![
-                Cell::link(
-                    ask.to(&format!("/audit/{}", g.index)),
-                    format!("#{}", g.index),
-                ),
-                Cell::link(ask.to(&format!("/decisions/{}", g.decision)), &g.decision),
-                Cell::text(crate::agents::word(&g.state)),
-            ],
-        )
-    });
-    let facts = Facts::new()
-        .row("Origin", Cell::code(&v.origin))
-        .row("Root", Cell::code(&v.root))
-        .maybe(
-            "Kept checkpoint",
-            v.kept
-                .map(|n| Cell::text(format!("agrees, at {n} entries"))),
-        )
-        .row("Decisions", Cell::number(v.decisions))
-        .row("Outcomes", Cell::number(v.outcomes))
-        .row("Opened", Cell::number(v.opened))
-        .row("Shredded", Cell::number(v.shredded))
-        .row("Replayable", Cell::number(v.replayable));
-    let table = Table::new(
-        "gaps",
-        "Calls without a known outcome",
-        &["Entry", "Decision", "State"],
-        Empty::new(
-            "No gaps",
-            "Every call that was let through has its outcome.",
-        ),
-    )
-    .rows(gaps);
-    Section::new("report", "What was found")
-        .with(&facts)
-        .with(&Code::new("Checkpoint: keep it elsewhere", &v.checkpoint))
-        .with(&table)
 }

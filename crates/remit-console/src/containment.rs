@@ -1,5 +1,7 @@
 //! Stopping: always in the same place, what it stops shown first, and the certificate that says what has stopped.
 
+pub(crate) mod impact;
+
 use askama::Template;
 use remit_control::{CertificateView, ContainmentView, ListQuery, Preview, TargetKind, TargetName};
 use remit_domain::containment::{ItemStatus, Level};
@@ -10,9 +12,10 @@ use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::live::News;
+use crate::range::Range;
 use crate::route::{PERSON, RESPONDER_ADMIN, RESPONDER_ADMIN_AUDITOR, Route, act, page};
 use crate::ui::{
-    Cell, Copy, Empty, Facts, Field, Filter, Header, Html, Input, Lines, Row, Section, Table, Tone,
+    Cell, Copy, Empty, Facts, Field, Filter, Header, Html, Input, Row, Section, Table, Tone,
 };
 
 /// Runs to choose from.
@@ -59,66 +62,6 @@ fn target(
         .or_else(|| agent.map(|name| named(TargetKind::Agent, name)))
 }
 
-/// What would stop, as a table with its totals.
-pub(crate) fn impact(ask: &Ask, preview: &Preview) -> Section {
-    let count = |kind: &str| preview.items.iter().filter(|i| i.kind == kind).count();
-    let kinds = [
-        ("run", "runs"),
-        ("token", "tokens"),
-        ("key", "keys"),
-        ("delegation", "delegations"),
-        ("approval", "waiting approvals"),
-        ("call", "calls in flight"),
-    ];
-    let totals: Vec<String> = kinds
-        .iter()
-        .map(|(kind, words)| (count(kind), words))
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, words)| format!("{n} {words}"))
-        .collect();
-    let says = if totals.is_empty() {
-        "Nothing is going on now; what would begin later is refused.".to_owned()
-    } else {
-        format!("Stops {}.", totals.join(", "))
-    };
-    let rows = preview.items.iter().map(|i| {
-        let id = match i.kind {
-            "run" => Cell::link(ask.to(&format!("/runs/{}", i.id)), &i.id),
-            _ => Cell::code(&i.id),
-        };
-        Row::new(
-            &i.id,
-            vec![
-                Cell::text(i.kind),
-                id,
-                Cell::text(&i.label),
-                Cell::text(i.becomes),
-            ],
-        )
-    });
-    let empty = Empty::new(
-        "Nothing is going on",
-        "No run, token, key, delegation or request is derived from it now.",
-    );
-    let table = Table::new(
-        "impact",
-        "What would stop",
-        &["What", "Id", "Name", "Becomes"],
-        empty,
-    )
-    .rows(rows);
-    Section::new(
-        "impact-of",
-        format!(
-            "What stopping {} does",
-            crate::text::Shown::line(&preview.target)
-        ),
-    )
-    .note(says)
-    .with(&Lines::new(&preview.effect))
-    .with(&table)
-}
-
 #[derive(Template)]
 #[template(
     source = "<h1>Stop</h1><p class=\"note\">Choose what to stop. Nothing happens before you have seen what it stops.</p>",
@@ -143,7 +86,8 @@ async fn stop(ask: Ask) -> Result<Answer, Fault> {
                 .preview_containment(&ask.caller()?, &target, level)
                 .await?;
             page.with(&levels(&ask, level))
-                .with(&impact(&ask, &preview))
+                .with(&impact::ends(&ask, &preview))
+                .with(&impact::reach(&ask, &preview).await?)
                 .with(&order(&ask, &preview, level))
                 .ok()
         }
@@ -310,9 +254,10 @@ async fn contain(ask: Ask) -> Result<Answer, Fault> {
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
+    let range = Range::of(&ask)?;
     let listing = ask
         .control()
-        .containments(&ask.caller()?, &ask.list())
+        .containments(&ask.caller()?, &range.list(&ask))
         .await?;
     let rows = listing.items.iter().map(|c| {
         let residual = c
@@ -361,6 +306,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         &["active", "lifted"],
         ask.q("state"),
     );
+    let filter = range.fields(&ask, filter);
     let copy = Copy::get("containment ls", &ask.place.base, "/containments");
     let words = "Something was contained or lifted: show it";
     let news = News::of(&ask, "contained", "/containments", words).await;

@@ -7,6 +7,7 @@ use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::live::News;
+use crate::range::Range;
 use crate::route::{PERSON, Route, Who, act, page};
 use crate::ui::{Cell, Copy, Empty, Field, Filter, Html, Input, Row, Table, Tone};
 
@@ -22,7 +23,8 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
-    let mut query = ask.list();
+    let range = Range::of(&ask)?;
+    let mut query = range.list(&ask);
     if query.state.is_none() && ask.q("all").is_none() {
         query.state = Some("open".to_owned());
     }
@@ -77,6 +79,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
             query.state.as_deref(),
         )
         .check("all", "Closed ones too", ask.q("all").is_some());
+    let filter = range.fields(&ask, filter);
     let copy = Copy::get("finding ls", &ask.place.base, "/findings");
     let news = news(&ask).await;
     ask.page("Findings")

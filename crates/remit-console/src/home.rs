@@ -11,7 +11,7 @@ use remit_domain::approval::ApprovalState;
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
-use crate::picture::Bars;
+use crate::picture::Decisions;
 use crate::route::{PERSON, Route, page};
 use crate::text::Shown;
 use crate::time::left;
@@ -41,8 +41,7 @@ struct Home {
     at: String,
     needs: Vec<Need>,
     empty: Empty,
-    bars: Vec<Bars>,
-    counting: bool,
+    decisions: Decisions,
     health: Facts,
     findings: Html,
     parts: Vec<Html>,
@@ -68,12 +67,15 @@ async fn home(ask: Ask) -> Result<Answer, Fault> {
         )
         .action(ask.to("/connect"), "Connect an agent")
         .commands(&["remit agent ls", "remit approval ls --mine", "remit doctor"]),
-        bars: vec![
-            Bars::new("allow", &activity.hours, |h| h.allow),
-            Bars::new("ask", &activity.hours, |h| h.ask),
-            Bars::new("deny", &activity.hours, |h| h.deny),
-        ],
-        counting: !activity.complete,
+        decisions: Decisions::new(
+            &ask,
+            &activity,
+            if ask.holds_any(&[Role::Admin, Role::Auditor]) {
+                "/audit?kind=call.decided"
+            } else {
+                "/runs"
+            },
+        ),
         health: state(&ask).await?,
         findings: findings(&ask).await?,
         parts: parts::of(&ask).await?,

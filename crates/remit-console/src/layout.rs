@@ -136,6 +136,7 @@ struct Layout<'a> {
     notices: Vec<Notice>,
     parts: &'a [Html],
     files: assets::Files,
+    again: Option<u8>,
 }
 
 #[derive(Template)]
@@ -214,6 +215,7 @@ impl Around {
             notices,
             parts: &page.parts,
             files: assets::Files::new(),
+            again: page.again,
         };
         Html::of(&layout).to_string()
     }

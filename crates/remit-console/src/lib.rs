@@ -50,6 +50,7 @@ mod limits;
 mod live;
 mod picture;
 mod policies;
+mod range;
 mod route;
 mod rules;
 mod runs;

@@ -41,6 +41,15 @@ pub(crate) const STREAM_LIFE: Duration = Duration::from_secs(10 * 60);
 /// Changes that come together are told together.
 pub(crate) const LIVE_PAUSE: Duration = Duration::from_millis(100);
 
+/// Verifications of ledgers that go on or are told of, of the whole instance: each reads a whole ledger.
+pub(crate) const VERIFICATIONS_MAX: usize = 64;
+
+/// How long what a verification found waits for whoever asked, from its begin on.
+pub(crate) const VERIFICATION_KEPT_SECS: i64 = 60 * 60;
+
+/// How long a form waits for a verification, so that a small ledger needs no second page.
+pub(crate) const VERIFICATION_WAIT: Duration = Duration::from_secs(1);
+
 /// Agents and tools in the heat map: what one looks at is a part, and the filter chooses it.
 pub(crate) const MAP_AGENTS: usize = 30;
 

@@ -2,10 +2,10 @@
 
 use askama::Template;
 use remit_control::{EventView, ListQuery, RunReport, RunStory, RunView, Shred};
+use remit_domain::RunId;
 use remit_domain::event::EventKind;
 use remit_domain::name::Name;
 use remit_domain::run::RunOutcome;
-use remit_domain::{RunId, Timestamp};
 
 use crate::agents::{listed, word};
 use crate::answer::{Answer, Page};
@@ -13,6 +13,8 @@ use crate::ask::Ask;
 use crate::audit::event_table;
 use crate::fault::Fault;
 use crate::live::News;
+use crate::picture::{Mark, Timeline};
+use crate::range::Range;
 use crate::route::{ADMIN, PERSON, Route, act, page};
 use crate::text::Shown;
 use crate::time::span;
@@ -23,10 +25,6 @@ use crate::ui::{
 
 /// Runs of one family that are looked at.
 const FAMILY_MAX: usize = 60;
-/// Width of the timeline, in its own units, and of the names before it.
-const WIDTH: i64 = 860;
-const NAMES: i64 = 200;
-const LANE: usize = 34;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -42,9 +40,10 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
     let agent: Option<Name> = ask.q_as("agent")?;
+    let range = Range::of(&ask)?;
     let listing = ask
         .control()
-        .runs(&ask.caller()?, agent.as_ref(), &ask.list())
+        .runs(&ask.caller()?, agent.as_ref(), &range.list(&ask))
         .await?;
     let empty = Empty::new(
         "No runs here",
@@ -69,6 +68,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
             &["active", "suspended", "ended"],
             ask.q("state"),
         );
+    let filter = range.fields(&ask, filter);
     let copy = Copy::get("run ls", &ask.place.base, "/runs");
     let news = News::of(
         &ask,
@@ -166,33 +166,6 @@ async fn with_header(ask: &Ask, here: &str) -> Result<(RunStory, Page), Fault> {
     Ok((story, page))
 }
 
-/// One event as a mark on its lane.
-struct Mark {
-    x: i64,
-    class: &'static str,
-    sign: &'static str,
-    title: Shown,
-    href: String,
-}
-
-struct Lane {
-    y: usize,
-    name: Shown,
-    marks: Vec<Mark>,
-}
-
-#[derive(Template)]
-#[template(path = "timeline.html")]
-struct Timeline {
-    width: i64,
-    height: usize,
-    from: i64,
-    start: String,
-    end: String,
-    lanes: Vec<Lane>,
-    title: Shown,
-}
-
 async fn timeline(ask: Ask) -> Result<Answer, Fault> {
     let (story, mut page) = with_header(&ask, "").await?;
     if !story.without_outcome.is_empty() {
@@ -233,7 +206,7 @@ async fn timeline(ask: Ask) -> Result<Answer, Fault> {
     let picture = drawn(&ask, &story, &events);
     let table = event_table(&ask, "events", "What happened, in order", &events, None);
     let mut section = Section::new("timeline", "Timeline").with(&filter);
-    if !picture.lanes.is_empty() {
+    if !picture.is_empty() {
         section = section.with(&picture);
     }
     page.with(&about(&ask, &story.run))
@@ -254,48 +227,18 @@ fn outcome(event: &EventView) -> Option<&str> {
 fn drawn(ask: &Ask, story: &RunStory, events: &[EventView]) -> Timeline {
     let first = events.first().map_or(story.run.started, |e| e.at);
     let last = events.last().map_or(first, |e| e.at);
-    let whole = (last.as_micros() - first.as_micros()).max(1);
-    let place = |at: Timestamp| {
-        NAMES + (at.as_micros() - first.as_micros()).saturating_mul(WIDTH - NAMES - 20) / whole + 8
-    };
-    let mut names: Vec<String> = Vec::new();
-    for event in events {
-        let name = event.agent.clone().unwrap_or_else(|| event.who.clone());
-        if !names.contains(&name) && names.len() < FAMILY_MAX {
-            names.push(name);
-        }
-    }
-    let lanes: Vec<Lane> = names
-        .iter()
-        .enumerate()
-        .map(|(at, name)| Lane {
-            y: at * LANE + 28,
-            name: Shown::line(name.chars().take(26).collect::<String>()),
-            marks: events
-                .iter()
-                .filter(|e| e.agent.as_ref().unwrap_or(&e.who) == name)
-                .map(|e| mark(ask, e, place(e.at)))
-                .collect(),
-        })
-        .collect();
-    let title = Shown::line(format!(
+    let title = format!(
         "Timeline of {}: {} events in {}",
         story.run.workflow,
         events.len(),
         span(last.secs_since(first))
-    ));
-    Timeline {
-        width: WIDTH,
-        height: lanes.len() * LANE + 40,
-        from: NAMES,
-        start: ask.when(first).exact,
-        end: ask.when(last).exact,
-        lanes,
-        title,
-    }
+    );
+    let marks = events.iter().map(|e| mark(ask, e)).collect();
+    let ends = [ask.when(first).exact, ask.when(last).exact];
+    Timeline::new(&title, ends, marks)
 }
 
-fn mark(ask: &Ask, event: &EventView, x: i64) -> Mark {
+fn mark(ask: &Ask, event: &EventView) -> Mark {
     let (class, sign) = match (event.kind, outcome(event)) {
         (_, Some("allow")) => ("good", "✓"),
         (_, Some("ask")) => ("warn", "?"),
@@ -309,11 +252,13 @@ fn mark(ask: &Ask, event: &EventView, x: i64) -> Mark {
         None => format!("#e{}", event.index),
     };
     Mark {
-        x,
+        lane: event.agent.clone().unwrap_or_else(|| event.who.clone()),
+        at: event.at.as_micros(),
         class,
         sign,
-        title: Shown::line(format!("{} {}", ask.when(event.at).exact, event.text)),
+        title: format!("{} {}", ask.when(event.at).exact, event.text),
         href,
+        row: format!("#e{}", event.index),
     }
 }
 

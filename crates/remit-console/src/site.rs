@@ -7,6 +7,7 @@ use remit_control::Control;
 use remit_domain::{OrgId, Timestamp};
 use remit_issuer::Issuer;
 
+use crate::audit::Verifications;
 use crate::live::Live;
 
 /// What the console is made of.
@@ -32,6 +33,7 @@ pub(crate) struct Site(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) console: Console,
     pub(crate) live: Live,
+    pub(crate) verifications: Verifications,
     pub(crate) secure: bool,
 }
 
@@ -41,6 +43,7 @@ impl Site {
         Self(Arc::new(Inner {
             console,
             live: Live::new(),
+            verifications: Verifications::default(),
             secure,
         }))
     }

@@ -47,6 +47,12 @@ pub(crate) fn address(ask: &Ask, tool: &ToolRef) -> String {
     ))
 }
 
+/// The same, of `upstream/tool`.
+pub(crate) fn address_of(ask: &Ask, name: &str) -> String {
+    let (upstream, tool) = name.split_once('/').unwrap_or((name, ""));
+    ask.to(&format!("/tools/{}/{}", segment(upstream), segment(tool)))
+}
+
 /// Tools as a table.
 pub(crate) fn table(ask: &Ask, tools: &[ToolView], next: Option<String>) -> Table {
     let rows = tools.iter().map(|t| {

@@ -76,10 +76,13 @@ impl Badge {
             | "enabled" => ("good", "✓"),
             "ask" | "pending" | "waiting" | "bounded" | "suspended" | "draft" | "found"
             | "open" | "changed" | "stale" | "proposed" | "requested" | "shadow" | "undecided"
-            | "unproved" | "shadowed" | "dead" | "flag" | "rate" | "transform" => ("warn", "?"),
+            | "unproved" | "shadowed" | "dead" | "flag" | "rate" | "transform" | "medium" => {
+                ("warn", "?")
+            }
             "deny" | "denied" | "quarantined" | "quarantine" | "kill" | "not proved" | "failed"
             | "error" | "retired" | "disabled" | "revoked" | "ambiguous" | "gap" | "left"
             | "gone" | "no" | "contained" | "rejected" | "fails" => ("bad", "✕"),
+            "high" => ("bad", "▲"),
             _ => ("plain", "·"),
         };
         Self {

@@ -81,6 +81,10 @@ pub struct StoryQuery {
     pub kind: Option<EventKind>,
     /// Only below this index.
     pub before: Option<u64>,
+    /// Only at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only before this time.
+    pub until: Option<Timestamp>,
     /// At most this many, 1 to 200; 50 where absent.
     pub limit: Option<u32>,
 }
@@ -91,6 +95,8 @@ struct Counted {
     since: Option<Timestamp>,
     hours: BTreeMap<i64, [u64; 3]>,
     uses: BTreeMap<(AgentId, String), Use>,
+    /// Hours of single agents, the last ones alone.
+    agents: BTreeMap<(AgentId, i64), [u64; 3]>,
     complete: bool,
 }
 
@@ -118,20 +124,25 @@ struct ToldFacts {
 }
 
 impl Counted {
-    fn add(&mut self, told: Told) {
+    /// - `oldest`: the first hour that single agents are counted in.
+    fn add(&mut self, told: Told, oldest: i64) {
         let kind = match (told.facts.outcome.as_str(), told.facts.consent.as_str()) {
             ("allow", _) | ("ask", "given") => 0,
             ("ask", _) => 1,
             _ => 2,
         };
-        let hour = self
-            .hours
-            .entry(told.at.as_secs().div_euclid(HOUR))
-            .or_default();
-        if let Some(count) = hour.get_mut(kind) {
+        let hour = told.at.as_secs().div_euclid(HOUR);
+        if let Some(count) = self.hours.entry(hour).or_default().get_mut(kind) {
             *count += 1;
         }
         let Some(agent) = told.agent else { return };
+        let of_agent = (agent.clone(), hour);
+        if hour >= oldest
+            && (self.agents.len() < PAIRS_MAX || self.agents.contains_key(&of_agent))
+            && let Some(count) = self.agents.entry(of_agent).or_default().get_mut(kind)
+        {
+            *count += 1;
+        }
         let key = (agent, told.facts.tool);
         if self.uses.len() >= PAIRS_MAX && !self.uses.contains_key(&key) {
             return;
@@ -147,6 +158,7 @@ impl Control {
     /// Reads on where the last look ended.
     async fn count_on(&self, org: &OrgId) -> Result<(), ControlError> {
         let now = self.books.now();
+        let oldest = now.as_secs().div_euclid(HOUR) - HOURS;
         for _ in 0..READS {
             let (from, since) = {
                 let mut all = self
@@ -182,13 +194,13 @@ impl Control {
                 counted.next = entry.index + 1;
                 // A leaf that cannot be read is the verification's to tell; here it counts for nothing.
                 if let Ok(told) = serde_json::from_slice::<Told>(&entry.leaf) {
-                    counted.add(told);
+                    counted.add(told, oldest);
                 }
             }
             counted.complete = entries.len() < READ as usize;
             if counted.complete {
-                let oldest = now.as_secs().div_euclid(HOUR) - HOURS;
                 counted.hours = counted.hours.split_off(&oldest);
+                counted.agents.retain(|(_, hour), _| *hour >= oldest);
                 return Ok(());
             }
         }
@@ -202,19 +214,42 @@ impl Control {
     pub async fn activity(&self, caller: &Caller) -> Result<Activity, ControlError> {
         caller.person()?;
         self.count_on(&caller.org).await?;
+        Ok(self.counted_hours(&caller.org, |counted, hour| {
+            counted.hours.get(&hour).copied()
+        }))
+    }
+
+    /// The same of one agent.
+    ///
+    /// # Errors
+    /// As [`Control::activity`].
+    pub async fn activity_of(
+        &self,
+        caller: &Caller,
+        agent: &AgentId,
+    ) -> Result<Activity, ControlError> {
+        caller.person()?;
+        self.count_on(&caller.org).await?;
+        Ok(self.counted_hours(&caller.org, |counted, hour| {
+            counted.agents.get(&(agent.clone(), hour)).copied()
+        }))
+    }
+
+    fn counted_hours(
+        &self,
+        org: &OrgId,
+        of: impl Fn(&Counted, i64) -> Option<[u64; 3]>,
+    ) -> Activity {
         let last = self.books.now().as_secs().div_euclid(HOUR);
         let all = self
             .counter
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let counted = all.get(&caller.org);
+        let counted = all.get(org);
         let hours = (last - HOURS + 1..=last)
             .map(|hour| {
-                let [allow, ask, deny] = counted
-                    .and_then(|c| c.hours.get(&hour))
-                    .copied()
-                    .unwrap_or_default();
+                let [allow, ask, deny] = counted.and_then(|c| of(c, hour)).unwrap_or_default();
                 Hour {
                     start: Timestamp::from_secs(hour * HOUR),
                     allow,
@@ -223,10 +258,10 @@ impl Control {
                 }
             })
             .collect();
-        Ok(Activity {
+        Activity {
             hours,
             complete: counted.is_none_or(|c| c.complete),
-        })
+        }
     }
 
     /// Which agent used which tool in the last 30 days, as far as this node has counted.
@@ -286,6 +321,8 @@ impl Control {
             from: query.before.unwrap_or(0),
             kinds: query.kind.into_iter().collect(),
             agent: Some(agent),
+            since: query.since,
+            until: query.until,
             limit,
             descending: true,
             ..EntryFilter::default()
@@ -332,10 +369,13 @@ mod tests {
                 "at": at, "agent": agent, "kind": "call.decided",
                 "facts": { "outcome": outcome, "consent": consent, "tool": "orders/refund", "epoch": 1 },
             });
-            counted.add(serde_json::from_value(leaf).unwrap());
+            let hour = "2026-11-22T09:00:00Z".parse::<Timestamp>().unwrap();
+            counted.add(serde_json::from_value(leaf).unwrap(), hour.as_secs() / HOUR);
         }
         let hours: Vec<_> = counted.hours.values().copied().collect();
         assert_eq!(hours, [[2, 1, 0], [0, 0, 1]]);
+        let of_agent: Vec<_> = counted.agents.values().copied().collect();
+        assert_eq!(of_agent, [[0, 0, 1]], "only the last hours");
         let used = counted.uses[&(agent, "orders/refund".to_owned())];
         assert_eq!((used.calls, used.denied), (2, 1));
         assert_eq!(used.last, Some("2026-11-22T09:00:00Z".parse().unwrap()));

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use remit_books::Change;
+use remit_books::facts::Situation;
 use remit_domain::agent::{AgentProfile, AgentState};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::name::Name;
@@ -12,6 +13,7 @@ use remit_domain::upstream::UpstreamName;
 use remit_domain::vouch::stands_behind;
 use remit_domain::{
     Agent, AgentId, Kind, Noun, Person, PersonId, RefusalCode, Registry, Role, Separation,
+    Timestamp,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -48,6 +50,10 @@ pub struct AgentView {
     pub cooperative: std::collections::BTreeSet<UpstreamName>,
     /// How many keys it holds.
     pub keys: usize,
+    /// The greatest risk of the open findings about it, as policies see it: 0 none, 1 low, 2 medium, 3 high.
+    pub risk: u8,
+    /// Kinds of those findings.
+    pub findings: std::collections::BTreeSet<String>,
     /// Its revision, which is also its ETag.
     pub revision: u64,
 }
@@ -401,7 +407,13 @@ fn widens(old: &AgentProfile, new: &AgentProfile) -> bool {
 }
 
 pub(crate) fn view(registry: &Registry, agent: &Agent) -> AgentView {
+    // The time and the intent are about tickets, which an agent outside of a run has none of.
+    let intent = remit_domain::run::Intent::default();
+    let now = Timestamp::from_secs(0);
+    let situation = Situation::of(registry, &agent.id, &intent, &[], now);
     AgentView {
+        risk: situation.risk,
+        findings: situation.findings,
         id: agent.id.clone(),
         name: agent.name.clone(),
         state: agent.state,

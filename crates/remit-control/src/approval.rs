@@ -14,11 +14,10 @@ use remit_books::{BooksError, Change, Versioned};
 use remit_domain::approval::{Approval, ApprovalState};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::{AgentId, ApprovalId, OrgId, Principal, RefusalCode, Timestamp};
-use remit_ports::store::Filter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Caller, Control, ControlError, Listing, refuse};
+use crate::{Between, Caller, Control, ControlError, ListQuery, Listing, newest, refuse};
 
 pub use decide::BySession;
 pub use funnel::ApprovalFunnel;
@@ -39,6 +38,10 @@ pub struct ApprovalFilter {
     pub after: Option<ApprovalId>,
     /// At most this many, 1 to 1,000.
     pub limit: Option<u32>,
+    /// Only those that were asked for at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only those that were asked for before this time.
+    pub until: Option<Timestamp>,
 }
 
 impl Control {
@@ -52,18 +55,28 @@ impl Control {
         wanted: &ApprovalFilter,
     ) -> Result<Listing<ApprovalView>, ControlError> {
         let person = caller.person()?;
-        let filter = Filter {
+        let query = ListQuery {
             // What has expired may still be stored as waiting.
             state: wanted
                 .state
                 .filter(|s| *s != ApprovalState::Expired)
                 .map(|s| s.as_str().to_owned()),
             after: wanted.after.as_ref().map(ToString::to_string),
-            limit: wanted.limit.unwrap_or(100),
-            descending: true,
-            ..Filter::default()
+            limit: wanted.limit.and_then(|n| usize::try_from(n).ok()),
+            between: Between {
+                since: wanted.since,
+                until: wanted.until,
+            },
         };
-        let (page, next) = self.books.list::<Approval>(&caller.org, &filter).await?;
+        let (page, next) = newest::page(
+            &self.books,
+            &caller.org,
+            &query,
+            None,
+            |id| ApprovalId::from_uuid(id).to_string(),
+            |one: &Approval| one.requested,
+        )
+        .await?;
         let book = self.book(&caller.org)?;
         let registry = book.registry();
         let now = self.books.now();

@@ -34,6 +34,8 @@ pub struct EntryQuery {
     pub from: Option<u64>,
     /// Only at or after this time.
     pub since: Option<Timestamp>,
+    /// Only before this time.
+    pub until: Option<Timestamp>,
     /// At most this many, 1 to 1,000; 100 where absent.
     pub limit: Option<u32>,
     /// Newest first.
@@ -75,6 +77,7 @@ impl Control {
             run: query.run.clone(),
             decision: query.decision.clone(),
             since: query.since,
+            until: query.until,
             limit,
             descending: query.newest,
             leaves_only: false,
@@ -144,13 +147,28 @@ impl Control {
         kept: Option<&str>,
     ) -> Result<Verification, ControlError> {
         caller.require(&[Role::Auditor])?;
-        self.verify_ledger(&caller.org, kept).await
+        self.verify_ledger(&caller.org, kept, &|_, _| {}).await
+    }
+
+    /// The same, which tells on the way how many entries it has read, and of how many.
+    ///
+    /// # Errors
+    /// As [`Control::verify`].
+    pub async fn verify_and_tell(
+        &self,
+        caller: &Caller,
+        kept: Option<&str>,
+        told: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Verification, ControlError> {
+        caller.require(&[Role::Auditor])?;
+        self.verify_ledger(&caller.org, kept, told).await
     }
 
     pub(crate) async fn verify_ledger(
         &self,
         org: &OrgId,
         kept: Option<&str>,
+        told: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Verification, ControlError> {
         let key = self.books.log_key(org).await?;
         let kept = match kept {
@@ -162,7 +180,7 @@ impl Control {
                 )
             })?),
         };
-        verify::run(&self.books, org, &key, kept.as_ref()).await
+        verify::run(&self.books, org, &key, kept.as_ref(), told).await
     }
 }
 

@@ -12,6 +12,8 @@ mod preview;
 mod scope;
 mod stop_all;
 
+use std::collections::BTreeSet;
+
 use remit_books::Versioned;
 use remit_domain::agent::AgentState;
 use remit_domain::containment::{Certificate, Containment, ItemStatus, Level, Target};
@@ -59,6 +61,8 @@ pub struct Preview {
     pub target: String,
     /// How far.
     pub level: Level,
+    /// The workflows that could do nothing more, as `agent/workflow`: the target's own, and those of the runs below it.
+    pub workflows: BTreeSet<String>,
     /// Everything derived, as it is now.
     pub items: Vec<PreviewItem>,
     /// What can be undone afterwards, and what cannot.
@@ -175,10 +179,10 @@ impl Control {
             .open_calls_of(&caller.org, &Stopped::of(&scope, &derived))
             .await?;
         let registry = book.registry();
-        let target = target_label(&registry, &target);
         Ok(Preview {
-            target,
+            target: target_label(&registry, &target),
             level,
+            workflows: preview::workflows(&registry, &scope, &derived),
             items: preview::items(&registry, &scope, &derived, &calls, level),
             effect: effect(level),
         })
@@ -239,8 +243,15 @@ impl Control {
         query: &ListQuery,
     ) -> Result<Listing<ContainmentView>, ControlError> {
         caller.require(&[Role::Responder, Role::Admin, Role::Auditor])?;
-        let filter = newest::first(query, None);
-        let (page, next) = self.books.list::<Containment>(&caller.org, &filter).await?;
+        let (page, next) = newest::page(
+            &self.books,
+            &caller.org,
+            query,
+            None,
+            |id| ContainmentId::from_uuid(id).to_string(),
+            |one: &Containment| one.at,
+        )
+        .await?;
         let book = self.book(&caller.org)?;
         let registry = book.registry();
         Ok(Listing {

@@ -312,10 +312,15 @@ impl Control {
         query: &ListQuery,
     ) -> Result<Listing<DeclassificationView>, ControlError> {
         caller.person()?;
-        let (page, next) = self
-            .books
-            .list::<Declassification>(&caller.org, &newest::first(query, None))
-            .await?;
+        let (page, next) = newest::page(
+            &self.books,
+            &caller.org,
+            query,
+            None,
+            |id| DeclassificationId::from_uuid(id).to_string(),
+            |one: &Declassification| one.requested_at,
+        )
+        .await?;
         let book = self.book(&caller.org)?;
         let registry = book.registry();
         let now = self.books.now();

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::not_found;
-use crate::{Caller, Control, ControlError, ListQuery, Listing, check, refuse};
+use crate::{Caller, Control, ControlError, ListQuery, Listing, check, newest, refuse};
 
 /// Most findings read at once.
 const SCAN: u32 = 1_000;
@@ -200,14 +200,15 @@ impl Control {
         query: &ListQuery,
     ) -> Result<Listing<FindingView>, ControlError> {
         caller.person()?;
-        let filter = Filter {
-            state: query.state.clone(),
-            after: query.after.clone(),
-            limit: u32::try_from(query.limit()).unwrap_or(SCAN),
-            descending: true,
-            ..Filter::default()
-        };
-        let (found, next) = self.books.list::<Finding>(&caller.org, &filter).await?;
+        let (found, next) = newest::page(
+            &self.books,
+            &caller.org,
+            query,
+            None,
+            |id| FindingId::from_uuid(id).to_string(),
+            |one: &Finding| one.opened,
+        )
+        .await?;
         Ok(Listing {
             items: found.into_iter().map(view).collect(),
             next,

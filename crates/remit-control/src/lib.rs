@@ -135,7 +135,7 @@ pub use key::{KeyView, NewKey};
 pub use leave::Departure;
 pub use lifecycle::Transfer;
 pub use limit::{LimitReport, LimitUse, LimitView};
-pub use list::{ListQuery, Listing};
+pub use list::{Between, ListQuery, Listing};
 pub use organization::OrganizationView;
 pub use path::AccessPath;
 pub use person::PersonView;

@@ -1,5 +1,6 @@
 //! Lists, a page at a time.
 
+use remit_domain::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,18 @@ pub struct ListQuery {
     pub after: Option<String>,
     /// Only what is in this state.
     pub state: Option<String>,
+    /// Only what came about then, in lists of what came about.
+    #[serde(skip)]
+    pub between: Between,
+}
+
+/// From when to when; open where nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Between {
+    /// At or after this time.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
 }
 
 /// A page of a list.

@@ -159,10 +159,15 @@ impl Control {
                 Some(found.ok_or_else(|| not_found("agent", name))?)
             }
         };
-        let (page, next) = self
-            .books
-            .list::<Run>(&caller.org, &newest::first(query, agent))
-            .await?;
+        let (page, next) = newest::page(
+            &self.books,
+            &caller.org,
+            query,
+            agent,
+            |id| RunId::from_uuid(id).to_string(),
+            |run: &Run| run.started,
+        )
+        .await?;
         let registry = book.registry();
         Ok(Listing {
             items: page.iter().map(|r| view(&registry, r)).collect(),

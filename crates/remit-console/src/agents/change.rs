@@ -37,7 +37,8 @@ pub(super) async fn suspend_page(ask: Ask) -> Result<Answer, Fault> {
                 .required(),
         )
         .button("Suspend", Tone::Danger);
-    page.with(&impact(&ask, &preview))
+    page.with(&impact::ends(&ask, &preview))
+        .with(&impact::reach(&ask, &preview).await?)
         .with(&Section::new("suspend-it", "Suspend").with(&form))
         .ok()
 }

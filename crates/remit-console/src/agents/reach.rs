@@ -23,8 +23,11 @@ struct Reached {
 }
 
 /// None where it reaches nothing.
-pub(super) fn picture(
+///
+/// - `id`: of the picture on its page.
+pub(crate) fn picture(
     ask: &Ask,
+    id: &'static str,
     agent: &AgentView,
     rows: &[AccessRow],
     uses: &Uses,
@@ -40,7 +43,7 @@ pub(super) fn picture(
     } else {
         each
     };
-    Some(drawn(ask, agent, &groups, grouped))
+    Some(drawn(ask, id, agent, &groups, grouped))
 }
 
 fn upstream(tool: &str) -> &str {
@@ -89,6 +92,7 @@ fn weight(calls: u64) -> u8 {
 
 fn drawn(
     ask: &Ask,
+    id: &'static str,
     agent: &AgentView,
     groups: &BTreeMap<String, Reached>,
     grouped: bool,
@@ -127,7 +131,7 @@ fn drawn(
         nodes.push(other(ask, 3, class, *calls));
     }
     Layers::new(
-        "reach",
+        id,
         &format!("What {} reaches", agent.name),
         "From left to right: agent, tools, systems, classes of data. A wider line is used more, a dashed one was never used; what asks first says so. The table below says the same.",
         &nodes,

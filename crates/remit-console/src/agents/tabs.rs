@@ -11,6 +11,8 @@ use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::audit::event_table;
 use crate::fault::Fault;
+use crate::picture::Decisions;
+use crate::range::Range;
 use crate::ui::{
     Cell, Code, Empty, Facts, Field, Filter, Html, Input, Lines, Notice, Row, Section, Table, Tone,
 };
@@ -48,7 +50,14 @@ pub(super) async fn overview(ask: Ask) -> Result<Answer, Fault> {
             .button("Resume", Tone::Main);
         page = page.with(&Section::new("resume-it", "Resume").with(&form));
     }
+    let activity = ask.control().activity_of(&caller, &agent.id).await?;
+    let calls = format!(
+        "/agents/{}/activity",
+        crate::ask::segment(agent.name.as_str())
+    );
+    let decisions = Decisions::new(&ask, &activity, &calls);
     let page = page
+        .with(&Section::new("decisions", "Decisions, last 24 hours").with(&decisions))
         .with(&declared(&agent))
         .with(&workflows(&ask, &agent)?)
         .with(&keys(&ask, &agent, &may)?)
@@ -255,7 +264,7 @@ pub(super) async fn access(ask: Ask) -> Result<Answer, Fault> {
     let mut section = Section::new("effective", "Effective access")
         .note("Computed now, with arguments unknown. Ask “what if” with arguments under Access → Explain.")
         .with(&filter);
-    if let Some(picture) = super::reach::picture(&ask, &agent, &rows, &uses) {
+    if let Some(picture) = super::reach::picture(&ask, "reach", &agent, &rows, &uses) {
         section = section.with(&picture);
     }
     let section = section.with(&table).with(&Empty {
@@ -266,7 +275,13 @@ pub(super) async fn access(ask: Ask) -> Result<Answer, Fault> {
 }
 
 /// What the agent reaches, and how much of it is used.
-fn reach(ask: &Ask, agent: &AgentView, asks: bool, rows: &[AccessRow], uses: &Uses) -> Table {
+pub(crate) fn reach(
+    ask: &Ask,
+    agent: &AgentView,
+    asks: bool,
+    rows: &[AccessRow],
+    uses: &Uses,
+) -> Table {
     let empty = Empty::new(
         if asks {
             "Nothing waits for people"
@@ -329,9 +344,12 @@ fn reach(ask: &Ask, agent: &AgentView, asks: bool, rows: &[AccessRow], uses: &Us
 
 pub(super) async fn activity(ask: Ask) -> Result<Answer, Fault> {
     let (agent, page) = with_header(&ask, "/activity")?;
+    let range = Range::of(&ask)?;
     let query = StoryQuery {
         kind: Some(EventKind::CallDecided),
         before: ask.q_as("after")?,
+        since: range.between.since,
+        until: range.between.until,
         limit: None,
     };
     let listing = ask
@@ -341,17 +359,27 @@ pub(super) async fn activity(ask: Ask) -> Result<Answer, Fault> {
     let next = ask.next(listing.next);
     let table = event_table(&ask, "calls", "Calls, newest first", &listing.items, next);
     let runs = ask.to(&format!("/runs?agent={}", agent.name));
-    let section = Section::new("calls-of", "Calls").with(&table).with(&Empty {
-        action: Some((runs, "Its runs".to_owned())),
-        ..Empty::default()
-    });
+    let filter = range.fields(
+        &ask,
+        Filter::new(ask.to_named("/agents", agent.name.as_str(), "/activity")),
+    );
+    let section = Section::new("calls-of", "Calls")
+        .with(&filter)
+        .with(&table)
+        .with(&Empty {
+            action: Some((runs, "Its runs".to_owned())),
+            ..Empty::default()
+        });
     page.with(&section).ok()
 }
 
 pub(super) async fn history(ask: Ask) -> Result<Answer, Fault> {
     let (agent, page) = with_header(&ask, "/history")?;
+    let range = Range::of(&ask)?;
     let query = StoryQuery {
         before: ask.q_as("after")?,
+        since: range.between.since,
+        until: range.between.until,
         ..StoryQuery::default()
     };
     let listing = ask
@@ -366,9 +394,14 @@ pub(super) async fn history(ask: Ask) -> Result<Answer, Fault> {
         &listing.items,
         next,
     );
+    let filter = range.fields(
+        &ask,
+        Filter::new(ask.to_named("/agents", agent.name.as_str(), "/history")),
+    );
     page.with(
         &Section::new("history-of", "History")
             .note("Every entry of the ledger that is about this agent.")
+            .with(&filter)
             .with(&table),
     )
     .ok()

@@ -76,8 +76,8 @@ async fn denials(ask: &Ask) -> Result<Html, Fault> {
     };
     let query = StoryQuery {
         kind: Some(EventKind::CallDecided),
-        before: None,
         limit: Some(CALLS),
+        ..StoryQuery::default()
     };
     let caller = ask.caller()?;
     let mut found = Vec::new();

@@ -12,6 +12,8 @@ struct Bar {
     x: usize,
     y: u64,
     height: u64,
+    href: String,
+    title: String,
 }
 
 /// Counts over hours: one bar each, its height the share of the largest.
@@ -27,14 +29,21 @@ pub(crate) struct Bars {
 }
 
 impl Bars {
-    pub(crate) fn new(class: &'static str, hours: &[Hour], count: fn(&Hour) -> u64) -> Self {
+    /// - `href`: where that hour is told. Keys reach it by the table, so that nobody has to pass every bar.
+    pub(crate) fn new(
+        class: &'static str,
+        hours: &[Hour],
+        count: fn(&Hour) -> u64,
+        href: impl Fn(&Hour) -> String,
+    ) -> Self {
         let counts: Vec<u64> = hours.iter().map(count).collect();
         let most = counts.iter().copied().max().unwrap_or(0);
         let total = counts.iter().sum();
         let bars = counts
             .iter()
+            .zip(hours)
             .enumerate()
-            .map(|(at, count)| {
+            .map(|(at, (count, hour))| {
                 // Something is always seen of what is not nothing.
                 let height = if *count == 0 {
                     0
@@ -45,6 +54,8 @@ impl Bars {
                     x: at * (BAR + GAP),
                     y: HEIGHT - height,
                     height,
+                    href: href(hour),
+                    title: format!("{count} {class} in the hour from {}", hour.start),
                 }
             })
             .collect();
@@ -71,7 +82,12 @@ mod tests {
             ask: 0,
             deny: 0,
         };
-        let bars = Bars::new("allow", &[hour(0), hour(1), hour(1_000)], |h| h.allow);
+        let bars = Bars::new(
+            "allow",
+            &[hour(0), hour(1), hour(1_000)],
+            |h| h.allow,
+            |_| String::new(),
+        );
         let heights: Vec<_> = bars.bars.iter().map(|b| (b.y, b.height)).collect();
         assert_eq!(heights, [(40, 0), (38, 2), (0, 40)]);
         assert_eq!(bars.total, 1_001);

@@ -8,6 +8,7 @@ use super::{header, short};
 use crate::answer::{Answer, Page};
 use crate::ask::Ask;
 use crate::fault::{Fault, capitalized};
+use crate::range::Range;
 use crate::text::Shown;
 use crate::ui::{
     Button, Cell, Copy, Diff, Empty, Facts, Field, Filter, Header, Html, Input, Lines, Notice, Row,
@@ -15,7 +16,11 @@ use crate::ui::{
 };
 
 pub(super) async fn list(ask: Ask) -> Result<Answer, Fault> {
-    let listing = ask.control().proposals(&ask.caller()?, &ask.list()).await?;
+    let range = Range::of(&ask)?;
+    let listing = ask
+        .control()
+        .proposals(&ask.caller()?, &range.list(&ask))
+        .await?;
     let rows = listing.items.iter().map(|p| {
         Row::new(
             &p.id,
@@ -57,6 +62,7 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Fault> {
         &["proposed", "approved", "rejected", "enforced"],
         ask.q("state"),
     );
+    let filter = range.fields(&ask, filter);
     let copy = Copy::get("policy proposals", &ask.place.base, "/proposals");
     ask.page("Proposals")
         .with(&header(&ask, "/proposals", &copy))

@@ -30,6 +30,16 @@ pub(crate) enum FilterField {
         label: &'static str,
         on: bool,
     },
+    Time {
+        name: &'static str,
+        label: &'static str,
+        value: Shown,
+    },
+    /// What is chosen elsewhere and stays.
+    Kept {
+        name: &'static str,
+        value: &'static str,
+    },
 }
 
 /// The bar.
@@ -88,6 +98,51 @@ impl Filter {
         self
     }
 
+    /// - `words`: what can be chosen, and what it is called.
+    pub(crate) fn options(
+        mut self,
+        name: &'static str,
+        label: &'static str,
+        otherwise: &str,
+        words: &[(&str, &str)],
+        now: Option<&str>,
+    ) -> Self {
+        let all = std::iter::once(("", otherwise)).chain(words.iter().copied());
+        let choices = all
+            .map(|(value, label)| Choice {
+                value: value.to_owned(),
+                label: label.to_owned(),
+                chosen: now.unwrap_or_default() == value,
+            })
+            .collect();
+        self.fields.push(FilterField::Select {
+            name,
+            label,
+            choices,
+        });
+        self
+    }
+
+    /// A time; what stands in it is kept without its zone, which the label says.
+    pub(crate) fn time(
+        mut self,
+        name: &'static str,
+        label: &'static str,
+        value: Option<&str>,
+    ) -> Self {
+        let value = value.unwrap_or_default();
+        let value = match value.len() {
+            10 => format!("{value}T00:00"),
+            _ => value.trim_end_matches('Z').to_owned(),
+        };
+        self.fields.push(FilterField::Time {
+            name,
+            label,
+            value: Shown::line(value),
+        });
+        self
+    }
+
     /// What nothing chosen is called, in the field before: `all` where this is not said.
     pub(crate) fn otherwise(mut self, words: &str) -> Self {
         if let Some(FilterField::Select { choices, .. }) = self.fields.last_mut()
@@ -95,6 +150,11 @@ impl Filter {
         {
             words.clone_into(&mut first.label);
         }
+        self
+    }
+
+    pub(crate) fn kept(mut self, name: &'static str, value: &'static str) -> Self {
+        self.fields.push(FilterField::Kept { name, value });
         self
     }
 

@@ -151,7 +151,9 @@ fn opens(registry: &Registry, approval: &Approval) -> String {
     let agent = names::agent(registry, &approval.agent);
     format!(
         "agent {agent}{who} calls {} once, with exactly these arguments, in run {}, before {}",
-        approval.tool, approval.run, approval.expires
+        approval.tool,
+        approval.run,
+        Timestamp::from_secs(approval.expires.as_secs())
     )
 }
 

@@ -97,12 +97,16 @@ struct Reading<'a> {
     report: Verification,
 }
 
-/// Verifies the ledger of an organization. `kept` is a checkpoint kept elsewhere, its signature already verified.
+/// Verifies the ledger of an organization.
+///
+/// - `kept`: a checkpoint kept elsewhere, its signature already verified.
+/// - `told`: hears how many entries were read, and of how many.
 pub(super) async fn run(
     books: &Books,
     org: &OrgId,
     key: &VerifierKey,
     kept: Option<&Checkpoint>,
+    told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<Verification, ControlError> {
     let mut reading = Reading::new(books, org);
     let signed = match books.checkpoint(org).await {
@@ -123,7 +127,7 @@ pub(super) async fn run(
         Some(signed) => signed.size(),
         None => books.store().entry_count(org).await?,
     };
-    reading.read(size, kept).await?;
+    reading.read(size, kept, told).await?;
     if let Some(signed) = &signed
         && (signed.root() != reading.frontier.root() || signed.origin() != books.log_origin(org))
     {
@@ -180,9 +184,15 @@ impl<'a> Reading<'a> {
         }
     }
 
-    async fn read(&mut self, size: u64, kept: Option<&Checkpoint>) -> Result<(), ControlError> {
+    async fn read(
+        &mut self,
+        size: u64,
+        kept: Option<&Checkpoint>,
+        told: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<(), ControlError> {
         self.against_kept(kept);
         while self.frontier.size() < size {
+            told(self.frontier.size(), size);
             let from = self.frontier.size();
             let limit = u32::try_from(size - from).unwrap_or(STEP).min(STEP);
             let page = self

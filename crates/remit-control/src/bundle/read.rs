@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{ProposalView, compile, live_sets, sources, version_of, view};
 use crate::error::not_found;
-use crate::{Caller, Control, ControlError, ListQuery, Listing, names};
+use crate::{Caller, Control, ControlError, ListQuery, Listing, names, newest};
 
 /// Most lines of a difference that are told.
 const DIFF_LINES_MAX: usize = 2_000;
@@ -110,14 +110,15 @@ impl Control {
         query: &ListQuery,
     ) -> Result<Listing<ProposalView>, ControlError> {
         caller.person()?;
-        let filter = Filter {
-            state: query.state.clone(),
-            after: query.after.clone(),
-            limit: u32::try_from(query.limit()).unwrap_or(1_000),
-            descending: true,
-            ..Filter::default()
-        };
-        let (found, next) = self.books.list::<Proposal>(&caller.org, &filter).await?;
+        let (found, next) = newest::page(
+            &self.books,
+            &caller.org,
+            query,
+            None,
+            |id| ProposalId::from_uuid(id).to_string(),
+            |one: &Proposal| one.proposed_at,
+        )
+        .await?;
         let book = self.book(&caller.org)?;
         let live = version_of(&live_sets(&book))?;
         let shadow = book.stage().and_then(|(_, s)| s.shadow).map(|s| s.proposal);

@@ -1,12 +1,35 @@
 //! What a containment would stop, told before it is ordered.
 
-use remit_domain::containment::Level;
-use remit_domain::{DecisionId, Registry};
+use std::collections::BTreeSet;
+
+use remit_domain::containment::{Level, Target};
+use remit_domain::{DecisionId, Registry, Timestamp};
 
 use super::PreviewItem;
 use super::scope::Scope;
 use super::stop_all::Derived;
 use crate::names;
+
+/// The workflows that could do nothing more: the target's own, and those of everything below it.
+pub(super) fn workflows(registry: &Registry, scope: &Scope, derived: &Derived) -> BTreeSet<String> {
+    let whole = match &scope.target {
+        Target::Agent(_) => true,
+        // A key opens runs in every workflow of its agent.
+        Target::Credential(_) => !scope.keys.is_empty(),
+        Target::Workflow(_) | Target::Run(_) => false,
+    };
+    let all = registry.workflows_of(&scope.agent);
+    let own = all
+        .iter()
+        .filter(|w| whole || scope.target == Target::Workflow(w.id.clone()))
+        .map(|w| &w.id);
+    let runs = scope.runs.iter().filter_map(|id| registry.runs.get(id));
+    let tokens = derived.tokens.iter().map(|t| &t.noun.workflow);
+    own.chain(runs.map(|r| &r.workflow))
+        .chain(tokens)
+        .map(|id| names::workflow(registry, id))
+        .collect()
+}
 
 /// What would become of each thing derived, and of each call on its way.
 pub(super) fn items(
@@ -40,7 +63,8 @@ pub(super) fn items(
     }
     for token in derived.tokens.iter().map(|t| &t.noun) {
         let workflow = names::workflow(registry, &token.workflow);
-        let label = format!("{workflow}, until {}", token.expires);
+        let until = Timestamp::from_secs(token.expires.as_secs());
+        let label = format!("{workflow}, until {until}");
         add("token", token.id.to_string(), Some(label), "revoked");
     }
     for key in &scope.keys {

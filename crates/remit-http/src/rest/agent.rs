@@ -223,6 +223,7 @@ async fn access(ask: Ask<Nothing, AccessQuery>) -> Result<Reply<Listing<AccessRo
         limit: *limit,
         after: after.clone(),
         state: None,
+        ..ListQuery::default()
     };
     Ok(page(rows, &query, |row| format!("{} {}", row.workflow, row.tool)).into())
 }

@@ -1,14 +1,13 @@
 //! Containment: previewed, done, certified, lifted.
 
 use axum::http::Method;
-use remit_control::{
-    CertificateView, ContainmentView, ListQuery, Listing, Preview, Restored, TargetName,
-};
+use remit_control::{CertificateView, ContainmentView, Listing, Preview, Restored, TargetName};
 use remit_domain::containment::Level;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::agent::Because;
+use super::list::PastQuery;
 use super::table::{PERSON, RESPONDER_ADMIN};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
@@ -69,13 +68,13 @@ async fn contain(ask: Ask<NewContainment>) -> Result<Reply<ContainmentView>, Pro
 }
 
 async fn containments(
-    ask: Ask<Nothing, ListQuery>,
+    ask: Ask<Nothing, PastQuery>,
 ) -> Result<Reply<Listing<ContainmentView>>, Problem> {
     Ok(ask
         .site
         .app
         .control
-        .containments(&ask.caller()?, &ask.query)
+        .containments(&ask.caller()?, &ask.query.clone().into())
         .await?
         .into())
 }

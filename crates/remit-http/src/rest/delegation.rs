@@ -80,6 +80,7 @@ async fn delegations(
         limit: *limit,
         after: after.clone(),
         state: None,
+        ..ListQuery::default()
     };
     Ok(page(found, &query, |d| d.id.to_string()).into())
 }
@@ -128,6 +129,7 @@ async fn tree(ask: Ask<Nothing, TreeQuery>) -> Result<Reply<Listing<PersonTree>>
         limit: *limit,
         after: after.clone(),
         state: None,
+        ..ListQuery::default()
     };
     Ok(page(trees, &query, |t| t.person.clone()).into())
 }

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::agent::Because;
-use super::list::page;
+use super::list::{PastQuery, page};
 use super::route::Who;
 use super::table::{ADMIN, ADMIN_AUDITOR, AUDITOR, PERSON};
 use super::{Ask, Nothing, Reply, Route, route};
@@ -58,12 +58,12 @@ async fn credentials(ask: Ask<Nothing, CredentialQuery>) -> Result<Reply<Credent
         .into())
 }
 
-async fn findings(ask: Ask<Nothing, ListQuery>) -> Result<Reply<Listing<FindingView>>, Problem> {
+async fn findings(ask: Ask<Nothing, PastQuery>) -> Result<Reply<Listing<FindingView>>, Problem> {
     Ok(ask
         .site
         .app
         .control
-        .findings(&ask.caller()?, &ask.query)
+        .findings(&ask.caller()?, &ask.query.clone().into())
         .await?
         .into())
 }
@@ -126,6 +126,8 @@ struct EntriesQuery {
     after: Option<u64>,
     /// Only at or after this time.
     since: Option<Timestamp>,
+    /// Only before this time.
+    until: Option<Timestamp>,
     /// At most this many, 1 to 1,000; 100 where absent.
     limit: Option<u32>,
     /// Newest first.
@@ -141,6 +143,7 @@ async fn entries(ask: Ask<Nothing, EntriesQuery>) -> Result<Reply<Listing<EventV
         from,
         after,
         since,
+        until,
         limit,
         newest,
     } = &ask.query;
@@ -151,6 +154,7 @@ async fn entries(ask: Ask<Nothing, EntriesQuery>) -> Result<Reply<Listing<EventV
         decision: decision.clone(),
         from: after.or(*from),
         since: *since,
+        until: *until,
         limit: *limit,
         newest: *newest,
     };

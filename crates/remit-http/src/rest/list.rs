@@ -1,6 +1,39 @@
 //! Lists that come whole and are given a page at a time.
 
-use remit_control::{ListQuery, Listing};
+use remit_control::{Between, ListQuery, Listing};
+use remit_domain::Timestamp;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Which part of a list of what came about.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PastQuery {
+    /// At most this many, 1 to 1,000; 100 where absent.
+    limit: Option<usize>,
+    /// Only what comes after this one.
+    after: Option<String>,
+    /// Only what is in this state.
+    state: Option<String>,
+    /// Only what came about at or after this time.
+    since: Option<Timestamp>,
+    /// Only what came about before this time.
+    until: Option<Timestamp>,
+}
+
+impl From<PastQuery> for ListQuery {
+    fn from(q: PastQuery) -> Self {
+        Self {
+            limit: q.limit,
+            after: q.after,
+            state: q.state,
+            between: Between {
+                since: q.since,
+                until: q.until,
+            },
+        }
+    }
+}
 
 /// The page of `all`, which is in its own order, that begins after the item with the key `after`.
 pub(super) fn page<T>(all: Vec<T>, query: &ListQuery, key: impl Fn(&T) -> String) -> Listing<T> {
@@ -27,7 +60,7 @@ mod tests {
         let query = |after: Option<&str>| ListQuery {
             limit: Some(2),
             after: after.map(str::to_owned),
-            state: None,
+            ..ListQuery::default()
         };
         let all = || vec!["b", "a", "c"];
         let first = page(all(), &query(None), ToString::to_string);

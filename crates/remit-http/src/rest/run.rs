@@ -3,13 +3,13 @@
 use axum::http::Method;
 use remit_control::spec::WorkflowRef;
 use remit_control::{
-    DeclassificationVerdict, DeclassificationView, ListQuery, Listing, NewDeclassification,
-    RunEnded, RunLabels, RunReport, RunStory, RunView, Shred,
+    Between, DeclassificationVerdict, DeclassificationView, ListQuery, Listing,
+    NewDeclassification, RunEnded, RunLabels, RunReport, RunStory, RunView, Shred,
 };
 use remit_domain::authority::Authority;
 use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode, Provenance};
-use remit_domain::{AgentId, DelegationId, RefusalCode, RunId, WorkflowId};
+use remit_domain::{AgentId, DelegationId, RefusalCode, RunId, Timestamp, WorkflowId};
 use remit_issuer::{Caller, RunRequest, SpawnRequest};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
@@ -268,6 +268,10 @@ struct RunQuery {
     after: Option<String>,
     /// `active` or `ended`.
     state: Option<String>,
+    /// Only runs that started at or after this time.
+    since: Option<Timestamp>,
+    /// Only runs that started before this time.
+    until: Option<Timestamp>,
 }
 
 async fn runs(ask: Ask<Nothing, RunQuery>) -> Result<Reply<Listing<RunView>>, Problem> {
@@ -276,11 +280,17 @@ async fn runs(ask: Ask<Nothing, RunQuery>) -> Result<Reply<Listing<RunView>>, Pr
         limit,
         after,
         state,
+        since,
+        until,
     } = &ask.query;
     let query = ListQuery {
         limit: *limit,
         after: after.clone(),
         state: state.clone(),
+        between: Between {
+            since: *since,
+            until: *until,
+        },
     };
     Ok(ask
         .site

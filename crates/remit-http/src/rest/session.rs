@@ -53,7 +53,7 @@ impl SessionQuery {
         ListQuery {
             limit: self.limit,
             after: self.after.clone(),
-            state: None,
+            ..ListQuery::default()
         }
     }
 }

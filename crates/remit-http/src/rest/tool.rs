@@ -53,6 +53,7 @@ async fn tools(ask: Ask<Nothing, ToolQuery>) -> Result<Reply<Listing<ToolView>>,
         limit: *limit,
         after: after.clone(),
         state: state.clone(),
+        ..ListQuery::default()
     };
     Ok(ask
         .site

@@ -176,6 +176,15 @@ fn filters(call: &Admit) -> Vec<(EntryFilter, &'static [u64])> {
             },
             &[3, 4],
         ),
+        (
+            EntryFilter {
+                since: Some(at(1)),
+                until: Some(at(3)),
+                descending: true,
+                ..everything()
+            },
+            &[2, 1],
+        ),
     ]
 }
 

@@ -39,6 +39,8 @@ pub struct EntryFilter {
     pub decision: Option<DecisionId>,
     /// Only at or after this time.
     pub since: Option<Timestamp>,
+    /// Only before this time.
+    pub until: Option<Timestamp>,
     /// At most this many, 1 to 10,000; 0 means 1,000.
     pub limit: u32,
     /// Newest first; `from` is then the index to start below, 0 for the end.

@@ -49,6 +49,9 @@ pub(crate) async fn entries(
     if let Some(since) = filter.since {
         query.push(" AND at >= ").push_bind(since.as_micros());
     }
+    if let Some(until) = filter.until {
+        query.push(" AND at < ").push_bind(until.as_micros());
+    }
     let order = if filter.descending {
         " ORDER BY idx DESC LIMIT "
     } else {

@@ -115,6 +115,10 @@ fn select_ids(
         sql.push_str(" AND at >= ?");
         values.push(Box::new(since.as_micros()));
     }
+    if let Some(until) = filter.until {
+        sql.push_str(" AND at < ?");
+        values.push(Box::new(until.as_micros()));
+    }
     sql.push_str(if filter.descending {
         " ORDER BY id DESC LIMIT ?"
     } else {

@@ -71,6 +71,7 @@ fn entries(org: &Org, filter: &EntryFilter) -> Vec<StoredEntry> {
             && (filter.run.is_none() || filter.run == entry.run)
             && (filter.decision.is_none() || filter.decision == entry.decision)
             && filter.since.is_none_or(|since| entry.at >= since)
+            && filter.until.is_none_or(|until| entry.at < until)
     };
     let as_asked = |entry: &Arc<StoredEntry>| {
         let mut entry = entry.as_ref().clone();
