@@ -8,11 +8,13 @@ mod authzen;
 mod console;
 mod decision;
 mod echo;
+mod fill;
 mod load;
 mod machine;
 mod pass;
 mod policy;
 mod report;
+mod serve;
 mod server;
 mod store;
 
@@ -26,10 +28,21 @@ use report::Report;
 const SECONDS: f64 = 4.0;
 const ROUNDS: usize = 3;
 
-/// Agents that are registered for the pages of the console.
-const AGENTS: usize = 10_000;
+/// Sizes that the pages of the console are measured at: agents, entries of the ledger, and milliseconds that a page may take.
+const SIZES: [console::Size; 2] = [
+    console::Size {
+        agents: 10_000,
+        entries: 1_000_000,
+        page_ms: 20.0,
+    },
+    console::Size {
+        agents: 1_000_000,
+        entries: 1_000_000,
+        page_ms: 100.0,
+    },
+];
 
-const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|policy|store|call|authzen|console] [--agents N] [--seconds S] [--rounds N]";
+const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|policy|store|call|authzen|console] [--agents N] [--entries N] [--seconds S] [--rounds N]";
 
 /// What is measured, and for how long.
 struct Options {
@@ -38,7 +51,8 @@ struct Options {
     only: Option<String>,
     seconds: f64,
     rounds: usize,
-    agents: usize,
+    agents: Option<usize>,
+    entries: Option<usize>,
 }
 
 impl Options {
@@ -49,7 +63,8 @@ impl Options {
             only: None,
             seconds: SECONDS,
             rounds: ROUNDS,
-            agents: AGENTS,
+            agents: None,
+            entries: None,
         };
         while let Some(flag) = args.next() {
             let value = args.next().context(USAGE)?;
@@ -58,11 +73,31 @@ impl Options {
                 "--only" => options.only = Some(value),
                 "--seconds" => options.seconds = value.parse()?,
                 "--rounds" => options.rounds = value.parse()?,
-                "--agents" => options.agents = value.parse()?,
+                "--agents" => options.agents = Some(value.parse()?),
+                "--entries" => options.entries = Some(value.parse()?),
                 _ => anyhow::bail!(USAGE),
             }
         }
         Ok(options)
+    }
+
+    /// One size where somebody says how large.
+    fn sizes(&self) -> Vec<console::Size> {
+        let [small, large] = SIZES;
+        if self.agents.is_none() && self.entries.is_none() {
+            return vec![small, large];
+        }
+        let agents = self.agents.unwrap_or(small.agents);
+        let page_ms = if agents > small.agents {
+            large.page_ms
+        } else {
+            small.page_ms
+        };
+        vec![console::Size {
+            agents,
+            entries: self.entries.unwrap_or(small.entries),
+            page_ms,
+        }]
     }
 
     fn wants(&self, what: &str) -> bool {
@@ -96,7 +131,7 @@ async fn run() -> anyhow::Result<()> {
         authzen::measure(&options.remit, &mut report, options.seconds, options.rounds).await?;
     }
     if options.wants("console") {
-        console::measure(&options.remit, &mut report, options.agents).await?;
+        console::measure(&options.remit, &mut report, &options.sizes()).await?;
     }
     let text = report.markdown();
     println!("{text}");

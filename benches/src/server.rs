@@ -37,10 +37,10 @@ impl Place {
 
 /// The binary, serving an empty organization.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) base: String,
-    admin: String,
-    _dir: tempfile::TempDir,
+    pub(crate) admin: String,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Drop for Server {
@@ -89,7 +89,7 @@ impl Server {
             child,
             base: text("base_url")?,
             admin: text("admin_token")?,
-            _dir: dir,
+            dir,
         })
     }
 

@@ -55,6 +55,11 @@ async fn an_approver_with_only_a_keyboard_clears_twenty_requests() {
 }
 
 #[tokio::test]
+async fn a_request_is_asked_about_answered_given_on_and_edited() {
+    held(&Server::dev().await, "talk.mjs", &[], 24).await;
+}
+
+#[tokio::test]
 async fn every_action_works_without_scripts() {
     held(&Server::dev().await, "no_script.mjs", &[], 25).await;
 }

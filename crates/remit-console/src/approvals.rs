@@ -182,7 +182,16 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         numbers: numbers(&ask, view).await?,
         passkey_js: crate::assets::address("passkey.js"),
     };
-    ask.page("Approvals").with(&queue).ok()
+    let mut page = ask.page("Approvals").with(&queue);
+    let labels = crate::labels::waiting(&ask).await?.len();
+    if labels > 0 {
+        let words = format!("Requests to take labels back: {labels}");
+        page = page.with(&Empty {
+            action: Some((ask.to("/labels?state=requested"), words)),
+            ..Empty::default()
+        });
+    }
+    page.ok()
 }
 
 /// What waits waits for minutes; times are asked for where it was decided.

@@ -45,6 +45,11 @@ fn said(word: &str) -> Option<&'static str> {
         "counted" => "Your yes counts. Others have to say yes too before the call may be sent.",
         "denied" => "Denied. The agent is told that a person said no.",
         "saved" => "Saved.",
+        "declassify" => {
+            "Asked. The labels hold until an approver who has no part in the run says yes."
+        }
+        "declassified" => "Taken back. The next call of the run is decided without them.",
+        "kept" => "The labels stay where they are.",
         "registered" => "Registered as a draft. Its sponsor activates it when nothing is missing.",
         "activated" => "Active. It gets credentials from now on.",
         "suspended" => "Suspended. What it was doing has been stopped.",

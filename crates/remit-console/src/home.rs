@@ -97,6 +97,7 @@ async fn needs(ask: &Ask) -> Result<Vec<Need>, Fault> {
     let mut approvals = control.approvals(&caller, &filter).await?.items;
     approvals.sort_by_key(|a| a.expires);
     let mut needs: Vec<Need> = approvals.iter().map(|a| of_approval(ask, a)).collect();
+    let labels = crate::labels::waiting(ask).await?;
     let me = &ask.session()?.person.id;
     let registry = ask.place.book.registry();
     let drafts: Vec<_> = registry
@@ -116,6 +117,13 @@ async fn needs(ask: &Ask) -> Result<Vec<Need>, Fault> {
             left: String::new(),
         })
         .collect();
+    needs.extend(labels.iter().map(|d| Need {
+        href: ask.to(&format!("/labels/{}", d.id)),
+        sign: "?",
+        what: Shown::line(format!("take labels back from a run of {}", d.agent)),
+        who: Shown::line(&d.reason),
+        left: String::new(),
+    }));
     needs.extend(drafts);
     needs.truncate(NEEDS_MAX);
     Ok(needs)

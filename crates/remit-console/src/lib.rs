@@ -45,6 +45,7 @@ mod fault;
 mod findings;
 mod help;
 mod home;
+mod labels;
 mod layout;
 mod limits;
 mod live;

@@ -82,7 +82,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         .html(listed(
             "Runs",
             "One execution of a workflow each, with everything that was decided in it.",
-            None,
+            Some((ask.to("/labels"), "Labels taken back")),
             Some(&filter),
             &table,
             &copy,
@@ -210,6 +210,7 @@ async fn timeline(ask: Ask) -> Result<Answer, Fault> {
         section = section.with(&picture);
     }
     page.with(&about(&ask, &story.run))
+        .with(&crate::labels::of_run(&ask, &story))
         .with(&section.with(&table))
         .ok()
 }

@@ -3,7 +3,7 @@
 use crate::route::Route;
 use crate::{
     access, agents, approvals, audit, connect, containment, decisions, delegations, findings, help,
-    home, live, policies, rules, runs, search, settings, sign_in, tools, upstreams,
+    home, labels, live, policies, rules, runs, search, settings, sign_in, tools, upstreams,
 };
 
 /// The table.
@@ -14,6 +14,7 @@ pub(crate) fn all() -> Vec<Route> {
         approvals::routes(),
         agents::routes(),
         runs::routes(),
+        labels::routes(),
         decisions::routes(),
         containment::routes(),
         findings::routes(),

@@ -5,5 +5,6 @@ mod attack;
 mod contrast;
 mod govern;
 mod house;
+mod looks;
 mod matrix;
 mod pages;

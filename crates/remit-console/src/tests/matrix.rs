@@ -27,6 +27,7 @@ pub(super) fn address(route: &Route) -> String {
         Some("runs") => "run_0000000000000000000000000A",
         Some("approvals") => "apr_0000000000000000000000000A",
         Some("containments") => "con_0000000000000000000000000A",
+        Some("labels") => "dcl_0000000000000000000000000A",
         Some("findings") => "fnd_0000000000000000000000000A",
         Some("settings") => "ses_0000000000000000000000000A",
         _ => "dec_0000000000000000000000000A",
