@@ -31,7 +31,9 @@ pub(crate) fn of_run(ask: &Ask, story: &RunStory) -> Section {
     let section = Section::new("labels", "Labels")
         .note("What the run has touched. Policies decide by it, and it never shrinks by itself.")
         .with(&table(ask, &story.labels));
-    if story.run.state == "ended" || story.labels.is_empty() {
+    let may = ask.holds_any(&[Role::Admin, Role::Responder, Role::Approver])
+        || crate::runs::is_mine(ask, &story.run);
+    if !may || story.run.state == "ended" || story.labels.is_empty() {
         return section;
     }
     let choices = story.labels.iter().map(|l| l.label.as_str());
@@ -215,26 +217,35 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
         .page(format!("Declassification {}", d.id))
         .with(&header)
         .with(&what);
-    if d.state == "requested" && ask.session.is_some() {
-        page = page.with(&decide(&ask, &d));
+    let asked = d.requested_by == ask.session()?.person.email.to_string();
+    if d.state == "requested" && (asked || ask.holds(Role::Approver)) {
+        page = page.with(&decide(&ask, &d, asked));
     }
     page.ok()
 }
 
 /// Control says who may: the approver has no part in the run, and who asked may take it back.
-fn decide(ask: &Ask, d: &DeclassificationView) -> Section {
+fn decide(ask: &Ask, d: &DeclassificationView, asked: bool) -> Section {
     let to = |verb: &str| format!("/labels/{}/{verb}", d.id);
+    let reason = Field::new("reason", "Why", Input::Line)
+        .hint("Kept in the ledger.")
+        .required();
+    if asked {
+        let form = ask
+            .form("withdraw", &to("refuse"))
+            .field(reason)
+            .button("Withdraw", Tone::Plain);
+        return Section::new("decide-it", "Withdraw")
+            .note("An approver who has no part in the run decides; who asked may take it back.")
+            .with(&form);
+    }
     let form = ask
         .form("decide", &to("approve"))
-        .field(
-            Field::new("reason", "Why", Input::Line)
-                .hint("Kept in the ledger.")
-                .required(),
-        )
+        .field(reason)
         .with(Button::new("Take them back", Tone::Danger))
         .with(Button::new("Leave them", Tone::Plain).to(ask.to(&to("refuse"))));
     Section::new("decide-it", "Decide")
-        .note("An approver who has no part in the run decides. Who asked may withdraw it with Leave them.")
+        .note("For an approver who has no part in the run.")
         .with(&form)
 }
 

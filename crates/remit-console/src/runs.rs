@@ -295,12 +295,9 @@ fn about(ask: &Ask, run: &RunView) -> Section {
                 .map(|o| Cell::badge(&word(o))),
         );
     let mut section = Section::new("about", "About").with(&facts);
-    let mine = ask.session.as_ref().is_some_and(|s| {
-        let me = s.person.email.to_string();
-        run.person.as_deref() == Some(me.as_str()) || run.sponsor.as_deref() == Some(me.as_str())
-    });
     if run.state != "ended"
-        && (mine || ask.holds_any(&[remit_domain::Role::Admin, remit_domain::Role::Responder]))
+        && (is_mine(ask, run)
+            || ask.holds_any(&[remit_domain::Role::Admin, remit_domain::Role::Responder]))
     {
         let form = ask
             .form("end", &format!("/runs/{}/end", run.id))
@@ -315,6 +312,14 @@ fn about(ask: &Ask, run: &RunView) -> Section {
         section = section.with(&form);
     }
     section
+}
+
+/// Whether the person who looks is the one it acts for, or its agent's sponsor.
+pub(crate) fn is_mine(ask: &Ask, run: &RunView) -> bool {
+    ask.session.as_ref().is_some_and(|s| {
+        let me = Some(s.person.email.as_str());
+        run.person.as_deref() == me || run.sponsor.as_deref() == me
+    })
 }
 
 async fn end(ask: Ask) -> Result<Answer, Fault> {

@@ -18,6 +18,8 @@ export async function furnish(world) {
   await world.post('fiona@acme.example', `/approvals/${decided.approval}/approve`, { reason: 'the photo shows it' });
   await world.call(work.token, 'orders/refund', { ...REFUND, amount: 480 });
   const waiting = await world.call(work.token, 'orders/refund', { ...REFUND, amount: 120 });
+  const { labels } = await world.get('maria@acme.example', `/runs/${work.run}/labels`);
+  await world.post('maria@acme.example', `/runs/${work.run}/declassify`, { labels: [labels[0].label], reason: 'it is the order of the one who asks' });
   const refused = await world.asksForRefund(75);
   await world.post('fiona@acme.example', `/approvals/${refused.approval}/deny`, { reason: 'paid twice already' });
   const sql = await world.work({
