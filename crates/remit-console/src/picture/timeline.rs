@@ -78,7 +78,8 @@ impl Timeline {
     pub(crate) fn new(title: &str, ends: [String; 2], marks: Vec<Mark>) -> Self {
         let first = marks.first().map_or(0, |m| m.at);
         let whole = marks.last().map_or(1, |m| (m.at - first).max(1));
-        let place = |at: i64| NAMES + (at - first).saturating_mul(WIDTH - NAMES - MARK) / whole + 8;
+        let place =
+            |at: i64| NAMES + (at - first).saturating_mul(WIDTH - NAMES - MARK - 8) / whole + 8;
         let grouped = marks.len() > SINGLE_MAX;
         let mut lanes: Vec<(String, Vec<Drawn>)> = Vec::new();
         for mark in marks {

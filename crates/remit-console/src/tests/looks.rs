@@ -88,7 +88,10 @@ async fn whoever_stops_an_agent_sees_first_what_it_reaches() {
 #[tokio::test]
 async fn a_verification_goes_on_by_itself_and_tells_only_who_asked() {
     let house = House::new().await;
-    assert_eq!(house.post("/audit/verify", "admin", &[]).await.status, 403);
+    assert_eq!(
+        house.post("/audit/verify", "responder", &[]).await.status,
+        403
+    );
     let begun = house.post("/audit/verify", "auditor", &[]).await;
     let told = (begun.status, begun.header("location"));
     assert_eq!(told, (303, "/audit/verify/now"));
