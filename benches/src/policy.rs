@@ -19,7 +19,8 @@ const MANY: &str = "Decision under many policies, with labels, a setting and lim
 const AGAIN: &str = "Replay: recorded decisions taken again, in memory";
 const PROOF: &str = "Proof of the claims that hold everywhere (cvc5)";
 const CALLS: usize = 50_000;
-const TOOLS: usize = 100;
+/// As many as the policies about one tool each need.
+const TOOLS: usize = 1_000;
 /// Decisions taken again.
 const PAST: usize = 200_000;
 /// Longest the proof of every shipped claim may take, in seconds.
