@@ -1,15 +1,15 @@
 //! Decisions under many policies and for many agents, decisions taken again, and what the solver takes.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use remit_domain::Tool;
 use remit_policy::prove::claims;
-use remit_policy::test_case::Suite;
+use remit_policy::test_case::{Never, Suite};
 use remit_policy::{Decision, Dynamic, Engine, Fixed, PolicySource, Prepared};
 use remit_ports::Prover;
-use remit_ports::prover::{Claim, PolicyText, Proof, Question};
+use remit_ports::prover::{Asked, Claim, PolicyText, Proof, Question};
 use remit_prove::Cvc5;
 use serde_json::{Value, json};
 
@@ -301,17 +301,22 @@ async fn prove(report: &mut Report) -> anyhow::Result<()> {
     let texts = engine.texts().into_iter();
     let policies: Vec<_> = texts.map(|(id, text)| PolicyText { id, text }).collect();
     let began = Instant::now();
-    for claim in claims() {
-        let question = Question {
-            schema: engine.schema_text().to_owned(),
-            actions: engine.representatives(),
-            policies: policies.clone(),
-            claim: Claim::Never {
-                condition: claim.when.clone(),
-            },
-        };
-        let proof = solver.prove(question).await.context("the solver")?;
-        ensure!(proof == Proof::Holds, "{}: {proof:?}", claim.id);
+    let actions = engine.representatives();
+    let asked = |claim: &Never| Asked {
+        actions: actions.clone(),
+        claim: Claim::Never {
+            condition: claim.when.clone(),
+        },
+    };
+    let question = Question {
+        schema: engine.schema_text().to_owned(),
+        policies,
+        asked: claims().iter().map(asked).collect(),
+        within: Duration::from_secs(300),
+    };
+    let answers = solver.prove(question).await.context("the solver")?;
+    for (claim, answer) in claims().iter().zip(answers) {
+        ensure!(answer == Ok(Proof::Holds), "{}: {answer:?}", claim.id);
     }
     let secs = began.elapsed().as_secs_f64();
     let what = format!(

@@ -73,15 +73,14 @@ impl Badge {
         let (class, sign) = match word {
             "allow" | "active" | "approved" | "ok" | "stopped" | "on" | "lifted" | "used"
             | "succeeded" | "yes" | "closed" | "live" | "enforced" | "holds" | "needed"
-            | "enabled" => ("good", "✓"),
+            | "enabled" | "proved" => ("good", "✓"),
             "ask" | "pending" | "waiting" | "bounded" | "suspended" | "draft" | "found"
             | "open" | "changed" | "stale" | "proposed" | "requested" | "shadow" | "undecided"
-            | "unproved" | "shadowed" | "dead" | "flag" | "rate" | "transform" | "medium" => {
-                ("warn", "?")
-            }
+            | "unproved" | "absent" | "shadowed" | "dead" | "flag" | "rate" | "transform"
+            | "medium" => ("warn", "?"),
             "deny" | "denied" | "quarantined" | "quarantine" | "kill" | "not proved" | "failed"
             | "error" | "retired" | "disabled" | "revoked" | "ambiguous" | "gap" | "left"
-            | "gone" | "no" | "contained" | "rejected" | "fails" => ("bad", "✕"),
+            | "gone" | "no" | "contained" | "rejected" | "fails" | "refuted" => ("bad", "✕"),
             "high" => ("bad", "▲"),
             _ => ("plain", "·"),
         };

@@ -6,6 +6,7 @@
 mod back;
 mod decide;
 mod deploy;
+mod proof;
 mod read;
 mod report;
 mod shadow;
@@ -25,8 +26,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::invalid;
 use crate::{Caller, Control, ControlError, check, names};
+use proof::{PROOF_WAIT, own_claims};
 
 pub use back::RolledBack;
+pub(crate) use proof::Proving;
 pub use read::{BundleDiff, BundleView, SetDiff, StageView};
 pub use report::{ClaimResult, ProposalReport};
 pub(crate) use report::{run as run_tests, suites};
@@ -77,13 +80,17 @@ pub struct ProposalView {
     pub decided_at: Option<Timestamp>,
     /// What they said.
     pub comment: Option<String>,
+    /// What the solver made of its claims: `running` while it is at work, `proved`, `refuted`, `undecided`, or `absent` where
+    /// there is none.
+    pub proof: &'static str,
     /// What the tests, the prover and the comparison with what is live said.
     #[schemars(with = "ProposalReport")]
     pub report: serde_json::Value,
 }
 
 impl Control {
-    /// Proposes policies. They are compiled, tested and, where there is a solver, proved before anybody looks at them.
+    /// Proposes policies. They are compiled and tested before anybody looks at them. Then the solver looks at what is claimed of
+    /// them, which is waited for a moment; until it has ended, nobody approves them.
     ///
     /// # Errors
     /// `forbidden` for anyone but administrators and developers; `Policy` with the place of each problem when they do not
@@ -99,7 +106,11 @@ impl Control {
         let sources = sources(&new.sets);
         let candidate = compile(&book, &sources)?;
         let live = live_sets(&book);
-        let report = self.report(&book, &candidate, &live, &new).await?;
+        let own = own_claims(&new.tests)?;
+        let report = ProposalReport {
+            proving: true,
+            ..self.tested(&book, &candidate, &live, &new)?
+        };
         let bundle = self
             .books
             .get::<Bundle>(&caller.org, candidate.bundle())
@@ -142,13 +153,20 @@ impl Control {
             .fact("bundle", &proposal.bundle)
             .fact("base", &proposal.base)
             .fact("tests_failed", report.tests_failed)
-            .fact("claims_failed", report.claims_failed())
             .content("title", &proposal.title)
             .content("source", &proposal.source)
             .content("sets", &new.sets)
             .content("tests", &new.tests);
         let change = change.create(&proposal).event(event);
         self.books.commit(&caller.org, change).await?;
+        let (control, org, id) = (self.clone(), caller.org.clone(), proposal.id.clone());
+        // It goes on when nobody waits for it any more.
+        let proving = tokio::spawn(async move {
+            if let Err(error) = control.prove_proposal(&org, &id, Some(own)).await {
+                tracing::error!(%error, proposal = %id, "a proof broke off; it is taken up again");
+            }
+        });
+        let _ = tokio::time::timeout(PROOF_WAIT, proving).await;
         self.proposal(caller, &proposal.id).await
     }
 }
@@ -242,8 +260,14 @@ pub(crate) fn view(
             .map(|p| names::person(registry, p)),
         decided_at: proposal.decided_at,
         comment: proposal.comment.clone(),
+        proof: report_of(proposal).map_or("undecided", |r| r.proof()),
         report: proposal.report.clone(),
     }
+}
+
+/// What was found out about a proposal; none where it cannot be read any more.
+pub(crate) fn report_of(proposal: &Proposal) -> Option<ProposalReport> {
+    serde_json::from_value(proposal.report.clone()).ok()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub struct Control {
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) counter: Arc<crate::activity::Counter>,
     pub(crate) prover: Arc<dyn Prover>,
+    pub(crate) proving: Arc<crate::bundle::Proving>,
     pub(crate) probes: Arc<Vec<crate::doctor::Probe>>,
 }
 
@@ -54,6 +55,7 @@ impl Control {
             secrets,
             counter: Arc::default(),
             prover: Arc::new(NoProver),
+            proving: Arc::default(),
             probes: Arc::default(),
         }
     }

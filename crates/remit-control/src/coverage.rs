@@ -1,11 +1,12 @@
 //! Coverage: which policies ever decide something, in tests and in traffic, and which could go.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use remit_domain::name::Name;
 use remit_policy::Engine;
 use remit_policy::test_case::CaseResult;
-use remit_ports::prover::{Claim, PolicyText, Proof, Question};
+use remit_ports::prover::{Asked, Claim, PolicyText, Proof, Question};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +19,16 @@ use crate::{Caller, Control, ControlError};
 const TRAFFIC_MAX: usize = 20_000;
 /// Most policies that the solver is asked about: each is a question of its own.
 const SOLVED_MAX: usize = 200;
+
+/// Longest that the solver is asked which policies could go, all together: somebody waits for it.
+const SOLVING_TIME_MAX: Duration = Duration::from_secs(45);
+
+/// What questions about single policies share.
+struct Solving<'a> {
+    engine: &'a Engine,
+    tools: Vec<String>,
+    until: tokio::time::Instant,
+}
 
 /// Policies to be tested.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -99,9 +110,14 @@ impl Control {
             None
         };
         let mut coverage = Vec::new();
+        let solving = Solving {
+            engine: &engine,
+            tools: engine.representatives(),
+            until: tokio::time::Instant::now() + SOLVING_TIME_MAX,
+        };
         for note in engine.notes() {
             let standing = match asked.dead && coverage.len() < SOLVED_MAX {
-                true => self.standing_of(&engine, &note.id).await,
+                true => self.standing_of(&solving, &note.id).await,
                 false => None,
             };
             coverage.push(Covered {
@@ -125,8 +141,9 @@ impl Control {
     }
 
     /// Whether a policy could go, by the solver.
-    async fn standing_of(&self, engine: &Engine, id: &str) -> Option<&'static str> {
-        let all: Vec<PolicyText> = engine
+    async fn standing_of(&self, solving: &Solving<'_>, id: &str) -> Option<&'static str> {
+        let all: Vec<PolicyText> = solving
+            .engine
             .texts()
             .into_iter()
             .map(|(id, text)| PolicyText { id, text })
@@ -138,27 +155,37 @@ impl Control {
             text: "permit (principal, action, resource);".to_owned(),
         };
         let alone = std::iter::once(anything.clone()).chain(one).collect();
-        let dead = self.is_within(engine, vec![anything], alone).await?;
+        let dead = self.is_within(solving, vec![anything], alone).await?;
         if dead {
             return Some("dead");
         }
-        let shadowed = self.is_within(engine, without, all).await?;
+        let shadowed = self.is_within(solving, without, all).await?;
         Some(if shadowed { "shadowed" } else { "needed" })
     }
 
     async fn is_within(
         &self,
-        engine: &Engine,
+        solving: &Solving<'_>,
         policies: Vec<PolicyText>,
         others: Vec<PolicyText>,
     ) -> Option<bool> {
+        let left = solving
+            .until
+            .saturating_duration_since(tokio::time::Instant::now());
+        if left.is_zero() {
+            return None;
+        }
         let question = Question {
-            schema: engine.schema_text().to_owned(),
-            actions: engine.representatives(),
+            schema: solving.engine.schema_text().to_owned(),
             policies,
-            claim: Claim::Within { others },
+            asked: vec![Asked {
+                actions: solving.tools.clone(),
+                claim: Claim::Within { others },
+            }],
+            within: left,
         };
-        match self.prover.prove(question).await {
+        let answers = self.prover.prove(question).await.ok()?;
+        match answers.into_iter().next()? {
             Ok(Proof::Holds) => Some(true),
             Ok(Proof::Fails(_)) => Some(false),
             Ok(Proof::Undecided(_)) | Err(_) => None,

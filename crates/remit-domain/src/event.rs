@@ -89,6 +89,7 @@ event_kinds! {
     BreakerChanged = "breaker.changed",
     BreakerTripped = "breaker.tripped",
     PolicyProposed = "policy.proposed",
+    PolicyProved = "policy.proved",
     PolicyApproved = "policy.approved",
     PolicyRejected = "policy.rejected",
     PolicyStaged = "policy.staged",

@@ -106,17 +106,19 @@ impl Engine {
     }
 
     fn grouped(&self) -> BTreeMap<String, Group<'_>> {
+        // Asked once of each policy: to look into one is not cheap.
+        let closer: Vec<(&Loaded, bool)> = self
+            .policies()
+            .iter()
+            .map(|l| (l, l.mentions_args || mentions_action(l)))
+            .collect();
         let group = |(tool, classification): (&ToolRef, Option<&Classification>)| {
             let name = tool.to_string();
             let mut actions = groups(classification);
             actions.push(name.clone());
-            let matter: Vec<&Loaded> = self
-                .policies()
-                .iter()
-                .filter(|l| can_matter(l, &actions))
-                .collect();
-            let own = matter.iter().any(|l| l.mentions_args || mentions_action(l));
-            let ids = matter.iter().map(|l| l.id.as_str()).collect();
+            let matter = closer.iter().filter(|(l, _)| can_matter(l, &actions));
+            let own = matter.clone().any(|(_, closer)| *closer);
+            let ids = matter.map(|(l, _)| l.id.as_str()).collect();
             (name.clone(), (ids, own.then_some(name)))
         };
         self.tools().map(group).collect()

@@ -1,5 +1,7 @@
 //! Proving what policies can and cannot do, for every request there can be.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 /// A policy, with the id that people know it by.
@@ -26,17 +28,26 @@ pub enum Claim {
     },
 }
 
-/// A question to the prover.
+/// What is asked of policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Which actions to look at, as `upstream/tool`; all where empty.
+    pub actions: Vec<String>,
+    /// What is claimed.
+    pub claim: Claim,
+}
+
+/// A question to the prover: claims about the same policies, which are read once for all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The schema, as Cedar schema text.
     pub schema: String,
-    /// Which actions to look at, as `upstream/tool`; all where empty.
-    pub actions: Vec<String>,
     /// The policies.
     pub policies: Vec<PolicyText>,
     /// What is claimed of them.
-    pub claim: Claim,
+    pub asked: Vec<Asked>,
+    /// How long the answers may take, all together. What is not answered by then is undecided.
+    pub within: Duration,
 }
 
 /// A request that shows a claim to be wrong, in words of the policies.
@@ -79,10 +90,13 @@ pub enum ProverError {
     Failed(String),
 }
 
+/// The answer to one claim.
+pub type Answer = Result<Proof, ProverError>;
+
 /// Proves claims about policies.
 ///
-/// Contract: `Holds` only if no request of the schema contradicts the claim; a counterexample does contradict it, by the
-/// plain evaluator. Without a solver every question is `Absent`, never `Holds`.
+/// Contract: one answer for each claim, in their order, within the time of the question. `Holds` only if no request of the schema contradicts the claim; a counterexample does contradict it, by the
+/// plain evaluator. Without a solver every claim is `Absent`, never `Holds`.
 #[async_trait]
 pub trait Prover: Send + Sync + 'static {
     /// The solver's name and version.
@@ -91,11 +105,11 @@ pub trait Prover: Send + Sync + 'static {
     /// [`ProverError::Absent`].
     async fn version(&self) -> Result<String, ProverError>;
 
-    /// Answers a question.
+    /// Answers a question. What goes wrong with one claim is that claim's answer.
     ///
     /// # Errors
-    /// [`ProverError`].
-    async fn prove(&self, question: Question) -> Result<Proof, ProverError>;
+    /// [`ProverError`] where none of it is answered.
+    async fn prove(&self, question: Question) -> Result<Vec<Answer>, ProverError>;
 }
 
 /// No prover: every question is unanswered.
@@ -108,7 +122,7 @@ impl Prover for NoProver {
         Err(ProverError::Absent("none is configured".to_owned()))
     }
 
-    async fn prove(&self, _: Question) -> Result<Proof, ProverError> {
+    async fn prove(&self, _: Question) -> Result<Vec<Answer>, ProverError> {
         Err(ProverError::Absent("none is configured".to_owned()))
     }
 }

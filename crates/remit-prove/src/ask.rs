@@ -1,90 +1,227 @@
-//! One question, action by action: the first request that contradicts the claim ends it.
+//! One question, action by action. The policies are compiled once for an action, whatever is claimed of them; the first request
+//! that contradicts a claim ends that claim.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, RequestEnv, Schema};
 use cedar_policy_symcc::err::Error as SymError;
 use cedar_policy_symcc::solver::LocalSolver;
 use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicySet, Env};
-use remit_ports::prover::{Claim, PolicyText, Proof, ProverError, Question};
+use remit_ports::prover::{Answer, Asked, Claim, PolicyText, Proof, ProverError, Question};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use crate::example;
-use crate::limits::POLICIES_MAX;
+use crate::limits::{CLAIMS_MAX, POLICIES_MAX};
 
-/// Both sides of a question, read.
-struct Sides {
+type Compiler = CedarSymCompiler<LocalSolver>;
+
+/// A claim, as far as it is answered.
+struct Open {
+    actions: Vec<String>,
+    others: PolicySet,
+    /// Whether a request that both allow contradicts the claim; otherwise, one that only the policies allow.
+    disjoint: bool,
+    /// What the solver could not say.
+    undecided: Option<String>,
+    answer: Option<Answer>,
+}
+
+/// What all claims of a question share.
+struct Common {
     schema: Schema,
     policies: PolicySet,
-    others: PolicySet,
-    /// Whether a request that both allow contradicts the claim; otherwise, one that only `policies` allow.
-    disjoint: bool,
 }
 
-pub(crate) async fn ask(solver: LocalSolver, question: Question) -> Result<Proof, ProverError> {
-    let sides = read(&question)?;
-    let mut compiler = CedarSymCompiler::new(solver).map_err(|e| failed(&e))?;
-    let mut undecided = None;
-    let wanted = |env: &RequestEnv| {
-        let actions = &question.actions;
-        actions.is_empty() || actions.iter().any(|a| a == env.action().id().unescaped())
+/// Makes solvers: another one follows one that failed.
+pub(crate) trait Solvers: Sync {
+    fn solver(&self) -> Result<LocalSolver, ProverError>;
+}
+
+/// Until when somebody waits for the answers.
+pub(crate) struct Patience {
+    pub(crate) until: Instant,
+    pub(crate) within: Duration,
+    /// Closed when the asker has left.
+    pub(crate) asker: oneshot::Receiver<()>,
+}
+
+impl Patience {
+    fn is_over(&mut self) -> bool {
+        let left = self.asker.try_recv() == Err(oneshot::error::TryRecvError::Closed);
+        left || Instant::now() >= self.until
+    }
+}
+
+pub(crate) async fn ask(
+    solvers: &impl Solvers,
+    question: Question,
+    mut patience: Patience,
+) -> Result<Vec<Answer>, ProverError> {
+    if question.asked.len() > CLAIMS_MAX {
+        let text = format!("there are more than {CLAIMS_MAX} claims");
+        return Err(ProverError::Question(text));
+    }
+    let (schema, _) = Schema::from_cedarschema_str(&question.schema).map_err(|e| wrong(&e))?;
+    let common = Common {
+        schema,
+        policies: set(&question.policies)?,
     };
-    let mut envs: Vec<RequestEnv> = sides.schema.request_envs().filter(wanted).collect();
+    let mut claims: Vec<Open> = question.asked.into_iter().map(Open::read).collect();
+    let mut envs: Vec<RequestEnv> = common.schema.request_envs().collect();
     envs.sort_by_key(|env| env.action().to_string());
+    let mut solver = Solver {
+        solvers,
+        running: None,
+    };
+    let mut whole = true;
     for env in envs {
-        match one(&mut compiler, &sides, &env).await {
+        whole = one_action(&mut solver, &common, &mut claims, &env, &mut patience).await;
+        if !whole {
+            break;
+        }
+    }
+    let answers = claims
+        .into_iter()
+        .map(|claim| claim.end(whole, patience.within));
+    Ok(answers.collect())
+}
+
+/// Looks at one action for every claim that is still open and wants it; false where patience ended before all were looked at.
+async fn one_action(
+    solver: &mut Solver<'_, impl Solvers>,
+    common: &Common,
+    claims: &mut [Open],
+    env: &RequestEnv,
+    patience: &mut Patience,
+) -> bool {
+    let mut compiled = None;
+    for claim in claims.iter_mut().filter(|claim| claim.wants(env)) {
+        if patience.is_over() {
+            return false;
+        }
+        let policies = compiled.get_or_insert_with(|| {
+            CompiledPolicySet::compile(&common.policies, env, &common.schema)
+                .map_err(|e| failed(&e))
+        });
+        let checked = match (policies, solver.running()) {
+            (Ok(policies), Ok(solver)) => {
+                let checked = claim.check(solver, policies, common, env);
+                match timeout_at(patience.until, checked).await {
+                    Ok(checked) => checked,
+                    Err(_) => return false,
+                }
+            }
+            (Err(error), _) => {
+                claim.answer = Some(Err(error.clone()));
+                continue;
+            }
+            (_, Err(error)) => {
+                claim.answer = Some(Err(error));
+                continue;
+            }
+        };
+        match checked {
             Ok(None) => {}
             Ok(Some(found)) => {
-                let told = example::tell(&found, &sides.policies, &sides.others, sides.disjoint);
-                return Ok(Proof::Fails(Box::new(told)));
+                let told = example::tell(&found, &common.policies, &claim.others, claim.disjoint);
+                claim.answer = Some(Ok(Proof::Fails(Box::new(told))));
             }
             Err(SymError::SolverUnknown) => {
-                undecided = Some(format!("the solver could not say it of {}", env.action()));
+                let text = format!("the solver could not say it of {}", env.action());
+                claim.undecided = Some(text);
             }
-            Err(error) => return Err(failed(&error)),
+            Err(error) => {
+                claim.answer = Some(Err(failed(&error)));
+                // It may be in the middle of anything.
+                solver.running = None;
+            }
         }
     }
-    Ok(undecided.map_or(Proof::Holds, Proof::Undecided))
+    true
 }
 
-async fn one(
-    compiler: &mut CedarSymCompiler<LocalSolver>,
-    sides: &Sides,
-    env: &RequestEnv,
-) -> Result<Option<Env>, SymError> {
-    let policies = CompiledPolicySet::compile(&sides.policies, env, &sides.schema)?;
-    let others = CompiledPolicySet::compile(&sides.others, env, &sides.schema)?;
-    if sides.disjoint {
-        compiler
-            .check_disjoint_with_counterexample_opt(&policies, &others)
-            .await
-    } else {
-        compiler
-            .check_implies_with_counterexample_opt(&policies, &others)
-            .await
+/// The solver that runs, and where another one comes from.
+struct Solver<'a, S> {
+    solvers: &'a S,
+    running: Option<Compiler>,
+}
+
+impl<S: Solvers> Solver<'_, S> {
+    fn running(&mut self) -> Result<&mut Compiler, ProverError> {
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => CedarSymCompiler::new(self.solvers.solver()?).map_err(|e| failed(&e))?,
+        };
+        Ok(self.running.insert(running))
     }
 }
 
-fn read(question: &Question) -> Result<Sides, ProverError> {
-    let wrong = |e: &dyn std::fmt::Display| ProverError::Question(e.to_string());
-    let (schema, _) = Schema::from_cedarschema_str(&question.schema).map_err(|e| wrong(&e))?;
-    let policies = set(&question.policies)?;
-    let (others, disjoint) = match &question.claim {
-        Claim::Never { condition } => {
-            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
-            let claimed = PolicyText {
-                id: "claim".to_owned(),
-                text,
-            };
-            (set(&[claimed])?, true)
+impl Open {
+    fn read(asked: Asked) -> Self {
+        let (others, disjoint) = match asked.claim {
+            Claim::Never { condition } => {
+                let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+                let claimed = PolicyText {
+                    id: "claim".to_owned(),
+                    text,
+                };
+                (set(&[claimed]), true)
+            }
+            Claim::Within { others } => (set(&others), false),
+        };
+        let (others, answer) = match others {
+            Ok(others) => (others, None),
+            Err(error) => (PolicySet::new(), Some(Err(error))),
+        };
+        Self {
+            actions: asked.actions,
+            others,
+            disjoint,
+            undecided: None,
+            answer,
         }
-        Claim::Within { others } => (set(others)?, false),
-    };
-    Ok(Sides {
-        schema,
-        policies,
-        others,
-        disjoint,
-    })
+    }
+
+    fn wants(&self, env: &RequestEnv) -> bool {
+        let named = |action: &String| action == env.action().id().unescaped();
+        self.answer.is_none() && (self.actions.is_empty() || self.actions.iter().any(named))
+    }
+
+    async fn check(
+        &self,
+        solver: &mut Compiler,
+        policies: &CompiledPolicySet,
+        common: &Common,
+        env: &RequestEnv,
+    ) -> Result<Option<Env>, SymError> {
+        let others = CompiledPolicySet::compile(&self.others, env, &common.schema)?;
+        if self.disjoint {
+            solver
+                .check_disjoint_with_counterexample_opt(policies, &others)
+                .await
+        } else {
+            solver
+                .check_implies_with_counterexample_opt(policies, &others)
+                .await
+        }
+    }
+
+    /// The answer: it holds only where every action was looked at, and nothing was left unsaid of any.
+    fn end(self, whole: bool, within: Duration) -> Answer {
+        match (self.answer, self.undecided) {
+            (Some(answer), _) => answer,
+            (None, Some(why)) => Ok(Proof::Undecided(why)),
+            (None, None) if whole => Ok(Proof::Holds),
+            (None, None) => Ok(Proof::Undecided(late(within))),
+        }
+    }
+}
+
+/// What is said of a claim that there was no time for.
+pub(crate) fn late(within: Duration) -> String {
+    format!("it was not answered within {} s", within.as_secs())
 }
 
 fn set(policies: &[PolicyText]) -> Result<PolicySet, ProverError> {
@@ -92,7 +229,6 @@ fn set(policies: &[PolicyText]) -> Result<PolicySet, ProverError> {
         let text = format!("there are more than {POLICIES_MAX} policies");
         return Err(ProverError::Question(text));
     }
-    let wrong = |e: &dyn std::fmt::Display| ProverError::Question(e.to_string());
     let mut set = PolicySet::new();
     for policy in policies {
         // Parsed as a set, so that a text that closes its clause and begins another policy is seen for what it is.
@@ -108,6 +244,10 @@ fn set(policies: &[PolicyText]) -> Result<PolicySet, ProverError> {
         set.add(named).map_err(|e| wrong(&e))?;
     }
     Ok(set)
+}
+
+fn wrong(error: &dyn std::fmt::Display) -> ProverError {
+    ProverError::Question(error.to_string())
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ProverError {

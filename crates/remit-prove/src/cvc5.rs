@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cedar_policy_symcc::solver::LocalSolver;
-use remit_ports::prover::{Proof, Prover, ProverError, Question};
+use remit_ports::prover::{Answer, Proof, Prover, ProverError, Question};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
 
-use crate::ask;
+use crate::ask::{self, Patience, Solvers};
 use crate::limits::{QUESTION_TIME_MAX, QUESTIONS_MAX, SOLVE_MILLIS_MAX};
 
 /// The solver cvc5, as a program beside Remit.
@@ -28,7 +30,9 @@ impl Cvc5 {
             turns: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         }
     }
+}
 
+impl Solvers for Cvc5 {
     fn solver(&self) -> Result<LocalSolver, ProverError> {
         let mut command = Command::new(&self.program);
         command
@@ -65,16 +69,30 @@ impl Prover for Cvc5 {
         Ok(version.unwrap_or(first).chars().take(80).collect())
     }
 
-    async fn prove(&self, question: Question) -> Result<Proof, ProverError> {
-        let _turn = self.turns.acquire().await.map_err(|e| absent(&e))?;
-        let solver = self.solver()?;
-        let asked = ask::ask(solver, question);
-        match tokio::time::timeout(QUESTION_TIME_MAX, asked).await {
-            Ok(answer) => answer,
-            Err(_) => Ok(Proof::Undecided(format!(
-                "it was not answered within {} s",
-                QUESTION_TIME_MAX.as_secs()
-            ))),
-        }
+    async fn prove(&self, question: Question) -> Result<Vec<Answer>, ProverError> {
+        let within = question.within.min(QUESTION_TIME_MAX);
+        let until = Instant::now() + within;
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        let Ok(turn) = timeout_at(until, turn).await else {
+            let late = || Ok(Proof::Undecided(ask::late(within)));
+            return Ok(question.asked.iter().map(|_| late()).collect());
+        };
+        let turn = turn.map_err(|e| absent(&e))?;
+        // Dropped with this future: then nobody waits any more.
+        let (_asks, asker) = oneshot::channel();
+        let patience = Patience {
+            until,
+            within,
+            asker,
+        };
+        let (solvers, runtime) = (self.clone(), Handle::current());
+        // A thread of its own: what goes on between two answers of the solver is hard work, and would hold up calls.
+        let answered = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            runtime.block_on(ask::ask(&solvers, question, patience))
+        });
+        answered
+            .await
+            .map_err(|e| ProverError::Failed(e.to_string()))?
     }
 }

@@ -15,6 +15,8 @@ use crate::wiring::House;
 
 /// How often what has run out is ended.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often proofs are looked for whose node has gone.
+const PROOFS_EVERY: Duration = Duration::from_secs(30);
 /// How often checkpoints are signed and written.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 
@@ -39,6 +41,11 @@ pub(crate) fn start(house: &House, settings: &Settings, stop: &CancellationToken
     tasks.spawn(quarantine(
         house.control.clone(),
         house.gateway.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(proofs(
+        house.books.clone(),
+        house.control.clone(),
         stop.clone(),
     ));
     let dirs = checkpoint_dirs(settings);
@@ -87,6 +94,25 @@ async fn quarantine(
         } = &trip;
         if let Err(error) = control.trip(org, agent, cause, *enforce).await {
             tracing::error!(%error, %org, %agent, "the breaker tripped and it could not be written; it trips again when the agent goes on");
+        }
+    }
+}
+
+/// Takes up proofs of proposals that another node began, or this one before it was started.
+async fn proofs(
+    books: remit_books::Books,
+    control: remit_control::Control,
+    stop: CancellationToken,
+) {
+    while tokio::time::timeout(PROOFS_EVERY, stop.cancelled())
+        .await
+        .is_err()
+    {
+        for book in books.orgs() {
+            let taken = stop.run_until_cancelled(control.take_up_proofs(&book.id));
+            if let Some(Err(error)) = taken.await {
+                tracing::error!(%error, org = %book.id, "unfinished proofs could not be looked for; trying again");
+            }
         }
     }
 }

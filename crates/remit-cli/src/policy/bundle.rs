@@ -1,6 +1,7 @@
 //! Bundles: propose, compare, approve, try in the shadow, make live, roll back; and what tests, solver and history say.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -13,6 +14,11 @@ use crate::output::Out;
 use crate::table::{Column, Page, Show, column};
 use crate::value::{at, items, plain, text};
 use crate::when::parse_span;
+
+/// How often a proposal is looked at while the solver is at work.
+const PROOF_EVERY: Duration = Duration::from_secs(2);
+/// How long that is done: longer than any proof takes.
+const PROOF_WAIT_MAX: Duration = Duration::from_secs(420);
 
 /// Where policies come from.
 #[derive(Debug, Args)]
@@ -412,8 +418,33 @@ async fn propose(
 ) -> Done {
     let body = body(client, source, title, origin).await?;
     let found = client.post(&["proposals"], &body).await?;
+    let found = proved(client, found).await?;
     out.one(&found, "id", || proposal(out, &found))?;
     Ok(WAITING)
+}
+
+/// The proposal once the solver has ended. While it is at work, that is said.
+async fn proved(client: &Client, proposed: Value) -> anyhow::Result<Value> {
+    let id = text(&proposed, "id");
+    let (mut found, mut waited) = (proposed, Duration::ZERO);
+    while text(&found, "proof") == "running" {
+        if waited.is_zero() {
+            let said = format!(
+                "{id} is proposed; the solver is at work on its claims. To leave it to itself: Ctrl-C, and later `remit policy proposal {id}`"
+            );
+            crate::print::note(&said);
+        }
+        if waited >= PROOF_WAIT_MAX {
+            return Ok(found);
+        }
+        tokio::time::sleep(PROOF_EVERY).await;
+        waited = waited.saturating_add(PROOF_EVERY);
+        found = client.get(&["proposals", &id]).await?;
+        let ended = text(&found, "proof") != "running";
+        let said = format!("{}: {} s", text(&found, "proof"), waited.as_secs());
+        crate::print::progress(&said, ended);
+    }
+    Ok(found)
 }
 
 async fn apply(client: &Client, out: Out, source: &Source, enforce: bool) -> Done {
@@ -430,6 +461,7 @@ async fn apply(client: &Client, out: Out, source: &Source, enforce: bool) -> Don
         })?;
         return Ok(OK);
     }
+    let found = proved(client, found).await?;
     if !enforce {
         out.one(&found, "id", || proposal(out, &found))?;
         return Ok(WAITING);

@@ -48,6 +48,7 @@ pub(super) fn proposal(out: Out, found: &Value) -> String {
 
 pub(super) fn report(page: Page, report: &Value) -> Page {
     let solver = text(report, "solver");
+    let proving = report.get("proving") == Some(&Value::Bool(true));
     let claims: Vec<String> = items(report, "claims")
         .iter()
         .chain(at(report, "within_live").filter(|w| w.is_object()))
@@ -63,10 +64,10 @@ pub(super) fn report(page: Page, report: &Value) -> Page {
     )
     .field(
         "Solver",
-        if solver.is_empty() {
-            "none: nothing is proved. Install cvc5 on the server"
-        } else {
-            &solver
+        match solver.as_str() {
+            _ if proving => "at work: nobody approves it until it has ended",
+            "" => "none: nothing is proved. Install cvc5 on the server",
+            solver => solver,
         },
     )
     .lines("Failed", items(report, "failures"))

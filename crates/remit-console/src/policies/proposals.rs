@@ -208,6 +208,12 @@ pub(super) async fn one(ask: Ask) -> Result<Answer, Fault> {
             "Other policies went live since it was proposed: it has to be proposed again.",
         )));
     }
+    if p.proof == "running" && p.state == "proposed" {
+        page = page.notice(Some(Notice::new(
+            "warn",
+            "The solver is still at work on its claims, and nobody approves it until it has ended. Look at this page again in a moment.",
+        )));
+    }
     page = match diff {
         Ok(diff) => page.with(&difference(&diff)),
         // The base is from before bundles were kept.
@@ -224,6 +230,7 @@ fn object(ask: &Ask, p: &ProposalView) -> Header {
         .state(p.state)
         .fact("By", Cell::text(&p.proposed_by))
         .fact("When", ask.when(p.proposed_at).with_exact())
+        .fact("Proof", Cell::badge(p.proof))
         .fact(
             "Bundle",
             Cell::link(
@@ -281,12 +288,11 @@ pub(super) fn found(report: &ProposalReport) -> Section {
     );
     let mut facts = Facts::new().row("Test cases", Cell::text(tests)).row(
         "Solver",
-        Cell::text(
-            report
-                .solver
-                .as_deref()
-                .unwrap_or("none here, so nothing is proved"),
-        ),
+        Cell::text(match &report.solver {
+            _ if report.proving => "at work",
+            Some(solver) => solver,
+            None => "none here, so nothing is proved",
+        }),
     );
     if !report.untested.is_empty() {
         facts = facts.row("Decide no test case", Cell::lines(&report.untested));
@@ -345,7 +351,7 @@ fn decide(ask: &Ask, p: &ProposalView) -> Section {
         let mut form = ask
             .form("decide-proposal", &at("approve"))
             .field(Field::new("comment", "Comment", Input::Line));
-        if admin {
+        if admin && p.proof != "running" {
             form = form.with(Button::new("Approve", Tone::Main));
         }
         let reject = if mine { "Take it back" } else { "Reject" };

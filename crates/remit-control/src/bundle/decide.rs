@@ -6,9 +6,29 @@ use remit_domain::event::EventKind;
 use remit_domain::{Person, ProposalId, RefusalCode, Role, Separation};
 
 use super::deploy::Accepting;
-use super::{ProposalReport, ProposalView, StageView, compile, live_sets, sources, version_of};
+use super::{ProposalView, StageView, compile, live_sets, report_of, sources, version_of};
 use crate::approval::eligible;
 use crate::{Caller, Control, ControlError, check, refuse};
+
+/// Refuses what fails a test or a claim, and what the solver has not ended with.
+fn is_found_good(proposal: &Proposal) -> Result<(), ControlError> {
+    let unreadable = "what was found out about it cannot be read any more: propose it again";
+    let report = report_of(proposal).ok_or_else(|| conflict(unreadable))?;
+    if report.proving {
+        return Err(conflict(
+            "the solver is still at work on its claims; look at the proposal again in a moment",
+        ));
+    }
+    if report.tests_failed > 0 || report.claims_failed() > 0 {
+        let text = format!(
+            "{} of its tests and {} of its claims fail; propose what passes",
+            report.tests_failed,
+            report.claims_failed()
+        );
+        return Err(conflict(text));
+    }
+    Ok(())
+}
 
 pub(super) fn conflict(text: impl Into<String>) -> ControlError {
     refuse(RefusalCode::Conflict, text)
@@ -19,7 +39,7 @@ impl Control {
     /// one, they may, and a finding says so when it goes live.
     ///
     /// # Errors
-    /// `forbidden`; `not-found`; `conflict` when it is decided already, its tests or claims failed, or it is not a change of
+    /// `forbidden`; `not-found`; `conflict` when it is decided already, its tests or claims failed, the solver is at work on them, or it is not a change of
     /// what is live any more.
     pub async fn approve_proposal(
         &self,
@@ -31,16 +51,7 @@ impl Control {
         let found = self.waiting(caller, id).await?;
         self.may_approve(caller, &person, &found.noun)?;
         self.is_current(caller, &found.noun)?;
-        let report: ProposalReport =
-            serde_json::from_value(found.noun.report.clone()).unwrap_or_default();
-        if report.tests_failed > 0 || report.claims_failed() > 0 {
-            let text = format!(
-                "{} of its tests and {} of its claims fail; propose what passes",
-                report.tests_failed,
-                report.claims_failed()
-            );
-            return Err(conflict(text));
-        }
+        is_found_good(&found.noun)?;
         self.decided(caller, found, &person, ProposalState::Approved, comment)
             .await
     }
@@ -228,6 +239,7 @@ impl Control {
             );
             return Err(conflict(text));
         }
+        is_found_good(&found.noun)?;
         self.is_current(caller, &found.noun)?;
         let bundle = self.bundle_of(caller, &found.noun.bundle).await?.noun;
         if version_of(&bundle.sets)? != bundle.version {

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use remit_books::OrgBook;
 use remit_domain::Tool;
 use remit_domain::name::Name;
-use remit_policy::prove::{claims, is_of_one_tool};
-use remit_policy::test_case::{CaseResult, Never, Suite};
+use remit_policy::test_case::{CaseResult, Suite};
 use remit_policy::{Engine, PolicyNote};
-use remit_ports::prover::{Claim, Counterexample, PolicyText, Proof, ProverError, Question};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::proof::{PROVE_NOW, own_claims};
 use super::{NewProposal, sources};
 use crate::error::invalid;
 use crate::policy_set::PolicyProblem;
@@ -38,12 +37,27 @@ pub struct ProposalReport {
     pub only_tightens: bool,
     /// Whether what they allow is allowed now too; a counterexample shows what they let through.
     pub within_live: Option<ClaimResult>,
+    /// Whether the solver is still at work: then nobody approves it.
+    #[serde(default)]
+    pub proving: bool,
 }
 
 impl ProposalReport {
     /// Claims that were shown to be wrong.
     pub fn claims_failed(&self) -> usize {
         self.claims.iter().filter(|c| c.result == "fails").count()
+    }
+
+    /// What the claims came to, in a word: `running`, `proved`, `refuted`, `undecided`, or `absent` where there is no solver.
+    pub fn proof(&self) -> &'static str {
+        let any = |word: &str| self.claims.iter().any(|c| c.result == word);
+        match () {
+            () if self.proving => "running",
+            () if any("fails") => "refuted",
+            () if self.solver.is_none() => "absent",
+            () if any("undecided") || any("unproved") => "undecided",
+            () => "proved",
+        }
     }
 }
 
@@ -61,7 +75,8 @@ pub struct ClaimResult {
 }
 
 impl Control {
-    pub(super) async fn report(
+    /// What tests and the comparison with what is live say; nothing is proved yet.
+    pub(super) fn tested(
         &self,
         book: &OrgBook,
         candidate: &Engine,
@@ -75,8 +90,7 @@ impl Control {
             .iter()
             .flat_map(|r| r.problems.iter().map(|p| format!("{}: {p}", r.name)))
             .collect();
-        let own: Vec<Never> = suites.iter().flat_map(|s| s.never.clone()).collect();
-        let mut report = ProposalReport {
+        Ok(ProposalReport {
             tests: results.len(),
             tests_failed: failed.len(),
             failures,
@@ -89,63 +103,7 @@ impl Control {
             only_tightens: remit_policy::only_tightens(&sources(live), &sources(&new.sets))
                 .map_err(ControlError::Policy)?,
             ..ProposalReport::default()
-        };
-        self.proofs(book, candidate, live, &own, &mut report)
-            .await?;
-        Ok(report)
-    }
-
-    async fn proofs(
-        &self,
-        book: &OrgBook,
-        candidate: &Engine,
-        live: &BTreeMap<Name, String>,
-        own: &[Never],
-        report: &mut ProposalReport,
-    ) -> Result<(), ControlError> {
-        report.solver = self.prover.version().await.ok();
-        for claim in claims().iter().chain(own) {
-            report.claims.push(self.claim(candidate, claim).await);
-        }
-        let now = super::compile(book, &sources(live))?;
-        report.within_live = Some(self.within(candidate, &now).await);
-        Ok(())
-    }
-
-    /// What the solver says of one claim.
-    pub(crate) async fn claim(&self, engine: &Engine, claim: &Never) -> ClaimResult {
-        let actions = match is_of_one_tool(&claim.when) {
-            true => Vec::new(),
-            false => engine.representatives(),
-        };
-        let question = Question {
-            schema: engine.schema_text().to_owned(),
-            actions,
-            policies: texts(engine),
-            claim: Claim::Never {
-                condition: claim.when.clone(),
-            },
-        };
-        let answer = self.prover.prove(question).await;
-        told(claim.id.as_str(), &claim.text, answer)
-    }
-
-    /// Whether everything that `candidate` allows, `live` allows too.
-    pub(crate) async fn within(&self, candidate: &Engine, live: &Engine) -> ClaimResult {
-        let question = Question {
-            schema: candidate.schema_text().to_owned(),
-            actions: candidate.representatives_beside(live),
-            policies: texts(candidate),
-            claim: Claim::Within {
-                others: texts(live),
-            },
-        };
-        let answer = self.prover.prove(question).await;
-        told(
-            "within-live",
-            "nothing is allowed that is not allowed now",
-            answer,
-        )
+        })
     }
 
     /// Claims about the live policies, or about others; the solver's answer to each.
@@ -177,41 +135,13 @@ impl Control {
             }
         };
         let engine = super::compile(&book, &sources(&new.sets))?;
-        self.report(&book, &engine, &live, &new).await
+        let now = super::compile(&book, &sources(&live))?;
+        let mut report = self.tested(&book, &engine, &live, &new)?;
+        let own = own_claims(&new.tests)?;
+        self.solve(&engine, &now, &own, PROVE_NOW, &mut report)
+            .await;
+        Ok(report)
     }
-}
-
-fn texts(engine: &Engine) -> Vec<PolicyText> {
-    let texts = engine.texts().into_iter();
-    texts.map(|(id, text)| PolicyText { id, text }).collect()
-}
-
-fn told(id: &str, text: &str, answer: Result<Proof, ProverError>) -> ClaimResult {
-    let (result, example) = match answer {
-        Ok(Proof::Holds) => ("holds", Vec::new()),
-        Ok(Proof::Fails(example)) => ("fails", lines(&example)),
-        Ok(Proof::Undecided(why)) => ("undecided", vec![why]),
-        Err(error) => ("unproved", vec![error.to_string()]),
-    };
-    ClaimResult {
-        id: id.to_owned(),
-        text: text.to_owned(),
-        result: result.to_owned(),
-        example,
-    }
-}
-
-fn lines(example: &Counterexample) -> Vec<String> {
-    let mut lines = vec![format!("a call of {}", example.action)];
-    lines.extend(example.facts.iter().cloned());
-    lines.push(format!("is allowed by {}", example.allowed_by.join(", ")));
-    if !example.denied_by.is_empty() {
-        lines.push(format!(
-            "and denied now by {}",
-            example.denied_by.join(", ")
-        ));
-    }
-    lines
 }
 
 /// Reads test files.
