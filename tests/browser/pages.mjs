@@ -55,7 +55,7 @@ await run(async (report, atEnd) => {
   const looks = new Map();
   for (const [role, email] of Object.entries(ROLES)) {
     const cookie = await world.cookie(email);
-    const { pages, forms } = await crawl(world.base, cookie, { from: ['/', '/approvals', '/search?q=refund', ...made.governed, ...AGENTS] });
+    const { pages, forms } = await crawl(world.base, cookie, { from: ['/', '/approvals', '/search?q=refund', `/runs/${made.work.run}`, ...made.governed, ...AGENTS] });
     report.none(
       `as ${role}: nothing is offered that is refused (${pages.length} pages)`,
       pages.filter((p) => p.status >= 400).map((p) => `${p.address} on ${p.by}: ${p.status}`),

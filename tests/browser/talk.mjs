@@ -33,7 +33,9 @@ async function sent(page, press) {
   return status;
 }
 
-const told = (page) => page.locator('main').innerText();
+function told(page) {
+  return page.locator('main').innerText();
+}
 
 async function asked(report, world, approver, answers) {
   const { approval } = await world.asksForRefund(71);
