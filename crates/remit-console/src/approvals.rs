@@ -118,29 +118,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     };
     let (caller, control) = (ask.caller()?, ask.control());
     let range = Range::of(&ask)?;
-    let filter = ApprovalFilter {
-        state: (view != "decided").then_some(ApprovalState::Pending),
-        mine: view == "mine",
-        after: ask.q_as("after")?,
-        limit: Some(LIST),
-        since: range.between.since,
-        until: range.between.until,
-    };
-    let listing = control.approvals(&caller, &filter).await?;
-    let mut items = listing.items;
-    if view == "decided" {
-        items.retain(|a| a.state != ApprovalState::Pending);
-    } else {
-        // What hurts most and what ends first stand on top.
-        let me = ask.session()?.person.email.to_string();
-        items.sort_by_key(|a| {
-            let mine = a.given_to.as_deref() == Some(me.as_str());
-            (!mine, !a.is_severe, a.expires)
-        });
-    }
-    if let Some(wanted) = ask.q("agent") {
-        items.retain(|a| a.agent.contains(wanted));
-    }
+    let (items, next) = found(&ask, view, &range).await?;
     let chosen = match ask.q_as::<ApprovalId>("id")? {
         Some(id) => Some(control.approval(&caller, &id).await?),
         None => items.first().cloned(),
@@ -178,7 +156,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         empty,
         filter: bar(&ask, view, &range),
         pane,
-        next: ask.next(listing.next),
+        next,
         numbers: numbers(&ask, view).await?,
         passkey_js: crate::assets::address("passkey.js"),
     };
@@ -186,12 +164,42 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     let labels = crate::labels::waiting(&ask).await?.len();
     if labels > 0 {
         let words = format!("Requests to take labels back: {labels}");
-        page = page.with(&Empty {
-            action: Some((ask.to("/labels?state=requested"), words)),
-            ..Empty::default()
-        });
+        let to = ask.to("/labels?state=requested");
+        page = page.with(&Empty::default().action(to, &words));
     }
     page.ok()
+}
+
+/// The requests of that view in the order they are looked at, and where to go on.
+async fn found(
+    ask: &Ask,
+    view: &str,
+    range: &Range,
+) -> Result<(Vec<ApprovalView>, Option<String>), Fault> {
+    let filter = ApprovalFilter {
+        state: (view != "decided").then_some(ApprovalState::Pending),
+        mine: view == "mine",
+        after: ask.q_as("after")?,
+        limit: Some(LIST),
+        since: range.between.since,
+        until: range.between.until,
+    };
+    let listing = ask.control().approvals(&ask.caller()?, &filter).await?;
+    let mut items = listing.items;
+    if view == "decided" {
+        items.retain(|a| a.state != ApprovalState::Pending);
+    } else {
+        // What hurts most and what ends first stand on top.
+        let me = ask.session()?.person.email.to_string();
+        items.sort_by_key(|a| {
+            let mine = a.given_to.as_deref() == Some(me.as_str());
+            (!mine, !a.is_severe, a.expires)
+        });
+    }
+    if let Some(wanted) = ask.q("agent") {
+        items.retain(|a| a.agent.contains(wanted));
+    }
+    Ok((items, ask.next(listing.next)))
 }
 
 /// What waits waits for minutes; times are asked for where it was decided.

@@ -71,15 +71,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     )
     .rows(rows)
     .next(ask.next(listing.next));
-    let filter = Filter::new(ask.to("/findings"))
-        .select(
-            "state",
-            "State",
-            &["open", "closed"],
-            query.state.as_deref(),
-        )
-        .check("all", "Closed ones too", ask.q("all").is_some());
-    let filter = range.fields(&ask, filter);
+    let filter = bar(&ask, &range, query.state.as_deref());
     let copy = Copy::get("finding ls", &ask.place.base, "/findings");
     let news = news(&ask).await;
     ask.page("Findings")
@@ -93,6 +85,13 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
             &copy,
         ))
         .ok()
+}
+
+fn bar(ask: &Ask, range: &Range, state: Option<&str>) -> Filter {
+    let filter = Filter::new(ask.to("/findings"))
+        .select("state", "State", &["open", "closed"], state)
+        .check("all", "Closed ones too", ask.q("all").is_some());
+    range.fields(ask, filter)
 }
 
 async fn news(ask: &Ask) -> News {
