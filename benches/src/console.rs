@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT_ENCODING, COOKIE, SET_COOKIE};
 use serde_json::{Value, json};
 
 use crate::report::Report;
-use crate::server::{Place, Server, agent, document, furnish, mcp_headers, token};
+use crate::server::{Place, Server, document, furnish, mcp_headers, token};
 use crate::{echo, machine};
 
 const GROUP: &str = "The console";

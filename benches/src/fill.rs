@@ -9,8 +9,8 @@ use remit_books::{Books, OrgBook, Parts};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::{Agent, AgentId, DecisionId, Principal, Timestamp};
 use remit_outbound::{FileVault, SystemClock, SystemEntropy};
-use remit_ports::Clock;
 use remit_ports::store::{Commit, Expect, Put};
+use remit_ports::{Clock, Store};
 use remit_store_sqlite::SqliteStore;
 
 /// Records and entries in one commit.
