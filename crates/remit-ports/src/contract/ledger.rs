@@ -89,6 +89,7 @@ async fn entries_are_filtered(store: &dyn Store) {
     let other = NewEntry {
         agent: Some(one.agent.clone()),
         run: Some(two.run.clone()),
+        at: at(2),
         ..entry(EventKind::CallDecided)
     };
     let entries = vec![
