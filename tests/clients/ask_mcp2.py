@@ -28,7 +28,7 @@ async def main():
 
     async def roots(_context):
         asked.append("roots")
-        return types.ListRootsResult(roots=[types.Root(uri="file:///work/of/the/client", name="work")])
+        return types.ListRootsResult(roots=[types.Root(uri="file:///srv/client/project", name="work")])
 
     headers = {"Authorization": "Bearer " + os.environ["TOKEN"]}
     callbacks = {"sampling_callback": sample, "elicitation_callback": elicit, "list_roots_callback": roots}

@@ -23,7 +23,7 @@ client.setRequestHandler(types.ElicitRequestSchema, () => {
 });
 client.setRequestHandler(types.ListRootsRequestSchema, () => {
   asked.push("roots");
-  return { roots: [{ uri: "file:///work/of/the/client", name: "work" }] };
+  return { roots: [{ uri: "file:///srv/client/project", name: "work" }] };
 });
 const told = new Promise((resolve) => {
   client.setNotificationHandler(types.ResourceUpdatedNotificationSchema, ({ params }) => params.uri === RESOURCE && resolve());

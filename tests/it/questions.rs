@@ -37,7 +37,7 @@ fn check(seen: &Value) {
         |part: &str, words: &str| seen[part].as_str().is_some_and(|text| text.contains(words));
     assert!(has("sampled", "sampled by the client"), "{seen}");
     assert!(has("elicited", "Ada"), "{seen}");
-    assert!(has("rooted", "file:///work/of/the/client"), "{seen}");
+    assert!(has("rooted", "file:///srv/client/project"), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
