@@ -1,6 +1,7 @@
 //! What stopping does, shown before it is done: what ends, and what the agent can reach no more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use remit_control::{AccessRow, AgentView, Preview, Use, Uses};
 use remit_domain::name::Name;
@@ -12,6 +13,10 @@ use crate::ui::{Cell, Empty, Lines, Notice, Row, Section, Table};
 
 /// Pictures, one of each agent that loses something: the target's and those it handed work to.
 const PICTURES: [&str; 4] = ["reach", "reach-2", "reach-3", "reach-4"];
+/// Agents that are looked at: whoever stops something is in a hurry, and the first table counts everything that ends.
+const AGENTS: usize = 20;
+/// Longest that one agent is looked at: counting what it used may read much of a ledger the first time.
+const LOOK: Duration = Duration::from_secs(2);
 /// Rows of the table; the Access view of each agent has all of its own.
 const ROWS: usize = 200;
 
@@ -30,18 +35,26 @@ pub(crate) async fn reach(ask: &Ask, preview: &Preview) -> Result<Section, Fault
         let (agent, workflow) = name.split_once('/').unwrap_or((name, ""));
         by_agent.entry(agent).or_default().insert(workflow);
     }
+    let more = by_agent.len().saturating_sub(AGENTS);
     let mut all = Vec::new();
-    for (agent, workflows) in by_agent {
-        match lost(ask, agent, &workflows).await {
-            Ok(lost) => all.push(lost),
-            // Nothing about policies or counts stands in the way of stopping.
-            Err(fault) => {
-                let text = format!("What {agent} reaches cannot be told now: {}", fault.text());
-                return Ok(section.with(&Notice::new("warn", text)));
+    for (agent, workflows) in by_agent.into_iter().take(AGENTS) {
+        // Nothing about policies or counts stands in the way of stopping.
+        let why = match tokio::time::timeout(LOOK, lost(ask, agent, &workflows)).await {
+            Ok(Ok(lost)) => {
+                all.push(lost);
+                continue;
             }
-        }
+            Ok(Err(fault)) => fault.text(),
+            Err(_) => "counting what it used takes too long".to_owned(),
+        };
+        let text = format!("What {agent} reaches cannot be told now: {why}");
+        return Ok(section.with(&Notice::new("warn", text)));
     }
     let mut section = section.note(says(&all));
+    if more > 0 {
+        let text = format!("{more} more agents below it stop too; they are not shown here.");
+        section = section.with(&Notice::new("warn", text));
+    }
     for (id, one) in PICTURES.into_iter().zip(&all) {
         if let Some(picture) = reach_picture(ask, id, &one.agent, &one.rows, &one.uses) {
             section = section.with(&picture);
@@ -77,10 +90,15 @@ fn says(all: &[Lost]) -> String {
         some => format!("data of {}", some.join(", ")),
     };
     format!(
-        "{} tools in {} systems, with {data}.",
-        tools.len(),
-        systems.len()
+        "{} in {}, with {data}.",
+        counted(tools.len(), ("tool", "tools")),
+        counted(systems.len(), ("system", "systems"))
     )
+}
+
+/// So many of a thing.
+fn counted(n: usize, (one, more): (&str, &str)) -> String {
+    format!("{n} {}", if n == 1 { one } else { more })
 }
 
 fn table(ask: &Ask, all: &[Lost]) -> Table {
@@ -126,18 +144,18 @@ fn table(ask: &Ask, all: &[Lost]) -> Table {
 pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
     let count = |kind: &str| preview.items.iter().filter(|i| i.kind == kind).count();
     let kinds = [
-        ("run", "runs"),
-        ("token", "tokens"),
-        ("key", "keys"),
-        ("delegation", "delegations"),
-        ("approval", "waiting approvals"),
-        ("call", "calls in flight"),
+        ("run", ("run", "runs")),
+        ("token", ("token", "tokens")),
+        ("key", ("key", "keys")),
+        ("delegation", ("delegation", "delegations")),
+        ("approval", ("waiting approval", "waiting approvals")),
+        ("call", ("call in flight", "calls in flight")),
     ];
     let totals: Vec<String> = kinds
         .iter()
         .map(|(kind, words)| (count(kind), words))
         .filter(|(n, _)| *n > 0)
-        .map(|(n, words)| format!("{n} {words}"))
+        .map(|(n, words)| counted(n, *words))
         .collect();
     let says = if totals.is_empty() {
         "Nothing is going on now; what would begin later is refused.".to_owned()
