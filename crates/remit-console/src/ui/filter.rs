@@ -74,28 +74,16 @@ impl Filter {
 
     /// - `words`: what can be chosen; nothing chosen means all.
     pub(crate) fn select(
-        mut self,
+        self,
         name: &'static str,
         label: &'static str,
         words: &[&str],
         now: Option<&str>,
     ) -> Self {
-        let mut choices = vec![Choice {
-            value: String::new(),
-            label: "all".to_owned(),
-            chosen: now.is_none(),
-        }];
-        choices.extend(words.iter().map(|word| Choice {
-            value: (*word).to_owned(),
-            label: word.replace('_', " "),
-            chosen: now == Some(word),
-        }));
-        self.fields.push(FilterField::Select {
-            name,
-            label,
-            choices,
-        });
-        self
+        let called: Vec<String> = words.iter().map(|word| word.replace('_', " ")).collect();
+        let called = called.iter().map(String::as_str);
+        let words: Vec<(&str, &str)> = words.iter().copied().zip(called).collect();
+        self.options(name, label, "all", &words, now)
     }
 
     /// - `words`: what can be chosen, and what it is called.
