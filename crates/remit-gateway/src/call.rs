@@ -159,8 +159,7 @@ pub enum VouchedRun {
     Planned(Arc<Run>),
 }
 
-/// Authenticated: who calls.
-/// Boxed, like what is resolved: what waits is moved, and a call waits in every room.
+/// Authenticated: who calls. The call itself is boxed, like what is resolved: a call is moved from room to room.
 pub(crate) struct Authenticated {
     pub(crate) received: Box<Received>,
     pub(crate) caller: Caller,

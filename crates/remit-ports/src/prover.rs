@@ -95,8 +95,9 @@ pub type Answer = Result<Proof, ProverError>;
 
 /// Proves claims about policies.
 ///
-/// Contract: one answer for each claim, in their order, within the time of the question. `Holds` only if no request of the schema contradicts the claim; a counterexample does contradict it, by the
-/// plain evaluator. Without a solver every claim is `Absent`, never `Holds`.
+/// Contract: one answer for each claim, in their order, within the time of the question. `Holds` only if no request of the
+/// schema contradicts the claim; a counterexample does contradict it, by the plain evaluator. Without a solver every claim is
+/// `Absent`, never `Holds`.
 #[async_trait]
 pub trait Prover: Send + Sync + 'static {
     /// The solver's name and version.

@@ -212,6 +212,9 @@ async fn another_run_of_the_same_agent_washes_nothing_off() {
         );
         assert_eq!(labels_decided_on(&world).await, ["orders", "untrusted"]);
     }
+    let (gateway, _) = opened(&world, Mode::Interactive, None).await;
+    gateway.tool_call(mail()).await.unwrap();
+    assert!(labels_decided_on(&world).await.is_empty());
     world
         .clock
         .advance(std::time::Duration::from_secs(24 * 3_600 + 601));
