@@ -16,6 +16,7 @@ await run(async (report, atEnd) => {
   const browser = await launch();
   atEnd(() => browser.close());
   await news(report, world, browser, line);
+  await late(report, world, browser, line);
   await expired(report, world, browser);
 });
 
@@ -64,6 +65,29 @@ async function news(report, world, browser, line) {
   report.equal('a press shows the new requests', await page.locator('#queue > li').count(), 3);
   const problems = page.context_.problems.filter((p) => !/ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION|htmx:sse:error: /i.test(p));
   report.none('no errors but those of the line', problems);
+  await page.context_.close();
+}
+
+// The page's script comes after the first news, and the line is there only after the page.
+async function late(report, world, browser, line) {
+  const page = await signedIn(browser, world, 'fiona@acme.example');
+  let script;
+  await page.route(/\/assets\/console-\w+\.js$/, (route) => { script = route; });
+  await page.goto(`${world.at}/approvals?view=mine`, { waitUntil: 'commit' });
+  await page.locator('#live-state[data-waiting="3"]').waitFor({ state: 'attached' });
+  await world.asksForRefund(73);
+  await page.locator('#live-state[data-waiting="4"]').waitFor({ state: 'attached' });
+  await script.continue();
+  report.check('news that came before the script are told', await visible(page, '.news'));
+  await page.unroute(/\/assets\/console-\w+\.js$/);
+
+  line.cut();
+  await page.goto(`${world.at}/approvals?view=mine`);
+  report.check('a page whose line was never there says so', await visible(page, '#stale'));
+  await world.asksForRefund(74);
+  line.mend();
+  report.check('it tries again by itself', await visible(page, '.news'));
+  await page.locator('#stale').waitFor({ state: 'hidden' });
   await page.context_.close();
 }
 

@@ -92,9 +92,19 @@
   document.addEventListener("htmx:sse:error", () => live(false));
   document.addEventListener("htmx:sse:after:connection", () => live(true));
   document.addEventListener("htmx:sse:after:message", () => live(true));
+  // A line that was lost is tried again by itself; one that never was is not.
+  const line = document.getElementById("live");
+  let tries = 0, waits = false;
+  const again = () => {
+    live(false);
+    if (waits) return;
+    waits = true;
+    setTimeout(() => { waits = false; htmx.trigger(line, "again"); }, Math.min(60000, 500 * 2 ** tries++));
+  };
+  for (const failure of ["htmx:error", "htmx:response:error"]) line?.addEventListener(failure, again);
   const look = () => {
     const state = document.getElementById("live-state");
-    if (!state) return;
+    if (!state || !("newest" in state.dataset)) return;
     for (const line of document.querySelectorAll("[data-watch]")) {
       if (line.hidden && state.dataset[line.dataset.watch] !== line.dataset.now) { line.hidden = false; say("This list has changed"); }
     }
@@ -105,8 +115,8 @@
     if (fresh && news.hidden) say("New requests arrived");
     if (fresh) news.hidden = false;
   };
-  // The message is told before what it brings is put in: it is looked at when it is there.
-  if (document.getElementById("live-state")) new MutationObserver(look).observe(document.body, { childList: true });
+  // The message is told before what it brings is put in: it is looked at when it is there. One may be there already.
+  if (line) { new MutationObserver(look).observe(document.body, { childList: true }); look(); }
   document.addEventListener("htmx:after:swap", () => {
     prepare(document);
     const shown = document.querySelector("#pane [data-approval]");
