@@ -32,16 +32,20 @@ pub(super) const PROOF_WAIT: Duration = Duration::from_secs(20);
 /// Seconds after which an unfinished proof is taken up again: longer than any takes.
 const TAKEN_UP_SECS: i64 = 360;
 
-/// Proposals that this node is proving.
+/// Proposals that this node is proving, one after the other: the time of each counts from its turn, so that however many are
+/// proposed, none of them is undecided for want of one.
 #[derive(Debug, Default)]
-pub(crate) struct Proving(Mutex<BTreeSet<ProposalId>>);
+pub(crate) struct Proving {
+    begun: Mutex<BTreeSet<ProposalId>>,
+    turn: tokio::sync::Mutex<()>,
+}
 
 /// One of them, until it is dropped.
 struct Begun<'a>(&'a Proving, ProposalId);
 
 impl Proving {
     fn all(&self) -> std::sync::MutexGuard<'_, BTreeSet<ProposalId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// None where it is begun already.
@@ -58,8 +62,8 @@ impl Drop for Begun<'_> {
 }
 
 impl Control {
-    /// Proves what is claimed of a proposal, and records what came of it. Nothing where somebody has decided on it meanwhile, or
-    /// other policies are live than it was proposed over: then it is not approved either.
+    /// Proves what is claimed of a proposal, and records what came of it; nothing where somebody has decided on it meanwhile. Where
+    /// other policies are live than it was proposed over, nothing of it is proved, and it is not approved either.
     ///
     /// - `own`: the claims that came with it; those of its bundle where they are not at hand any more.
     pub(super) async fn prove_proposal(
@@ -71,6 +75,7 @@ impl Control {
         let Some(_begun) = self.proving.begin(id) else {
             return Ok(());
         };
+        let _turn = self.proving.turn.lock().await;
         let book = self.book(org)?;
         let found = self.books.get::<Proposal>(org, id.as_str()).await?;
         let Some((proposal, mut report)) = found.and_then(|p| unproved(p.noun)) else {
@@ -80,7 +85,9 @@ impl Control {
         let bundle = self.books.get::<Bundle>(org, &proposal.bundle).await?;
         let Some(bundle) = bundle.filter(|_| version_of(&live).is_ok_and(|v| v == proposal.base))
         else {
-            return Ok(());
+            report.solver = self.prover.version().await.ok();
+            outdated(&mut report);
+            return self.proved(org, id, &report).await;
         };
         let candidate = compile(&book, &sources(&bundle.noun.sets))?;
         let now = compile(&book, &sources(&live))?;
@@ -193,6 +200,17 @@ impl Control {
         let text = "nothing is allowed that is not allowed now";
         report.within_live = Some(told("within-live", text, answers.next()));
     }
+}
+
+/// Says of every claim that it is not proved, since what was proposed is no change of what is live by now.
+fn outdated(report: &mut ProposalReport) {
+    let why = "other policies are live than it was proposed over; propose it again";
+    let unproved = |claim: &Never| {
+        let error = ProverError::Failed(why.to_owned());
+        told(claim.id.as_str(), &claim.text, Err(error))
+    };
+    report.proving = false;
+    report.claims = claims().iter().map(unproved).collect();
 }
 
 /// A proposal that waits for its proof, and what is known of it.

@@ -1,6 +1,7 @@
 //! A proof takes its time beside everything else, and nothing goes live before its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use remit_domain::RefusalCode;
@@ -21,6 +22,19 @@ const CLAIM: &str = "never: [{ id: no-agents, text: no agent, when: principal.ti
 struct Slow {
     go: Semaphore,
     says: Answer,
+    asked: AtomicUsize,
+    at_once: AtomicUsize,
+}
+
+impl Slow {
+    fn new(permits: usize, says: Answer) -> Arc<Self> {
+        Arc::new(Self {
+            go: Semaphore::new(permits),
+            says,
+            asked: AtomicUsize::new(0),
+            at_once: AtomicUsize::new(0),
+        })
+    }
 }
 
 #[async_trait]
@@ -30,8 +44,20 @@ impl Prover for Slow {
     }
 
     async fn prove(&self, question: Question) -> Result<Vec<Answer>, ProverError> {
+        let now = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.at_once.fetch_max(now, Ordering::SeqCst);
         let _go = self.go.acquire().await;
+        self.asked.fetch_sub(1, Ordering::SeqCst);
         Ok(question.asked.iter().map(|_| self.says.clone()).collect())
+    }
+}
+
+fn cap(text: &str) -> NewProposal {
+    NewProposal {
+        title: "a cap".to_owned(),
+        sets: [("refunds".parse().unwrap(), text.to_owned())].into(),
+        tests: [("refunds.test.yaml".to_owned(), CLAIM.to_owned())].into(),
+        source: None,
     }
 }
 
@@ -46,19 +72,10 @@ struct Waiting {
 impl Waiting {
     async fn new(says: Answer) -> Self {
         let w = World::new().await;
-        let solver = Arc::new(Slow {
-            go: Semaphore::new(0),
-            says,
-        });
+        let solver = Slow::new(0, says);
         let control = w.control.clone().with_prover(solver.clone());
-        let new = NewProposal {
-            title: "a cap".to_owned(),
-            sets: [("refunds".parse().unwrap(), CAP.to_owned())].into(),
-            tests: [("refunds.test.yaml".to_owned(), CLAIM.to_owned())].into(),
-            source: None,
-        };
         let caller = w.caller(OWNER);
-        let proposal = control.propose_policies(&caller, new).await.unwrap();
+        let proposal = control.propose_policies(&caller, cap(CAP)).await.unwrap();
         Self {
             w,
             control,
@@ -78,6 +95,15 @@ impl Waiting {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the proof does not end");
+    }
+
+    /// Another node, which knows nothing of what this one is at, and whose solver is quick.
+    fn other(&self) -> Control {
+        let solver = Slow::new(1_000, Ok(Proof::Holds));
+        Control {
+            proving: Arc::default(),
+            ..self.w.control.clone().with_prover(solver)
+        }
     }
 
     async fn now(&self) -> ProposalView {
@@ -172,15 +198,7 @@ async fn a_proof_says_nothing_of_what_is_decided_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn a_proof_whose_node_has_gone_is_taken_up() {
     let waiting = Waiting::new(Ok(Proof::Holds)).await;
-    let solver = Arc::new(Slow {
-        go: Semaphore::new(1_000),
-        says: Ok(Proof::Holds),
-    });
-    // Another node, which knows nothing of what this one is at.
-    let other = Control {
-        proving: Arc::default(),
-        ..waiting.w.control.clone().with_prover(solver)
-    };
+    let other = waiting.other();
     let org = waiting.w.caller(ADMIN).org;
     other.take_up_proofs(&org).await.unwrap();
     assert_eq!(
@@ -195,4 +213,42 @@ async fn a_proof_whose_node_has_gone_is_taken_up() {
     waiting.ended().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(waiting.told().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_overtaken_is_not_at_work_for_ever() {
+    let waiting = Waiting::new(Ok(Proof::Holds)).await;
+    let other = waiting.other();
+    let (owner, admin) = (waiting.w.caller(OWNER), waiting.w.caller(ADMIN));
+    let lower = cap(&CAP.replace("50", "40"));
+    let first = other.propose_policies(&owner, lower).await.unwrap();
+    other
+        .approve_proposal(&admin, &first.id, None)
+        .await
+        .unwrap();
+    other.enforce_proposal(&admin, &first.id).await.unwrap();
+    assert_eq!(waiting.now().await.proof, "running");
+    waiting.w.clock.advance(Duration::from_secs(361));
+    other.take_up_proofs(&admin.org).await.unwrap();
+    let now = waiting.now().await;
+    assert_eq!(now.proof, "undecided");
+    let why = now.report["claims"][0]["example"][0].as_str().unwrap();
+    assert!(why.contains("propose it again"), "{why}");
+    let id = &waiting.proposal.id;
+    conflict(other.enforce_proposal(&admin, id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_proof_counts_from_its_turn() {
+    let waiting = Waiting::new(Ok(Proof::Holds)).await;
+    let owner = waiting.w.caller(OWNER);
+    let lower = cap(&CAP.replace("50", "40"));
+    let next = waiting.control.propose_policies(&owner, lower).await;
+    let next = next.unwrap();
+    // The solver is asked about one at a time, so nobody's time runs while it waits for another's.
+    waiting.solver.go.add_permits(1);
+    tokio::time::sleep(Duration::from_secs(900)).await;
+    assert_eq!(waiting.solver.at_once.load(Ordering::SeqCst), 1);
+    let view = waiting.control.proposal(&owner, &next.id).await.unwrap();
+    assert_eq!(view.proof, "proved");
 }
