@@ -17,6 +17,7 @@ mod clients;
 mod command_line;
 mod conformance;
 mod crash;
+mod delegations;
 mod demo;
 mod envoy;
 mod faults;

@@ -343,15 +343,17 @@ impl Server {
 
     /// An access token of a demo agent, for one of its workflows.
     pub(crate) async fn agent_token(&self, agent: &str, workflow: &str) -> String {
+        let (client, key) = self.demo_agent(agent);
+        self.token(&client, &key, &format!("workflow:{workflow}"))
+            .await
+    }
+
+    /// A demo agent's client id and key.
+    fn demo_agent(&self, agent: &str) -> (String, SigningKey) {
         let found = &self.ready["agents"][agent];
         let key = std::fs::read_to_string(found["key_file"].as_str().unwrap()).unwrap();
-        let key = SigningKey::from_pkcs8_pem(&key).unwrap();
-        self.token(
-            found["client_id"].as_str().unwrap(),
-            &key,
-            &format!("workflow:{workflow}"),
-        )
-        .await
+        let client = found["client_id"].as_str().unwrap();
+        (client.to_owned(), SigningKey::from_pkcs8_pem(&key).unwrap())
     }
 
     /// An access token by client credentials.
@@ -367,17 +369,53 @@ impl Server {
         key: &SigningKey,
         scope: &str,
     ) -> (u16, Value) {
+        let grant = [("grant_type", "client_credentials"), ("scope", scope)];
+        self.token_request(client, key, &grant).await
+    }
+
+    /// An access token of a demo agent that acts for whoever gave this subject token.
+    pub(crate) async fn exchange(&self, agent: &str, workflow: &str, subject: &str) -> String {
+        let (status, answer) = self.try_exchange(agent, workflow, subject).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn try_exchange(
+        &self,
+        agent: &str,
+        workflow: &str,
+        subject: &str,
+    ) -> (u16, Value) {
+        let (client, key) = self.demo_agent(agent);
+        let scope = format!("workflow:{workflow}");
+        let grant = [
+            (
+                "grant_type",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ),
+            ("subject_token", subject),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+            ("scope", &scope),
+        ];
+        self.token_request(&client, &key, &grant).await
+    }
+
+    async fn token_request(
+        &self,
+        client: &str,
+        key: &SigningKey,
+        grant: &[(&str, &str)],
+    ) -> (u16, Value) {
         let base = self.base();
         let assertion = assertion(client, &base, key);
-        let form = [
-            ("grant_type", "client_credentials"),
+        let proof = [
             (
                 "client_assertion_type",
                 "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             ),
-            ("client_assertion", &assertion),
-            ("scope", scope),
+            ("client_assertion", assertion.as_str()),
         ];
+        let form = [grant, &proof].concat();
         let response = self
             .http
             .post(format!("{base}/oauth2/token"))

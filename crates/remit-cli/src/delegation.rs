@@ -15,7 +15,7 @@ use crate::when::{self, parse_span};
 /// Commands on delegations.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Examples:\n  remit delegation grant --agent support --workflow refund --for 8h --ticket INC-1042\n  remit delegation tree --person maria@acme.example\n  remit delegation assert dlg_01JD… -o name > subject-token"
+    after_help = "Examples:\n  remit delegation grant --to support --workflow refund --for 8h --ticket INC-1042\n  remit delegation ls --mine --state active\n  remit delegation tree --person maria@acme.example\n  remit delegation assert dlg_01JD… -o name > subject-token"
 )]
 pub enum DelegationCommand {
     /// Let an agent act for you in one workflow, for a time
@@ -29,6 +29,9 @@ pub enum DelegationCommand {
         /// Only to this agent
         #[arg(long)]
         agent: Option<String>,
+        /// Only for this ticket
+        #[arg(long)]
+        ticket: Option<String>,
         /// Only in this state
         #[arg(long, value_parser = ["active", "revoked", "expired"])]
         state: Option<String>,
@@ -66,8 +69,8 @@ pub enum DelegationCommand {
 /// A delegation to make.
 #[derive(Debug, Args)]
 pub struct Grant {
-    /// Agent
-    #[arg(long)]
+    /// Agent that may act
+    #[arg(long = "to", alias = "agent", value_name = "AGENT")]
     agent: String,
     /// Workflow
     #[arg(long)]
@@ -78,7 +81,7 @@ pub struct Grant {
     /// For how long: 15m, 8h, 30d
     #[arg(long = "for", value_parser = parse_span, value_name = "SPAN")]
     for_secs: i64,
-    /// Ticket it is about
+    /// Id of the ticket it is for: it ends when that is told to be closed
     #[arg(long)]
     ticket: Option<String>,
     /// Narrower authority as JSON, or @FILE: {"effects": ["read"], "targets": {"order": ["A-118"]}}
@@ -96,11 +99,12 @@ enum Kind {
     Standing,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     column("ID", Show::Text("id")),
     column("PERSON", Show::Text("person")),
     column("WORKFLOW", Show::Text("workflow")),
     column("KIND", Show::Text("kind")),
+    column("TICKET", Show::Text("ticket")),
     column("STATE", Show::State("state")),
     column("LEFT", Show::Left("expires")),
 ];
@@ -110,10 +114,16 @@ pub(crate) async fn run(connection: &Connection, command: DelegationCommand) -> 
     let (client, out) = (connection.client()?, connection.out());
     match command {
         DelegationCommand::Grant(grant) => make(&client, out, *grant).await?,
-        DelegationCommand::Ls { mine, agent, state } => {
+        DelegationCommand::Ls {
+            mine,
+            agent,
+            ticket,
+            state,
+        } => {
             let query = [
                 ("mine", if mine { "true" } else { "" }),
                 ("agent", agent.as_deref().unwrap_or_default()),
+                ("ticket", ticket.as_deref().unwrap_or_default()),
                 ("state", state.as_deref().unwrap_or_default()),
             ];
             let all = client.list(&["delegations"], &query, ITEMS_MAX).await?;

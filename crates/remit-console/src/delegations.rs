@@ -58,7 +58,7 @@ async fn mine(ask: Ask) -> Result<Answer, Fault> {
     let filter = DelegationFilter {
         mine: true,
         state: Some("active".to_owned()),
-        agent: None,
+        ..DelegationFilter::default()
     };
     let acting = control.delegations(&caller, &filter).await?;
     let rows = acting.iter().map(|d| {
@@ -79,7 +79,7 @@ async fn mine(ask: Ask) -> Result<Answer, Fault> {
         "Nobody acts for you",
         "Let an agent act for you below, for a while and within bounds.",
     )
-    .commands(&["remit delegation grant --agent AGENT --workflow WORKFLOW --for 8h"]);
+    .commands(&["remit delegation grant --to AGENT --workflow WORKFLOW --for 8h"]);
     let table = Table::new(
         "acting",
         "Who acts for me",
@@ -261,9 +261,9 @@ async fn grant(ask: Ask) -> Result<Answer, Fault> {
 
 async fn list(ask: Ask) -> Result<Answer, Fault> {
     let filter = DelegationFilter {
-        mine: false,
         agent: ask.q_as("agent")?,
         state: ask.q("state").map(ToOwned::to_owned),
+        ..DelegationFilter::default()
     };
     let all = ask.control().delegations(&ask.caller()?, &filter).await?;
     let rows = all.iter().take(500).map(|d| {

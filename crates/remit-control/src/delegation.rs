@@ -13,16 +13,17 @@ use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::limits::{CHAIN_DEPTH_MAX, DELEGATION_SECS_MAX};
 use remit_domain::name::Name;
+use remit_domain::ticket::{TICKET_BYTES_MAX, is_ticket_id};
 use remit_domain::{DelegationId, OrgId, Principal, RefusalCode, Registry, RunId, Timestamp};
 use remit_ports::store::Filter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::not_found;
-use crate::{Caller, Control, ControlError, check, names, refuse};
+use crate::error::{invalid, not_found};
+use crate::{Caller, Control, ControlError, names, refuse};
 
 pub(crate) use narrowing::lines as narrowing_lines;
-pub(crate) use revoke::{plan_end_all, revoke_each, topmost, with_below};
+pub(crate) use revoke::{plan_end_all, plan_revoke, revoke_each, topmost, with_below};
 pub use tree::{Hop, PersonTree, TreeFilter};
 
 /// Hops that may follow a delegation where nobody says: one sub-agent, no further.
@@ -40,7 +41,7 @@ pub struct NewDelegation {
     pub kind: DelegationUse,
     /// For how long, in seconds; 1 to [`DELEGATION_SECS_MAX`].
     pub for_secs: i64,
-    /// The ticket it is for.
+    /// The id of the ticket it is for: it ends when that ticket is told to be over.
     #[serde(default)]
     pub ticket: Option<String>,
     /// What it narrows to; nothing where absent.
@@ -59,6 +60,8 @@ pub struct DelegationFilter {
     pub mine: bool,
     /// Only to or from this agent, by name.
     pub agent: Option<Name>,
+    /// Only for this ticket.
+    pub ticket: Option<String>,
     /// `active`, `expired` or `revoked`.
     pub state: Option<String>,
 }
@@ -160,6 +163,7 @@ impl Control {
                 return Err(refuse(RefusalCode::Forbidden, text));
             }
             narrowing::check(&registry, &workflow, &new.authority, now)?;
+            check_ticket(&registry, new.ticket.as_deref())?;
             Delegation {
                 id: self.books.id(DelegationId::from_uuid),
                 person: person.id.clone(),
@@ -226,6 +230,7 @@ impl Control {
         Ok(all
             .iter()
             .filter(|d| concerns(&d.noun))
+            .filter(|d| wanted.ticket.is_none() || d.noun.ticket == wanted.ticket)
             .map(|d| view(&registry, d, now))
             .filter(|v| wanted.state.as_deref().is_none_or(|s| s == v.state))
             .collect())
@@ -272,9 +277,26 @@ fn check_extent(new: &NewDelegation) -> Result<(), ControlError> {
             "depth is more than {deepest}; a chain has at most {CHAIN_DEPTH_MAX} links"
         ));
     }
-    new.ticket
-        .as_deref()
-        .map_or(Ok(()), |ticket| check::said("ticket", ticket))
+    Ok(())
+}
+
+/// That a ticket can be told of, and is not over. One that nobody has told of yet is open until somebody does.
+fn check_ticket(registry: &Registry, ticket: Option<&str>) -> Result<(), ControlError> {
+    let Some(id) = ticket else { return Ok(()) };
+    if !is_ticket_id(id) {
+        let why = format!("is not 1 to {TICKET_BYTES_MAX} visible ASCII characters");
+        return Err(invalid("ticket", why));
+    }
+    match registry.tickets.get(id) {
+        Some(there) if there.is_over() => Err(refuse(
+            RefusalCode::Conflict,
+            format!(
+                "ticket `{id}` is {}, so nothing is delegated for it; name another, or have it reopened",
+                there.state
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn granted(delegation: &Delegation, actor: Principal, now: Timestamp) -> Event {

@@ -1,11 +1,15 @@
 //! Tickets: what another system says of the tickets that runs work on. Pushed, never fetched; what nobody has told of is
-//! unknown, which is a fact of its own.
+//! unknown, which is a fact of its own. What a person delegated for a ticket ends when it is told to be over.
+
+use std::collections::BTreeSet;
 
 use remit_books::Change;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::name::Name;
-use remit_domain::ticket::{TICKET_BYTES_MAX, Ticket, is_ticket_id};
-use remit_domain::{Kind, Noun, OrgId, Principal, RefusalCode, Registry, Role, Timestamp};
+use remit_domain::ticket::{OVER, TICKET_BYTES_MAX, Ticket, is_ticket_id};
+use remit_domain::{
+    DelegationId, Kind, Noun, OrgId, Principal, RefusalCode, Registry, Role, RunId, Timestamp,
+};
 use remit_ports::store::Once;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +19,7 @@ mod hook;
 pub use hook::{TicketHook, TicketSigned};
 
 use crate::control::Before;
+use crate::delegation::{plan_revoke, with_below};
 use crate::error::{invalid, not_found};
 use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, names, refuse};
 
@@ -106,46 +111,90 @@ impl Control {
         let plan = || {
             let (by, once) = (by.clone(), once.clone());
             async move {
-                let used = |change: Change| match once {
+                let (action, told) = self.plan_told(org, &by, id, spec)?;
+                let (ended, ends) = self.plan_over(org, &by, id, spec, action).await?;
+                let change = told.and(ends);
+                let change = match once {
                     Some(once) => change.once(once),
                     None => change,
                 };
-                let now = self.books.now();
-                let book = self.book(org)?;
-                let registry = book.registry();
-                let there = registry.tickets.get(id);
-                // A clock that is ahead elsewhere does not lock out what comes later.
-                let as_of = spec.as_of.unwrap_or(now).min(now);
-                if there.is_some_and(|t| t.as_of > as_of) {
-                    return Ok((Action::None, used(Change::new())));
-                }
-                if there.is_none() && registry.tickets.len() >= TICKETS_MAX {
-                    let text = format!("at most {TICKETS_MAX} tickets are known at once");
-                    return Err(refuse(RefusalCode::LimitExceeded, text));
-                }
-                let ticket = Ticket {
-                    id: id.to_owned(),
-                    state: spec.state.clone(),
-                    as_of,
-                    by: by.clone(),
-                    at: now,
-                };
-                let before = Before::of(registry.revision(Kind::Ticket, id), None)?;
-                let event = Event::new(EventKind::TicketChanged, now, by)
-                    .content("ticket", &ticket)
-                    .content("before", there.map(|t| &t.state));
-                let action = match there {
-                    None => Action::Create,
-                    Some(_) => Action::Update,
-                };
-                Ok((action, used(before.put(&ticket).event(event))))
+                Ok(((action, ended), change))
             }
         };
-        let (action, _) = self.settle(org, plan).await?;
+        let ((action, ended), _) = self.settle(org, plan).await?;
+        self.end_processes(org, &ended).await;
         Ok(Saved {
             action,
             view: self.ticket_view(org, id)?,
         })
+    }
+
+    /// The change that writes a newer word; nothing for an older one.
+    fn plan_told(
+        &self,
+        org: &OrgId,
+        by: &Principal,
+        id: &str,
+        spec: &TicketSpec,
+    ) -> Result<(Action, Change), ControlError> {
+        let now = self.books.now();
+        let book = self.book(org)?;
+        let registry = book.registry();
+        let there = registry.tickets.get(id);
+        // A clock that is ahead elsewhere does not lock out what comes later.
+        let as_of = spec.as_of.unwrap_or(now).min(now);
+        if there.is_some_and(|t| t.as_of > as_of) {
+            return Ok((Action::None, Change::new()));
+        }
+        if there.is_none() && registry.tickets.len() >= TICKETS_MAX {
+            let text = format!("at most {TICKETS_MAX} tickets are known at once");
+            return Err(refuse(RefusalCode::LimitExceeded, text));
+        }
+        let ticket = Ticket {
+            id: id.to_owned(),
+            state: spec.state.clone(),
+            as_of,
+            by: by.clone(),
+            at: now,
+        };
+        let before = Before::of(registry.revision(Kind::Ticket, id), None)?;
+        let event = Event::new(EventKind::TicketChanged, now, by.clone())
+            .content("ticket", &ticket)
+            .content("before", there.map(|t| &t.state));
+        let action = match there {
+            None => Action::Create,
+            Some(_) => Action::Update,
+        };
+        Ok((action, before.put(&ticket).event(event)))
+    }
+
+    /// What was delegated for a ticket ends in the commit that says it is over, with every run under it. An older word ends nothing.
+    async fn plan_over(
+        &self,
+        org: &OrgId,
+        by: &Principal,
+        id: &str,
+        spec: &TicketSpec,
+        action: Action,
+    ) -> Result<(Vec<RunId>, Change), ControlError> {
+        if action == Action::None || !OVER.contains(&spec.state.as_str()) {
+            return Ok((Vec::new(), Change::new()));
+        }
+        let ids: BTreeSet<DelegationId> = {
+            let book = self.book(org)?;
+            let registry = book.registry();
+            let all = registry.delegations.values();
+            let of_it = all.filter(|d| d.ticket.as_deref() == Some(id));
+            let families = of_it.flat_map(|d| with_below(&registry, &d.id));
+            families.collect()
+        };
+        if ids.is_empty() {
+            return Ok((Vec::new(), Change::new()));
+        }
+        let ids: Vec<DelegationId> = ids.into_iter().collect();
+        let reason = format!("ticket {id} is {}", spec.state);
+        let (_, ended, change) = plan_revoke(&self.books, org, &ids, by, &reason).await?;
+        Ok((ended.runs, change))
     }
 
     fn ticket_view(&self, org: &OrgId, id: &str) -> Result<TicketView, ControlError> {
@@ -167,3 +216,6 @@ fn view(registry: &Registry, ticket: &Ticket, now: Timestamp) -> TicketView {
         revision: registry.revision(Kind::Ticket, &ticket.id).unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests;

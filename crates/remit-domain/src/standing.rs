@@ -155,6 +155,11 @@ impl Registry {
             if !follows {
                 return Err(broken("the delegations do not follow from each other"));
             }
+            // The commit that tells a ticket to be over ends what is there; this holds for what was made at the same moment.
+            let ticket = link.ticket.as_ref().and_then(|id| self.tickets.get(id));
+            if ticket.is_some_and(|t| t.is_over()) {
+                return Err(broken("the ticket that a delegation is for is over"));
+            }
             // Whoever stands in the middle of a chain lends it nothing while contained.
             if let Some(c) = self.containment_of(&[
                 Target::Agent(link.to.clone()),

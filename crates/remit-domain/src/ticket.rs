@@ -14,6 +14,18 @@ pub const NONE: &str = "none";
 /// The state of a ticket that nobody has told of, or not for too long.
 pub const UNKNOWN: &str = "unknown";
 
+/// The states in which a ticket is over, in the words that systems use: what was delegated for it ends.
+pub const OVER: [&str; 8] = [
+    "canceled",
+    "cancelled",
+    "closed",
+    "completed",
+    "declined",
+    "done",
+    "rejected",
+    "resolved",
+];
+
 /// What is known of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
@@ -38,6 +50,11 @@ impl Ticket {
             self.state.as_str()
         }
     }
+
+    /// Whether its last told state is one of [`OVER`]. No time makes that untrue: only a newer word does.
+    pub fn is_over(&self) -> bool {
+        OVER.contains(&self.state.as_str())
+    }
 }
 
 /// Whether a text can be a ticket's id: 1 to 128 visible ASCII characters without spaces.
@@ -58,6 +75,26 @@ impl Noun for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ticket_is_over_in_the_words_of_systems_and_in_no_others() {
+        for (state, over) in [
+            ("closed", true),
+            ("resolved", true),
+            ("open", false),
+            ("reopened", false),
+            ("not-done", false),
+        ] {
+            let ticket = Ticket {
+                id: "T-7".to_owned(),
+                state: state.parse().unwrap(),
+                as_of: Timestamp::from_secs(1),
+                by: Principal::Remit,
+                at: Timestamp::from_secs(1),
+            };
+            assert_eq!(ticket.is_over(), over, "{state}");
+        }
+    }
 
     #[test]
     fn a_state_that_is_told_no_more_becomes_unknown() {

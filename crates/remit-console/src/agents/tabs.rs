@@ -216,7 +216,7 @@ async fn delegations(ask: &Ask, agent: &AgentView) -> Result<Section, Fault> {
     let filter = DelegationFilter {
         agent: Some(agent.name.clone()),
         state: Some("active".to_owned()),
-        mine: false,
+        ..DelegationFilter::default()
     };
     let all = ask.control().delegations(&ask.caller()?, &filter).await?;
     let rows = all.iter().map(|d| {
@@ -235,7 +235,7 @@ async fn delegations(ask: &Ask, agent: &AgentView) -> Result<Section, Fault> {
         "Acts for nobody",
         "A person lets it act for them under My agents, or with the command line.",
     )
-    .commands(&["remit delegation grant --agent AGENT --workflow WORKFLOW --for 8h"]);
+    .commands(&["remit delegation grant --to AGENT --workflow WORKFLOW --for 8h"]);
     let table = Table::new(
         "delegations",
         "Who it acts for",

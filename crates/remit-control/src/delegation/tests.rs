@@ -73,7 +73,8 @@ async fn times_depths_and_narrowings_that_cannot_be_are_refused() {
         with("depth", json!(8)),
         with("kind", json!("sub_agent")),
         with("ticket", json!("")),
-        with("ticket", json!("x".repeat(2_001))),
+        with("ticket", json!("x".repeat(129))),
+        with("ticket", json!("the one of yesterday")),
         with("authority", json!({ "tools": { "orders/nothing": {} } })),
         with("authority", json!({ "targets": { "order": [""] } })),
         with("authority", json!({ "until": "2026-11-22T07:59:59Z" })),
@@ -103,7 +104,7 @@ async fn times_depths_and_narrowings_that_cannot_be_are_refused() {
 async fn what_is_granted_is_told_without_saying_in_clear_what_it_is_about() {
     let w = World::new().await;
     let mut grant = new("interactive");
-    grant.ticket = Some("T-7 of maria@acme.example".to_owned());
+    grant.ticket = Some("T-7-of-maria@acme.example".to_owned());
     grant.authority =
         serde_json::from_value(json!({ "targets": { "order": ["A-118"] }, "effects": ["read"] }))
             .unwrap();

@@ -47,6 +47,8 @@ struct DelegationQuery {
     mine: bool,
     /// Only to this agent.
     agent: Option<Name>,
+    /// Only for this ticket.
+    ticket: Option<String>,
     /// Only in this state.
     state: Option<String>,
     /// At most this many, 1 to 1,000; 100 where absent.
@@ -61,6 +63,7 @@ async fn delegations(
     let DelegationQuery {
         mine,
         agent,
+        ticket,
         state,
         limit,
         after,
@@ -68,6 +71,7 @@ async fn delegations(
     let wanted = DelegationFilter {
         mine: *mine,
         agent: agent.clone(),
+        ticket: ticket.clone(),
         state: state.clone(),
     };
     let found = ask
