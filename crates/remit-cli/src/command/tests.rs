@@ -41,7 +41,7 @@ fn what_people_type_is_understood() {
         "policy explain --agent a --workflow w --tool u/t --args {} --label customer_pii",
         "plan -f docs/",
         "apply -f - --yes",
-        "delegation grant --agent a --workflow w --for 8h --ticket INC-1",
+        "delegation grant --to a --workflow w --for 8h --ticket INC-1",
         "delegation tree --person maria@acme.example",
         "run end run_1 --outcome corrected --measure minutes=12",
         "run tail run_1 --follow",
