@@ -130,7 +130,7 @@ impl Quick {
     }
 }
 
-/// The permits as they are and one forbid, the disjunction of these conditions.
+/// The permits as they are and one forbid, the disjunction of these conditions; none where there are no conditions.
 fn join(permits: &[&Loaded], mut conditions: Vec<Value>) -> Option<PolicySet> {
     // A balanced tree, so that Cedar's limit on depth is far away however many policies there are.
     while conditions.len() > 1 {
@@ -145,12 +145,15 @@ fn join(permits: &[&Loaded], mut conditions: Vec<Value>) -> Option<PolicySet> {
         conditions = joined;
     }
     let any = json!({ "op": "All" });
-    let forbid = conditions.pop().and_then(|body| {
-        let policy = json!({
-            "effect": "forbid", "principal": any, "action": any, "resource": any,
-            "conditions": [{ "kind": "when", "body": body }],
-        });
-        Policy::from_json(Some(PolicyId::new(ANY_FORBID)), policy).ok()
-    })?;
-    PolicySet::from_policies(permits.iter().map(|l| l.policy.clone()).chain([forbid])).ok()
+    let forbid = match conditions.pop() {
+        None => None,
+        Some(body) => {
+            let policy = json!({
+                "effect": "forbid", "principal": any, "action": any, "resource": any,
+                "conditions": [{ "kind": "when", "body": body }],
+            });
+            Some(Policy::from_json(Some(PolicyId::new(ANY_FORBID)), policy).ok()?)
+        }
+    };
+    PolicySet::from_policies(permits.iter().map(|l| l.policy.clone()).chain(forbid)).ok()
 }

@@ -4,7 +4,7 @@
 //! find out again each time; what remains is given to Cedar unchanged, scope included.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{
     ActionConstraint, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint,
@@ -12,7 +12,6 @@ use cedar_policy::{
 use remit_domain::tool::{Classification, ToolRef};
 
 use crate::entities::Types;
-use crate::error::PolicyError;
 use crate::load::Loaded;
 use crate::quick::Quick;
 use crate::schema::groups;
@@ -28,40 +27,85 @@ pub(crate) struct Slice {
     pub(crate) mentions_args: bool,
 }
 
-/// The same policies, one by one and with their forbids as one.
+/// The same policies, one by one and with their forbids joined.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    pub(crate) full: PolicySet,
-    pub(crate) quick: Option<Quick>,
+    /// By position in the list of policies.
+    at: Vec<usize>,
+    /// Made when it is first needed: most calls never need it.
+    full: OnceLock<Option<PolicySet>>,
+    /// What answers for all of them together: the part for every agent, and the part for one. None where it cannot.
+    quick: Option<Vec<Arc<Quick>>>,
+}
+
+impl Pair {
+    fn of(policies: &[Loaded], at: Vec<usize>) -> Self {
+        let chosen = at.iter().filter_map(|at| policies.get(*at));
+        let quick = Quick::of(chosen).map(|quick| vec![Arc::new(quick)]);
+        Self {
+            at,
+            full: OnceLock::new(),
+            quick,
+        }
+    }
+
+    /// With these besides. What answers for the first goes on to, so that an agent with policies of its own costs no more
+    /// than those.
+    fn and(&self, more: Self) -> Self {
+        Self {
+            at: self.at.iter().chain(&more.at).copied().collect(),
+            full: OnceLock::new(),
+            quick: self.quick.clone().zip(more.quick).map(|(mut quick, own)| {
+                quick.extend(own);
+                quick
+            }),
+        }
+    }
+
+    /// All of them, one by one. None where Cedar does not take them together, which the engine they come from rules out.
+    pub(crate) fn full(&self, policies: &[Loaded]) -> Option<&PolicySet> {
+        let chosen = self.at.iter().filter_map(|at| policies.get(*at));
+        let made = || PolicySet::from_policies(chosen.map(|l| l.policy.clone())).ok();
+        self.full.get_or_init(made).as_ref()
+    }
+
+    /// What answers for them together; nothing where it cannot.
+    pub(crate) fn quick(&self) -> &[Arc<Quick>] {
+        self.quick.as_deref().unwrap_or_default()
+    }
+
+    /// Where they are, in the list of policies.
+    pub(crate) fn positions(&self) -> &[usize] {
+        &self.at
+    }
 }
 
 impl Slice {
-    pub(crate) fn of<'a>(
-        policies: impl Iterator<Item = &'a Loaded> + Clone,
-    ) -> Result<Self, PolicyError> {
-        let pair = |policies: Vec<&'a Loaded>| {
-            let full = PolicySet::from_policies(policies.iter().map(|l| l.policy.clone()));
-            let full = full.map_err(|e| PolicyError::Schema(e.to_string()))?;
-            Ok(Pair {
-                full,
-                quick: Quick::of(policies.into_iter()),
-            })
-        };
-        Ok(Self {
-            all: pair(policies.clone().collect())?,
-            without_args: pair(policies.clone().filter(|l| !l.mentions_args).collect())?,
-            mentions_args: policies.clone().any(|l| l.mentions_args),
-        })
+    fn of(policies: &[Loaded], at: Vec<usize>) -> Self {
+        let looks = |at: &usize| policies.get(*at).is_some_and(|l| l.mentions_args);
+        let without_args = at.iter().copied().filter(|at| !looks(at)).collect();
+        Self {
+            mentions_args: at.iter().any(looks),
+            without_args: Pair::of(policies, without_args),
+            all: Pair::of(policies, at),
+        }
+    }
+
+    fn and(&self, more: Self) -> Self {
+        Self {
+            all: self.all.and(more.all),
+            without_args: self.without_args.and(more.without_args),
+            mentions_args: self.mentions_args || more.mentions_args,
+        }
     }
 }
 
 /// The policies of one tool.
 #[derive(Debug)]
 pub(crate) struct ToolSlice {
-    /// Those for every agent, by position in the list of policies.
-    base: Vec<usize>,
+    /// Those for every agent.
     shared: Arc<Slice>,
-    /// Those for one agent or workflow more.
+    /// Those for one agent or workflow more, by position in the list of policies.
     scoped: HashMap<EntityUid, Vec<usize>>,
 }
 
@@ -72,19 +116,13 @@ impl ToolSlice {
         policies: &[Loaded],
         agent: &EntityUid,
         workflow: &EntityUid,
-    ) -> Result<Arc<Slice>, PolicyError> {
+    ) -> Arc<Slice> {
         let extra = |uid: &EntityUid| self.scoped.get(uid).map_or(&[][..], Vec::as_slice);
-        let (agent, workflow) = (extra(agent), extra(workflow));
-        if agent.is_empty() && workflow.is_empty() {
-            return Ok(Arc::clone(&self.shared));
+        let own = [extra(agent), extra(workflow)].concat();
+        match own.is_empty() {
+            true => Arc::clone(&self.shared),
+            false => Arc::new(self.shared.and(Slice::of(policies, own))),
         }
-        let chosen = self
-            .base
-            .iter()
-            .chain(agent)
-            .chain(workflow)
-            .filter_map(|at| policies.get(*at));
-        Slice::of(chosen).map(Arc::new)
     }
 }
 
@@ -108,7 +146,7 @@ impl<'a> Slicer<'a> {
         &mut self,
         tool: &ToolRef,
         classification: Option<&Classification>,
-    ) -> Result<ToolSlice, PolicyError> {
+    ) -> ToolSlice {
         let action = self.types.action(&tool.to_string());
         let mut actions: Vec<_> = groups(classification)
             .iter()
@@ -143,20 +181,13 @@ impl<'a> Slicer<'a> {
                 }
             }
         }
-        let shared = match self.made.get(&base) {
-            Some(made) => Arc::clone(made),
-            None => {
-                let slice = Arc::new(Slice::of(
-                    base.iter().filter_map(|at| self.policies.get(*at)),
-                )?);
-                self.made.insert(base.clone(), Arc::clone(&slice));
-                slice
-            }
-        };
-        Ok(ToolSlice {
-            base,
-            shared,
+        let shared = self
+            .made
+            .entry(base)
+            .or_insert_with_key(|base| Arc::new(Slice::of(self.policies, base.clone())));
+        ToolSlice {
+            shared: Arc::clone(shared),
             scoped,
-        })
+        }
     }
 }

@@ -70,7 +70,7 @@ impl Engine {
                 classification: tool.classification.clone(),
                 args,
                 validator: validate::compile(tool.input_schema()),
-                slice: slicer.tool(&tool.tool, tool.classification.as_ref())?,
+                slice: slicer.tool(&tool.tool, tool.classification.as_ref()),
             };
             if entries.insert(tool.tool.clone(), entry).is_some() {
                 return Err(PolicyError::Schema(format!(

@@ -21,7 +21,7 @@ use crate::entities;
 use crate::facts::{Facts, Fixed};
 use crate::labels::is_private;
 use crate::load::Loaded;
-use crate::slice::Slice;
+use crate::slice::{Pair, Slice};
 
 impl Engine {
     /// Builds what does not change from call to call.
@@ -42,31 +42,28 @@ impl Engine {
         let cast = entities::cast(&self.types, fixed, changed).map_err(broken)?;
         let slice = entry
             .slice
-            .select(&self.policies, &cast.principal, &cast.workflow)
-            .map_err(|e| broken(e.to_string()))?;
+            .select(&self.policies, &cast.principal, &cast.workflow);
         let still = self.still(&cast, &slice);
         Ok(Ready { cast, slice, still })
     }
 
     /// Whether, of the forbids that look at nothing but the registry, none holds for this slice and none fails.
     fn still(&self, cast: &entities::Cast, slice: &Slice) -> bool {
-        let quick = slice.all.quick.as_ref();
-        let Some(of_slice) = quick.and_then(|q| q.of_slice.as_ref()) else {
-            return false;
-        };
         let (principal, action, resource) = (
             cast.principal.clone(),
             cast.action.clone(),
             cast.resource.clone(),
         );
         let request = Request::new(principal, action, resource, Context::empty(), None);
-        request.is_ok_and(|request| {
+        let still = |request: &Request, of_slice| {
             let response = self
                 .authorizer
-                .is_authorized(&request, of_slice, &cast.entities);
+                .is_authorized(request, of_slice, &cast.entities);
             let diagnostics = response.diagnostics();
             diagnostics.reason().next().is_none() && diagnostics.errors().next().is_none()
-        })
+        };
+        let mut of_slice = slice.all.quick().iter().filter_map(|q| q.of_slice.as_ref());
+        request.is_ok_and(|request| of_slice.all(|of_slice| still(&request, of_slice)))
     }
 
     pub(super) fn answer(
@@ -100,35 +97,51 @@ impl Engine {
             Err(text) => return broken(text),
         };
         let entities = &ready.cast.entities;
-        if let Some(quick) = pair
-            .quick
-            .as_ref()
-            .filter(|_| question.findings.breaches.is_empty())
-        {
-            let quick = if ready.still {
-                &quick.of_call
-            } else {
-                &quick.all
-            };
-            let response = self.authorizer.is_authorized(&request, quick, entities);
-            if response.decision() == Cedar::Allow
-                && response.diagnostics().errors().next().is_none()
-            {
-                let decision = allow(&self.determining(&response), &question.findings);
-                return self.with_exceptions(decision, ready, facts, question.with_args, &request);
+        let decision = match self.quickly(ready, pair, &question.findings, &request) {
+            Some(allowed) => allow(&allowed, &question.findings),
+            None => {
+                let Some(full) = pair.full(&self.policies) else {
+                    return broken("its policies do not go together".to_owned());
+                };
+                let put =
+                    |request: &Request| self.authorizer.is_authorized(request, full, entities);
+                self.conclude(facts, &question.findings, &put(&request), || {
+                    Ok(put(&self::request(ready, &question, true)?))
+                })
             }
-        }
-        let first = self
-            .authorizer
-            .is_authorized(&request, &pair.full, entities);
-        let decision = self.conclude(facts, &question.findings, &first, || {
-            Ok(self.authorizer.is_authorized(
-                &self::request(ready, &question, true)?,
-                &pair.full,
-                entities,
-            ))
-        });
+        };
         self.with_exceptions(decision, ready, facts, question.with_args, &request)
+    }
+
+    /// The permits of a call that nothing stands against, ordered by id. None where something does, where nothing permits it,
+    /// where anything fails, and where it is not known: then each policy is asked.
+    fn quickly(
+        &self,
+        ready: &Ready,
+        pair: &Pair,
+        findings: &Findings,
+        request: &Request,
+    ) -> Option<Vec<&Loaded>> {
+        let mut permits = Vec::new();
+        for quick in pair.quick().iter().filter(|_| findings.breaches.is_empty()) {
+            let set = match ready.still {
+                true => &quick.of_call,
+                false => &quick.all,
+            };
+            let response = self
+                .authorizer
+                .is_authorized(request, set, &ready.cast.entities);
+            let diagnostics = response.diagnostics();
+            // Without a reason, a deny only says that no permit is in this part.
+            let stands =
+                response.decision() == Cedar::Deny && diagnostics.reason().next().is_some();
+            if stands || diagnostics.errors().next().is_some() {
+                return None;
+            }
+            permits.extend(self.determining(&response));
+        }
+        permits.sort_by(|a, b| a.id.cmp(&b.id));
+        (!permits.is_empty()).then_some(permits)
     }
 
     /// Reads the evaluation with `approved = false`, and the other one where it matters.
@@ -191,13 +204,11 @@ impl Engine {
         let Ok(ready) = self.ready(facts.fixed) else {
             return Vec::new();
         };
-        let ids = ready
-            .slice
-            .all
-            .full
-            .policies()
-            .filter_map(|p| self.policy(p.id().as_ref()));
-        let mut found: Vec<_> = ids.filter(|l| l.mentions_args && l.is_forbid()).collect();
+        let at = ready.slice.all.positions().iter();
+        let mut found: Vec<_> = at
+            .filter_map(|at| self.policies.get(*at))
+            .filter(|l| l.mentions_args && l.is_forbid())
+            .collect();
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found
     }

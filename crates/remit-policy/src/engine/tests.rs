@@ -54,7 +54,7 @@ fn facts() -> (Fixed, Dynamic) {
 }
 
 /// Policies that can stand together in any number and order.
-const POOL: [&str; 10] = [
+const POOL: [&str; 13] = [
     r#"@id("a") forbid (principal, action == Action::"orders/refund", resource) when { context.args.amount.greaterThan(decimal("50.0")) };"#,
     r#"@id("b") @approvers("sponsor") forbid (principal, action, resource) when { context.labels.contains("x") } unless { context.approved };"#,
     r#"@id("c") @approvers("role:approver") @quorum("2") forbid (principal, action == Action::"orders/refund", resource) when { context.args.amount.greaterThan(decimal("20.0")) } unless { context.approved };"#,
@@ -65,6 +65,9 @@ const POOL: [&str; 10] = [
     r#"@id("h") @approvers("owner") forbid (principal, action, resource == Tool::"orders/refund") unless { context.approved } when { context.hour * 1152921504606846976 > 0 };"#,
     r#"@id("i") forbid (principal, action, resource in System::"shop") when { context.hour * 1152921504606846976 > 9 };"#,
     r#"@id("j") forbid (principal is Agent, action in [Action::"call"], resource is Tool) when { context.run.mode == "background" };"#,
+    r#"@id("k") permit (principal == Agent::"support", action, resource) when { context.hour < 30 };"#,
+    r#"@id("l") forbid (principal == Agent::"support", action, resource) when { context.labels.contains("y") };"#,
+    r#"@id("m") forbid (principal == Agent::"support", action == Action::"orders/lookup", resource in System::"shop");"#,
 ];
 
 prop_compose! {
