@@ -4,6 +4,7 @@
 //   node pages.mjs READY_FILE
 
 import { axe, launch, open, overflow } from './lib/browser.mjs';
+import { wrong } from './lib/copied.mjs';
 import { crawl, routeOf, routes, sortOf } from './lib/crawl.mjs';
 import { AGENTS, furnish } from './lib/furnish.mjs';
 import { run } from './lib/report.mjs';
@@ -38,6 +39,10 @@ const BY_HAND = ['/enrol', '/sign-in', '/search', '/policies/proposals/{id}', '/
 const ACTS_BY_HAND = ['/sign-in/link', '/settings/passkeys/{id}/name', '/settings/passkeys/{id}/remove', '/settings/sign-in/remove',
   ...['approve', 'reject', 'stage', 'enforce'].map((verb) => `/policies/proposals/{id}/${verb}`), '/policies/unstage'];
 
+// Lists with everything that they are filtered by.
+const RANGES = ['/runs?state=ended&range=7d&until=2100-01-01', '/findings?state=open&since=2026-01-01', '/containments?state=active&range=24h',
+  '/audit?kind=call.decided&range=30d'];
+
 // What stands in every answer.
 const HEADERS = {
   'content-security-policy': /default-src 'none'; script-src 'self'; style-src 'self';.*frame-ancestors 'none'/,
@@ -55,7 +60,7 @@ await run(async (report, atEnd) => {
   const looks = new Map();
   for (const [role, email] of Object.entries(ROLES)) {
     const cookie = await world.cookie(email);
-    const { pages, forms } = await crawl(world.base, cookie, { from: ['/', '/approvals', '/search?q=refund', `/runs/${made.work.run}`, ...made.governed, ...AGENTS] });
+    const { pages, forms } = await crawl(world.base, cookie, { from: ['/', '/approvals', ...(role === 'admin' ? RANGES : []), '/search?q=refund', `/runs/${made.work.run}`, ...made.governed, ...AGENTS] });
     report.none(
       `as ${role}: nothing is offered that is refused (${pages.length} pages)`,
       pages.filter((p) => p.status >= 400).map((p) => `${p.address} on ${p.by}: ${p.status}`),
@@ -68,6 +73,8 @@ await run(async (report, atEnd) => {
       if (await isRefused(world, cookie, action)) refused.push(`${action} on ${by}`);
     }
     report.none(`as ${role}: no form is offered that is refused (${forms.size} forms)`, refused);
+    const copied = await wrong(world, pages, process.env.REMIT_BIN);
+    report.none(`as ${role}: what is copied works (${copied.commands} commands)`, copied.found);
     for (const page of pages) {
       reached.page.add(routeOf(new URL(page.address, world.base).pathname, all.page));
       const sort = sortOf(page.address, all.page);

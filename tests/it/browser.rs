@@ -23,7 +23,8 @@ async fn held(server: &Server, name: &str, args: &[&str], checks_min: usize) -> 
         .arg(script(name))
         .arg(server.dir.path().join("ready.json"))
         .args(args)
-        .env("TMPDIR", server.dir.path());
+        .env("TMPDIR", server.dir.path())
+        .env("REMIT_BIN", binary());
     let output = tokio::task::spawn_blocking(move || command.output())
         .await
         .unwrap()

@@ -14,6 +14,7 @@ use crate::output::{Format, Out};
 use crate::print::{note, print};
 use crate::table::{Column, Show, column};
 use crate::value::{at, items, line, text, visible};
+use crate::when::Between;
 
 use page::page;
 
@@ -35,6 +36,8 @@ pub enum ApprovalCommand {
         /// Only what you may decide
         #[arg(long)]
         mine: bool,
+        #[command(flatten)]
+        between: Between,
     },
     /// Show one: the exact call, why it is asked, who may decide
     #[command(alias = "get")]
@@ -126,9 +129,20 @@ const COLUMNS: [Column; 8] = [
 pub(crate) async fn run(connection: &Connection, command: ApprovalCommand) -> Done {
     let (client, out) = (connection.client()?, connection.out());
     match command {
-        ApprovalCommand::Ls { state, mine } => {
+        ApprovalCommand::Ls {
+            state,
+            mine,
+            between,
+        } => {
             let state = if state == "all" { "" } else { &state };
-            let query = [("state", state), ("mine", if mine { "true" } else { "" })];
+            let mine = if mine { "true" } else { "" };
+            let [since, until] = between.query(out.now);
+            let query = [
+                ("state", state),
+                ("mine", mine),
+                ("since", &since),
+                ("until", &until),
+            ];
             let all = client.list(&["approvals"], &query, ITEMS_MAX).await?;
             out.list(&all, &COLUMNS, "id", "Nothing waits for you. What would pause for a human: remit access show AGENT --asks")?;
         }

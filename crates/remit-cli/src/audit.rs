@@ -20,6 +20,7 @@ use crate::output::{Format, Out};
 use crate::print::note;
 use crate::run::event_line;
 use crate::value::{count, items, line, text};
+use crate::when::Between;
 
 /// Commands on the ledger.
 #[derive(Debug, Subcommand)]
@@ -76,9 +77,8 @@ pub struct Search {
     /// Only of this decision
     #[arg(long)]
     decision: Option<String>,
-    /// Only at or after this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
+    #[command(flatten)]
+    between: Between,
     /// Only from this record on
     #[arg(long, value_name = "NUMBER")]
     from: Option<u64>,
@@ -136,13 +136,13 @@ pub(crate) async fn run(connection: &Connection, command: AuditCommand) -> Done 
 
 async fn find(client: &Client, out: Out, search: Search) -> Done {
     let of = |value: &Option<String>| value.clone().unwrap_or_default();
-    let (kind, agent, run, decision, since) = (
+    let (kind, agent, run, decision) = (
         of(&search.kind),
         of(&search.agent),
         of(&search.run),
         of(&search.decision),
-        of(&search.since),
     );
+    let [since, until] = search.between.query(out.now);
     // The first page begins where it is told; `after` goes on from there.
     let from = search.from.map(|n| n.to_string()).unwrap_or_default();
     let newest = if search.oldest || search.from.is_some() {
@@ -156,6 +156,7 @@ async fn find(client: &Client, out: Out, search: Search) -> Done {
         ("run", &run),
         ("decision", &decision),
         ("since", &since),
+        ("until", &until),
         ("from", &from),
         ("newest", newest),
     ];

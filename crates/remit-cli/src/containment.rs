@@ -14,6 +14,7 @@ use crate::output::Out;
 use crate::print::note;
 use crate::table::{Column, Show, column};
 use crate::value::{count, items, text};
+use crate::when::Between;
 
 use page::{page, previewed};
 
@@ -75,6 +76,8 @@ pub enum ContainmentCommand {
         /// Only in this state
         #[arg(long, value_parser = ["active", "lifted"])]
         state: Option<String>,
+        #[command(flatten)]
+        between: Between,
     },
     /// Show one, with its newest certificate
     #[command(alias = "get")]
@@ -143,14 +146,14 @@ fn field(kind: &str, name: &str) -> &'static str {
 pub(crate) async fn run(connection: &Connection, command: ContainmentCommand) -> Done {
     let (client, out) = (connection.client()?, connection.out());
     match command {
-        ContainmentCommand::Ls { state } => {
-            let all = client
-                .list(
-                    &["containments"],
-                    &[("state", state.as_deref().unwrap_or_default())],
-                    ITEMS_MAX,
-                )
-                .await?;
+        ContainmentCommand::Ls { state, between } => {
+            let [since, until] = between.query(out.now);
+            let query = [
+                ("state", state.as_deref().unwrap_or_default()),
+                ("since", &since),
+                ("until", &until),
+            ];
+            let all = client.list(&["containments"], &query, ITEMS_MAX).await?;
             out.list(&all, &COLUMNS, "id", "Nothing is contained. To stop something: remit contain agent NAME --level suspend --reason …")?;
         }
         ContainmentCommand::Show { id } => show(&client, out, &id).await?,

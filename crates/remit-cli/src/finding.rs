@@ -9,6 +9,7 @@ use crate::exit::{Done, ERROR, OK};
 use crate::output::Out;
 use crate::table::{Column, Show, column, table};
 use crate::value::{line, text};
+use crate::when::Between;
 
 /// Commands on findings.
 #[derive(Debug, Subcommand)]
@@ -19,6 +20,8 @@ pub enum FindingCommand {
         /// In which state
         #[arg(long, default_value = "open", value_parser = ["open", "closed", "all"])]
         state: String,
+        #[command(flatten)]
+        between: Between,
     },
     /// Close a finding that was looked at
     Close {
@@ -43,11 +46,11 @@ const COLUMNS: [Column; 6] = [
 pub(crate) async fn run(connection: &Connection, command: FindingCommand) -> Done {
     let (client, out) = (connection.client()?, connection.out());
     match command {
-        FindingCommand::Ls { state } => {
+        FindingCommand::Ls { state, between } => {
             let state = if state == "all" { "" } else { &state };
-            let all = client
-                .list(&["findings"], &[("state", state)], ITEMS_MAX)
-                .await?;
+            let [since, until] = between.query(out.now);
+            let query = [("state", state), ("since", &since), ("until", &until)];
+            let all = client.list(&["findings"], &query, ITEMS_MAX).await?;
             out.list(&all, &COLUMNS, "id", "Nothing has to be looked at.")?;
         }
         FindingCommand::Close { id, reason } => {

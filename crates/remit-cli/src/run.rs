@@ -17,6 +17,7 @@ use crate::output::{Format, Out};
 use crate::print::print;
 use crate::table::{Column, Show, column};
 use crate::value::{count, items, text};
+use crate::when::Between;
 
 use page::page;
 
@@ -25,25 +26,31 @@ pub(crate) use page::event_line;
 /// How often a run that is followed is looked at.
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
 
+/// Which runs are listed.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Only of this agent
+    #[arg(long)]
+    agent: Option<String>,
+    /// Only in this state
+    #[arg(long, value_parser = ["active", "suspended", "ended"])]
+    state: Option<String>,
+    #[command(flatten)]
+    between: Between,
+    /// At most this many
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
 /// Commands on runs.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Examples:\n  remit run ls --agent support --state active\n  remit run show run_01JD…\n  remit run tail run_01JD… --follow\n  remit run declassify run_01JD… --label customer-pii --reason 'the answer holds no name'\n  remit run end run_01JD… --outcome corrected --measure minutes_saved=12"
+    after_help = "Examples:\n  remit run ls --agent support --since 24h\n  remit run show run_01JD…\n  remit run tail run_01JD… --follow\n  remit run declassify run_01JD… --label customer-pii --reason 'the answer holds no name'\n  remit run end run_01JD… --outcome corrected --measure minutes_saved=12"
 )]
 pub enum RunCommand {
     /// List runs, newest first
     #[command(alias = "list")]
-    Ls {
-        /// Only of this agent
-        #[arg(long)]
-        agent: Option<String>,
-        /// Only in this state
-        #[arg(long, value_parser = ["active", "suspended", "ended"])]
-        state: Option<String>,
-        /// At most this many
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-    },
+    Ls(Which),
     /// Show one run: intent, chain, and everything that happened
     #[command(alias = "get")]
     Show {
@@ -151,23 +158,23 @@ const COLUMNS: [Column; 7] = [
 ];
 
 /// Runs one.
+async fn list(client: &Client, out: Out, which: &Which) -> anyhow::Result<()> {
+    let [since, until] = which.between.query(out.now);
+    let query = [
+        ("agent", which.agent.as_deref().unwrap_or_default()),
+        ("state", which.state.as_deref().unwrap_or_default()),
+        ("since", &since),
+        ("until", &until),
+    ];
+    let limit = which.limit.clamp(1, ITEMS_MAX);
+    let runs = client.list(&["runs"], &query, limit).await?;
+    out.list(&runs, &COLUMNS, "id", "No such run. An agent opens one when it gets a token; `remit connect` shows how to attach one.")
+}
+
 pub(crate) async fn run(connection: &Connection, command: RunCommand) -> Done {
     let (client, out) = (connection.client()?, connection.out());
     match command {
-        RunCommand::Ls {
-            agent,
-            state,
-            limit,
-        } => {
-            let query = [
-                ("agent", agent.as_deref().unwrap_or_default()),
-                ("state", state.as_deref().unwrap_or_default()),
-            ];
-            let runs = client
-                .list(&["runs"], &query, limit.clamp(1, ITEMS_MAX))
-                .await?;
-            out.list(&runs, &COLUMNS, "id", "No such run. An agent opens one when it gets a token; `remit connect` shows how to attach one.")?;
-        }
+        RunCommand::Ls(which) => list(&client, out, &which).await?,
         RunCommand::Show { id } => show(&client, out, &id).await?,
         RunCommand::Start(start) => {
             let opened = client.post(&["runs"], &opening(*start)?).await?;

@@ -1,5 +1,6 @@
 //! Times as people read them: how long ago, how long still.
 
+use clap::Args;
 use remit_domain::Timestamp;
 
 const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
@@ -46,6 +47,54 @@ pub(crate) fn both(at: Timestamp, now: Timestamp) -> String {
     format!("{} ({at})", relative(at, now))
 }
 
+/// Only what began within a range of time.
+#[derive(Debug, Clone, Args)]
+pub struct Between {
+    /// Only from this time on: a time (RFC 3339), or so far back, like 24h or 7d
+    #[arg(long, value_name = "TIME", value_parser = Moment::read)]
+    since: Option<Moment>,
+    /// Only before this time, written alike
+    #[arg(long, value_name = "TIME", value_parser = Moment::read)]
+    until: Option<Moment>,
+}
+
+impl Between {
+    /// Both as a server reads them, empty where they are not said: of `since` and of `until`.
+    pub(crate) fn query(&self, now: Timestamp) -> [String; 2] {
+        let text = |moment: &Option<Moment>| moment.map(|m| m.at(now).to_string());
+        [&self.since, &self.until].map(|moment| text(moment).unwrap_or_default())
+    }
+}
+
+/// A time, or so many seconds back from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    At(Timestamp),
+    Back(i64),
+}
+
+impl Moment {
+    fn read(text: &str) -> Result<Self, String> {
+        let day = format!("{text}T00:00:00Z");
+        if let Some(at) = [text, &day].iter().find_map(|text| text.parse().ok()) {
+            return Ok(Self::At(at));
+        }
+        let back = parse_span(text).map(Self::Back);
+        back.map_err(|_| {
+            format!(
+                "`{text}` is neither a time such as 2026-11-22T08:00:00Z nor a span such as 24h"
+            )
+        })
+    }
+
+    fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Back(secs) => now.plus_secs(-secs),
+        }
+    }
+}
+
 /// Reads a span such as `90`, `15m`, `8h`, `30d`; seconds where no unit is named.
 pub(crate) fn parse_span(text: &str) -> Result<i64, String> {
     let wrong = || format!("`{text}` is not a span such as 15m, 8h or 30d");
@@ -69,6 +118,16 @@ pub(crate) fn parse_span(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_a_day_or_so_far_back() {
+        let now = Timestamp::from_secs(1_000_000);
+        let at = |text: &str| Moment::read(text).map(|moment| moment.at(now));
+        assert_eq!(at("1970-01-02T00:00:00Z"), Ok(Timestamp::from_secs(86_400)));
+        assert_eq!(at("1970-01-02"), Ok(Timestamp::from_secs(86_400)));
+        assert_eq!(at("1h"), Ok(Timestamp::from_secs(1_000_000 - 3_600)));
+        assert!(at("yesterday").is_err() && at("-1h").is_err());
+    }
 
     #[test]
     fn spans_read_as_people_say_them() {

@@ -60,7 +60,12 @@ static ALL: LazyLock<All> = LazyLock::new(|| {
         let Some(files) = files else { continue };
         let mark: String = files
             .iter()
-            .flat_map(|file| file.metadata.sha256_hash()[..MARK / 2 / files.len()].to_vec())
+            .flat_map(|file| {
+                file.metadata
+                    .sha256_hash()
+                    .into_iter()
+                    .take(MARK / 2 / files.len())
+            })
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let (stem, extension) = plain.rsplit_once('.').unwrap_or((plain, ""));

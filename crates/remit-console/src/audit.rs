@@ -148,7 +148,8 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         .search("decision", "Decision", ask.q("decision"))
         .select("order", "Order", &["oldest first"], ask.q("order"))
         .otherwise("newest first");
-    let filter = Range::of(&ask)?.fields(&ask, filter);
+    let range = Range::of(&ask)?;
+    let filter = range.fields(&ask, filter);
     let asked: String = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(ask.query.iter())
         .finish();
@@ -165,7 +166,13 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         )),
         commands: Vec::new(),
     };
-    let copy = Copy::get("audit search", &ask.place.base, "/entries");
+    let copy = Copy::list(
+        &ask,
+        "audit search",
+        "/audit/entries",
+        &["kind", "agent", "run", "decision"],
+        Some(&range),
+    );
     let action = ask
         .holds(Role::Auditor)
         .then(|| (ask.to("/audit/verify"), "Verify the ledger"));
@@ -302,7 +309,7 @@ fn entry_header(ask: &Ask, event: &EventView) -> Header {
         .copy(&Copy::get(
             &format!("audit prove {index}"),
             &ask.place.base,
-            &format!("/entries/{index}/proof"),
+            &format!("/audit/entries/{index}/proof"),
         ))
 }
 

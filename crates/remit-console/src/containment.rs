@@ -253,34 +253,34 @@ async fn contain(ask: Ask) -> Result<Answer, Fault> {
     ask.done(&format!("/containments/{}", made.id), word)
 }
 
+fn row(ask: &Ask, c: &ContainmentView) -> Row {
+    let residual = c
+        .certificate
+        .as_ref()
+        .map(|c| Cell::number(c.certificate.residual));
+    Row::new(
+        &c.id,
+        vec![
+            Cell::link(ask.to(&format!("/containments/{}", c.id)), &c.target_name),
+            Cell::badge(c.level.as_str()),
+            Cell::badge(match c.state {
+                "active" => "contained",
+                state => state,
+            }),
+            Cell::text(&c.reason),
+            Cell::text(&c.by),
+            ask.when(c.at).into(),
+            residual.into(),
+        ],
+    )
+}
+
 async fn list(ask: Ask) -> Result<Answer, Fault> {
     let range = Range::of(&ask)?;
     let listing = ask
         .control()
         .containments(&ask.caller()?, &range.list(&ask))
         .await?;
-    let rows = listing.items.iter().map(|c| {
-        let residual = c
-            .certificate
-            .as_ref()
-            .map(|c| Cell::number(c.certificate.residual));
-        Row::new(
-            &c.id,
-            vec![
-                Cell::link(ask.to(&format!("/containments/{}", c.id)), &c.target_name),
-                Cell::badge(c.level.as_str()),
-                Cell::badge(if c.state == "active" {
-                    "contained"
-                } else {
-                    c.state
-                }),
-                Cell::text(&c.reason),
-                Cell::text(&c.by),
-                ask.when(c.at).into(),
-                residual.into(),
-            ],
-        )
-    });
     let empty = Empty::new("Nothing is contained", "STOP, at the top of every page, stops an agent, a workflow, a run or a credential, and proves it.")
         .action(ask.to("/help/guides/first-hour-of-an-incident"), "The first hour of an incident")
         .commands(&["remit contain agent NAME --level quarantine --reason TEXT"]);
@@ -298,7 +298,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         ],
         empty,
     )
-    .rows(rows)
+    .rows(listing.items.iter().map(|c| row(&ask, c)))
     .next(ask.next(listing.next));
     let filter = Filter::new(ask.to("/containments")).select(
         "state",
@@ -307,7 +307,13 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         ask.q("state"),
     );
     let filter = range.fields(&ask, filter);
-    let copy = Copy::get("containment ls", &ask.place.base, "/containments");
+    let copy = Copy::list(
+        &ask,
+        "containment ls",
+        "/containments",
+        &["state"],
+        Some(&range),
+    );
     let words = "Something was contained or lifted: show it";
     let news = News::of(&ask, "contained", "/containments", words).await;
     ask.page("Containment")

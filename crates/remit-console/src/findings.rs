@@ -72,7 +72,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     .rows(rows)
     .next(ask.next(listing.next));
     let filter = bar(&ask, &range, query.state.as_deref());
-    let copy = Copy::get("finding ls", &ask.place.base, "/findings");
+    let copy = Copy::list(&ask, "finding ls", "/findings", &["state"], Some(&range));
     let news = news(&ask).await;
     ask.page("Findings")
         .with(&news)

@@ -53,6 +53,19 @@ impl Range {
         }
     }
 
+    /// Its words for a command and a request: the word, how it is told, and the exact time.
+    pub(crate) fn words(&self) -> Vec<(&'static str, String, String)> {
+        let at = |word, time: Option<Timestamp>| time.map(|t| (word, t.to_string(), t.to_string()));
+        let since = at("since", self.between.since).map(|(word, told, exact)| {
+            let told = self.span.map_or(told, str::to_owned);
+            (word, told, exact)
+        });
+        since
+            .into_iter()
+            .chain(at("until", self.between.until))
+            .collect()
+    }
+
     /// Its fields, put into a filter.
     pub(crate) fn fields(&self, ask: &Ask, filter: Filter) -> Filter {
         let words = SPANS.map(|(word, label, _)| (word, label));

@@ -69,7 +69,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
             ask.q("state"),
         );
     let filter = range.fields(&ask, filter);
-    let copy = Copy::get("run ls", &ask.place.base, "/runs");
+    let copy = Copy::list(&ask, "run ls", "/runs", &["agent", "state"], Some(&range));
     let news = News::of(
         &ask,
         "running",

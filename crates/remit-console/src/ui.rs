@@ -17,6 +17,8 @@ pub(crate) use form::{Button, Field, Form, Input, Tone};
 pub(crate) use header::Header;
 pub(crate) use table::{Cell, Row, Table};
 
+use crate::ask::Ask;
+use crate::range::Range;
 use crate::text::Shown;
 
 /// HTML that a template has written.
@@ -146,6 +148,37 @@ impl Copy {
         }
     }
 
+    /// A list as the address filters it.
+    ///
+    /// - `words`: of the address, that filter it; options of the command and of the request are called alike.
+    pub(crate) fn list(
+        ask: &Ask,
+        cli: &str,
+        path: &str,
+        words: &[&str],
+        range: Option<&Range>,
+    ) -> Self {
+        let mut command = format!("remit {cli}");
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for word in words {
+            if let Some(value) = ask.q(word) {
+                command.push_str(&format!(" --{word} {}", for_a_shell(value)));
+                query.append_pair(word, value);
+            }
+        }
+        for (word, told, exact) in range.map(Range::words).unwrap_or_default() {
+            command.push_str(&format!(" --{word} {told}"));
+            query.append_pair(word, &exact);
+        }
+        let query = query.finish();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let mut copy = Self::get(cli, &ask.place.base, &format!("{path}{mark}{query}"));
+        if let Some(way) = copy.ways.first_mut() {
+            way.1 = Shown::whole(command);
+        }
+        copy
+    }
+
     /// A request that sends something.
     ///
     /// - `body`: as JSON; one of ours, without quotes of a shell in it.
@@ -164,6 +197,15 @@ impl Copy {
         self.ways.push(("YAML", Shown::whole(text)));
         self
     }
+}
+
+/// A word of a command, as a POSIX shell reads it back.
+fn for_a_shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@/".contains(c);
+    if word.chars().all(plain) && !word.starts_with('-') {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Something to know before anything else on the page.

@@ -229,7 +229,7 @@ pub(super) async fn explain(ask: Ask) -> Result<Answer, Fault> {
             ask.q("mode"),
         );
     let copy = Copy::get(
-        "setting explain UPSTREAM/TOOL",
+        "setting explain --tool UPSTREAM/TOOL",
         &ask.place.base,
         "/settings/explain?tool=UPSTREAM/TOOL",
     );
