@@ -34,7 +34,8 @@ pub(crate) struct Pair {
     at: Vec<usize>,
     /// Made when it is first needed: most calls never need it.
     full: OnceLock<Option<PolicySet>>,
-    /// What answers for all of them together: the part for every agent, and the part for one. None where it cannot.
+    /// What answers for all of them together: the part for many tools, the one for this tool, the one for this agent. None
+    /// where it cannot.
     quick: Option<Vec<Arc<Quick>>>,
 }
 
@@ -49,8 +50,8 @@ impl Pair {
         }
     }
 
-    /// With these besides. What answers for the first goes on to, so that an agent with policies of its own costs no more
-    /// than those.
+    /// With these besides. What answers for the first does so on, so that a tool or an agent with policies of its own costs no
+    /// more than those.
     fn and(&self, more: Self) -> Self {
         Self {
             at: self.at.iter().chain(&more.at).copied().collect(),
@@ -126,18 +127,32 @@ impl ToolSlice {
     }
 }
 
-/// Makes slices; tools with the same policies share one.
+/// What a policy's scope says of the call, read once.
+struct Scope {
+    action: ActionConstraint,
+    resource: ResourceConstraint,
+    principal: PrincipalConstraint,
+}
+
+/// Makes slices; tools that the same policies are about share one, but for the policies that are about one tool alone.
 pub(crate) struct Slicer<'a> {
     policies: &'a [Loaded],
     types: &'a Types,
+    scopes: Vec<Scope>,
     made: HashMap<Vec<usize>, Arc<Slice>>,
 }
 
 impl<'a> Slicer<'a> {
     pub(crate) fn new(policies: &'a [Loaded], types: &'a Types) -> Self {
+        let scope = |loaded: &Loaded| Scope {
+            action: loaded.policy.action_constraint(),
+            resource: loaded.policy.resource_constraint(),
+            principal: loaded.policy.principal_constraint(),
+        };
         Self {
             policies,
             types,
+            scopes: policies.iter().map(scope).collect(),
             made: HashMap::new(),
         }
     }
@@ -154,39 +169,47 @@ impl<'a> Slicer<'a> {
             .collect();
         actions.push(action.clone());
         let (resource, upstream) = (self.types.tool(tool), self.types.upstream(tool));
-        let (mut base, mut scoped) = (Vec::new(), HashMap::<_, Vec<_>>::new());
-        for (at, loaded) in self.policies.iter().enumerate() {
-            let policy = &loaded.policy;
-            let acts = match policy.action_constraint() {
+        let within =
+            |uid: &EntityUid| *uid == resource || *uid == upstream || self.types.is_system(uid);
+        let (mut wide, mut of_tool) = (Vec::new(), Vec::new());
+        let mut scoped = HashMap::<_, Vec<_>>::new();
+        for (at, scope) in self.scopes.iter().enumerate() {
+            let acts = match &scope.action {
                 ActionConstraint::Any => true,
-                ActionConstraint::Eq(uid) => uid == action,
+                ActionConstraint::Eq(uid) => *uid == action,
                 ActionConstraint::In(uids) => uids.iter().any(|uid| actions.contains(uid)),
             };
-            let within =
-                |uid: &EntityUid| *uid == resource || *uid == upstream || self.types.is_system(uid);
-            let reaches = match policy.resource_constraint() {
+            let reaches = match &scope.resource {
                 ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
-                ResourceConstraint::Eq(uid) => uid == resource,
-                ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => within(&uid),
+                ResourceConstraint::Eq(uid) => *uid == resource,
+                ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => within(uid),
             };
             if !(acts && reaches) {
                 continue;
             }
-            match policy.principal_constraint() {
-                PrincipalConstraint::Any | PrincipalConstraint::Is(_) => base.push(at),
+            let is_of_tool = matches!(scope.action, ActionConstraint::Eq(_))
+                || matches!(scope.resource, ResourceConstraint::Eq(_));
+            match &scope.principal {
+                PrincipalConstraint::Any | PrincipalConstraint::Is(_) if is_of_tool => {
+                    of_tool.push(at);
+                }
+                PrincipalConstraint::Any | PrincipalConstraint::Is(_) => wide.push(at),
                 PrincipalConstraint::Eq(uid)
                 | PrincipalConstraint::In(uid)
                 | PrincipalConstraint::IsIn(_, uid) => {
-                    scoped.entry(uid).or_default().push(at);
+                    scoped.entry(uid.clone()).or_default().push(at);
                 }
             }
         }
-        let shared = self
+        let wide = self
             .made
-            .entry(base)
-            .or_insert_with_key(|base| Arc::new(Slice::of(self.policies, base.clone())));
+            .entry(wide)
+            .or_insert_with_key(|wide| Arc::new(Slice::of(self.policies, wide.clone())));
         ToolSlice {
-            shared: Arc::clone(shared),
+            shared: match of_tool.is_empty() {
+                true => Arc::clone(wide),
+                false => Arc::new(wide.and(Slice::of(self.policies, of_tool))),
+            },
             scoped,
         }
     }
