@@ -3,6 +3,7 @@
 //! Redirects are not followed, since they would carry the token to wherever they lead; a token goes over plain HTTP to
 //! this machine only, unless that was asked for; an answer has a largest size.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,6 +14,7 @@ use url::{Host, Url};
 
 use crate::exit::{Refused, Usage};
 use crate::problem;
+use crate::proof::Prover;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +34,8 @@ pub(crate) struct Client {
     /// Address of the organization: what its issuer is called.
     base: Url,
     token: Option<SecretString>,
+    /// The key that the token is bound to.
+    prover: Option<Arc<Prover>>,
 }
 
 impl Client {
@@ -52,6 +56,7 @@ impl Client {
             http: http.build()?,
             base,
             token: None,
+            prover: None,
         })
     }
 
@@ -70,6 +75,12 @@ impl Client {
         }
         self.token = Some(token);
         Ok(self)
+    }
+
+    /// With the key that its token is bound to.
+    pub(crate) fn with_prover(mut self, prover: Option<Arc<Prover>>) -> Self {
+        self.prover = prover;
+        self
     }
 
     /// Address of the organization, without trailing slash.
@@ -234,7 +245,8 @@ impl Client {
         revision: Option<u64>,
     ) -> anyhow::Result<Response> {
         let mut request = self.http.request(method, url);
-        if let Some(token) = &self.token {
+        let bound = self.prover.as_ref().zip(self.token.as_ref());
+        if let (Some(token), None) = (&self.token, bound) {
             let mut value =
                 header::HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
                     .map_err(|_| {
@@ -251,6 +263,13 @@ impl Client {
         }
         if let Some(body) = body {
             request = request.json(body);
+        }
+        if let Some((prover, token)) = bound {
+            let sent = prover.send(request, Some(token)).await;
+            return sent.map_err(|error| match error.downcast::<reqwest::Error>() {
+                Ok(error) => self.unreachable(error),
+                Err(error) => error,
+            });
         }
         request
             .send()

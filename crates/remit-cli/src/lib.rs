@@ -65,6 +65,7 @@ mod plan;
 mod policy;
 mod print;
 mod problem;
+mod proof;
 mod run;
 mod session;
 mod setting;

@@ -327,6 +327,7 @@ impl World {
             person: run.person.clone(),
             delegation: run.chain.last().cloned(),
             thumbprint: "thumb-1".to_owned(),
+            bound_to: None,
             issued: self.books.now(),
             expires: self.books.now().plus_secs(300),
             revoked: None,

@@ -188,6 +188,7 @@ impl Control {
                 .iter()
                 .map(|w| spawnable(registry, name, there, w))
                 .collect::<Result<_, _>>()?,
+            dpop_bound_access_tokens: spec.dpop_bound_access_tokens,
             enabled: spec.enabled,
         })
     }
@@ -305,6 +306,7 @@ fn permitted(
             || !new.data_classes.is_subset(&old.data_classes)
             || !new.spawnable.is_subset(&old.spawnable)
             || sees_more(old.discovery, new.discovery)
+            || (old.dpop_bound_access_tokens && !new.dpop_bound_access_tokens)
             || (new.enabled && !old.enabled)
     });
     if grows || !diff.added.is_empty() {

@@ -57,6 +57,9 @@ pub struct Token {
     pub delegation: Option<DelegationId>,
     /// Thumbprint of the key that asked for it.
     pub thumbprint: String,
+    /// Thumbprint of the key that has to be proved with each use (RFC 9449 §6.1); none for a bearer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_to: Option<String>,
     /// When it was issued.
     pub issued: Timestamp,
     /// When it ends by itself.

@@ -57,6 +57,9 @@ pub struct Workflow {
     pub discovery: Option<Discovery>,
     /// Workflows a run may spawn, its own agent's or another's.
     pub spawnable: BTreeSet<WorkflowId>,
+    /// Whether its access tokens are only issued bound to a key of whoever asks (RFC 9449 §5.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
     /// Whether it is in use.
     pub enabled: bool,
 }

@@ -2,10 +2,30 @@
 
 use async_trait::async_trait;
 use remit_domain::{AgentId, OrgId, PersonId, Refusal, RunId, WorkflowId};
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 
 use crate::Gateway;
 use crate::call::{Authenticated, Received};
+
+/// A token as it was presented, once for a request: whoever uses one that is bound to a key has proved that key by then, and
+/// the walk of the call does not ask for the proof again.
+#[derive(Debug, Clone, Default)]
+pub struct Presented {
+    /// The token.
+    pub token: SecretString,
+    /// Thumbprint of the key that was proved with it (RFC 9449); none for a bearer token.
+    pub key: Option<String>,
+}
+
+impl Presented {
+    /// A token that nothing was proved with.
+    pub fn bearer(token: impl Into<SecretString>) -> Self {
+        Self {
+            token: token.into(),
+            key: None,
+        }
+    }
+}
 
 /// Who calls, as their token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,18 +44,18 @@ pub struct Caller {
 
 /// Checks tokens. Implemented by whoever issues them; the gateway knows only this.
 ///
-/// Contract: a caller is returned only for an unexpired, unrevoked token of this organization, good for `resource`. The token
-/// itself goes no further.
+/// Contract: a caller is returned only for an unexpired, unrevoked token of this organization, good for `resource`, and for one
+/// that is bound to a key only where that key was proved. The token itself goes no further.
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
-    /// Who the bearer of `token` is.
+    /// Who presents a token.
     ///
     /// # Errors
     /// `unauthenticated` or `proof-invalid`, without saying more than the caller may learn.
     async fn authenticate(
         &self,
         org: &OrgId,
-        token: &str,
+        presented: &Presented,
         resource: &str,
     ) -> Result<Caller, NotLetIn>;
 }
@@ -78,23 +98,23 @@ impl Gateway {
         if let Some(vouched) = &received.vouched {
             return Ok(self.vouched_caller(&received.org, vouched)?);
         }
-        let token = received.bearer.expose_secret();
-        self.caller(&received.org, token, &received.resource).await
+        self.caller(&received.org, &received.presented, &received.resource)
+            .await
     }
 
-    /// Who the bearer of a token is, for a caller that has no call to make yet.
+    /// Who presents a token, for a caller that has no call to make yet.
     ///
     /// # Errors
     /// As [`Authenticator::authenticate`]; not recorded, which [`Self::turn_away`] does.
     pub async fn caller(
         &self,
         org: &OrgId,
-        token: &str,
+        presented: &Presented,
         resource: &str,
     ) -> Result<Caller, NotLetIn> {
         self.inner
             .authenticator
-            .authenticate(org, token, resource)
+            .authenticate(org, presented, resource)
             .await
     }
 }

@@ -17,12 +17,11 @@ use remit_mcp::{CallDigest, ErrorObject};
 use remit_policy::{Decision, Dynamic, Engine, Fixed, Prepared};
 use remit_ports::store::{LabelState, Reserve};
 use remit_ports::upstreams::Lease;
-use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Caller, Line};
+use crate::{Caller, Line, Presented};
 
 /// Which MCP endpoint a message came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,8 +93,8 @@ pub struct Received {
     pub org: OrgId,
     /// Which endpoint.
     pub endpoint: Endpoint,
-    /// The bearer token.
-    pub bearer: SecretString,
+    /// The token.
+    pub presented: Presented,
     /// The resource the token must be good for (RFC 8707).
     pub resource: String,
     /// What it does.

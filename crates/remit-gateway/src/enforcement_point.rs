@@ -17,14 +17,13 @@ use remit_domain::{
 use remit_mcp::calls::{RequestMeta, ToolCall};
 use remit_mcp::canonical::CanonicalArgs;
 use remit_ports::store::{Once, StoreError};
-use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Action, Endpoint, Passes, Received, Vouched, VouchedRun};
 use crate::limits::{EVALUATIONS_PER_SECOND, PLANNED_RUNS_MAX, PLANNED_SECS, RUN_START_SECS};
 use crate::report::Pending;
 use crate::resolve::unavailable;
-use crate::{Caller, Gateway};
+use crate::{Caller, Gateway, Presented};
 
 /// What an enforcement point asks.
 #[derive(Debug, Clone)]
@@ -313,7 +312,7 @@ fn received(question: &Question, vouched: Vouched) -> Received {
     Received {
         org: question.org.clone(),
         endpoint: Endpoint::One(question.tool.upstream().clone()),
-        bearer: SecretString::default(),
+        presented: Presented::default(),
         resource: String::new(),
         action: action_of(&question.tool),
         call: ToolCall {

@@ -46,7 +46,7 @@ use remit_books::Books;
 use remit_domain::OrgId;
 use remit_ports::{Secrets, Upstreams};
 
-pub use authenticate::{Authenticator, Caller, NotLetIn};
+pub use authenticate::{Authenticator, Caller, NotLetIn, Presented};
 pub use breaker::Trip;
 pub use call::{Action, Answer, Endpoint, Passes, Received, Vouched, VouchedRun};
 pub use enforcement_point::Question;

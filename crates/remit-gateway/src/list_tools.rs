@@ -7,13 +7,12 @@ use remit_domain::tool::ToolState;
 use remit_domain::{OrgId, Refusal, RefusalCode, Registry};
 use remit_mcp::AggregatedNames;
 use remit_policy::{Dynamic, Engine, Facts};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Authenticated, Endpoint, Forwarded, Recorded};
 use crate::refuse::Refused;
 use crate::resolve::{standing_caller, unavailable};
-use crate::{APPROVAL_STATUS_TOOL, Caller, Gateway};
+use crate::{APPROVAL_STATUS_TOOL, Caller, Gateway, Presented};
 
 /// Who asks for a list, and where.
 #[derive(Debug, Clone)]
@@ -22,8 +21,8 @@ pub struct ListRequest {
     pub org: OrgId,
     /// Which endpoint.
     pub endpoint: Endpoint,
-    /// The bearer token.
-    pub bearer: SecretString,
+    /// The token.
+    pub presented: Presented,
     /// The resource the token must be good for.
     pub resource: String,
 }
@@ -43,8 +42,11 @@ impl Gateway {
     /// # Errors
     /// [`Refused`], recorded.
     pub async fn list_tools(&self, request: ListRequest) -> Result<Vec<ListedTool>, Refused> {
-        let token = request.bearer.expose_secret();
-        let caller = match self.caller(&request.org, token, &request.resource).await {
+        let presented = &request.presented;
+        let caller = match self
+            .caller(&request.org, presented, &request.resource)
+            .await
+        {
             Ok(caller) => caller,
             Err(not) => return Err(self.turn_away(&request.org, "tools/list", not).await),
         };

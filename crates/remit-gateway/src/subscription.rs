@@ -10,14 +10,13 @@ use std::sync::Arc;
 use remit_domain::{OrgId, Refusal};
 use remit_policy::Outcome;
 use remit_ports::upstreams::{Subscribed, Updated, UpstreamError, UpstreamRequest};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use crate::Gateway;
 use crate::call::{Answer, Forwarded, Received};
 use crate::limits::UPSTREAM_TIMEOUT;
 use crate::refuse::Refused;
 use crate::resolve::standing_caller;
+use crate::{Gateway, Presented};
 
 /// A subscription in force. Dropping it ends it at the upstream.
 #[derive(Debug)]
@@ -100,9 +99,9 @@ impl Gateway {
             .is_ok_and(|authorized| authorized.decision.outcome == Outcome::Allow)
     }
 
-    /// Whether the bearer of a token may act at all now.
-    pub async fn stands(&self, org: &OrgId, bearer: &SecretString, resource: &str) -> bool {
-        let Ok(caller) = self.caller(org, bearer.expose_secret(), resource).await else {
+    /// Whether whoever presents a token may act at all now.
+    pub async fn stands(&self, org: &OrgId, presented: &Presented, resource: &str) -> bool {
+        let Ok(caller) = self.caller(org, presented, resource).await else {
             return false;
         };
         let Some(book) = self.books().org(org) else {

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use remit_domain::{OrgId, Refusal, RefusalCode};
-use remit_gateway::{Authenticator, Caller, NotLetIn};
+use remit_gateway::{Authenticator, Caller, NotLetIn, Presented};
 use remit_issuer::{AccessRefused, Issuer, Resource, Verified};
+use secrecy::ExposeSecret;
 
 /// The issuer as the gateway's authenticator.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ impl Authenticator for TokenAuthenticator {
     async fn authenticate(
         &self,
         org: &OrgId,
-        token: &str,
+        presented: &Presented,
         resource: &str,
     ) -> Result<Caller, NotLetIn> {
         let issuer = self.0.issuer_url(org)?;
@@ -30,7 +31,8 @@ impl Authenticator for TokenAuthenticator {
             .strip_prefix(issuer.as_str())
             .and_then(resource_of)
             .ok_or_else(unknown)?;
-        match self.0.verify_access(org, token, &at).await {
+        let (token, key) = (presented.token.expose_secret(), presented.key.as_deref());
+        match self.0.verify_access(org, token, key, &at).await {
             Ok(verified) => Ok(caller(&verified)),
             // A run that has ended never comes back, so the gateway refuses the call again by itself; but now it knows whose
             // call it was, and a call after the end of a run is something to look at.

@@ -9,22 +9,31 @@ use crate::limits::BEARER_BYTES_MAX;
 
 /// Takes the bearer credential out of the headers; none when there is none, several, or one that cannot be one.
 pub(crate) fn of(headers: &HeaderMap) -> Option<SecretString> {
+    of_scheme(headers, "bearer")
+}
+
+/// The same of another scheme whose credential is such a token.
+pub(crate) fn of_scheme(headers: &HeaderMap, scheme: &str) -> Option<SecretString> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
     if values.next().is_some() {
         return None;
     }
-    in_value(value)
+    in_scheme(value, scheme)
 }
 
 /// The same of the value of the one header.
 pub(crate) fn in_value(value: &str) -> Option<SecretString> {
+    in_scheme(value, "bearer")
+}
+
+fn in_scheme(value: &str, expected: &str) -> Option<SecretString> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim_matches(' ');
     // RFC 6750 §2.1: b64token.
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
     let fits = !token.is_empty() && token.len() <= BEARER_BYTES_MAX && token.bytes().all(allowed);
-    (scheme.eq_ignore_ascii_case("bearer") && fits).then(|| SecretString::from(token))
+    (scheme.eq_ignore_ascii_case(expected) && fits).then(|| SecretString::from(token))
 }
 
 #[cfg(test)]

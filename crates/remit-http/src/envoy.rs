@@ -29,9 +29,8 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_server::{
 };
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use remit_domain::{AgentId, Refusal, RefusalCode, RunId, WorkflowId};
-use remit_gateway::{Caller, NotLetIn, Passes, Question, Refused};
+use remit_gateway::{Caller, NotLetIn, Passes, Presented, Question, Refused};
 use remit_issuer::VerifiedPoint;
-use secrecy::ExposeSecret;
 use tonic::{Code, Request, Response, Status};
 
 use crate::authzen;
@@ -196,7 +195,11 @@ impl Gate {
             let resource = format!("{}/mcp/{upstream}", asker.place.base);
             let gateway = &self.site.app.gateway;
             let caller = gateway
-                .caller(asker.place.org(), token.expose_secret(), &resource)
+                .caller(
+                    asker.place.org(),
+                    &Presented::bearer(token.clone()),
+                    &resource,
+                )
                 .await?;
             return Ok(Who::from(caller));
         }

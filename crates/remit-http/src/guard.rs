@@ -14,6 +14,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use remit_domain::RefusalCode;
+use remit_token::BearerError;
 use tokio::sync::Semaphore;
 
 pub(crate) use answer::finish;
@@ -71,12 +72,20 @@ pub(crate) async fn door(State(site): State<Site>, request: Request, next: Next)
     let client = site.guard.addresses.of(&request);
     let mut response = next.run(request).await;
     if response.status() == axum::http::StatusCode::UNAUTHORIZED
+        && !asks_for_nonce(&response)
         && !site.guard.refused.allows(client)
     {
         let text = "too many credentials from this address were refused; wait a minute, and check the credential";
         response = Problem::new(RefusalCode::Limited, text).into_response();
     }
     response
+}
+
+/// Whether an answer only gives the nonce that a proof needs, to somebody whose token is good.
+fn asks_for_nonce(response: &Response) -> bool {
+    let challenge = response.headers().get(axum::http::header::WWW_AUTHENTICATE);
+    let text = challenge.and_then(|value| value.to_str().ok());
+    text.is_some_and(|text| text.contains(BearerError::UseDpopNonce.as_str()))
 }
 
 /// The limit of endpoints that need no credential.

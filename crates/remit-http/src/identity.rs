@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use remit_domain::{Principal, Refusal, RefusalCode};
+use remit_gateway::Presented;
 use remit_issuer::{PersonIdentity, Resource, Verified};
-use remit_token::opaque_secret;
-use secrecy::{ExposeSecret, SecretString};
+use remit_token::{BearerError, opaque_secret};
+use secrecy::ExposeSecret;
 
 use crate::bearer;
+use crate::presented;
 use crate::problem::Problem;
 use crate::site::{Place, Site};
 
@@ -51,16 +54,37 @@ pub(crate) async fn identify(
             "send `Authorization: Bearer` with your token",
         ));
     };
-    by_token(site, place, &token).await.map_err(Problem::from)
+    by_token(site, place, &Presented::bearer(token))
+        .await
+        .map_err(Problem::from)
+}
+
+/// The same for a route that agents may call, with the proof of the key that the agent's token is bound to.
+pub(crate) async fn identify_agent_too(
+    site: &Site,
+    place: Option<&Place>,
+    parts: &Parts,
+) -> Result<Identity, Problem> {
+    let (Some(place), Some(shown)) = (place, presented::shown(&parts.headers)) else {
+        return identify(site, place, &parts.headers).await;
+    };
+    let presented = presented::present(site, place, "api", shown, parts).await;
+    let presented = presented.map_err(|refused| Problem {
+        proof: Some(refused.error),
+        ..Problem::from(refused.refusal)
+    })?;
+    by_token(site, Some(place), &presented)
+        .await
+        .map_err(Problem::from)
 }
 
 async fn by_token(
     site: &Site,
     place: Option<&Place>,
-    token: &SecretString,
+    presented: &Presented,
 ) -> Result<Identity, Refusal> {
     let issuer = &site.app.issuer;
-    let token = token.expose_secret();
+    let token = presented.token.expose_secret();
     if token.starts_with(OPERATOR_PREFIX) {
         return issuer
             .authenticate_operator(token)
@@ -78,12 +102,19 @@ async fn by_token(
         return Ok(Identity::Person(Box::new(person)));
     }
     match issuer
-        .verify_access(place.org(), token, &Resource::Api)
+        .verify_access(place.org(), token, presented.key.as_deref(), &Resource::Api)
         .await
     {
         Ok(verified) => Ok(Identity::Agent(verified)),
         Err(refused) => Err(issuer.refuse_access(place.org(), "api", refused).await),
     }
+}
+
+fn metadata(site: &Site, place: &Place) -> Option<String> {
+    let issuer = &site.app.issuer;
+    issuer
+        .resource_metadata_url(place.org(), &Resource::Api)
+        .ok()
 }
 
 fn unauthenticated(text: &str) -> Problem {
@@ -93,20 +124,28 @@ fn unauthenticated(text: &str) -> Problem {
 /// A problem as an answer; 401 names the scheme, and for agents where tokens come from (RFC 6750 §3, RFC 9728 §5.1).
 pub(crate) fn answer(site: &Site, place: &Place, problem: Problem) -> Response {
     let unauthenticated = problem.status().as_u16() == 401;
+    let proof = match problem.code {
+        // A bound token that came as a bearer token is no proof either.
+        RefusalCode::ProofInvalid => Some(problem.proof.unwrap_or(BearerError::InvalidToken)),
+        _ => None,
+    };
     let mut response = problem.into_response();
     if unauthenticated {
-        let metadata = site
-            .app
-            .issuer
-            .resource_metadata_url(place.org(), &Resource::Api)
-            .ok();
-        let text = metadata.map_or("Bearer".to_owned(), |url| {
-            format!("Bearer resource_metadata=\"{url}\"")
-        });
-        let value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer"));
+        let metadata = metadata(site, place);
+        let value = match proof {
+            Some(error) => presented::challenge(error, metadata.as_deref()),
+            None => bearer_challenge(metadata.as_deref()),
+        };
         response
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, value);
     }
     response
+}
+
+fn bearer_challenge(metadata: Option<&str>) -> HeaderValue {
+    let text = metadata.map_or("Bearer".to_owned(), |url| {
+        format!("Bearer resource_metadata=\"{url}\"")
+    });
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer"))
 }

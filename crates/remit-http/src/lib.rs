@@ -39,6 +39,7 @@ mod mcp;
 mod oauth;
 mod ops;
 mod page;
+mod presented;
 pub mod problem;
 pub mod refusals;
 mod rest;

@@ -26,15 +26,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
-use remit_gateway::{Action, Caller, Can, Endpoint, NotLetIn};
+use remit_gateway::{Action, Caller, Can, Endpoint, NotLetIn, Presented};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::{LogLevel, header as mcp_header};
 use remit_mcp::{ErrorObject, Id, Message, Method, MethodKind, Notification, Sender, results};
 use remit_ports::upstreams::NotAnswered;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::bearer;
 use crate::limits::DISCOVER_TTL_MS;
 use crate::problem::Problem;
 use crate::site::Site;
@@ -59,7 +57,7 @@ pub(crate) fn routes() -> Router<Site> {
 struct Turn {
     site: Site,
     door: Door,
-    bearer: SecretString,
+    presented: Presented,
     caller: Caller,
     incoming: Incoming,
     /// What the client said that it can do, at the beginning of its session.
@@ -69,18 +67,18 @@ struct Turn {
 async fn post(State(site): State<Site>, door: Door, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     // Who sends nothing to be known by learns where to get a token, and nothing else.
-    let Some(bearer) = bearer::of(&parts.headers) else {
-        return door.challenge(parts.headers.contains_key(header::AUTHORIZATION));
+    let presented = match door.token(&site, &parts).await {
+        Ok(presented) => presented,
+        Err(away) => return away,
     };
     let incoming = match read::incoming(&parts.headers, body).await {
         Ok(incoming) => incoming,
         Err(reply) => return reply.into_response(),
     };
-    let token = bearer.expose_secret();
     let caller = match site
         .app
         .gateway
-        .caller(door.place.org(), token, &door.resource)
+        .caller(door.place.org(), &presented, &door.resource)
         .await
     {
         Ok(caller) => caller,
@@ -93,7 +91,7 @@ async fn post(State(site): State<Site>, door: Door, request: Request) -> Respons
     let mut turn = Turn {
         site,
         door,
-        bearer,
+        presented,
         caller,
         incoming,
         can: Can::default(),
@@ -319,14 +317,16 @@ async fn no_stream() -> Response {
 
 /// Ends a 2025-11-25 session.
 async fn end(State(site): State<Site>, door: Door, request: Request) -> Response {
-    let headers = request.headers();
-    let Some(bearer) = bearer::of(headers) else {
-        return door.challenge(headers.contains_key(header::AUTHORIZATION));
+    let (parts, _) = request.into_parts();
+    let presented = match door.token(&site, &parts).await {
+        Ok(presented) => presented,
+        Err(away) => return away,
     };
+    let headers = &parts.headers;
     let caller = match site
         .app
         .gateway
-        .caller(door.place.org(), bearer.expose_secret(), &door.resource)
+        .caller(door.place.org(), &presented, &door.resource)
         .await
     {
         Ok(caller) => caller,

@@ -16,6 +16,7 @@ use remit_token::exchange::TokenRequest;
 use remit_token::oauth_error::{OAuthError, OAuthErrorCode};
 use secrecy::ExposeSecret;
 
+use crate::presented::{self, DPOP};
 use crate::problem::Problem;
 use crate::site::{Place, Site};
 use crate::{bearer, guard};
@@ -62,9 +63,17 @@ async fn token(
     place: Place,
     request: Request,
 ) -> Result<Response, Refused> {
+    let proof = presented::proof(request.headers()).map(str::to_owned);
+    if proof.is_none() && request.headers().contains_key(DPOP) {
+        let text = "send one `DPoP` header, with a proof in it";
+        return Err(OAuthError::new(OAuthErrorCode::InvalidDpopProof, text).into());
+    }
     let form = Form::read(request).await?;
     let request = TokenRequest::from_pairs(form.pairs())?;
-    let response = site.app.issuer.token(place.org(), &request).await?;
+    let issuer = &site.app.issuer;
+    let response = issuer
+        .token_with_proof(place.org(), &request, proof.as_deref())
+        .await?;
     Ok(Json(response).into_response())
 }
 

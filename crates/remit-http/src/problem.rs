@@ -6,6 +6,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use remit_domain::{Refusal, RefusalCode};
+use remit_token::BearerError;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -38,6 +39,10 @@ pub struct Problem {
     /// Single faults, where a request has several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Value>,
+    /// What is wrong with the proof of the key that a token is bound to, for the challenge.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) proof: Option<BearerError>,
 }
 
 impl Problem {
@@ -52,6 +57,7 @@ impl Problem {
             code,
             instance: None,
             errors: Vec::new(),
+            proof: None,
         }
     }
 

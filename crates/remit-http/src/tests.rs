@@ -1,6 +1,7 @@
 //! The whole surface, over real services, a store in memory and an upstream that does what a test tells it.
 
 mod authzen;
+mod dpop;
 mod edge;
 mod envoy;
 mod house;

@@ -13,6 +13,7 @@ use secrecy::ExposeSecret;
 
 use crate::Issuer;
 use crate::door::Denied;
+use crate::dpop::Bound;
 use crate::limits::{CLIENT_LEEWAY_SECS, CLIENT_REQUESTS_PER_MINUTE, ONCE_MARGIN_SECS};
 use crate::refusal::no;
 
@@ -25,6 +26,8 @@ pub(crate) struct Client {
     pub(crate) thumbprint: String,
     /// The use of the assertion.
     pub(crate) once: Once,
+    /// The key that it wants its token bound to.
+    pub(crate) bound: Option<Bound>,
 }
 
 impl Issuer {
@@ -70,7 +73,21 @@ impl Issuer {
             agent,
             thumbprint,
             once,
+            bound: None,
         })
+    }
+
+    /// Authenticates a client of the token endpoint, and the key that it wants its token bound to.
+    pub(crate) fn authenticate_with(
+        &self,
+        org: &OrgId,
+        auth: &ClientAuth,
+        proof: Option<&str>,
+    ) -> Result<Client, Denied> {
+        let client = self.authenticate(org, auth)?;
+        let agent = client.agent.id.clone();
+        let bound = self.bound(org, proof).map_err(|denied| denied.by(&agent))?;
+        Ok(Client { bound, ..client })
     }
 
     /// The agent that a client calls itself by: its client id, or its name, which no other agent of the organization ever

@@ -15,6 +15,7 @@ use secrecy::ExposeSecret;
 
 use crate::client::Client;
 use crate::door::Denied;
+use crate::dpop::holds;
 use crate::mint::{ActingFor, Ask};
 use crate::refusal::no;
 use crate::scope::Wanted;
@@ -34,8 +35,9 @@ impl Issuer {
         &self,
         org: &OrgId,
         request: &TokenExchange,
+        proof: Option<&str>,
     ) -> Result<TokenResponse, Denied> {
-        let client = self.authenticate(org, &request.client)?;
+        let client = self.authenticate_with(org, &request.client, proof)?;
         let agent = client.agent.id.clone();
         self.exchange_as(org, client, request)
             .await
@@ -252,13 +254,10 @@ impl Issuer {
                 ))
             })?
         };
+        let mut once = vec![client.once];
+        once.extend(client.bound.map(|bound| bound.once));
         let spawned = self
-            .spawn_with(
-                org,
-                &parent,
-                SpawnRequest::new(agent, workflow),
-                vec![client.once],
-            )
+            .spawn_with(org, &parent, SpawnRequest::new(agent, workflow), once)
             .await?;
         let scope = [
             format!("workflow:{name}"),
@@ -302,6 +301,7 @@ impl Issuer {
                 "the subject token is another agent's; only its current actor may exchange it",
             ));
         }
+        holds(&verified, client.bound.as_ref())?;
         Ok(verified)
     }
 }

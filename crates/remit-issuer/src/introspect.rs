@@ -23,7 +23,7 @@ pub enum Asker<'a> {
 pub struct Introspection {
     /// Whether the token is good now.
     pub active: bool,
-    /// `Bearer`, where the token is active.
+    /// `Bearer` or `DPoP`, where the token is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_type: Option<&'static str>,
     /// Everything it says, where the token is active and the asker may know.
@@ -93,7 +93,11 @@ impl Issuer {
                 let claims = may_know.then(|| Box::new(verified.claims.clone()));
                 Ok(Introspection {
                     active: true,
-                    token_type: Some("Bearer"),
+                    token_type: Some(if verified.claims.cnf.is_some() {
+                        "DPoP"
+                    } else {
+                        "Bearer"
+                    }),
                     claims,
                 })
             }

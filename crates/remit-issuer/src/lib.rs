@@ -4,12 +4,12 @@
 //! gives out is a record and a ledger entry first, in one commit with whatever single-use proof paid for it. Every
 //! refusal leaves by one door, which records it and keeps anybody from filling the ledger with refusals.
 //!
-//! Specifications: RFC 6749, RFC 7009, RFC 7523, RFC 7662, RFC 8414, RFC 8693, RFC 8707, RFC 9068, RFC 9728.
+//! Specifications: RFC 6749, RFC 7009, RFC 7523, RFC 7662, RFC 8414, RFC 8693, RFC 8707, RFC 9068, RFC 9449, RFC 9728.
 //!
 //! | to | go to |
 //! | --- | --- |
 //! | answer the token endpoint | [`Issuer::token`] |
-//! | check an access token | [`Issuer::verify_access`] |
+//! | check an access token | [`Issuer::prove_key`], [`Issuer::verify_access`] |
 //! | check a person's or the operator's token | [`Issuer::authenticate_person`], [`Issuer::authenticate_operator`] |
 //! | open, spawn or end a run | [`Issuer::open_run`], [`Issuer::spawn`], [`Issuer::end_run`] |
 //! | let people sign in with a browser | [`Issuer::check_session`], [`Issuer::sign_in_with_link`] |
@@ -36,6 +36,7 @@ mod check;
 mod client;
 mod denial;
 mod door;
+mod dpop;
 mod enforcement_point;
 mod enrolment;
 mod exchange;
@@ -79,6 +80,7 @@ use remit_token::metadata::well_known_url;
 pub use address::Resource;
 pub use assertion::SubjectToken;
 pub use denial::{BoundDenial, Unbound};
+pub use dpop::{ProofRefused, ProofShown};
 pub use enforcement_point::VerifiedPoint;
 pub use enrolment::{Enrolled, Redeemed};
 pub use introspect::{Asker, Introspection};
@@ -115,6 +117,8 @@ struct Inner {
     rates: Mutex<HashMap<String, (Duration, u32)>>,
     /// Locks under which implicit runs start, so that two requests at once join one run.
     locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
+    /// The nonce that proofs are to answer with, and when it was made.
+    nonce: Mutex<Option<(String, Duration)>>,
     sign_in: sign_in::SignIn,
 }
 
@@ -153,6 +157,7 @@ impl Issuer {
                 .max_capacity(limits::LOCKS_MAX)
                 .time_to_idle(Duration::from_secs(limits::VERIFIED_SECS))
                 .build(),
+            nonce: Mutex::default(),
             sign_in: sign_in::SignIn::new(),
         };
         Ok(Self {

@@ -6,6 +6,13 @@ pub const SUBJECT_TOKEN_SECS: i64 = 300;
 pub const CLIENT_LEEWAY_SECS: u32 = 30;
 /// Clock difference allowed for between nodes of this instance; never past a token's end.
 pub const NODE_LEEWAY_SECS: u32 = 5;
+/// How long the nonce of a proof of possession is accepted, in seconds.
+pub const NONCE_SECS: i64 = 300;
+/// How long a node gives out one nonce before it makes another, in seconds: whoever keeps the newest is asked again only after
+/// a pause.
+pub const NONCE_FRESH_SECS: u64 = 60;
+/// Longest nonce that is looked at, in characters; ours are near 60.
+pub const NONCE_CHARS_MAX: usize = 256;
 /// How long a single-use key is remembered past the end of what it belongs to: no verifier allows for more.
 pub const ONCE_MARGIN_SECS: i64 = 120;
 /// How long the start of an implicit run is remembered against a second one: longer than a node goes on serving that has not

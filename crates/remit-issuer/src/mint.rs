@@ -14,13 +14,14 @@ use remit_domain::{
 };
 use remit_ports::store::{Filter, Once, StoreError};
 use remit_token::{
-    AccessTokenClaims, AccessTokenType, Actor, Audience, OAuthErrorCode, Scope, TokenResponse,
-    TokenType,
+    AccessTokenClaims, AccessTokenType, Actor, Audience, Confirmation, OAuthErrorCode, Scope,
+    TokenResponse, TokenType,
 };
 use secrecy::SecretString;
 
 use crate::client::Client;
 use crate::door::Denied;
+use crate::dpop::{demanded, spent_proof};
 use crate::limits::START_REMEMBERED_SECS;
 use crate::refusal::no;
 use crate::{Issuer, Resource};
@@ -232,6 +233,9 @@ impl Issuer {
         change: Change,
     ) -> Result<TokenResponse, Denied> {
         let agent = ask.client.agent.id.clone();
+        if ask.workflow.dpop_bound_access_tokens && ask.client.bound.is_none() {
+            return Err(demanded().by(&agent));
+        }
         let keys = self.org_keys(org).await?;
         let claims = self
             .claims(org, &run, chain, &ask)
@@ -257,6 +261,7 @@ impl Issuer {
             person: run.person.clone(),
             delegation: run.chain.last().cloned(),
             thumbprint: ask.client.thumbprint.clone(),
+            bound_to: claims.cnf.as_ref().map(|cnf| cnf.jkt.to_string()),
             issued: Timestamp::from_secs(claims.iat),
             expires: Timestamp::from_secs(claims.exp),
             revoked: None,
@@ -265,7 +270,11 @@ impl Issuer {
             .create(&token)
             .event(issued_event(self.books().now(), &token, &run, &ask))
             .once(ask.client.once.clone());
-        for once in &ask.once {
+        for once in ask
+            .once
+            .iter()
+            .chain(ask.client.bound.iter().map(|bound| &bound.once))
+        {
             change = change.once(once.clone());
         }
         self.books()
@@ -280,7 +289,11 @@ impl Issuer {
         Ok(TokenResponse {
             access_token: SecretString::from(signed),
             issued_token_type: ask.exchanged.then_some(TokenType::AccessToken),
-            token_type: AccessTokenType::Bearer,
+            token_type: if claims.cnf.is_some() {
+                AccessTokenType::DPoP
+            } else {
+                AccessTokenType::Bearer
+            },
             expires_in: u32::try_from(claims.exp.saturating_sub(claims.iat)).unwrap_or(0),
             scope: claims.scope,
         })
@@ -329,7 +342,9 @@ impl Issuer {
             txn: Some(run.root.to_string()),
             act,
             may_act: None,
-            cnf: None,
+            cnf: ask.client.bound.as_ref().map(|bound| Confirmation {
+                jkt: bound.jkt.clone(),
+            }),
             org: org.to_string(),
             agent: run.agent.to_string(),
             workflow: run.workflow.to_string(),
@@ -385,6 +400,7 @@ fn issued_event(now: Timestamp, token: &Token, run: &Run, ask: &Ask) -> Event {
         .fact("person", &token.person)
         .fact("chain", &run.chain)
         .fact("key", &token.thumbprint)
+        .fact("bound_to", &token.bound_to)
         .fact("resource", ask.resource.path())
         .fact("expires", token.expires)
 }
@@ -400,7 +416,10 @@ pub(crate) fn spent(error: BooksError) -> Denied {
             STARTED_ELSEWHERE,
             "another node is starting this run; ask again",
         ),
-        BooksError::Store(StoreError::Replayed { .. }) => {
+        BooksError::Store(StoreError::Replayed { key }) => {
+            if let Some(denied) = spent_proof(key) {
+                return denied;
+            }
             let text = "the subject token was used already; it is good for one use";
             Denied::new(OAuthErrorCode::InvalidGrant, "subject-replayed", text)
         }

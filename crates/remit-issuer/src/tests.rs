@@ -3,6 +3,7 @@
 mod build;
 mod client;
 mod door;
+mod dpop;
 mod exchange;
 mod keys;
 mod oidc;
@@ -200,13 +201,13 @@ impl World {
 
     pub(super) async fn verify(&self, token: &str) -> Result<Arc<Verified>, crate::AccessRefused> {
         self.issuer
-            .verify_access(&self.acme, token, &Resource::Mcp)
+            .verify_access(&self.acme, token, None, &Resource::Mcp)
             .await
     }
 
     pub(super) async fn good_at(&self, token: &str, at: &Resource) -> bool {
         self.issuer
-            .verify_access(&self.acme, token, at)
+            .verify_access(&self.acme, token, None, at)
             .await
             .is_ok()
     }

@@ -1,9 +1,10 @@
 //! The token endpoint (RFC 6749 §3.2).
 
 use remit_domain::OrgId;
-use remit_token::{ClientCredentials, OAuthError, TokenRequest, TokenResponse};
+use remit_token::{ClientCredentials, OAuthError, OAuthErrorCode, TokenRequest, TokenResponse};
 
 use crate::door::Denied;
+use crate::dpop::NONCE_MISSING;
 use crate::mint::{ActingFor, Ask};
 use crate::scope::Wanted;
 use crate::{Issuer, enforcement_point};
@@ -22,17 +23,36 @@ impl Issuer {
         org: &OrgId,
         request: &TokenRequest,
     ) -> Result<TokenResponse, OAuthError> {
+        self.token_with_proof(org, request, None).await
+    }
+
+    /// The same with a DPoP proof beside it, to whose key the token is then bound (RFC 9449 §5). Without a nonce in the proof
+    /// the answer is `use_dpop_nonce`.
+    ///
+    /// - `proof`: the one `DPoP` header of the request.
+    ///
+    /// # Errors
+    /// As [`Self::token`]; `invalid_dpop_proof`, `use_dpop_nonce`.
+    pub async fn token_with_proof(
+        &self,
+        org: &OrgId,
+        request: &TokenRequest,
+        proof: Option<&str>,
+    ) -> Result<TokenResponse, OAuthError> {
         let answer = match request {
             TokenRequest::ClientCredentials(request) => {
                 match enforcement_point::claimed(&request.client) {
-                    Some(point) => self.point_token(org, &point, request).await,
-                    None => self.client_credentials(org, request).await,
+                    Some(point) if proof.is_none() => self.point_token(org, &point, request).await,
+                    Some(point) => Err(point_unbound().about(&point)),
+                    None => self.client_credentials(org, request, proof).await,
                 }
             }
-            TokenRequest::TokenExchange(request) => self.exchange(org, request).await,
+            TokenRequest::TokenExchange(request) => self.exchange(org, request, proof).await,
         };
         match answer {
             Ok(response) => Ok(response),
+            // A first proof has no nonce yet: that is how it gets one, and nothing to record.
+            Err(denied) if denied.code == NONCE_MISSING => Err(denied.error),
             Err(denied) => Err(self.deny(org, "token", denied).await),
         }
     }
@@ -42,8 +62,9 @@ impl Issuer {
         &self,
         org: &OrgId,
         request: &ClientCredentials,
+        proof: Option<&str>,
     ) -> Result<TokenResponse, Denied> {
-        let client = self.authenticate(org, &request.client)?;
+        let client = self.authenticate_with(org, &request.client, proof)?;
         let agent = client.agent.id.clone();
         let wanted = Wanted::read(&request.scope).map_err(|denied| denied.by(&agent))?;
         let resource = self
@@ -73,4 +94,9 @@ impl Issuer {
             }
         }
     }
+}
+
+fn point_unbound() -> Denied {
+    let text = "the token of an enforcement point is bound to no key; leave the DPoP proof out";
+    Denied::new(OAuthErrorCode::InvalidDpopProof, "dpop-point", text)
 }

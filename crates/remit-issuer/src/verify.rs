@@ -38,15 +38,18 @@ fn unauthenticated(text: impl Into<String>) -> Refusal {
 impl Issuer {
     /// Checks an access token for a resource, and counts it as activity of its run.
     ///
+    /// - `key`: thumbprint of the key that [`Self::prove_key`] found proved in this request; a token that is bound to a key is
+    ///   good with that one only, never as a bearer token.
     /// - `at`: where it is used. A token for `…/mcp` is good at `…/mcp/{upstream}`, never the reverse.
     ///
     /// # Errors
     /// `unauthenticated` for what is no token of ours, has expired, was revoked or is for another resource;
-    /// `snapshot-stale`; `run-ended`, `contained` and whatever else the run's standing refuses with.
+    /// `proof-invalid` for a bound one without its key; `snapshot-stale`; `run-ended`, `contained` and whatever else the run's standing refuses with.
     pub async fn verify_access(
         &self,
         org: &OrgId,
         token: &str,
+        key: Option<&str>,
         at: &Resource,
     ) -> Result<Arc<Verified>, AccessRefused> {
         let seen = self.seen(org, token).await?;
@@ -56,6 +59,15 @@ impl Issuer {
             );
             return Err(AccessRefused {
                 refusal,
+                verified: Some(Arc::clone(&seen.verified)),
+            });
+        }
+        if let Some(cnf) = &seen.verified.claims.cnf
+            && key != Some(cnf.jkt.as_str())
+        {
+            let text = "the token is bound to a key; send it as `DPoP` with a proof by that key";
+            return Err(AccessRefused {
+                refusal: no(RefusalCode::ProofInvalid, text),
                 verified: Some(Arc::clone(&seen.verified)),
             });
         }
@@ -186,10 +198,11 @@ impl Issuer {
     /// Whether neither the token nor the key that asked for it is contained or removed.
     fn key_stands(&self, book: &OrgBook, issued: &Token) -> Result<(), Refusal> {
         let registry = book.registry();
-        let targets = [
+        let mut targets = vec![
             Target::Credential(issued.id.to_string()),
             Target::Credential(issued.thumbprint.clone()),
         ];
+        targets.extend(issued.bound_to.clone().map(Target::Credential));
         if let Some(held) = registry.containment_of(&targets) {
             let text = format!(
                 "the credential is contained ({}): {}",

@@ -1,17 +1,28 @@
-//! `WWW-Authenticate` values of the Bearer scheme.
+//! `WWW-Authenticate` values of the schemes Bearer and DPoP.
 //!
-//! Source: RFC 6750 §3, RFC 9728 §5.1. Nothing is escaped: a value that would need it is refused, so that no text
+//! Source: RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1. Nothing is escaped: a value that would need it is refused, so that no text
 //! from outside can end a quoted string or start a header.
 
 use std::fmt::Write;
 
 use thiserror::Error;
 
+use crate::dpop;
 use crate::limits::CHALLENGE_BYTES_MAX;
 use crate::oauth_error::is_allowed;
 use crate::scope::Scope;
 
-/// Why access was refused (RFC 6750 §3.1).
+/// How a token is to be presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    /// As a bearer token (RFC 6750).
+    #[default]
+    Bearer,
+    /// With a proof of possession (RFC 9449); the challenge names the algorithms.
+    DPoP,
+}
+
+/// Why access was refused (RFC 6750 §3.1, RFC 9449 §7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BearerError {
     /// The request is malformed; HTTP 400.
@@ -20,6 +31,10 @@ pub enum BearerError {
     InvalidToken,
     /// The token does not reach far enough; HTTP 403.
     InsufficientScope,
+    /// The proof of possession is missing or not good; HTTP 401.
+    InvalidDpopProof,
+    /// The proof of possession needs the nonce that comes with the answer; HTTP 401 (RFC 9449 §9).
+    UseDpopNonce,
 }
 
 impl BearerError {
@@ -30,6 +45,8 @@ impl BearerError {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
         }
     }
 
@@ -38,7 +55,7 @@ impl BearerError {
     pub fn http_status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,
-            Self::InvalidToken => 401,
+            Self::InvalidToken | Self::InvalidDpopProof | Self::UseDpopNonce => 401,
             Self::InsufficientScope => 403,
         }
     }
@@ -47,6 +64,8 @@ impl BearerError {
 /// A challenge; leave `error` out when the request had no credential at all (RFC 6750 §3.1).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Challenge<'a> {
+    /// How a token is to be presented.
+    pub scheme: Scheme,
     /// Address of the protected-resource metadata.
     pub resource_metadata: Option<&'a str>,
     /// Why access was refused.
@@ -84,13 +103,18 @@ impl Challenge<'_> {
             .scope
             .filter(|scope| !scope.is_empty())
             .map(Scope::to_string);
+        let algs = (self.scheme == Scheme::DPoP).then(|| dpop::ALGORITHMS.join(" "));
         let parameters = [
             ("resource_metadata", self.resource_metadata),
             ("error", self.error.map(BearerError::as_str)),
             ("error_description", self.error_description),
             ("scope", scope.as_deref()),
+            ("algs", algs.as_deref()),
         ];
-        let mut value = String::from("Bearer");
+        let mut value = String::from(match self.scheme {
+            Scheme::Bearer => "Bearer",
+            Scheme::DPoP => "DPoP",
+        });
         let mut separator = " ";
         for (name, text) in parameters {
             let Some(text) = text else { continue };
@@ -126,6 +150,7 @@ mod tests {
             error: Some(BearerError::InsufficientScope),
             error_description: Some("the token is for another workflow"),
             scope: Some(&scope),
+            ..Challenge::default()
         };
         assert_eq!(
             challenge.header_value().unwrap(),
@@ -134,6 +159,17 @@ mod tests {
                  error_description=\"the token is for another workflow\", scope=\"workflow:refund run:r1\""
             )
         );
+    }
+
+    #[test]
+    fn a_challenge_for_a_proof_names_the_algorithms() {
+        let challenge = Challenge {
+            scheme: Scheme::DPoP,
+            error: Some(BearerError::UseDpopNonce),
+            ..Challenge::default()
+        };
+        let value = challenge.header_value().unwrap();
+        assert_eq!(value, "DPoP error=\"use_dpop_nonce\", algs=\"ES256 EdDSA\"");
     }
 
     #[test]

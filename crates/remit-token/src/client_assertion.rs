@@ -23,6 +23,7 @@ const RULES: HeaderRules = HeaderRules {
     typ: &[TYP, "JWT"],
     typ_required: false,
     only_own: false,
+    embeds_key: false,
     algorithms: &[KeyAlgorithm::Es256, KeyAlgorithm::EdDsa],
     algorithm_names: "ES256 or EdDSA",
 };

@@ -14,6 +14,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::TokenError;
 use crate::keys::{KeyAlgorithm, PublicJwk, SigningKey};
@@ -37,6 +38,8 @@ pub(crate) struct HeaderRules {
     pub(crate) typ_required: bool,
     /// Whether any parameter but `alg`, `typ` and `kid` is refused.
     pub(crate) only_own: bool,
+    /// Whether the header brings the key, in `jwk`: only a proof of possession does (RFC 9449 §4.2).
+    pub(crate) embeds_key: bool,
     /// Accepted algorithms.
     pub(crate) algorithms: &'static [KeyAlgorithm],
     /// The same, for people.
@@ -50,6 +53,7 @@ impl HeaderRules {
             typ,
             typ_required: true,
             only_own: true,
+            embeds_key: false,
             algorithms: &[KeyAlgorithm::Es256],
             algorithm_names: "ES256",
         }
@@ -60,6 +64,8 @@ impl HeaderRules {
 pub(crate) struct CheckedHeader {
     pub(crate) algorithm: KeyAlgorithm,
     pub(crate) kid: Option<String>,
+    /// The key that the header brings, not looked at yet; none where it may not bring one.
+    pub(crate) jwk: Option<Value>,
 }
 
 /// Signs `claims` with ES256, `typ` and the key's `kid`.
@@ -71,11 +77,35 @@ pub(crate) fn seal<T: Serialize>(
     claims: &T,
     key: &SigningKey,
 ) -> Result<String, TokenError> {
-    choose_provider();
     let mut header = Header::new(KeyAlgorithm::Es256.library());
     header.typ = Some(typ.to_owned());
     header.kid = Some(key.kid().as_str().to_owned());
-    let token = jsonwebtoken::encode(&header, claims, key.encoding_key())
+    encode(&header, claims, key)
+}
+
+/// Signs `claims` with ES256, `typ`, and the public half of the key in `jwk`.
+///
+/// # Errors
+/// `SigningFailed`, `TooLarge`.
+pub(crate) fn seal_with_key<T: Serialize>(
+    typ: &str,
+    claims: &T,
+    key: &SigningKey,
+) -> Result<String, TokenError> {
+    let jwk = serde_json::to_value(key.public()).and_then(serde_json::from_value);
+    let mut header = Header::new(KeyAlgorithm::Es256.library());
+    header.typ = Some(typ.to_owned());
+    header.jwk = Some(jwk.map_err(|_| TokenError::SigningFailed)?);
+    encode(&header, claims, key)
+}
+
+fn encode<T: Serialize>(
+    header: &Header,
+    claims: &T,
+    key: &SigningKey,
+) -> Result<String, TokenError> {
+    choose_provider();
+    let token = jsonwebtoken::encode(header, claims, key.encoding_key())
         .map_err(|_| TokenError::SigningFailed)?;
     check_size(&token)?;
     Ok(token)
@@ -108,6 +138,7 @@ pub(crate) fn check_header(token: &str, rules: &HeaderRules) -> Result<CheckedHe
         })?;
     if let Some(name) = FORBIDDEN
         .into_iter()
+        .filter(|name| !(rules.embeds_key && *name == "jwk"))
         .find(|name| header.0.contains_key(*name))
     {
         return Err(TokenError::HeaderRefused { name });
@@ -134,6 +165,7 @@ pub(crate) fn check_header(token: &str, rules: &HeaderRules) -> Result<CheckedHe
     Ok(CheckedHeader {
         algorithm,
         kid: kid.map(str::to_owned),
+        jwk: header.0.get("jwk").cloned(),
     })
 }
 

@@ -14,12 +14,13 @@
 //! another kind is expected, because each kind has its own `typ`.
 //!
 //! Specifications: RFC 6749, RFC 6750, RFC 7515, RFC 7517, RFC 7519, RFC 7521, RFC 7523, RFC 7638, RFC 8037,
-//! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9207, RFC 9728, SPIFFE-ID.
+//! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9207, RFC 9449, RFC 9728, SPIFFE-ID.
 //!
 //! | to | go to |
 //! | --- | --- |
 //! | sign or check what the issuer issues | [`access_token`], [`subject_token`] |
 //! | authenticate a client | [`client_assertion`] |
+//! | make or check a proof of possession | [`dpop`] |
 //! | read a request to the token endpoint | [`exchange::TokenRequest`] |
 //! | hold keys | [`keys::PublicJwk`], [`keys::SigningKey`], [`keys::Jwks`] |
 //! | publish metadata, challenge a caller | [`metadata`], [`challenge`] |
@@ -44,6 +45,7 @@ pub mod challenge;
 pub mod claims;
 pub mod client_assertion;
 pub mod denial_token;
+pub mod dpop;
 pub mod error;
 pub mod exchange;
 mod jws;
@@ -61,7 +63,7 @@ pub mod subject_token;
 mod test_support;
 
 pub use access_token::AccessTokenClaims;
-pub use challenge::{BearerError, Challenge, ChallengeError};
+pub use challenge::{BearerError, Challenge, ChallengeError, Scheme};
 pub use claims::{Actor, Audience, Confirmation, Expect, MayAct};
 pub use client_assertion::{ClientAssertion, UnverifiedClientId};
 pub use denial_token::DenialClaims;

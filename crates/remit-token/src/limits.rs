@@ -43,6 +43,11 @@ pub const DENIAL_TOKEN_TTL_S_MAX: i64 = 10 * 60;
 /// Longest remaining life of a client assertion, which bounds the replay cache.
 pub const CLIENT_ASSERTION_TTL_S_MAX: i64 = 5 * 60;
 
+/// Longest proof of possession; one with an access token's hash and a nonce is near 700 bytes.
+pub const PROOF_BYTES_MAX: usize = 4 * 1024;
+/// Oldest proof of possession that is believed: it is made for one request, and this bounds the replay cache.
+pub const PROOF_AGE_S_MAX: i64 = 60;
+
 /// Longest token request body: three tokens of the greatest size, and room for the rest.
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 /// Most parameters in one token request.

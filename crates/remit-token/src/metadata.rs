@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 
+use crate::dpop;
 use crate::exchange::{GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE};
 use crate::limits::URI_BYTES_MAX;
 use crate::scope::Scope;
@@ -62,6 +63,9 @@ pub struct AuthorizationServerMetadata {
     pub revocation_endpoint_auth_methods_supported: Vec<String>,
     /// `S256`; clients of MCP stop if it is absent.
     pub code_challenge_methods_supported: Vec<String>,
+    /// Algorithms of proofs of possession (RFC 9449 §5.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dpop_signing_alg_values_supported: Vec<String>,
     /// RFC 9207 §3.
     pub authorization_response_iss_parameter_supported: bool,
     /// Where people read on.
@@ -95,6 +99,7 @@ impl AuthorizationServerMetadata {
             introspection_endpoint_auth_methods_supported: private_key_jwt.clone(),
             revocation_endpoint_auth_methods_supported: private_key_jwt,
             code_challenge_methods_supported: texts(&["S256"]),
+            dpop_signing_alg_values_supported: texts(&dpop::ALGORITHMS),
             authorization_response_iss_parameter_supported: true,
             service_documentation: None,
         })
@@ -136,6 +141,9 @@ pub struct ProtectedResourceMetadata {
     pub scopes_supported: Vec<String>,
     /// `header`: never in a query or a body.
     pub bearer_methods_supported: Vec<String>,
+    /// Algorithms of proofs of possession (RFC 9728 §2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dpop_signing_alg_values_supported: Vec<String>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_name: Option<String>,
@@ -157,6 +165,7 @@ impl ProtectedResourceMetadata {
             authorization_servers: vec![issuer.to_owned()],
             scopes_supported: scopes.iter().map(str::to_owned).collect(),
             bearer_methods_supported: texts(&["header"]),
+            dpop_signing_alg_values_supported: texts(&dpop::ALGORITHMS),
             resource_name: None,
             resource_documentation: None,
         })
@@ -265,6 +274,7 @@ mod tests {
                 "introspection_endpoint_auth_methods_supported": auth,
                 "revocation_endpoint_auth_methods_supported": auth,
                 "code_challenge_methods_supported": ["S256"],
+                "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
                 "authorization_response_iss_parameter_supported": true,
             })
         );
@@ -287,6 +297,7 @@ mod tests {
                 "resource": "https://r.example/mcp",
                 "authorization_servers": ["https://r.example"],
                 "bearer_methods_supported": ["header"],
+                "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
             })
         );
     }

@@ -25,12 +25,16 @@ pub enum OAuthErrorCode {
     InvalidScope,
     /// The `resource` or `audience` is not one that tokens are issued for (RFC 8693 §2.2.2, RFC 8707 §2).
     InvalidTarget,
+    /// The proof of possession is missing or not good (RFC 9449 §5).
+    InvalidDpopProof,
+    /// The proof of possession needs a nonce, which the answer brings (RFC 9449 §8).
+    UseDpopNonce,
     /// We could not answer now (RFC 6749 §4.1.2.1, used with HTTP 503).
     TemporarilyUnavailable,
 }
 
 impl OAuthErrorCode {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -38,6 +42,8 @@ impl OAuthErrorCode {
         Self::UnsupportedGrantType,
         Self::InvalidScope,
         Self::InvalidTarget,
+        Self::InvalidDpopProof,
+        Self::UseDpopNonce,
         Self::TemporarilyUnavailable,
     ];
 
@@ -52,6 +58,8 @@ impl OAuthErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }

@@ -1,14 +1,15 @@
 //! Who the bridge is: a signed assertion for a token, a run for its calls, a new token before the old one ends.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use remit_domain::Timestamp;
 use remit_token::client_assertion::{self, NewAssertion};
 use remit_token::{
-    AuthorizationServerMetadata, ClientAuth, ClientCredentials, Scope, SigningKey, TokenRequest,
-    TokenResponse,
+    AccessTokenType, AuthorizationServerMetadata, ClientAuth, ClientCredentials, Scope, SigningKey,
+    TokenRequest, TokenResponse,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use tokio::sync::Mutex;
 use super::Bridge;
 use crate::client::{Client, bytes, is_loopback};
 use crate::exit::{Refused, Usage};
+use crate::proof::Prover;
 use crate::value::text;
 use crate::{edge, input};
 
@@ -31,9 +33,11 @@ pub(crate) const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A token in hand.
 #[derive(Debug, Clone)]
-struct Held {
+pub(crate) struct Held {
     token: SecretString,
     ends: Timestamp,
+    /// Whether it is bound to the key, and used with a proof.
+    bound: bool,
 }
 
 /// The run in hand.
@@ -51,7 +55,7 @@ pub(crate) struct Identity {
     client: Client,
     plain_http: bool,
     args: Bridge,
-    key: SigningKey,
+    prover: Arc<Prover>,
     intent: Value,
     state: Mutex<State>,
 }
@@ -96,7 +100,7 @@ impl Identity {
             client,
             plain_http,
             args,
-            key,
+            prover: Arc::new(Prover::new(key)),
             intent,
             state,
         })
@@ -116,31 +120,50 @@ impl Identity {
     }
 
     /// A token for the run, which is opened at the first call.
-    pub(crate) async fn token(&self) -> anyhow::Result<SecretString> {
+    pub(crate) async fn held(&self) -> anyhow::Result<Held> {
         let mut state = self.state.lock().await;
         if let Some(held) = state
             .held
             .as_ref()
             .filter(|held| held.ends > edge::now().plus_secs(RENEW_SECS))
         {
-            return Ok(held.token.clone());
+            return Ok(held.clone());
         }
         if state.run.is_none() {
             self.open(&mut state).await?;
         }
         let held = self.request(&state).await?.0;
-        let token = held.token.clone();
-        state.held = Some(held);
-        Ok(token)
+        state.held = Some(held.clone());
+        Ok(held)
+    }
+
+    /// Sends a request with a token, proved where it is bound to the key.
+    pub(crate) async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        held: &Held,
+    ) -> anyhow::Result<reqwest::Response> {
+        if held.bound {
+            return self.prover.send(request, Some(&held.token)).await;
+        }
+        let request = request.bearer_auth(held.token.expose_secret());
+        Ok(request.send().await?)
+    }
+
+    /// The client for REST, as the agent.
+    fn client_with(&self, held: &Held) -> anyhow::Result<Client> {
+        let prover = held.bound.then(|| Arc::clone(&self.prover));
+        let client = self.client.clone().with_prover(prover);
+        client.with_token(held.token.clone(), self.plain_http)
     }
 
     /// Forgets a token that was not taken, unless another one has come meanwhile.
-    pub(crate) async fn refused(&self, token: &SecretString) {
+    pub(crate) async fn refused(&self, refused: &Held) {
         let mut state = self.state.lock().await;
         if state
             .held
             .as_ref()
-            .is_some_and(|held| held.token.expose_secret() == token.expose_secret())
+            .is_some_and(|held| held.token.expose_secret() == refused.token.expose_secret())
         {
             state.held = None;
         }
@@ -172,10 +195,7 @@ impl Identity {
         }
         let implicit: Vec<String> = scope.values_of("run:").map(str::to_owned).collect();
         let asked = asked_at;
-        let client = self
-            .client
-            .clone()
-            .with_token(held.token.clone(), self.plain_http)?;
+        let client = self.client_with(&held)?;
         let opened = client.post(&["runs"], &body).await;
         if opened
             .as_ref()
@@ -244,11 +264,11 @@ impl Identity {
         if self.state.lock().await.run.is_none() {
             return Ok(());
         }
-        let token = self.token().await?;
+        let held = self.held().await?;
         let Some(run) = self.state.lock().await.run.clone() else {
             return Ok(());
         };
-        let client = self.client.clone().with_token(token, self.plain_http)?;
+        let client = self.client_with(&held)?;
         client
             .post(
                 &["runs", &run, "end"],
@@ -272,7 +292,7 @@ impl Identity {
                 iat: asked.as_secs(),
                 ttl_s: ASSERTION_SECS,
             },
-            &self.key,
+            self.prover.key(),
         )?;
         let request = TokenRequest::ClientCredentials(ClientCredentials {
             client: ClientAuth {
@@ -282,15 +302,23 @@ impl Identity {
             scope,
             resource: vec![format!("{}/mcp", metadata.issuer)],
         });
-        let sent = self
+        let request = self
             .http()
             .post(&metadata.token_endpoint)
             .timeout(TOKEN_TIMEOUT)
-            .form(&request.to_form())
-            .send()
-            .await;
+            .form(&request.to_form());
+        let alg = self.prover.key().public().algorithm();
+        let proves = metadata
+            .dpop_signing_alg_values_supported
+            .iter()
+            .any(|named| named == alg.as_str());
+        let sent = if proves {
+            self.prover.send(request, None).await
+        } else {
+            request.send().await.map_err(anyhow::Error::from)
+        };
         let answer = bytes(
-            sent.map_err(reqwest::Error::without_url)
+            sent.map_err(crate::proof::without_url)
                 .context("the token endpoint cannot be reached")?,
         )
         .await?;
@@ -301,6 +329,7 @@ impl Identity {
             Held {
                 token: granted.access_token,
                 ends,
+                bound: granted.token_type == AccessTokenType::DPoP,
             },
             granted.scope,
         ))

@@ -16,7 +16,6 @@ use remit_mcp::{
     results,
 };
 use reqwest::{Response, StatusCode};
-use secrecy::ExposeSecret;
 use serde_json::Value;
 use sse_stream::SseByteStream;
 use tokio::sync::mpsc;
@@ -195,31 +194,35 @@ impl Relay {
     async fn post(&self, headers: &[(String, String)], body: &[u8]) -> anyhow::Result<Response> {
         let mut tried = false;
         loop {
-            let token = self.identity.token().await?;
+            let held = self.identity.held().await?;
             let mut request = self
                 .identity
                 .http()
                 .post(self.endpoint.clone())
                 .timeout(CALL_TIMEOUT);
-            request = request.bearer_auth(token.expose_secret());
             request = request
                 .header(reqwest::header::CONTENT_TYPE, "application/json")
                 .header(reqwest::header::ACCEPT, header::ACCEPT_BOTH);
             for (name, value) in headers {
                 request = request.header(name, value);
             }
-            let sent = request.body(body.to_vec()).send().await.map_err(|error| {
-                let what = if error.is_connect() {
+            let request = request.body(body.to_vec());
+            let sent = self.identity.send(request, &held).await;
+            let sent = sent.map_err(|error| {
+                let Some(broken) = error.downcast_ref::<reqwest::Error>() else {
+                    return error;
+                };
+                let what = if broken.is_connect() {
                     NOT_REACHED
                 } else {
                     "the exchange with the gateway broke off; the call may have had its effect, so find out before calling again"
                 };
-                anyhow::Error::from(error.without_url()).context(what)
+                crate::proof::without_url(error).context(what)
             })?;
             if sent.status() != StatusCode::UNAUTHORIZED || tried {
                 return Ok(sent);
             }
-            self.identity.refused(&token).await;
+            self.identity.refused(&held).await;
             tried = true;
         }
     }
@@ -381,16 +384,15 @@ impl Relay {
     /// The client is gone: ends the session and the run.
     pub(crate) async fn end(&self, outcome: &str) {
         let session = self.era().session.take();
-        if let (Some(session), Ok(token)) = (session, self.identity.token().await) {
+        if let (Some(session), Ok(held)) = (session, self.identity.held().await) {
             let request = self
                 .identity
                 .http()
                 .delete(self.endpoint.clone())
                 .timeout(Duration::from_secs(5));
-            let _ = request
-                .bearer_auth(token.expose_secret())
-                .header(header::SESSION_ID, session)
-                .send()
+            let _ = self
+                .identity
+                .send(request.header(header::SESSION_ID, session), &held)
                 .await;
         }
         if let Err(error) = self.identity.end(outcome).await {

@@ -122,6 +122,10 @@ pub struct WorkflowSpec {
     /// Workflows a run may spawn, as `agent/workflow`.
     #[serde(default)]
     pub spawnable: BTreeSet<WorkflowRef>,
+    /// Whether its access tokens are only issued bound to a key that whoever uses them proves with each request (DPoP,
+    /// RFC 9449): a stolen one is worth nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
     /// Whether it is in use.
     #[serde(default = "super::yes")]
     pub enabled: bool,
@@ -153,6 +157,7 @@ impl WorkflowSpec {
             run_idle_secs_max: workflow.run_idle_secs_max,
             discovery: workflow.discovery,
             spawnable: workflow.spawnable.iter().filter_map(name).collect(),
+            dpop_bound_access_tokens: workflow.dpop_bound_access_tokens,
             enabled: workflow.enabled,
         }
     }

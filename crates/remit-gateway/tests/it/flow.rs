@@ -8,7 +8,7 @@ use remit_domain::discovery::Discovery;
 use remit_domain::event::EventKind;
 use remit_domain::run::{Intent, Mode, Provenance};
 use remit_domain::{OrgId, RefusalCode, Run, RunId, Workflow};
-use remit_gateway::{Authenticator, Caller, Gateway, NotLetIn};
+use remit_gateway::{Authenticator, Caller, Gateway, NotLetIn, Presented};
 use remit_ports::store::Lower;
 use remit_testkit::{FakeSecrets, Script};
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ struct Other(Caller);
 
 #[async_trait]
 impl Authenticator for Other {
-    async fn authenticate(&self, _: &OrgId, _: &str, _: &str) -> Result<Caller, NotLetIn> {
+    async fn authenticate(&self, _: &OrgId, _: &Presented, _: &str) -> Result<Caller, NotLetIn> {
         Ok(self.0.clone())
     }
 }

@@ -1,6 +1,6 @@
 //! A list shows what is granted and not surely denied, and nothing else.
 
-use remit_gateway::{Endpoint, ListRequest};
+use remit_gateway::{Endpoint, ListRequest, Presented};
 
 use crate::world::{GOOD, World};
 
@@ -8,7 +8,7 @@ async fn names(world: &World, endpoint: Endpoint) -> Vec<String> {
     let request = ListRequest {
         org: world.org.clone(),
         endpoint,
-        bearer: GOOD.to_owned().into(),
+        presented: Presented::bearer(GOOD),
         resource: "http://test/mcp".to_owned(),
     };
     world

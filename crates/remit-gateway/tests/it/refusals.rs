@@ -57,7 +57,7 @@ async fn arguments_outside_bounds_or_schema_are_refused_with_the_reason() {
 async fn a_bad_token_is_refused_and_recorded() {
     let world = World::new().await;
     let mut received = world.received("order_status", json!({ "order": "A" }));
-    received.bearer = "another".to_owned().into();
+    received.presented = remit_gateway::Presented::bearer("another");
     let refused = world.gateway.tool_call(received).await.unwrap_err();
     assert_eq!(refused.refusal.code, RefusalCode::Unauthenticated);
     assert_eq!(

@@ -10,11 +10,13 @@ use remit_domain::event::EventKind;
 use remit_domain::run::{Intent, Mode, Provenance};
 use remit_domain::{OrgId, PersonId, Refusal, RefusalCode, Run, Tool, Workflow};
 use remit_gateway::{
-    Action, Answer, Authenticator, Caller, Endpoint, Gateway, NotLetIn, Received, Refused,
+    Action, Answer, Authenticator, Caller, Endpoint, Gateway, NotLetIn, Presented, Received,
+    Refused,
 };
 use remit_mcp::{Sha256Digest, ToolCall};
 use remit_ports::store::{EntryFilter, Filter};
 use remit_testkit::{FakeSecrets, FakeStore, FakeUpstreams, FakeVault, SeededEntropy, SimClock};
+use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -26,8 +28,13 @@ struct OneToken(Caller, Arc<AtomicBool>);
 
 #[async_trait]
 impl Authenticator for OneToken {
-    async fn authenticate(&self, _: &OrgId, token: &str, _: &str) -> Result<Caller, NotLetIn> {
-        if token == GOOD && !self.1.load(Ordering::SeqCst) {
+    async fn authenticate(
+        &self,
+        _: &OrgId,
+        presented: &Presented,
+        _: &str,
+    ) -> Result<Caller, NotLetIn> {
+        if presented.token.expose_secret() == GOOD && !self.1.load(Ordering::SeqCst) {
             Ok(self.0.clone())
         } else {
             Err(Refusal::new(RefusalCode::Unauthenticated, "no such token").into())
@@ -214,7 +221,7 @@ impl World {
         Received {
             org: self.org.clone(),
             endpoint: Endpoint::One("orders".parse().unwrap()),
-            bearer: GOOD.to_owned().into(),
+            presented: Presented::bearer(GOOD),
             resource: "http://test/mcp/orders".to_owned(),
             action: Action::Tool,
             call: ToolCall::read(params.as_object()).unwrap(),

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
 use crate::ops::Surface;
+use crate::presented::{self, DPOP_NONCE};
 use crate::problem::Problem;
 use crate::site::Site;
 
@@ -29,6 +30,7 @@ pub(crate) async fn finish(State(site): State<Site>, mut request: Request, next:
     let method = request.method().clone();
     // The route, not the path: a path may hold an e-mail address.
     let span = tracing::info_span!("http", request_id = format_args!("{id:016x}"), %method, route);
+    let proves = presented::proves(request.headers());
     let started = site.app.books.clock().monotonic();
     let mut response = run(request, next).instrument(span.clone()).await;
     let took = site.app.books.clock().monotonic().saturating_sub(started);
@@ -48,6 +50,10 @@ pub(crate) async fn finish(State(site): State<Site>, mut request: Request, next:
             .headers_mut()
             .entry(header::WWW_AUTHENTICATE)
             .or_insert(HeaderValue::from_static("Bearer"));
+    }
+    if proves && let Ok(Ok(nonce)) = site.app.issuer.dpop_nonce().map(HeaderValue::try_from) {
+        // RFC 9449 §8.2: whoever proves a key is given the nonce for the next proof.
+        response.headers_mut().insert(DPOP_NONCE, nonce);
     }
     if let Ok(value) = HeaderValue::from_str(&format!("{id:016x}")) {
         // AuthZEN gives its caller's own id back; it is set there already.

@@ -33,7 +33,7 @@ impl Call {
         Received {
             org: turn.door.place.org().clone(),
             endpoint: turn.door.endpoint.clone(),
-            bearer: turn.bearer.clone(),
+            presented: turn.presented.clone(),
             resource: turn.door.resource.clone(),
             action: self.action,
             call: self.call.clone(),
@@ -136,7 +136,7 @@ impl Turn {
         let received = Received {
             org: self.door.place.org().clone(),
             endpoint: self.door.endpoint.clone(),
-            bearer: self.bearer.clone(),
+            presented: self.presented.clone(),
             resource: self.door.resource.clone(),
             action: call.action,
             call: call.call,

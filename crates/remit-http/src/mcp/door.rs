@@ -8,10 +8,11 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use remit_domain::upstream::UpstreamName;
 use remit_domain::{Refusal, RefusalCode};
-use remit_gateway::Endpoint;
-use remit_token::challenge::{BearerError, Challenge};
+use remit_gateway::{Endpoint, Presented};
+use remit_token::challenge::{BearerError, Challenge, Scheme};
 use remit_token::metadata::{WELL_KNOWN_PROTECTED_RESOURCE, well_known_url};
 
+use crate::presented;
 use crate::problem::Problem;
 use crate::refusals::{McpShape, row_of};
 use crate::site::{Place, Site};
@@ -60,7 +61,28 @@ impl Door {
     pub(crate) fn challenge(&self, tried: bool) -> Response {
         let error = tried.then_some(BearerError::InvalidToken);
         let text = "this endpoint needs `Authorization: Bearer` with an access token for it; the challenge says where to get one";
-        self.send_away(error, Problem::new(RefusalCode::Unauthenticated, text))
+        self.send_away(
+            Scheme::Bearer,
+            error,
+            Problem::new(RefusalCode::Unauthenticated, text),
+        )
+    }
+
+    /// The token that a request shows, with the key that it proves; else the answer that says where to get one.
+    pub(super) async fn token(&self, site: &Site, parts: &Parts) -> Result<Presented, Response> {
+        let Some(shown) = presented::shown(&parts.headers) else {
+            return Err(self.challenge(parts.headers.contains_key(header::AUTHORIZATION)));
+        };
+        let found = presented::present(site, &self.place, "mcp", shown, parts).await;
+        found.map_err(|refused| {
+            let metadata = well_known_url(&self.resource, WELL_KNOWN_PROTECTED_RESOURCE).ok();
+            let value = presented::challenge(refused.error, metadata.as_deref());
+            let mut response = Problem::from(refused.refusal).into_response();
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, value);
+            response
+        })
     }
 
     /// The challenge that a refusal of the caller's credential is answered with; none for other refusals.
@@ -70,12 +92,17 @@ impl Door {
             McpShape::OtherToken => BearerError::InsufficientScope,
             McpShape::Result | McpShape::Protocol(_) => return None,
         };
-        Some(self.send_away(Some(error), Problem::from(refusal.clone())))
+        let scheme = match refusal.code {
+            RefusalCode::ProofInvalid => Scheme::DPoP,
+            _ => Scheme::Bearer,
+        };
+        Some(self.send_away(scheme, Some(error), Problem::from(refusal.clone())))
     }
 
-    fn send_away(&self, error: Option<BearerError>, problem: Problem) -> Response {
+    fn send_away(&self, scheme: Scheme, error: Option<BearerError>, problem: Problem) -> Response {
         let metadata = well_known_url(&self.resource, WELL_KNOWN_PROTECTED_RESOURCE).ok();
         let challenge = Challenge {
+            scheme,
             resource_metadata: metadata.as_deref(),
             error,
             ..Challenge::default()

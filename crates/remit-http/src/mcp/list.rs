@@ -20,7 +20,7 @@ impl Turn {
         let request = ListRequest {
             org: self.door.place.org().clone(),
             endpoint: self.door.endpoint.clone(),
-            bearer: self.bearer.clone(),
+            presented: self.presented.clone(),
             resource: self.door.resource.clone(),
         };
         let tools = match self.site.app.gateway.list_tools(request).await {

@@ -13,14 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use remit_gateway::{Action, Received, Subscription};
+use remit_gateway::{Action, Presented, Received, Subscription};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::protocol::header as mcp_header;
 use remit_mcp::sse;
 use remit_mcp::{ErrorObject, Message, Method};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
@@ -30,7 +29,6 @@ use super::call::Call;
 use super::door::Door;
 use super::outcome::Asked;
 use super::{Object, Turn, no_stream, session};
-use crate::bearer;
 use crate::limits::{KEEP_ALIVE, SESSION_SUBSCRIPTIONS_MAX};
 use crate::problem::Problem;
 use crate::site::Site;
@@ -166,10 +164,12 @@ impl Turn {
 
 /// The stream beside the calls of a session. 2026-07-28 has none.
 pub(super) async fn listen(State(site): State<Site>, door: Door, request: Request) -> Response {
-    let headers = request.headers();
-    let Some(bearer) = bearer::of(headers) else {
-        return door.challenge(headers.contains_key(header::AUTHORIZATION));
+    let (parts, _) = request.into_parts();
+    let presented = match door.token(&site, &parts).await {
+        Ok(presented) => presented,
+        Err(away) => return away,
     };
+    let headers = &parts.headers;
     let text_of = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let stateful = text_of(mcp_header::PROTOCOL_VERSION) == Some("2025-11-25");
     let Some(id) = text_of(mcp_header::SESSION_ID)
@@ -187,7 +187,7 @@ pub(super) async fn listen(State(site): State<Site>, door: Door, request: Reques
     }
     let gateway = &site.app.gateway;
     let caller = gateway
-        .caller(door.place.org(), bearer.expose_secret(), &door.resource)
+        .caller(door.place.org(), &presented, &door.resource)
         .await;
     let caller = match caller {
         Ok(caller) => caller,
@@ -213,7 +213,7 @@ pub(super) async fn listen(State(site): State<Site>, door: Door, request: Reques
     let stream = Stream {
         site,
         door,
-        bearer,
+        presented,
         news: Heard(news),
         epoch,
         begun: false,
@@ -233,7 +233,7 @@ impl Drop for Heard {
 struct Stream {
     site: Site,
     door: Door,
-    bearer: SecretString,
+    presented: Presented,
     news: Heard,
     epoch: watch::Receiver<u64>,
     begun: bool,
@@ -272,14 +272,14 @@ impl Stream {
     async fn stands(&self) -> bool {
         let gateway = &self.site.app.gateway;
         gateway
-            .stands(self.door.place.org(), &self.bearer, &self.door.resource)
+            .stands(self.door.place.org(), &self.presented, &self.door.resource)
             .await
     }
 
     /// The event that a resource changed, if its subscription would be decided as it was.
     async fn told(&self, uri: &str) -> Option<String> {
         let mut call = self.news.0.call_of(uri)?;
-        call.bearer = self.bearer.clone();
+        call.presented = self.presented.clone();
         if !self.site.app.gateway.may_still(call).await {
             return None;
         }

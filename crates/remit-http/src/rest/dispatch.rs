@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::ask::RawAsk;
 use super::route::{Route, Who};
 use crate::body::{self, BodyError};
-use crate::identity::{self, Identity, identify};
+use crate::identity::{self, Identity, identify_agent_too};
 use crate::problem::Problem;
 use crate::site::{Place, Site};
 
@@ -48,7 +48,7 @@ async fn answer(
     mut parts: Parts,
     body: axum::body::Body,
 ) -> Result<Response, Problem> {
-    let identity = who(site, place, route, &parts.headers).await?;
+    let identity = who(site, place, route, &parts).await?;
     let path = path(&mut parts, site).await?;
     let seen = if_match(&parts.headers)?;
     let body = if route.body.is_some() {
@@ -82,14 +82,14 @@ async fn who(
     site: &Site,
     place: &Place,
     route: &Route,
-    headers: &HeaderMap,
+    parts: &Parts,
 ) -> Result<Option<Identity>, Problem> {
     if route.is_open() {
         return Ok(None);
     }
     // The operator's own organization has no people and no agents.
     let somewhere = (!place.book.is_operator()).then_some(place);
-    let identity = identify(site, somewhere, headers).await?;
+    let identity = identify_agent_too(site, somewhere, parts).await?;
     if route.who.iter().any(|who| who.includes(&identity)) {
         return Ok(Some(identity));
     }

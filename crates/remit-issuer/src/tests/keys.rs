@@ -29,7 +29,7 @@ async fn tokens_signed_before_a_rotation_verify_until_the_old_key_is_gone() {
     let fresh = Issuer::new(world.books.clone(), URL, "acme".parse().unwrap()).unwrap();
     let verify = async |issuer: &Issuer, token: &str| {
         issuer
-            .verify_access(&world.acme, token, &Resource::Mcp)
+            .verify_access(&world.acme, token, None, &Resource::Mcp)
             .await
             .map(|_| ())
     };
@@ -79,7 +79,7 @@ async fn what_is_at_rest_of_a_signing_key_is_sealed() {
 }
 
 /// A second node over the same store, which hears nothing of the first.
-async fn second_node(world: &World) -> Issuer {
+pub(super) async fn second_node(world: &World) -> Issuer {
     let books = Books::open(Parts {
         store: world.store.clone(),
         clock: world.clock.clone(),
@@ -113,7 +113,7 @@ async fn two_nodes_start_one_implicit_run() {
     let first = runs().await;
     assert_eq!(first.len(), 1, "the second node joins the run of the first");
     let verified = second
-        .verify_access(&world.acme, &secret(&joined), &Resource::Mcp)
+        .verify_access(&world.acme, &secret(&joined), None, &Resource::Mcp)
         .await
         .unwrap();
     assert_eq!(verified.run, first[0].id);

@@ -98,7 +98,7 @@ async fn a_token_of_one_organization_is_nothing_in_another() {
     assert_eq!(code(&world, &token).await, "good");
     let other = world
         .issuer
-        .verify_access(&world.globex, &token, &Resource::Mcp)
+        .verify_access(&world.globex, &token, None, &Resource::Mcp)
         .await
         .unwrap_err();
     assert_eq!(other.refusal.code.as_str(), "unauthenticated");
