@@ -174,6 +174,12 @@ fn the_header_chooses_neither_algorithm_nor_another_key() {
             "{change}"
         );
     }
+}
+
+#[test]
+fn what_is_not_signed_is_no_proof() {
+    let key = signing_key();
+    let (header, claims) = parts(&made(&key));
     // Its own public key as the secret of a MAC, and no signature at all.
     let secret = header["jwk"].to_string();
     let mac = forge_hs256(
