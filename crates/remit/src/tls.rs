@@ -1,5 +1,6 @@
 //! Accepting connections, with TLS where it is configured; certificate and key are read again when they change.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -80,12 +83,13 @@ pub(crate) async fn serve(
             },
         };
         let _ = stream.set_nodelay(true);
-        let router = router
-            .clone()
-            .layer(axum::Extension(axum::extract::ConnectInfo(peer)));
+        let surface = Surface {
+            router: router.clone(),
+            peer,
+        };
         connections.spawn(connection(
             stream,
-            router,
+            surface,
             tls.as_ref().map(|t| t.load_full()),
             stop.clone(),
         ));
@@ -132,19 +136,34 @@ fn watched(files: Files, stop: CancellationToken) -> anyhow::Result<Arc<ArcSwap<
     Ok(config)
 }
 
+/// What is served on one connection. The peer goes to each request by itself: a layer would make the whole router anew, of
+/// half a megabyte, for each connection.
+#[derive(Clone)]
+struct Surface {
+    router: Router,
+    peer: SocketAddr,
+}
+
+impl Surface {
+    fn call(&self, mut request: hyper::Request<Incoming>) -> <Router as Service<Request>>::Future {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        self.router.clone().call(request.map(Body::new))
+    }
+}
+
 async fn connection(
     stream: TcpStream,
-    router: Router,
+    surface: Surface,
     tls: Option<Arc<ServerConfig>>,
     stop: CancellationToken,
 ) {
     match tls {
-        None => http(TokioIo::new(stream), router, stop).await,
+        None => http(TokioIo::new(stream), surface, stop).await,
         Some(config) => {
             match tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream))
                 .await
             {
-                Ok(Ok(stream)) => http(TokioIo::new(stream), router, stop).await,
+                Ok(Ok(stream)) => http(TokioIo::new(stream), surface, stop).await,
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake took too long"),
             }
@@ -152,13 +171,11 @@ async fn connection(
     }
 }
 
-async fn http<I>(io: I, router: Router, stop: CancellationToken)
+async fn http<I>(io: I, surface: Surface, stop: CancellationToken)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        router.clone().call(request)
-    });
+    let service = hyper::service::service_fn(move |request| surface.call(request));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
