@@ -34,6 +34,7 @@ mod ask;
 mod assets;
 mod audit;
 mod connect;
+mod consent;
 mod containment;
 mod cookie;
 mod csrf;

@@ -2,8 +2,9 @@
 
 use crate::route::Route;
 use crate::{
-    access, agents, approvals, audit, connect, containment, decisions, delegations, findings, help,
-    home, labels, live, policies, rules, runs, search, settings, sign_in, tools, upstreams,
+    access, agents, approvals, audit, connect, consent, containment, decisions, delegations,
+    findings, help, home, labels, live, policies, rules, runs, search, settings, sign_in, tools,
+    upstreams,
 };
 
 /// The table.
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Route> {
         access::routes(),
         delegations::routes(),
         connect::routes(),
+        consent::routes(),
         settings::routes(),
         search::routes(),
         help::routes(),

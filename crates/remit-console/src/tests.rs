@@ -2,6 +2,7 @@
 
 mod approvals;
 mod attack;
+mod consent;
 mod contrast;
 mod govern;
 mod house;

@@ -22,6 +22,9 @@ use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, ch
 /// Most bounds on one argument, and most cumulative limits of one grant: each is checked at every call.
 const BOUNDS_MAX: usize = 16;
 
+/// Most redirect addresses of a workflow.
+const REDIRECTS_MAX: usize = 16;
+
 /// Longest word of what shows that a grant may be used without asking.
 const EVIDENCE_CHARS_MAX: usize = 500;
 
@@ -189,6 +192,7 @@ impl Control {
                 .map(|w| spawnable(registry, name, there, w))
                 .collect::<Result<_, _>>()?,
             dpop_bound_access_tokens: spec.dpop_bound_access_tokens,
+            redirect_uris: spec.redirect_uris,
             enabled: spec.enabled,
         })
     }
@@ -307,6 +311,7 @@ fn permitted(
             || !new.spawnable.is_subset(&old.spawnable)
             || sees_more(old.discovery, new.discovery)
             || (old.dpop_bound_access_tokens && !new.dpop_bound_access_tokens)
+            || !new.redirect_uris.is_subset(&old.redirect_uris)
             || (new.enabled && !old.enabled)
     });
     if grows || !diff.added.is_empty() {
@@ -343,6 +348,14 @@ pub(crate) fn check_spec(spec: &WorkflowSpec) -> Result<(), ControlError> {
         if !(1..=max).contains(&secs) {
             return Err(invalid(field, format!("`{secs}` is not within 1 to {max}")));
         }
+    }
+    if spec.redirect_uris.len() > REDIRECTS_MAX {
+        let text = format!("more than {REDIRECTS_MAX} addresses");
+        return Err(invalid("redirect_uris", text));
+    }
+    for uri in &spec.redirect_uris {
+        remit_token::authorization::check_redirect_uri(uri)
+            .map_err(|why| invalid("redirect_uris", format!("`{uri}` {why}")))?;
     }
     if let Some(discovery) = &spec.discovery {
         discovery.check().map_err(|why| invalid("discovery", why))?;

@@ -60,6 +60,9 @@ pub struct Workflow {
     /// Whether its access tokens are only issued bound to a key of whoever asks (RFC 9449 §5.2).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
+    /// Where its client may send people back to who let it act for them (RFC 6749 §3.1.2).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub redirect_uris: BTreeSet<String>,
     /// Whether it is in use.
     pub enabled: bool,
 }

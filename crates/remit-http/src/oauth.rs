@@ -1,17 +1,17 @@
 //! The OAuth endpoints: tokens, what they are worth, their keys, and where all of it is.
 //!
-//! Source: RFC 6749, RFC 7009, RFC 7662, RFC 7517, RFC 8414, RFC 8693, RFC 9728. Nobody signs in through a redirect:
-//! `/oauth2/authorize` is there because official clients demand that metadata name one, and refuses everybody.
+//! Source: RFC 6749, RFC 7009, RFC 7662, RFC 7517, RFC 8414, RFC 8693, RFC 9126, RFC 9728.
 
+mod authorize;
 mod form;
 mod well_known;
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
-use remit_issuer::{Asker, Issuer};
+use remit_issuer::Asker;
 use remit_token::exchange::TokenRequest;
 use remit_token::oauth_error::{OAuthError, OAuthErrorCode};
 use secrecy::ExposeSecret;
@@ -31,7 +31,11 @@ pub(crate) fn routes(site: &Site) -> Router<Site> {
         .route("/oauth2/introspect", routing::post(introspect))
         .route("/oauth2/revoke", routing::post(revoke))
         .route("/oauth2/jwks", routing::get(jwks))
-        .route("/oauth2/authorize", routing::any(authorize))
+        .route(
+            "/oauth2/authorize",
+            routing::get(authorize::by_get).post(authorize::by_post),
+        )
+        .route("/oauth2/par", routing::post(authorize::push))
         .layer(from_fn_with_state(site.clone(), guard::open_endpoint))
 }
 
@@ -128,16 +132,6 @@ async fn jwks(State(site): State<Site>, place: Place) -> Result<Response, Proble
     ];
     let body = serde_json::to_vec(&keys).map_err(|e| Problem::internal(&e))?;
     Ok((headers, body).into_response())
-}
-
-async fn authorize(_: Place) -> Response {
-    let text = Issuer::authorize_refusal().error_description;
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Not here</title>\n</head>\n<body>\n\
-         <main>\n<h1>Nobody signs in here</h1>\n<p>{}.</p>\n</main>\n</body>\n</html>\n",
-        text.replace('&', "&amp;").replace('<', "&lt;")
-    );
-    (StatusCode::FORBIDDEN, Html(page)).into_response()
 }
 
 fn invalid(text: &'static str) -> OAuthError {

@@ -92,7 +92,7 @@ impl Issuer {
 
     /// The agent that a client calls itself by: its client id, or its name, which no other agent of the organization ever
     /// gets. Either way it has to prove a key of that agent, and its tokens carry the id.
-    fn client_called(&self, org: &OrgId, said: &str) -> Result<AgentId, Denied> {
+    pub(crate) fn client_called(&self, org: &OrgId, said: &str) -> Result<AgentId, Denied> {
         let book = self.tenant(org)?;
         let registry = book.registry();
         let found = match said.parse::<AgentId>() {

@@ -4,7 +4,7 @@
 //! gives out is a record and a ledger entry first, in one commit with whatever single-use proof paid for it. Every
 //! refusal leaves by one door, which records it and keeps anybody from filling the ledger with refusals.
 //!
-//! Specifications: RFC 6749, RFC 7009, RFC 7523, RFC 7662, RFC 8414, RFC 8693, RFC 8707, RFC 9068, RFC 9449, RFC 9728.
+//! Specifications: RFC 6749, RFC 7009, RFC 7523, RFC 7636, RFC 7662, RFC 8414, RFC 8693, RFC 8707, RFC 9068, RFC 9126, RFC 9207, RFC 9449, RFC 9728.
 //!
 //! | to | go to |
 //! | --- | --- |
@@ -14,6 +14,7 @@
 //! | open, spawn or end a run | [`Issuer::open_run`], [`Issuer::spawn`], [`Issuer::end_run`] |
 //! | let people sign in with a browser | [`Issuer::check_session`], [`Issuer::sign_in_with_link`] |
 //! | let a delegation be used | [`Issuer::assertion`] |
+//! | let a client ask a person | [`Issuer::authorize`], [`Issuer::push`], [`Issuer::consent_given`] |
 //! | publish keys and metadata | [`Issuer::jwks`], [`Issuer::authorization_server`], [`Issuer::protected_resource`] |
 //! | begin | [`Issuer::init_operator`], [`Issuer::create_first_admin`] |
 
@@ -31,6 +32,7 @@
 
 mod address;
 mod assertion;
+mod authorize;
 mod bootstrap;
 mod check;
 mod client;
@@ -79,6 +81,7 @@ use remit_token::metadata::well_known_url;
 
 pub use address::Resource;
 pub use assertion::SubjectToken;
+pub use authorize::{Asked, NotAsked, Pushed};
 pub use denial::{BoundDenial, Unbound};
 pub use dpop::{ProofRefused, ProofShown};
 pub use enforcement_point::VerifiedPoint;

@@ -6,6 +6,10 @@ pub const SUBJECT_TOKEN_SECS: i64 = 300;
 pub const CLIENT_LEEWAY_SECS: u32 = 30;
 /// Clock difference allowed for between nodes of this instance; never past a token's end.
 pub const NODE_LEEWAY_SECS: u32 = 5;
+/// How long a code of a person's consent waits for its client, in seconds.
+pub const CODE_SECS: i64 = 60;
+/// Longest sealed authorization request, in characters: it has to fit into the address to go on to after signing in.
+pub const REQUEST_CHARS_MAX: usize = 1_800;
 /// How long the nonce of a proof of possession is accepted, in seconds.
 pub const NONCE_SECS: i64 = 300;
 /// How long a node gives out one nonce before it makes another, in seconds: whoever keeps the newest is asked again only after

@@ -6,8 +6,8 @@ use remit_token::metadata::{
     WELL_KNOWN_PROTECTED_RESOURCE, well_known_url,
 };
 use remit_token::{
-    AuthorizationServerMetadata, MetadataError, OAuthError, OAuthErrorCode, OpenIdConfiguration,
-    ProtectedResourceMetadata, Scope,
+    AuthorizationServerMetadata, MetadataError, OpenIdConfiguration, ProtectedResourceMetadata,
+    Scope,
 };
 
 use crate::refusal::no;
@@ -23,9 +23,6 @@ fn address(_: MetadataError) -> Refusal {
 impl Issuer {
     /// Authorization-server metadata.
     ///
-    /// It names an authorization endpoint although nobody signs in through a redirect here: official MCP clients refuse
-    /// metadata without one. That endpoint answers every request with [`Self::authorize_refusal`].
-    ///
     /// # Errors
     /// `not-found`.
     pub fn authorization_server(
@@ -33,10 +30,7 @@ impl Issuer {
         org: &OrgId,
     ) -> Result<AuthorizationServerMetadata, Refusal> {
         let issuer = self.issuer_url(org)?;
-        let mut metadata =
-            AuthorizationServerMetadata::new(&issuer, &Scope::default()).map_err(address)?;
-        metadata.authorization_endpoint = Some(format!("{issuer}/oauth2/authorize"));
-        Ok(metadata)
+        AuthorizationServerMetadata::new(&issuer, &Scope::default()).map_err(address)
     }
 
     /// The same for clients that look for an OpenID configuration; no ID tokens are issued.
@@ -88,14 +82,5 @@ impl Issuer {
             well_known_url(&issuer, WELL_KNOWN_AUTHORIZATION_SERVER).map_err(address)?,
             well_known_url(&issuer, WELL_KNOWN_OPENID_CONFIGURATION).map_err(address)?,
         ])
-    }
-
-    /// What the authorization endpoint answers, to everybody.
-    #[must_use]
-    pub fn authorize_refusal() -> OAuthError {
-        OAuthError::new(
-            OAuthErrorCode::UnauthorizedClient,
-            "nobody signs in here through a redirect; use client_credentials or token exchange with private_key_jwt",
-        )
     }
 }

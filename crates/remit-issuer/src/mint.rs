@@ -28,6 +28,8 @@ use crate::{Issuer, Resource};
 
 /// Start of the keys that starts of implicit runs use up.
 const START: &str = "implicit-run:";
+/// The code was used before.
+pub(crate) const CODE_REPLAYED: &str = "code-replayed";
 /// Another node has started the run.
 const STARTED_ELSEWHERE: &str = "run-started-elsewhere";
 /// Starts of implicit runs that ended at once, one after the other, before it is left to the client to ask again.
@@ -417,6 +419,11 @@ pub(crate) fn spent(error: BooksError) -> Denied {
             "another node is starting this run; ask again",
         ),
         BooksError::Store(StoreError::Replayed { key }) => {
+            if key.starts_with("ceremony:") {
+                let text =
+                    "the code was used already, so what it gave has ended; ask the person again";
+                return Denied::new(OAuthErrorCode::InvalidGrant, CODE_REPLAYED, text);
+            }
             if let Some(denied) = spent_proof(key) {
                 return denied;
             }

@@ -24,6 +24,7 @@ use crate::person_token::short;
 use crate::refusal::no;
 use crate::session::{Known, NewSession, OpenSession};
 
+pub(crate) use ceremony::{Purpose, State};
 pub use cookie::CookieAttributes;
 pub use oidc::{OidcAnswer, OidcStart, Welcome};
 pub use provider::ProviderReport;

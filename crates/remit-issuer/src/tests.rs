@@ -1,5 +1,6 @@
 //! What attackers, and honest clients, get from the issuer: over a store in memory and a clock that stands still.
 
+mod authorize;
 mod build;
 mod client;
 mod door;

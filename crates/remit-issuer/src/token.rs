@@ -47,6 +47,7 @@ impl Issuer {
                     None => self.client_credentials(org, request, proof).await,
                 }
             }
+            TokenRequest::AuthorizationCode(request) => self.redeem_code(org, request, proof).await,
             TokenRequest::TokenExchange(request) => self.exchange(org, request, proof).await,
         };
         match answer {

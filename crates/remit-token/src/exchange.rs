@@ -1,4 +1,4 @@
-//! The token endpoint: requests of two grants, and the answer.
+//! The token endpoint: requests of three grants, and the answer.
 //!
 //! Source: RFC 6749 §3.2, §4.4 and §5, RFC 8693 §2, RFC 8707 §2, RFC 7521 §4.2.
 
@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::authorization::GRANT_AUTHORIZATION_CODE;
 use crate::scope::Scope;
 
 /// `grant_type` by which a client acts for itself (RFC 6749 §4.4.2).
@@ -104,6 +105,8 @@ pub struct ClientAuth {
 pub enum TokenRequest {
     /// A client acts for itself.
     ClientCredentials(ClientCredentials),
+    /// A client brings a code that a person's consent gave it.
+    AuthorizationCode(Box<AuthorizationCode>),
     /// A client exchanges a token.
     TokenExchange(Box<TokenExchange>),
 }
@@ -116,6 +119,23 @@ pub struct ClientCredentials {
     /// What is asked for; may be empty.
     pub scope: Scope,
     /// Where the token is to be good: absolute URIs without fragment, 0 to [`crate::limits::TARGETS_MAX`].
+    pub resource: Vec<String>,
+}
+
+/// RFC 6749 §4.1.3, RFC 7636 §4.5.
+#[derive(Debug, Clone)]
+pub struct AuthorizationCode {
+    /// Who asks.
+    pub client: ClientAuth,
+    /// The code.
+    pub code: SecretString,
+    /// Where the code was sent.
+    pub redirect_uri: Option<String>,
+    /// What the challenge was made of.
+    pub code_verifier: SecretString,
+    /// What is asked for: nothing, since the person was asked already.
+    pub scope: Scope,
+    /// Where the token is to be good: 0 to [`crate::limits::TARGETS_MAX`].
     pub resource: Vec<String>,
 }
 
@@ -146,6 +166,7 @@ impl TokenRequest {
     pub fn client(&self) -> &ClientAuth {
         match self {
             Self::ClientCredentials(request) => &request.client,
+            Self::AuthorizationCode(request) => &request.client,
             Self::TokenExchange(request) => &request.client,
         }
     }
@@ -155,6 +176,7 @@ impl TokenRequest {
     pub fn scope(&self) -> &Scope {
         match self {
             Self::ClientCredentials(request) => &request.scope,
+            Self::AuthorizationCode(request) => &request.scope,
             Self::TokenExchange(request) => &request.scope,
         }
     }
@@ -164,6 +186,7 @@ impl TokenRequest {
     pub fn resource(&self) -> &[String] {
         match self {
             Self::ClientCredentials(request) => &request.resource,
+            Self::AuthorizationCode(request) => &request.resource,
             Self::TokenExchange(request) => &request.resource,
         }
     }
@@ -175,6 +198,18 @@ impl TokenRequest {
         match self {
             Self::ClientCredentials(_) => {
                 form.push(("grant_type", GRANT_CLIENT_CREDENTIALS.to_owned()));
+            }
+            Self::AuthorizationCode(request) => {
+                form.push(("grant_type", GRANT_AUTHORIZATION_CODE.to_owned()));
+                form.push(("code", request.code.expose_secret().to_owned()));
+                let verifier = request.code_verifier.expose_secret();
+                form.push(("code_verifier", verifier.to_owned()));
+                form.extend(
+                    request
+                        .redirect_uri
+                        .clone()
+                        .map(|uri| ("redirect_uri", uri)),
+                );
             }
             Self::TokenExchange(request) => {
                 form.push(("grant_type", GRANT_TOKEN_EXCHANGE.to_owned()));

@@ -13,12 +13,13 @@
 //! reads the token; the token never chooses (RFC 8725 §3.1, §3.11). And a token of one kind is refused where
 //! another kind is expected, because each kind has its own `typ`.
 //!
-//! Specifications: RFC 6749, RFC 6750, RFC 7515, RFC 7517, RFC 7519, RFC 7521, RFC 7523, RFC 7638, RFC 8037,
-//! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9207, RFC 9449, RFC 9728, SPIFFE-ID.
+//! Specifications: RFC 6749, RFC 6750, RFC 7515, RFC 7517, RFC 7519, RFC 7521, RFC 7523, RFC 7636, RFC 7638, RFC 8037,
+//! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9126, RFC 9207, RFC 9449, RFC 9728, SPIFFE-ID.
 //!
 //! | to | go to |
 //! | --- | --- |
 //! | sign or check what the issuer issues | [`access_token`], [`subject_token`] |
+//! | read an authorization request | [`authorization`] |
 //! | authenticate a client | [`client_assertion`] |
 //! | make or check a proof of possession | [`dpop`] |
 //! | read a request to the token endpoint | [`exchange::TokenRequest`] |
@@ -41,6 +42,7 @@
 )]
 
 pub mod access_token;
+pub mod authorization;
 pub mod challenge;
 pub mod claims;
 pub mod client_assertion;
@@ -69,8 +71,8 @@ pub use client_assertion::{ClientAssertion, UnverifiedClientId};
 pub use denial_token::DenialClaims;
 pub use error::TokenError;
 pub use exchange::{
-    AccessTokenType, ClientAuth, ClientCredentials, TokenExchange, TokenRequest, TokenResponse,
-    TokenType,
+    AccessTokenType, AuthorizationCode, ClientAuth, ClientCredentials, TokenExchange, TokenRequest,
+    TokenResponse, TokenType,
 };
 pub use keys::{Jwks, KeyAlgorithm, KeyError, PublicJwk, SigningKey, Thumbprint};
 pub use metadata::{

@@ -48,6 +48,11 @@ pub const PROOF_BYTES_MAX: usize = 4 * 1024;
 /// Oldest proof of possession that is believed: it is made for one request, and this bounds the replay cache.
 pub const PROOF_AGE_S_MAX: i64 = 60;
 
+/// Longest redirect address.
+pub const REDIRECT_BYTES_MAX: usize = 512;
+/// Longest `state` of an authorization request: it travels sealed with the rest of it, in addresses.
+pub const STATE_BYTES_MAX: usize = 256;
+
 /// Longest token request body: three tokens of the greatest size, and room for the rest.
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 /// Most parameters in one token request.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 
+use crate::authorization::GRANT_AUTHORIZATION_CODE;
 use crate::dpop;
 use crate::exchange::{GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE};
 use crate::limits::URI_BYTES_MAX;
@@ -35,9 +36,12 @@ pub enum MetadataError {
 pub struct AuthorizationServerMetadata {
     /// The issuer, byte for byte as in tokens.
     pub issuer: String,
-    /// Left out by us: nobody signs in here through a redirect. Some clients demand it all the same.
+    /// Where a client sends a person to let it act.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_endpoint: Option<String>,
+    /// Where a client pushes its request beforehand (RFC 9126 §5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_authorization_request_endpoint: Option<String>,
     /// Where tokens are issued.
     pub token_endpoint: String,
     /// Where the issuer's keys are.
@@ -49,7 +53,7 @@ pub struct AuthorizationServerMetadata {
     /// Scopes worth asking for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes_supported: Vec<String>,
-    /// Required by RFC 8414; empty without an authorization endpoint.
+    /// `code`.
     pub response_types_supported: Vec<String>,
     /// The grants of [`crate::exchange`].
     pub grant_types_supported: Vec<String>,
@@ -86,14 +90,19 @@ impl AuthorizationServerMetadata {
         let private_key_jwt = texts(&["private_key_jwt"]);
         Ok(Self {
             issuer: issuer.to_owned(),
-            authorization_endpoint: None,
+            authorization_endpoint: Some(endpoint("authorize")),
+            pushed_authorization_request_endpoint: Some(endpoint("par")),
             token_endpoint: endpoint("token"),
             jwks_uri: endpoint("jwks"),
             introspection_endpoint: endpoint("introspect"),
             revocation_endpoint: endpoint("revoke"),
             scopes_supported: scopes.iter().map(str::to_owned).collect(),
-            response_types_supported: Vec::new(),
-            grant_types_supported: texts(&[GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE]),
+            response_types_supported: texts(&["code"]),
+            grant_types_supported: texts(&[
+                GRANT_AUTHORIZATION_CODE,
+                GRANT_CLIENT_CREDENTIALS,
+                GRANT_TOKEN_EXCHANGE,
+            ]),
             token_endpoint_auth_methods_supported: private_key_jwt.clone(),
             token_endpoint_auth_signing_alg_values_supported: texts(&["ES256", "EdDSA"]),
             introspection_endpoint_auth_methods_supported: private_key_jwt.clone(),
@@ -261,14 +270,16 @@ mod tests {
             serde_json::to_value(&made).unwrap(),
             serde_json::json!({
                 "issuer": "https://remit.example/t/acme",
+                "authorization_endpoint": "https://remit.example/t/acme/oauth2/authorize",
+                "pushed_authorization_request_endpoint": "https://remit.example/t/acme/oauth2/par",
                 "token_endpoint": "https://remit.example/t/acme/oauth2/token",
                 "jwks_uri": "https://remit.example/t/acme/oauth2/jwks",
                 "introspection_endpoint": "https://remit.example/t/acme/oauth2/introspect",
                 "revocation_endpoint": "https://remit.example/t/acme/oauth2/revoke",
                 "scopes_supported": ["tools:call"],
-                "response_types_supported": [],
+                "response_types_supported": ["code"],
                 "grant_types_supported":
-                    ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
+                    ["authorization_code", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
                 "token_endpoint_auth_methods_supported": auth,
                 "token_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA"],
                 "introspection_endpoint_auth_methods_supported": auth,

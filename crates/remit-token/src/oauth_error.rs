@@ -29,12 +29,16 @@ pub enum OAuthErrorCode {
     InvalidDpopProof,
     /// The proof of possession needs a nonce, which the answer brings (RFC 9449 §8).
     UseDpopNonce,
+    /// Only the code flow is offered (RFC 6749 §4.1.2.1).
+    UnsupportedResponseType,
+    /// The person has said no (RFC 6749 §4.1.2.1).
+    AccessDenied,
     /// We could not answer now (RFC 6749 §4.1.2.1, used with HTTP 503).
     TemporarilyUnavailable,
 }
 
 impl OAuthErrorCode {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -44,6 +48,8 @@ impl OAuthErrorCode {
         Self::InvalidTarget,
         Self::InvalidDpopProof,
         Self::UseDpopNonce,
+        Self::UnsupportedResponseType,
+        Self::AccessDenied,
         Self::TemporarilyUnavailable,
     ];
 
@@ -60,6 +66,8 @@ impl OAuthErrorCode {
             Self::InvalidTarget => "invalid_target",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::AccessDenied => "access_denied",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }

@@ -126,6 +126,10 @@ pub struct WorkflowSpec {
     /// RFC 9449): a stolen one is worth nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
+    /// Where the agent's client may send people back to whom it asks for their consent, at most 16: https, or http on this
+    /// very machine, where the port does not count. None means that it asks nobody in a browser.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub redirect_uris: BTreeSet<String>,
     /// Whether it is in use.
     #[serde(default = "super::yes")]
     pub enabled: bool,
@@ -158,6 +162,7 @@ impl WorkflowSpec {
             discovery: workflow.discovery,
             spawnable: workflow.spawnable.iter().filter_map(name).collect(),
             dpop_bound_access_tokens: workflow.dpop_bound_access_tokens,
+            redirect_uris: workflow.redirect_uris.clone(),
             enabled: workflow.enabled,
         }
     }

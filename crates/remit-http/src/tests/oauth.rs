@@ -67,7 +67,7 @@ async fn metadata_says_the_same_at_every_place_it_is_looked_for() {
             .get("/oauth2/authorize?response_type=code", "")
             .await
             .status,
-        403
+        400
     );
 }
 

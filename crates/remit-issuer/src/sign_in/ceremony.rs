@@ -27,6 +27,10 @@ pub(crate) enum Purpose {
     StepUp,
     /// A visit to the company's OpenID provider.
     Oidc,
+    /// What an agent's client asks of a person.
+    Authorize,
+    /// The code that it gets for the person's yes.
+    Code,
 }
 
 impl Purpose {
@@ -36,6 +40,8 @@ impl Purpose {
             Self::SignIn => "sign-in",
             Self::StepUp => "step-up",
             Self::Oidc => "oidc",
+            Self::Authorize => "authorize",
+            Self::Code => "code",
         };
         format!("ceremony {word} of {org}")
     }
@@ -63,6 +69,12 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// The same with another life, in seconds.
+    pub(crate) fn ending_in(mut self, now: Timestamp, secs: i64) -> Self {
+        self.expires = now.plus_secs(secs);
+        self
+    }
+
     /// What makes it work once.
     pub(crate) fn once(&self) -> Once {
         Once {

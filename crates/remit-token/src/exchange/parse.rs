@@ -9,9 +9,10 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::{
-    CLIENT_ASSERTION_JWT_BEARER, ClientAuth, ClientCredentials, GRANT_CLIENT_CREDENTIALS,
-    GRANT_TOKEN_EXCHANGE, TokenExchange, TokenRequest, TokenType,
+    AuthorizationCode, CLIENT_ASSERTION_JWT_BEARER, ClientAuth, ClientCredentials,
+    GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE, TokenExchange, TokenRequest, TokenType,
 };
+use crate::authorization::GRANT_AUTHORIZATION_CODE;
 use crate::limits::{
     FORM_BYTES_MAX, FORM_NAME_BYTES_MAX, FORM_PARAMETERS_MAX, TARGETS_MAX, TOKEN_BYTES_MAX,
     URI_BYTES_MAX,
@@ -60,10 +61,11 @@ impl TokenRequest {
                     resource: form.resources()?,
                 }))
             }
+            GRANT_AUTHORIZATION_CODE => Ok(Self::AuthorizationCode(Box::new(form.code()?))),
             GRANT_TOKEN_EXCHANGE => Ok(Self::TokenExchange(Box::new(form.exchange()?))),
             _ => refuse(
                 UnsupportedGrantType,
-                "use 'client_credentials' or the token exchange of RFC 8693",
+                "use 'client_credentials', 'authorization_code' or the token exchange of RFC 8693",
             ),
         }
     }
@@ -170,6 +172,22 @@ impl Form {
             }
         }
         Ok(self.resource.clone())
+    }
+
+    fn code(&self) -> Result<AuthorizationCode, OAuthError> {
+        if !self.audience.is_empty() {
+            let text = "this grant has no 'audience'; use 'resource'";
+            return refuse(InvalidRequest, text);
+        }
+        let redirect_uri = self.optional("redirect_uri")?;
+        Ok(AuthorizationCode {
+            client: self.client()?,
+            code: SecretString::from(self.required("code")?),
+            redirect_uri: redirect_uri.map(str::to_owned),
+            code_verifier: SecretString::from(self.required("code_verifier")?),
+            scope: self.scope()?,
+            resource: self.resources()?,
+        })
     }
 
     fn exchange(&self) -> Result<TokenExchange, OAuthError> {
