@@ -15,6 +15,7 @@
 #   REMIT_TEST_NODE_MODULES  node_modules with the TypeScript clients, servers, the conformance suite, Playwright and axe
 #   REMIT_TEST_CHROMIUM      Chromium or Chrome
 #   REMIT_TEST_ENVOY         Envoy
+#   REMIT_TEST_PY_SCIM       python with scim2-tester
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 CLIENTS="$REMIT_ROOT/tests/clients"
@@ -141,7 +142,8 @@ write_env() {
             REMIT_TEST_NODE "$NODE" \
             REMIT_TEST_NODE_MODULES "$REMIT_CACHE/npm/node_modules" \
             REMIT_TEST_CHROMIUM "$CHROMIUM" \
-            REMIT_TEST_ENVOY "$ENVOY"
+            REMIT_TEST_ENVOY "$ENVOY" \
+            REMIT_TEST_PY_SCIM "$REMIT_CACHE/scim/bin/python"
     } >"$file.new"
     mv "$file.new" "$file"
 }
@@ -155,6 +157,7 @@ setup_test() {
     setup_python py requirements.txt
     setup_python py-mcp1 requirements-mcp1.txt
     setup_envoy
+    setup_python scim requirements-scim.txt
     setup_node
     setup_chromium
     write_env

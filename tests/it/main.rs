@@ -29,6 +29,7 @@ mod policies;
 mod process;
 mod questions;
 mod real_servers;
+mod scim;
 mod server;
 mod shredded;
 mod sign_in;

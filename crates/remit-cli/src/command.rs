@@ -31,6 +31,8 @@ pub enum Command {
     Passkey(Noun<crate::session::PasskeyCommand>),
     /// The company's OpenID provider
     Idp(Noun<crate::idp::IdpCommand>),
+    /// Directories that tell who is here, over SCIM
+    Scim(Noun<crate::scim::ScimCommand>),
     /// Organizations
     Organization(Noun<organization::OrganizationCommand>),
     /// People
@@ -133,6 +135,7 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Session(c) => crate::session::run(&c.connection, c.command).await,
         Command::Passkey(c) => crate::session::passkeys(&c.connection, c.command).await,
         Command::Idp(c) => crate::idp::run(&c.connection, c.command).await,
+        Command::Scim(c) => crate::scim::run(&c.connection, c.command).await,
         Command::Organization(c) => organization::run(&c.connection, c.command).await,
         Command::Person(c) => person::run(&c.connection, c.command).await,
         Command::Team(c) => person::teams(&c.connection, c.command).await,

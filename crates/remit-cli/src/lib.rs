@@ -67,6 +67,7 @@ mod print;
 mod problem;
 mod proof;
 mod run;
+mod scim;
 mod session;
 mod setting;
 mod table;

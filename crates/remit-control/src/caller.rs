@@ -35,6 +35,9 @@ impl Caller {
             (Principal::Agent(_), _) => Err(forbidden(
                 "agents change and approve nothing here and read nothing here; a person has to ask",
             )),
+            (Principal::Directory(_), _) => Err(forbidden(
+                "a directory tells who is here, at `/scim/v2`; a person has to ask",
+            )),
             (Principal::Operator, _) => Err(forbidden(
                 "the operator creates organizations and reads nothing inside them; a person of it has to ask",
             )),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use remit_books::{Change, Versioned};
 use remit_domain::agent::AgentState;
 use remit_domain::credential::{Enrolment, PersonToken};
+use remit_domain::directory::Listed;
 use remit_domain::event::EventKind;
 use remit_domain::finding::FindingKind;
 use remit_domain::name::{Email, Name};
@@ -54,17 +55,21 @@ impl Control {
     pub async fn leave(&self, caller: &Caller, email: &Email) -> Result<Departure, ControlError> {
         caller.require(&[Role::Admin])?;
         let (departure, _) = self
-            .settle(&caller.org, || self.plan_departure(caller, email))
+            .settle(&caller.org, || self.plan_departure(caller, email, None))
             .await?;
         let (departure, report) = departure;
         self.end_upstream_runs(&caller.org, &report).await;
         Ok(departure)
     }
 
-    async fn plan_departure(
+    /// The change by which a person leaves.
+    ///
+    /// - `listed`: what their directory says of them from now on; as before where absent.
+    pub(crate) async fn plan_departure(
         &self,
         caller: &Caller,
         email: &Email,
+        listed: Option<Listed>,
     ) -> Result<((Departure, StopReport), Change), ControlError> {
         let (person, revision, agents) = {
             let book = self.book(&caller.org)?;
@@ -94,6 +99,7 @@ impl Control {
             state: PersonState::Left {
                 at: self.books.now(),
             },
+            directory: listed.or_else(|| person.directory.clone()),
             ..Person::clone(&person)
         };
         let mut event = self

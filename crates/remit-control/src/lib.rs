@@ -76,6 +76,7 @@ mod plan;
 mod policy_set;
 mod resolve;
 mod run;
+mod scim;
 mod setting;
 mod simulate;
 pub mod spec;
@@ -142,6 +143,10 @@ pub use person::PersonView;
 pub use plan::{Action, FieldChange, Plan, PlannedChange};
 pub use policy_set::{PolicyProblem, PolicySetView, Validation};
 pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView, Shred};
+pub use scim::{
+    DirectoryAgent, DirectoryCaller, GroupTold, GroupView, ScimClientSpec, ScimClientView,
+    ScimToken, UserTold, UserView,
+};
 pub use setting::{SettingQuery, SettingStanding, SettingView, SettingsExplained};
 pub use simulate::{Flip, Simulated, Simulation};
 pub use spec::{DocumentKind, schema};

@@ -188,6 +188,19 @@ impl Control {
     ) -> Result<StopReport, ControlError> {
         let person = Arc::clone(caller.person()?);
         check::said("reason", reason)?;
+        let may = |agent: &Agent| answerable(&person, agent, true);
+        self.stop_whom(caller, name, reason, to, may).await
+    }
+
+    /// Stops an agent for whoever `may`.
+    pub(crate) async fn stop_whom(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        reason: &str,
+        to: AgentState,
+        may: impl Fn(&Agent) -> Result<(), ControlError> + Send + Sync,
+    ) -> Result<StopReport, ControlError> {
         let for_good = to == AgentState::Retired;
         let stopping = Stopping {
             by: caller.principal.clone(),
@@ -202,7 +215,7 @@ impl Control {
                 let (agent, revision) = {
                     let registry = book.registry();
                     let agent = living(&registry, name)?;
-                    answerable(&person, &agent, true)?;
+                    may(&agent)?;
                     let next = agent
                         .transition(to, Some(reason.to_owned()))
                         .map_err(|e| conflict(e.to_string()))?;

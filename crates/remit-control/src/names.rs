@@ -31,6 +31,10 @@ pub(crate) fn principal(registry: &Registry, who: &Principal) -> String {
     match who {
         Principal::Person(id) => person(registry, id),
         Principal::Agent(id) => agent(registry, id),
+        Principal::Directory(id) => registry
+            .scim_clients
+            .get(id)
+            .map_or_else(|| id.to_string(), |c| format!("directory {}", c.name)),
         Principal::Operator | Principal::Remit => who.to_string(),
     }
 }

@@ -122,6 +122,7 @@ impl Control {
                 |p| p.vouched_by.clone(),
             ),
             groups_roles: there.and_then(|p| p.groups_roles.clone()),
+            directory: there.and_then(|p| p.directory.clone()),
             break_glass: spec.break_glass,
             state: PersonState::Active,
         };
@@ -201,7 +202,7 @@ fn permitted(
 }
 
 /// Whether somebody may do more after a change: by roles, by what tools ask for, by teams that approve, past the provider.
-fn gains(there: &Person, new: &Person) -> bool {
+pub(crate) fn gains(there: &Person, new: &Person) -> bool {
     !new.roles.is_subset(&there.roles)
         || !new.entitlements.is_subset(&there.entitlements)
         || !new.teams.is_subset(&there.teams)
@@ -217,7 +218,7 @@ fn kind_of(there: Option<&Person>) -> EventKind {
 }
 
 /// Whether a change leaves a person with less: calls that wait on what they had are decided again.
-fn takes_away(there: Option<&Person>, new: &Person) -> bool {
+pub(crate) fn takes_away(there: Option<&Person>, new: &Person) -> bool {
     there.is_some_and(|p| {
         !p.roles.is_subset(&new.roles)
             || !p.entitlements.is_subset(&new.entitlements)
@@ -226,7 +227,7 @@ fn takes_away(there: Option<&Person>, new: &Person) -> bool {
 }
 
 /// Roles, entitlements and teams are codes, names and ids; the rest of a person is sealed under their own key.
-fn person_event(event: Event, there: Option<&Person>, new: &Person) -> Event {
+pub(crate) fn person_event(event: Event, there: Option<&Person>, new: &Person) -> Event {
     let mut event = event
         .about(&new.id)
         .fact("roles", &new.roles)

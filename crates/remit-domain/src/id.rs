@@ -152,6 +152,10 @@ ids! {
     ExceptionId = "exc";
     /// A declassification of a run.
     DeclassificationId = "dcl";
+    /// A client of the SCIM interface: a directory of people.
+    ScimClientId = "scm";
+    /// A group of a directory.
+    DirectoryGroupId = "grp";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }

@@ -25,6 +25,7 @@ pub mod containment;
 pub mod credential;
 pub mod declassification;
 pub mod delegation;
+pub mod directory;
 pub mod discovery;
 pub mod enforcement_point;
 pub mod event;

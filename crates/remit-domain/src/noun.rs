@@ -53,6 +53,8 @@ pub enum Kind {
     IdentityProvider,
     EnforcementPoint,
     Declassification,
+    ScimClient,
+    DirectoryGroup,
 }
 
 impl Kind {
@@ -93,11 +95,13 @@ impl Kind {
             Self::IdentityProvider => "identity_provider",
             Self::EnforcementPoint => "enforcement_point",
             Self::Declassification => "declassification",
+            Self::ScimClient => "scim_client",
+            Self::DirectoryGroup => "directory_group",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -132,6 +136,8 @@ impl Kind {
         Self::IdentityProvider,
         Self::EnforcementPoint,
         Self::Declassification,
+        Self::ScimClient,
+        Self::DirectoryGroup,
     ];
 
     /// The kind of that word.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::directory::Listed;
 use crate::{Kind, Noun, PersonId, TeamId, Timestamp, name::Email, name::Name};
 
 /// What a person may do in their organization.
@@ -100,6 +101,9 @@ pub struct Person {
     /// The roles that the OpenID provider's groups named when they last signed in with it; none where they never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups_roles: Option<BTreeSet<Role>>,
+    /// What the directory that tells of them says; none for people whom none tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Listed>,
     /// Whether they may sign in with a passkey when the company's OpenID provider does not let them; each time is an alarm.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub break_glass: bool,

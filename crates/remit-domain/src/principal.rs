@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, PersonId};
+use crate::{AgentId, PersonId, ScimClientId};
 
 /// A principal. Operators act on the instance; people and agents act inside one organization.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub enum Principal {
     Person(PersonId),
     /// An agent.
     Agent(AgentId),
+    /// A directory of people, by the SCIM interface: it tells who is here, and decides nothing.
+    Directory(ScimClientId),
     /// The instance's operator: creates and contains organizations, reads nothing inside.
     Operator,
     /// Remit itself (expiry, reconciliation, triggers).
@@ -45,6 +47,7 @@ impl fmt::Display for Principal {
         match self {
             Self::Person(id) => id.fmt(f),
             Self::Agent(id) => id.fmt(f),
+            Self::Directory(id) => id.fmt(f),
             Self::Operator => f.write_str("operator"),
             Self::Remit => f.write_str("remit"),
         }

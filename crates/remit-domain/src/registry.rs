@@ -16,6 +16,7 @@ use crate::breaker::Breaker;
 use crate::containment::{Containment, Target};
 use crate::credential::AgentKey;
 use crate::delegation::{Delegation, DelegationState};
+use crate::directory::{DirectoryGroup, ScimClient};
 use crate::enforcement_point::EnforcementPoint;
 use crate::finding::Finding;
 use crate::freeze::Freeze;
@@ -29,9 +30,9 @@ use crate::ticket::Ticket;
 use crate::tool::ToolRef;
 use crate::upstream::UpstreamName;
 use crate::{
-    Agent, AgentId, ContainmentId, DelegationId, EnforcementPointId, FindingId, Kind, Noun, OrgId,
-    Organization, Person, PersonId, Run, RunId, SystemId, TeamId, Tool, Upstream, Workflow,
-    WorkflowId,
+    Agent, AgentId, ContainmentId, DelegationId, DirectoryGroupId, EnforcementPointId, FindingId,
+    Kind, Noun, OrgId, Organization, Person, PersonId, Run, RunId, ScimClientId, SystemId, TeamId,
+    Tool, Upstream, Workflow, WorkflowId,
 };
 
 /// A record whose body is not what its kind says: the store is inconsistent, and nothing is decided on it.
@@ -81,6 +82,10 @@ pub struct Registry {
     pub freezes: BTreeMap<Name, Arc<Freeze>>,
     /// Enforcement points, disabled ones included.
     pub enforcement_points: BTreeMap<EnforcementPointId, Arc<EnforcementPoint>>,
+    /// Clients of the SCIM interface, revoked ones included.
+    pub scim_clients: BTreeMap<ScimClientId, Arc<ScimClient>>,
+    /// Groups of directories that were not removed.
+    pub directory_groups: BTreeMap<DirectoryGroupId, Arc<DirectoryGroup>>,
     /// What is known of tickets, by id.
     pub tickets: HashMap<String, Arc<Ticket>>,
     /// The breaker, where somebody has set it.
@@ -129,6 +134,8 @@ impl Registry {
                     | Kind::Ticket
                     | Kind::Breaker
                     | Kind::EnforcementPoint
+                    | Kind::ScimClient
+                    | Kind::DirectoryGroup
             );
             self.generation += u64::from(!passing);
             self.revisions.insert((kind, key.to_owned()), revision);
@@ -188,6 +195,15 @@ impl Registry {
                 self.tickets.insert(ticket.id.clone(), ticket);
             }
             Kind::EnforcementPoint => keep!(enforcement_points, id: EnforcementPoint),
+            Kind::ScimClient => keep!(scim_clients, id: ScimClient),
+            Kind::DirectoryGroup => {
+                let group: Arc<DirectoryGroup> = read(body)?;
+                if group.removed.is_none() {
+                    self.directory_groups.insert(group.id.clone(), group);
+                } else {
+                    self.directory_groups.remove(&group.id);
+                }
+            }
             Kind::Breaker => self.breaker = Some(read(body)?),
             Kind::Finding => self.take_finding(read(body)?),
             Kind::Token
@@ -310,6 +326,12 @@ impl Registry {
             Some(most) if counts && !person.break_glass => person.with_at_most(&most),
             _ => person,
         }
+    }
+
+    /// The client of the SCIM interface of that name.
+    pub fn scim_client_named(&self, name: &str) -> Option<&Arc<ScimClient>> {
+        let key = self.key_of(Kind::ScimClient, name)?;
+        self.scim_clients.get(&key.parse().ok()?)
     }
 
     /// The enforcement point of that name.

@@ -43,6 +43,7 @@ mod presented;
 pub mod problem;
 pub mod refusals;
 mod rest;
+mod scim;
 mod sign_in;
 mod site;
 #[cfg(test)]
@@ -79,6 +80,7 @@ pub fn router_with(app: App, pages: Router) -> Router {
             .merge(timed(ledger::routes(&site)))
             .merge(timed(sign_in::routes(&site)))
             .merge(timed(authzen::routes()))
+            .merge(timed(scim::routes()))
             .merge(authzen::streams())
     };
     Router::new()

@@ -24,6 +24,7 @@ mod person;
 mod policy;
 mod route;
 mod run;
+mod scim;
 mod session;
 mod setting;
 pub(crate) mod table;

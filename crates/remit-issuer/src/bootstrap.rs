@@ -94,6 +94,7 @@ impl Issuer {
             created_by: None,
             vouched_by: Default::default(),
             groups_roles: None,
+            directory: None,
             break_glass: false,
             state: PersonState::Active,
         };

@@ -57,6 +57,7 @@ mod refusal;
 mod revoke;
 mod run;
 mod run_end;
+mod scim;
 mod scope;
 mod session;
 mod sign_in;

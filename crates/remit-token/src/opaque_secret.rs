@@ -36,14 +36,17 @@ pub enum SecretKind {
     AdminBootstrap,
     /// A person's session with a browser.
     Session,
+    /// The token of a client of the SCIM interface.
+    Scim,
 }
 
 impl SecretKind {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::PersonalToken,
         Self::Enrolment,
         Self::AdminBootstrap,
         Self::Session,
+        Self::Scim,
     ];
 
     /// The prefix on the wire, 8 characters.
@@ -54,6 +57,7 @@ impl SecretKind {
             Self::Enrolment => "rmt_enr_",
             Self::AdminBootstrap => "rmt_adm_",
             Self::Session => "rmt_ses_",
+            Self::Scim => "rmt_scm_",
         }
     }
 }

@@ -157,6 +157,7 @@ impl House {
             created_by: None,
             vouched_by: Default::default(),
             groups_roles: None,
+            directory: None,
             break_glass: false,
             state: PersonState::Active,
         };

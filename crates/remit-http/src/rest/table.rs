@@ -5,7 +5,7 @@ use remit_domain::Role;
 use super::route::{Route, Who};
 use super::{
     agent, approval, breaker, containment, delegation, document, enforcement_point, evidence,
-    freeze, key, limit, organization, person, policy, run, session, setting, ticket, tool,
+    freeze, key, limit, organization, person, policy, run, scim, session, setting, ticket, tool,
     upstream,
 };
 
@@ -37,6 +37,7 @@ pub(crate) fn all() -> Vec<Route> {
         limit::routes(),
         freeze::routes(),
         enforcement_point::routes(),
+        scim::routes(),
         ticket::routes(),
         breaker::routes(),
         document::routes(),

@@ -66,6 +66,7 @@ pub(super) async fn person(books: &Books, org: &OrgId, email: &str, roles: &[Rol
         created_by: None,
         vouched_by: Default::default(),
         groups_roles: None,
+        directory: None,
         break_glass: false,
         state: PersonState::Active,
     };
