@@ -117,13 +117,15 @@ fn page(out: Out, found: &Value) -> String {
         Value::from(format!("{name}: roles {roles}; teams {teams}"))
     });
     let given: Vec<Value> = given.collect();
-    Page::new(out, &title)
+    let page = Page::new(out, &title)
         .at("Id", found, "id")
         .at("People", found, "people")
         .at("Groups", found, "kept_groups")
-        .when("Token ends", found, "expires")
         .at("Made by", found, "made_by")
         .at("Set up by", found, "behind")
-        .lines("Groups give", &given)
-        .text()
+        .lines("Groups give", &given);
+    if text(found, "state") == "without_token" {
+        return page.text();
+    }
+    page.when("Token ends", found, "expires").text()
 }

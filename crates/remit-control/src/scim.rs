@@ -105,8 +105,10 @@ fn regive(
     now: Timestamp,
 ) -> Result<Vec<Person>, ControlError> {
     let mut changed = Vec::new();
+    // Whom another directory tells of by now, this one's groups give nothing and take nothing from.
+    let own = |p: &&Arc<Person>| p.directory.as_ref().is_none_or(|d| d.client == client.id);
     let people = affected.iter().filter_map(|id| registry.people.get(id));
-    for person in people.filter(|p| p.is_active()) {
+    for person in people.filter(|p| p.is_active()).filter(own) {
         let of_theirs = groups.values().filter(|g| g.members.contains(&person.id));
         let (roles, teams) = given(registry, client, of_theirs);
         let had = person.directory.clone().unwrap_or_else(|| listed(client));

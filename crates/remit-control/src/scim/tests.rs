@@ -349,6 +349,44 @@ async fn another_directory_reaches_nothing_of_the_first_and_a_revoked_one_nothin
 }
 
 #[tokio::test]
+async fn a_directory_gives_nothing_to_whom_another_took_over() {
+    let w = World::new().await;
+    let by = directory(&w, json!({})).await;
+    let clerk = id("per", CLERK);
+    let told = group("Ours", &[&clerk]);
+    w.control
+        .put_directory_group(&by, None, &told)
+        .await
+        .unwrap();
+    let admin = w.caller(ADMIN_TOO);
+    let second: Name = "entra".parse().unwrap();
+    let spec = mapping(json!({ "Theirs": { "roles": ["auditor"] } }));
+    w.control
+        .put_scim_client(&admin, &second, &spec, None)
+        .await
+        .unwrap();
+    let other = DirectoryCaller {
+        client: w.control.scim_client(&admin, &second).unwrap().id,
+        org: w.org.clone(),
+    };
+    let told = group("Theirs", &[&clerk]);
+    w.control
+        .put_directory_group(&other, None, &told)
+        .await
+        .unwrap();
+    assert!(person(&w, &clerk).roles.contains(&Role::Auditor));
+    let spec = mapping(json!({ "Ours": { "roles": ["responder"] } }));
+    let okta = name();
+    w.control
+        .put_scim_client(&admin, &okta, &spec, None)
+        .await
+        .unwrap();
+    let clerk = person(&w, &clerk);
+    assert!(clerk.roles.contains(&Role::Auditor) && !clerk.roles.contains(&Role::Responder));
+    assert_eq!(clerk.directory.as_ref().unwrap().client, other.client);
+}
+
+#[tokio::test]
 async fn only_administrators_make_directories() {
     let w = World::new().await;
     let spec = mapping(json!({}));
@@ -366,9 +404,10 @@ async fn only_administrators_make_directories() {
     assert_eq!(code(token), RefusalCode::Forbidden);
     let unknown_team = mapping(json!({ "X": { "teams": ["nobody-made-it"] } }));
     let admin = w.caller(ADMIN);
+    let okta = name();
     let put = w
         .control
-        .put_scim_client(&admin, &name(), &unknown_team, None);
+        .put_scim_client(&admin, &okta, &unknown_team, None);
     assert_eq!(code(put.await), RefusalCode::InvalidRequest);
     let long = w.control.make_scim_token(&admin, &name(), 367).await;
     assert_eq!(code(long), RefusalCode::InvalidRequest);
