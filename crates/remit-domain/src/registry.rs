@@ -152,9 +152,7 @@ impl Registry {
             }};
         }
         match kind {
-            Kind::Organization => {
-                self.organization = Some(read::<Organization>(body)?);
-            }
+            Kind::Organization => self.organization = Some(read(body)?),
             Kind::Team => keep!(teams, id: Team),
             Kind::Person => keep!(people, id: Person),
             Kind::System => keep!(systems, id: System),
@@ -196,14 +194,7 @@ impl Registry {
             }
             Kind::EnforcementPoint => keep!(enforcement_points, id: EnforcementPoint),
             Kind::ScimClient => keep!(scim_clients, id: ScimClient),
-            Kind::DirectoryGroup => {
-                let group: Arc<DirectoryGroup> = read(body)?;
-                if group.removed.is_none() {
-                    self.directory_groups.insert(group.id.clone(), group);
-                } else {
-                    self.directory_groups.remove(&group.id);
-                }
-            }
+            Kind::DirectoryGroup => self.take_group(read(body)?),
             Kind::Breaker => self.breaker = Some(read(body)?),
             Kind::Finding => self.take_finding(read(body)?),
             Kind::Token
@@ -259,6 +250,14 @@ impl Registry {
             self.delegations.insert(delegation.id.clone(), delegation);
         } else {
             self.delegations.remove(&delegation.id);
+        }
+    }
+
+    fn take_group(&mut self, group: Arc<DirectoryGroup>) {
+        if group.removed.is_none() {
+            self.directory_groups.insert(group.id.clone(), group);
+        } else {
+            self.directory_groups.remove(&group.id);
         }
     }
 
