@@ -160,7 +160,15 @@ async fn a_directory_is_let_in_by_its_own_token_only_and_reaches_nothing_else() 
     let elsewhere = format!("{}/t/other/scim/v2/Users", server.base());
     let answer = reqwest::Client::new().get(elsewhere).bearer_auth(&token);
     assert_ne!(answer.send().await.unwrap().status(), 200);
+    let revoke = ["scim", "revoke", "okta", "--reason", "it was stolen"];
+    assert_eq!(server.remit(&revoke).0, 0);
+    assert_eq!(all(&token).await, 401, "at once");
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_a_directorys_to_write_is_refused_and_so_are_filter_bombs() {
+    let server = Server::dev().await;
+    let token = directory(&server, json!({ "Responders": { "roles": ["responder"] } })).await;
     let new = json!({ "schemas": [USER], "userName": "new@acme.example", "roles": [{ "value": "admin" }],
         "name": { "givenName": "Nia", "familyName": "Newman" } });
     let (status, made) = scim(&server, Method::POST, "/Users", &token, Some(new)).await;
@@ -206,9 +214,6 @@ async fn a_directory_is_let_in_by_its_own_token_only_and_reaches_nothing_else() 
             "{answer}"
         );
     }
-    let revoke = ["scim", "revoke", "okta", "--reason", "it was stolen"];
-    assert_eq!(server.remit(&revoke).0, 0);
-    assert_eq!(all(&token).await, 401, "at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

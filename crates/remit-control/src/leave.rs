@@ -112,9 +112,8 @@ impl Control {
             .event(event)
             .restrict();
         let mut departure = Departure::default();
-        let (suspended, handed) = self
-            .bereave(caller, &agents, &person, &mut departure)
-            .await?;
+        let bereaved = self.bereave(caller, &agents, &person, &mut departure);
+        let (suspended, handed) = bereaved.await?;
         change = change.and(handed);
         let stopping = Stopping {
             by: caller.principal.clone(),

@@ -169,7 +169,7 @@ impl Control {
             .event(caller, EventKind::ScimClientChanged)
             .about(&client.id)
             .fact("people_changed", people.len())
-            .content("client", &ClientTold::of(&client));
+            .content("client", ClientTold::of(&client));
         let mut change = before.put(&client).event(event);
         for person in &people {
             change = change.and(self.person_change(caller, &registry, person));

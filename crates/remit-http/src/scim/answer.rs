@@ -142,7 +142,8 @@ impl Wanted {
 pub(super) fn shown(found: &Resource, answer: &Answer) -> Result<Response, ScimError> {
     let mut response = message(answer.status, &answer.wanted.of(&found.body));
     let headers = response.headers_mut();
-    let location = found.body["meta"]["location"].as_str().unwrap_or_default();
+    let location = found.body.pointer("/meta/location");
+    let location = location.and_then(Value::as_str).unwrap_or_default();
     for (name, value) in [
         (header::ETAG, found.etag().as_str()),
         (header::LOCATION, location),

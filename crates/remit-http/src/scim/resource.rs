@@ -200,7 +200,7 @@ pub(super) fn group_told(known: &Map<String, Value>) -> Result<GroupTold, ScimEr
     let ids = members
         .into_iter()
         .flatten()
-        .filter_map(|m| m["value"].as_str());
+        .filter_map(|m| m.get("value")?.as_str());
     let members: BTreeSet<String> = ids.map(ToOwned::to_owned).collect();
     Ok(GroupTold {
         display_name: text(known, "displayName")
