@@ -30,6 +30,7 @@ mod policies;
 mod read;
 mod run;
 mod sealed;
+mod svid;
 #[cfg(test)]
 mod tests;
 mod tree;

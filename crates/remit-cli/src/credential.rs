@@ -13,7 +13,7 @@ use crate::when;
 /// Commands on credentials.
 #[derive(Debug, Subcommand)]
 pub enum CredentialCommand {
-    /// List keys, live tokens and standing access, with their ages and findings
+    /// List keys, live tokens and SVIDs, and standing access, with their ages and findings
     #[command(alias = "list")]
     Ls {
         /// Only of this agent
@@ -33,7 +33,12 @@ pub(crate) async fn run(connection: &Connection, command: CredentialCommand) -> 
         )
         .await?;
     if out.format == Format::Name {
-        let all = [items(&found, "keys"), items(&found, "tokens")].concat();
+        let all = [
+            items(&found, "keys"),
+            items(&found, "tokens"),
+            items(&found, "svids"),
+        ]
+        .concat();
         out.list(&all, &[], "thumbprint|id", "")?;
     } else {
         out.one(&found, "id", || page(out, &found))?;
@@ -42,12 +47,13 @@ pub(crate) async fn run(connection: &Connection, command: CredentialCommand) -> 
 }
 
 fn page(out: Out, found: &Value) -> String {
-    let (keys, tokens, standing) = (
+    let (keys, tokens, svids, standing) = (
         items(found, "keys"),
         items(found, "tokens"),
+        items(found, "svids"),
         items(found, "standing"),
     );
-    if keys.is_empty() && tokens.is_empty() && standing.is_empty() {
+    if keys.is_empty() && tokens.is_empty() && svids.is_empty() && standing.is_empty() {
         return "No credentials: nothing that an agent could prove itself with.".to_owned();
     }
     let longest = tokens
@@ -76,6 +82,14 @@ fn page(out: Out, found: &Value) -> String {
         column("FOR", Show::Text("person")),
         column("LEFT", Show::Left("expires")),
     ];
+    let svid_columns = [
+        column("SVID", Show::Text("id")),
+        column("FORM", Show::Text("form")),
+        column("WORKFLOW", Show::Text("workflow")),
+        column("RUN", Show::Text("run")),
+        column("ATTESTED", Show::Text("attested")),
+        column("LEFT", Show::Left("expires")),
+    ];
     let standing_columns = [
         column("KIND", Show::Text("kind")),
         column("ID", Show::Text("id")),
@@ -86,6 +100,7 @@ fn page(out: Out, found: &Value) -> String {
     Page::new(out, &heading)
         .table("Keys", keys, &key_columns)
         .table("Live tokens", tokens, &token_columns)
+        .table("Live SVIDs", svids, &svid_columns)
         .table("Standing access", standing, &standing_columns)
         .text()
 }

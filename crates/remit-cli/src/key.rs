@@ -1,4 +1,4 @@
-//! The keys that sign access tokens.
+//! The keys that sign access tokens and SVIDs.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -10,15 +10,29 @@ use crate::exit::{Done, OK};
 use crate::table::{Show, column};
 use crate::value::text;
 
-/// Commands on the keys that sign access tokens.
+/// What a key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Use {
+    /// Access tokens
+    Issuer,
+    /// SVIDs: the authority of the trust domain, and the key of JWT-SVIDs
+    Svid,
+}
+
+/// Commands on the keys that sign access tokens and SVIDs.
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Examples:\n  remit key ls\n  remit key rotate")]
+#[command(
+    after_help = "Examples:\n  remit key ls\n  remit key rotate\n  remit key rotate --use svid"
+)]
 pub enum KeyCommand {
-    /// List the keys that sign access tokens, with their ages
+    /// List the keys that sign access tokens and SVIDs, with their ages
     #[command(alias = "list")]
     Ls,
-    /// Sign with a new key; the old one stays published until its last token has ended
+    /// Sign with a new key; the old one stays published until the last of what it signed has ended
     Rotate {
+        /// What the key signs: access tokens, or SVIDs
+        #[arg(long = "use", value_enum, default_value_t = Use::Issuer)]
+        usage: Use,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -33,6 +47,7 @@ pub(crate) async fn run(connection: &Connection, command: KeyCommand) -> Done {
             let keys = client.list(&["signing-keys"], &[], ITEMS_MAX).await?;
             let columns = [
                 column("KID", Show::Text("kid")),
+                column("USE", Show::Text("use")),
                 column("STATE", Show::State("state")),
                 column("CREATED", Show::When("created")),
                 column("DAYS", Show::Text("age_days")),
@@ -45,15 +60,31 @@ pub(crate) async fn run(connection: &Connection, command: KeyCommand) -> Done {
                 "No key yet: it is made with the first token.",
             )?;
         }
-        KeyCommand::Rotate { yes } => {
-            ask::confirm("Tokens are signed with a new key from now on. Go on?", yes)?;
-            let made = client.post(&["signing-keys", "rotate"], &json!({})).await?;
-            out.one(&made, "kid", || {
-                format!(
-                    "Key {} signs from now on. Tokens of the one before it go on until they end.\n",
-                    text(&made, "kid")
-                )
-            })?;
+        KeyCommand::Rotate { usage, yes } => {
+            let (what, when) = match usage {
+                Use::Issuer => (
+                    "Tokens are signed with a new key from now on",
+                    "from now on",
+                ),
+                Use::Svid => (
+                    "SVIDs are signed with new keys in five minutes",
+                    "in five minutes",
+                ),
+            };
+            ask::confirm(&format!("{what}. Go on?"), yes)?;
+            let word = if usage == Use::Svid { "svid" } else { "issuer" };
+            let body = json!({ "use": word });
+            let made = client.post(&["signing-keys", "rotate"], &body).await?;
+            let keys = made.as_array().cloned().unwrap_or_default();
+            for key in &keys {
+                out.one(key, "kid", || {
+                    format!(
+                        "Key {} ({}) signs {when}. What the one before it signed goes on until it ends.\n",
+                        text(key, "kid"),
+                        text(key, "use")
+                    )
+                })?;
+            }
         }
     }
     Ok(OK)

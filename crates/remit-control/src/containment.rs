@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use remit_books::Versioned;
 use remit_domain::agent::AgentState;
 use remit_domain::containment::{Certificate, Containment, ItemStatus, Level, Target};
-use remit_domain::credential::Token;
+use remit_domain::credential::{Svid, Token};
 use remit_domain::{AgentId, ContainmentId, OrgId, RefusalCode, Registry, Role, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub struct TargetName {
     /// Name of an agent, or `agent/workflow`.
     #[serde(default)]
     pub name: Option<String>,
-    /// Id of an agent, workflow, run or token, or thumbprint of a key.
+    /// Id of an agent, workflow, run, token or SVID, or thumbprint of a key.
     #[serde(default)]
     pub id: Option<String>,
 }
@@ -72,7 +72,7 @@ pub struct Preview {
 /// One thing that would stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PreviewItem {
-    /// `run`, `token`, `key`, `delegation`, `approval`, `call`.
+    /// `run`, `token`, `svid`, `key`, `delegation`, `approval`, `call`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
@@ -392,12 +392,15 @@ impl Control {
                 let key = book.registry().keys.get(id).map(|k| k.agent.clone());
                 match key {
                     Some(agent) => Ok(agent),
-                    None => self
-                        .books
-                        .get::<Token>(org, id)
-                        .await?
-                        .map(|t| t.noun.agent)
-                        .ok_or_else(unknown),
+                    None => match self.books.get::<Token>(org, id).await? {
+                        Some(token) => Ok(token.noun.agent),
+                        None => self
+                            .books
+                            .get::<Svid>(org, id)
+                            .await?
+                            .map(|svid| svid.noun.agent)
+                            .ok_or_else(unknown),
+                    },
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use remit_domain::credential::{AgentKey, Token};
+use remit_domain::credential::{AgentKey, Svid, SvidForm, Token};
 use remit_domain::name::Name;
 use remit_domain::{AgentId, PersonId, Registry, RunId, Timestamp};
 use remit_ports::store::Filter;
@@ -25,6 +25,8 @@ pub struct Credentials {
     pub keys: Vec<KeyAge>,
     /// Tokens that have not ended.
     pub tokens: Vec<TokenAge>,
+    /// SVIDs that have not ended.
+    pub svids: Vec<SvidAge>,
     /// Grants and delegations that outlive any task.
     pub standing: Vec<StandingAccess>,
 }
@@ -61,6 +63,35 @@ pub struct TokenAge {
     pub person: Option<String>,
     /// Thumbprint of the key it was asked with.
     pub key: String,
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+    /// Seconds until then.
+    pub expires_in: i64,
+}
+
+/// A live SVID and its age.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SvidAge {
+    /// Its id.
+    pub id: String,
+    /// Its form.
+    pub form: SvidForm,
+    /// Its SPIFFE ID.
+    pub spiffe_id: String,
+    /// Who holds it, by name.
+    pub agent: String,
+    /// For which workflow, as `agent/workflow`.
+    pub workflow: String,
+    /// The run it was asked in.
+    pub run: Option<RunId>,
+    /// SHA-256 of the binary that was attested, hex.
+    pub attested: Option<String>,
+    /// Where a JWT-SVID is good.
+    pub audience: Vec<String>,
+    /// Thumbprint of the key whose token asked for it.
+    pub key: Option<String>,
     /// When it was issued.
     pub issued: Timestamp,
     /// When it ends by itself.
@@ -133,7 +164,13 @@ impl Control {
                     .filter(|t| t.expires > now),
             );
         }
+        let svids = self.books.live_svids(&caller.org, only.as_ref()).await?;
         let registry = book.registry();
+        let mut svids: Vec<SvidAge> = svids
+            .iter()
+            .map(|svid| svid_age(&registry, &svid.noun, now))
+            .collect();
+        svids.sort_by(|a, b| (&a.agent, &a.id).cmp(&(&b.agent, &b.id)));
         let mut keys: Vec<KeyAge> = registry
             .keys
             .values()
@@ -146,6 +183,7 @@ impl Control {
         Ok(Credentials {
             keys,
             tokens,
+            svids,
             standing: standing(&registry, only.as_ref(), now),
         })
     }
@@ -205,6 +243,23 @@ fn token_age(registry: &Registry, token: &Token, now: Timestamp) -> TokenAge {
         issued: token.issued,
         expires: token.expires,
         expires_in: token.expires.secs_since(now),
+    }
+}
+
+fn svid_age(registry: &Registry, svid: &Svid, now: Timestamp) -> SvidAge {
+    SvidAge {
+        id: svid.id.to_string(),
+        form: svid.form,
+        spiffe_id: svid.spiffe_id.clone(),
+        agent: names::agent(registry, &svid.agent),
+        workflow: names::workflow(registry, &svid.workflow),
+        run: svid.run.clone(),
+        attested: svid.attested.clone(),
+        audience: svid.audience.clone(),
+        key: svid.thumbprint.clone(),
+        issued: svid.issued,
+        expires: svid.expires,
+        expires_in: svid.expires.secs_since(now),
     }
 }
 

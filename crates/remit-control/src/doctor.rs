@@ -157,7 +157,12 @@ impl Control {
         let fix = "rotate the signing keys; where they do not open, start with the master key they were sealed with";
         let mut lines = Vec::new();
         let mut ok = true;
-        for usage in [KeyUse::Issuer, KeyUse::Ledger] {
+        for usage in [
+            KeyUse::Issuer,
+            KeyUse::X509Svid,
+            KeyUse::JwtSvid,
+            KeyUse::Ledger,
+        ] {
             match self.books.signing_keys(org, usage).await {
                 Ok(keys) => {
                     let newest = keys

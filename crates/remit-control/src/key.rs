@@ -229,6 +229,12 @@ impl Control {
                     over.extend(ended.runs);
                     change = change.and(end);
                 }
+                let svids = self.books.live_svids(&caller.org, Some(&agent.id)).await?;
+                let asked = svids
+                    .into_iter()
+                    .filter(|s| s.noun.thumbprint.as_deref() == Some(thumbprint));
+                let by = &caller.principal;
+                change = change.and(self.books.plan_withdrawal(asked.collect(), by));
                 for run in runs.iter().filter(|r| !over.contains(&r.id)) {
                     change = change.and(self.revoke_tokens(caller, &run.id, thumbprint).await?);
                 }

@@ -74,7 +74,10 @@ pub async fn plan_stop(
     let told = |event: Event| event.content("reason", &stopping.reason);
     let (gone, removed) = remove_keys(books, org, keys.iter(), &stopping.by, told).await?;
     report.keys = gone;
-    let change = change.and(removed);
+    let svids = books.live_svids(org, Some(agent)).await?;
+    let change = change
+        .and(removed)
+        .and(books.plan_withdrawal(svids, &stopping.by));
     Ok((report, change))
 }
 
@@ -102,7 +105,12 @@ pub(crate) async fn plan_stop_person(
         });
         (runs, delegations)
     };
-    plan_end_all(books, org, &runs, &delegations, stopping).await
+    let (report, mut change) = plan_end_all(books, org, &runs, &delegations, stopping).await?;
+    for agent in agents {
+        let svids = books.live_svids(org, Some(agent)).await?;
+        change = change.and(books.plan_withdrawal(svids, &stopping.by));
+    }
+    Ok((report, change))
 }
 
 /// The change that ends the standing delegations a former sponsor made to an agent, with every run under them.

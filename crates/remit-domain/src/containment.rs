@@ -42,7 +42,7 @@ pub enum Target {
     Workflow(WorkflowId),
     /// One run, with its children.
     Run(RunId),
-    /// One key, by thumbprint, or one token, by id.
+    /// One key, by thumbprint, or one token or SVID, by id.
     Credential(String),
 }
 
@@ -83,7 +83,7 @@ pub enum ItemStatus {
 /// One thing derived from the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Item {
-    /// `run`, `token`, `key`, `delegation`, `approval`, `call`, `upstream_process`.
+    /// `run`, `token`, `svid`, `key`, `delegation`, `approval`, `call`, `upstream_process`.
     pub kind: String,
     /// Its id.
     pub id: String,

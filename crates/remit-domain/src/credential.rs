@@ -85,6 +85,78 @@ impl Noun for Token {
     }
 }
 
+/// The form of an SVID.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum SvidForm {
+    /// An X.509 certificate.
+    X509,
+    /// A JWT.
+    Jwt,
+}
+
+impl SvidForm {
+    /// The form as its stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::X509 => "x509",
+            Self::Jwt => "jwt",
+        }
+    }
+}
+
+/// An SVID that was issued: what it says, never itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Svid {
+    /// Its id, which is the `jti` of a JWT-SVID.
+    pub id: CredentialId,
+    /// Its form.
+    pub form: SvidForm,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// For which workflow.
+    pub workflow: WorkflowId,
+    /// The last part of its SPIFFE ID: the run it was asked in, or the process that was attested.
+    pub instance: String,
+    /// Its SPIFFE ID.
+    pub spiffe_id: String,
+    /// The run it was asked in; it ends no later than that.
+    pub run: Option<RunId>,
+    /// SHA-256 of the binary that was attested, hex; none where it was asked for with an access token.
+    pub attested: Option<String>,
+    /// Where a JWT-SVID is good.
+    pub audience: Vec<String>,
+    /// SHA-256 of the certificate, base64url.
+    pub certificate: Option<String>,
+    /// Thumbprint of the key whose token asked for it.
+    pub thumbprint: Option<String>,
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+    /// When it was withdrawn. Remit takes it no more then; others may, until it ends.
+    pub withdrawn: Option<Timestamp>,
+}
+
+impl Noun for Svid {
+    const KIND: Kind = Kind::Svid;
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn parent(&self) -> Option<String> {
+        Some(self.agent.to_string())
+    }
+    fn state(&self) -> &'static str {
+        if self.withdrawn.is_some() {
+            "withdrawn"
+        } else {
+            "active"
+        }
+    }
+}
+
 /// A person's API token: kept as a SHA-256 digest, expiring, never accepted as a subject token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonToken {

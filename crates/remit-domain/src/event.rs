@@ -112,6 +112,8 @@ event_kinds! {
     TokenIssued = "token.issued",
     TokenExchanged = "token.exchanged",
     TokenRevoked = "token.revoked",
+    SvidIssued = "svid.issued",
+    SvidWithdrawn = "svid.withdrawn",
     AuthenticationRefused = "authentication.refused",
     RunStarted = "run.started",
     RunEnded = "run.ended",

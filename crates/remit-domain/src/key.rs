@@ -5,11 +5,27 @@ use serde::{Deserialize, Serialize};
 use crate::{Kind, Noun, RecordId, Timestamp};
 
 /// What a signing key signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyUse {
     /// Access tokens (ES256).
     Issuer,
+    /// X.509-SVIDs (ES256); an authority of the trust domain.
+    X509Svid,
+    /// JWT-SVIDs (ES256).
+    JwtSvid,
     /// Checkpoints (Ed25519).
     Ledger,
 }
@@ -19,6 +35,8 @@ impl KeyUse {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Issuer => "issuer",
+            Self::X509Svid => "x509_svid",
+            Self::JwtSvid => "jwt_svid",
             Self::Ledger => "ledger",
         }
     }
@@ -32,7 +50,7 @@ pub struct SigningKey {
     /// What it signs.
     #[serde(rename = "use")]
     pub usage: KeyUse,
-    /// Public half: a JWK (issuer) or a vkey (ledger), as text.
+    /// Public half, as text: a JWK (issuer, JWT-SVIDs), a certificate (X.509-SVIDs; DER in base64) or a vkey (ledger).
     pub public: String,
     /// Secret half, sealed under the master key; base64.
     pub sealed: String,

@@ -18,6 +18,10 @@ pub const IMPLICIT_RUN_IDLE_SECS: i64 = 30 * 60;
 pub const DELEGATION_SECS_MAX: i64 = 90 * 86_400;
 /// How long an access token lives, in seconds.
 pub const ACCESS_TOKEN_SECS: i64 = 300;
+/// How long an X.509-SVID lives, in seconds: whoever believes it elsewhere does so that long after it was withdrawn.
+pub const X509_SVID_SECS: i64 = 900;
+/// How long a JWT-SVID lives, in seconds.
+pub const JWT_SVID_SECS: i64 = 300;
 /// How long an approval waits by default, in seconds.
 pub const APPROVAL_SECS: i64 = 3_600;
 /// How long labels follow an agent into runs it opens itself, in seconds.

@@ -31,6 +31,7 @@ pub enum Kind {
     Run,
     Delegation,
     Token,
+    Svid,
     PersonToken,
     Enrolment,
     Approval,
@@ -73,6 +74,7 @@ impl Kind {
             Self::Run => "run",
             Self::Delegation => "delegation",
             Self::Token => "token",
+            Self::Svid => "svid",
             Self::PersonToken => "person_token",
             Self::Enrolment => "enrolment",
             Self::Approval => "approval",
@@ -101,7 +103,7 @@ impl Kind {
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -114,6 +116,7 @@ impl Kind {
         Self::Run,
         Self::Delegation,
         Self::Token,
+        Self::Svid,
         Self::PersonToken,
         Self::Enrolment,
         Self::Approval,

@@ -198,6 +198,7 @@ impl Registry {
             Kind::Breaker => self.breaker = Some(read(body)?),
             Kind::Finding => self.take_finding(read(body)?),
             Kind::Token
+            | Kind::Svid
             | Kind::PersonToken
             | Kind::Enrolment
             | Kind::Approval

@@ -12,7 +12,7 @@
 //! | change what every request passes | `guard.rs` |
 //!
 //! Specifications: MCP 2026-07-28 and 2025-11-25, OAuth (RFC 6749, RFC 6750, RFC 7009, RFC 7662, RFC 8414, RFC 8693,
-//! RFC 9728), RFC 9457, RFC 9110, OpenAPI 3.1, c2sp.org/tlog-tiles, OpenMetrics, Envoy API v3.
+//! RFC 9728), RFC 9457, RFC 9110, OpenAPI 3.1, c2sp.org/tlog-tiles, SPIFFE Federation, OpenMetrics, Envoy API v3.
 
 #![cfg_attr(
     test,
@@ -46,6 +46,7 @@ mod rest;
 mod scim;
 mod sign_in;
 mod site;
+mod spiffe;
 #[cfg(test)]
 mod tests;
 
@@ -77,6 +78,7 @@ pub fn router_with(app: App, pages: Router) -> Router {
         mcp::routes()
             .merge(timed(oauth::routes(&site)))
             .merge(timed(rest::routes(&site)))
+            .merge(timed(spiffe::routes(&site)))
             .merge(timed(ledger::routes(&site)))
             .merge(timed(sign_in::routes(&site)))
             .merge(timed(authzen::routes()))

@@ -27,6 +27,7 @@ mod run;
 mod scim;
 mod session;
 mod setting;
+mod svid;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;

@@ -180,7 +180,7 @@ impl Issuer {
 }
 
 /// A new key: its secret half (PKCS #8), and the public one as a JWK.
-fn generated() -> Result<(Zeroizing<Vec<u8>>, String), Refusal> {
+pub(crate) fn generated() -> Result<(Zeroizing<Vec<u8>>, String), Refusal> {
     let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
         .map_err(|_| unusable())?;
     let secret = Zeroizing::new(made.as_ref().to_vec());
@@ -204,7 +204,9 @@ fn is_published(key: &remit_domain::key::SigningKey, now: Timestamp) -> bool {
 /// A signing key of an organization: its public half, and how old it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerKey {
-    /// Its key id (RFC 7638 thumbprint), as tokens name it.
+    /// What it signs.
+    pub usage: KeyUse,
+    /// Its key id: RFC 7638 thumbprint, as tokens name it; of an authority, SHA-256 of its certificate in base64url.
     pub kid: String,
     /// When it was made.
     pub created: Timestamp,
@@ -218,6 +220,7 @@ impl IssuerKey {
     fn of(key: &remit_domain::key::SigningKey) -> Result<Self, Refusal> {
         let public = PublicJwk::from_json(&key.public).map_err(|_| unusable())?;
         Ok(Self {
+            usage: key.usage,
             kid: public.thumbprint().to_string(),
             created: key.created,
             retired: key.retired,

@@ -15,6 +15,7 @@
 //! | let people sign in with a browser | [`Issuer::check_session`], [`Issuer::sign_in_with_link`] |
 //! | let a delegation be used | [`Issuer::assertion`] |
 //! | let a client ask a person | [`Issuer::authorize`], [`Issuer::push`], [`Issuer::consent_given`] |
+//! | issue SVIDs, publish their bundle | [`Issuer::x509_svid`], [`Issuer::jwt_svid`], [`Issuer::bundle`] |
 //! | publish keys and metadata | [`Issuer::jwks`], [`Issuer::authorization_server`], [`Issuer::protected_resource`] |
 //! | begin | [`Issuer::init_operator`], [`Issuer::create_first_admin`] |
 
@@ -63,9 +64,11 @@ mod session;
 mod sign_in;
 mod spawn;
 mod subject;
+mod svid;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trust_domain;
 mod verified;
 mod verify;
 
@@ -97,6 +100,7 @@ pub use run_end::RunEndRequest;
 pub use session::{NewSession, OpenSession, PersonSession};
 pub use sign_in::{CookieAttributes, OidcAnswer, OidcStart, ProviderReport, Welcome};
 pub use spawn::{SpawnRequest, Spawned};
+pub use svid::{JwtSvid, X509Svid};
 pub use verified::{AccessRefused, Verified};
 
 /// The issuer. One for each process, cheap to clone.
@@ -110,6 +114,8 @@ struct Inner {
     public_url: String,
     default_org: Name,
     keys: RwLock<HashMap<OrgId, Arc<keys::OrgKeys>>>,
+    /// Keys of the trust domains.
+    domain_keys: RwLock<HashMap<OrgId, Arc<trust_domain::DomainKeys>>>,
     loading_keys: tokio::sync::Mutex<()>,
     verified: moka::sync::Cache<[u8; 32], Arc<verify::Seen>>,
     /// Tokens of enforcement points whose signature was checked.
@@ -141,6 +147,7 @@ impl Issuer {
             public_url: public_url.to_owned(),
             default_org,
             keys: RwLock::default(),
+            domain_keys: RwLock::default(),
             loading_keys: tokio::sync::Mutex::default(),
             verified: moka::sync::Cache::builder()
                 .max_capacity(limits::VERIFIED_MAX)

@@ -88,3 +88,18 @@ pub const MEASURE_NAME_BYTES_MAX: usize = 64;
 pub const MEASURE_TEXT_BYTES_MAX: usize = 256;
 /// First administrators of an organization, all named at once: enough that two are there when one is away.
 pub const FIRST_ADMINS_MAX: usize = 5;
+/// How long an authority or a key for JWT-SVIDs is published before it signs: five times what others are told to wait between
+/// two looks at the bundle.
+pub const SVID_KEY_PREPARE_SECS: i64 = 300;
+/// Age at which an authority, or a key for JWT-SVIDs, is replaced by itself (30 days).
+pub const SVID_KEY_SECS: i64 = 30 * 86_400;
+/// How long the certificate of an authority is good: twice as long as it signs.
+pub const AUTHORITY_SECS: i64 = 60 * 86_400;
+/// How often whoever checks SVIDs is told to look at the bundle.
+pub const BUNDLE_REFRESH_SECS: u64 = 60;
+/// How far a certificate begins in the past, for clocks that are behind.
+pub const SVID_BACKDATE_SECS: i64 = 30;
+/// Most audiences of one JWT-SVID.
+pub const AUDIENCES_MAX: usize = 8;
+/// Longest audience, in bytes.
+pub const AUDIENCE_BYTES_MAX: usize = 2_048;

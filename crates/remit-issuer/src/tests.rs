@@ -14,6 +14,7 @@ mod people;
 mod runs;
 mod sign_in;
 mod spawn;
+mod svid;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};

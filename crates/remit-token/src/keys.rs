@@ -291,7 +291,7 @@ impl Serialize for PublicJwk {
 
 impl PublicJwk {
     /// Writes `kty`, `crv` and the coordinates.
-    fn write_members<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+    pub(crate) fn write_members<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         match &self.0 {
             Point::P256 { x, y } => {
                 map.serialize_entry("kty", "EC")?;

@@ -2,7 +2,7 @@
 //!
 //! Public keys and their thumbprints, the JWTs that Remit signs (access tokens, delegation assertions), the
 //! JWTs that clients sign (client assertions), the messages of the token endpoint, metadata documents,
-//! `WWW-Authenticate` values, SPIFFE IDs, and the opaque secrets of people.
+//! `WWW-Authenticate` values, SPIFFE IDs, SVIDs and bundles, and the opaque secrets of people.
 //!
 //! What it must not know: any noun of the registry beyond its opaque id, any store, any policy, any socket.
 //! It has no clock and no source of entropy: `now` (seconds since 1970-01-01 UTC), `jti` and secret bytes are
@@ -14,7 +14,8 @@
 //! another kind is expected, because each kind has its own `typ`.
 //!
 //! Specifications: RFC 6749, RFC 6750, RFC 7515, RFC 7517, RFC 7519, RFC 7521, RFC 7523, RFC 7636, RFC 7638, RFC 8037,
-//! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9126, RFC 9207, RFC 9449, RFC 9728, SPIFFE-ID.
+//! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9126, RFC 9207, RFC 9449, RFC 9728, SPIFFE-ID, X509-SVID,
+//! JWT-SVID, SPIFFE Trust Domain and Bundle.
 //!
 //! | to | go to |
 //! | --- | --- |
@@ -22,6 +23,7 @@
 //! | read an authorization request | [`authorization`] |
 //! | authenticate a client | [`client_assertion`] |
 //! | make or check a proof of possession | [`dpop`] |
+//! | issue or check SVIDs, publish what checks them | [`x509_svid`], [`jwt_svid`], [`spiffe_bundle`] |
 //! | read a request to the token endpoint | [`exchange::TokenRequest`] |
 //! | hold keys | [`keys::PublicJwk`], [`keys::SigningKey`], [`keys::Jwks`] |
 //! | publish metadata, challenge a caller | [`metadata`], [`challenge`] |
@@ -51,6 +53,7 @@ pub mod dpop;
 pub mod error;
 pub mod exchange;
 mod jws;
+pub mod jwt_svid;
 pub mod keys;
 pub mod limits;
 pub mod metadata;
@@ -58,11 +61,13 @@ pub mod oauth_error;
 pub mod opaque_secret;
 pub mod point_token;
 pub mod scope;
+pub mod spiffe_bundle;
 pub mod spiffe_id;
 mod strict_json;
 pub mod subject_token;
 #[cfg(test)]
 mod test_support;
+pub mod x509_svid;
 
 pub use access_token::AccessTokenClaims;
 pub use challenge::{BearerError, Challenge, ChallengeError, Scheme};
@@ -74,6 +79,7 @@ pub use exchange::{
     AccessTokenType, AuthorizationCode, ClientAuth, ClientCredentials, TokenExchange, TokenRequest,
     TokenResponse, TokenType,
 };
+pub use jwt_svid::JwtSvidClaims;
 pub use keys::{Jwks, KeyAlgorithm, KeyError, PublicJwk, SigningKey, Thumbprint};
 pub use metadata::{
     AuthorizationServerMetadata, MetadataError, OpenIdConfiguration, ProtectedResourceMetadata,
@@ -82,5 +88,7 @@ pub use oauth_error::{OAuthError, OAuthErrorCode};
 pub use opaque_secret::{OpaqueSecret, OpaqueSecretError, SecretDigest, SecretKind};
 pub use point_token::PointClaims;
 pub use scope::{Scope, ScopeError};
+pub use spiffe_bundle::SpiffeBundle;
 pub use spiffe_id::{SpiffeId, SpiffeIdError};
 pub use subject_token::DelegationClaims;
+pub use x509_svid::{Authority, X509Error};

@@ -11,7 +11,7 @@ use remit_books::{BooksError, Change, Versioned};
 use remit_domain::agent::Enforcement;
 use remit_domain::approval::{Approval, ApprovalState};
 use remit_domain::containment::{Certificate, Containment, Item, ItemStatus, Level, Target};
-use remit_domain::credential::{AgentKey, Token};
+use remit_domain::credential::{AgentKey, Svid, Token};
 use remit_domain::delegation::Delegation;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunState};
@@ -110,6 +110,11 @@ impl Control {
             let status = self.token_status(org, what, token).await?;
             items.push(item("token", token, label, status));
         }
+        for (svid, (form, expires)) in &what.svids {
+            let label = format!("{}-SVID, until {expires}", super::preview::form(*form));
+            let status = self.svid_status(org, svid).await?;
+            items.push(item("svid", svid, label, status));
+        }
         for key in &what.keys {
             items.push(self.key_item(org, containment, key).await?);
         }
@@ -206,6 +211,25 @@ impl Control {
                 until: token.expires,
                 why: "revoked, but an enforcement point outside the gateway may believe its signature until it expires".to_owned(),
             },
+        })
+    }
+
+    /// An SVID is believed by whoever knows the trust domain's bundle, without asking: it ends by itself.
+    async fn svid_status(&self, org: &OrgId, svid: &str) -> Result<ItemStatus, ControlError> {
+        let Some(found) = self.books.get::<Svid>(org, svid).await? else {
+            return Ok(not_proved("its record cannot be found"));
+        };
+        let svid = found.noun;
+        Ok(if svid.expires <= self.books.now() {
+            stopped(format!("it expired at {}", svid.expires))
+        } else if svid.withdrawn.is_none() {
+            not_proved("it was not withdrawn")
+        } else {
+            let why = "withdrawn, so that Remit takes it no more and issues no other; whoever checks it by the trust domain's bundle alone believes it until it expires";
+            ItemStatus::Bounded {
+                until: svid.expires,
+                why: why.to_owned(),
+            }
         })
     }
 

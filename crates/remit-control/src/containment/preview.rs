@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use remit_domain::containment::{Level, Target};
+use remit_domain::credential::SvidForm;
 use remit_domain::{DecisionId, Registry, Timestamp};
 
 use super::PreviewItem;
@@ -29,6 +30,14 @@ pub(super) fn workflows(registry: &Registry, scope: &Scope, derived: &Derived) -
         .chain(tokens)
         .map(|id| names::workflow(registry, id))
         .collect()
+}
+
+/// The form of an SVID, as the standard names it.
+pub(super) fn form(form: SvidForm) -> &'static str {
+    match form {
+        SvidForm::X509 => "X.509",
+        SvidForm::Jwt => "JWT",
+    }
 }
 
 /// What would become of each thing derived, and of each call on its way.
@@ -66,6 +75,16 @@ pub(super) fn items(
         let until = Timestamp::from_secs(token.expires.as_secs());
         let label = format!("{workflow}, until {until}");
         add("token", token.id.to_string(), Some(label), "revoked");
+    }
+    for svid in derived.svids.iter().map(|s| &s.noun) {
+        let workflow = names::workflow(registry, &svid.workflow);
+        let label = format!(
+            "{}-SVID of {workflow}, until {}",
+            form(svid.form),
+            svid.expires
+        );
+        let becomes = "withdrawn; whoever believes it elsewhere does so until it ends";
+        add("svid", svid.id.to_string(), Some(label), becomes);
     }
     for key in &scope.keys {
         let label = names::agent(registry, &scope.agent);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use remit_domain::containment::Target;
-use remit_domain::credential::Token;
+use remit_domain::credential::{Svid, Token};
 use remit_domain::{AgentId, DelegationId, Registry, Run, RunId};
 
 use crate::delegation::with_below;
@@ -64,6 +64,19 @@ impl Scope {
             }
             None => self.runs.contains(&token.run),
         }
+    }
+
+    /// Whether an SVID is contained with the target.
+    pub(super) fn holds_svid(&self, svid: &Svid) -> bool {
+        let target = match &self.target {
+            Target::Agent(id) => svid.agent == *id,
+            Target::Workflow(id) => svid.workflow == *id,
+            Target::Run(_) => false,
+            Target::Credential(id) => {
+                svid.id.as_str() == id || svid.thumbprint.as_ref() == Some(id)
+            }
+        };
+        target || svid.run.as_ref().is_some_and(|run| self.runs.contains(run))
     }
 }
 

@@ -7,7 +7,7 @@ use remit_books::{BooksError, Change, Ending, Versioned};
 use remit_domain::agent::{Agent, AgentState};
 use remit_domain::approval::{Approval, ApprovalState};
 use remit_domain::containment::{Containment, Level, Target};
-use remit_domain::credential::Token;
+use remit_domain::credential::{Svid, SvidForm, Token};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunEnd, RunState};
 use remit_domain::{
@@ -28,6 +28,7 @@ const PASSES: u32 = 3;
 pub(super) struct Derived {
     pub(super) tokens: Vec<Versioned<Token>>,
     pub(super) approvals: Vec<Versioned<Approval>>,
+    pub(super) svids: Vec<Versioned<Svid>>,
 }
 
 /// Everything derived from a target when it was contained; kept sealed in the ledger.
@@ -41,6 +42,9 @@ pub(super) struct Stopped {
     pub(super) keys: BTreeSet<String>,
     pub(super) delegations: BTreeSet<DelegationId>,
     pub(super) approvals: BTreeSet<ApprovalId>,
+    /// SVIDs that had not ended, with their form and end.
+    #[serde(default)]
+    pub(super) svids: BTreeMap<String, (SvidForm, Timestamp)>,
     /// Upstream processes and sessions that ended, by run.
     #[serde(skip)]
     pub(super) processes: Vec<(RunId, String)>,
@@ -50,7 +54,9 @@ impl Stopped {
     pub(super) fn of(scope: &Scope, derived: &Derived) -> Self {
         let token =
             |t: &Versioned<Token>| (t.noun.id.to_string(), (t.noun.run.clone(), t.noun.expires));
+        let svid = |s: &Versioned<Svid>| (s.noun.id.to_string(), (s.noun.form, s.noun.expires));
         Self {
+            svids: derived.svids.iter().map(svid).collect(),
             target: scope.target.clone(),
             agent: scope.agent.clone(),
             runs: scope.runs.clone(),
@@ -72,6 +78,7 @@ impl Stopped {
         self.keys.extend(other.keys);
         self.delegations.extend(other.delegations);
         self.approvals.extend(other.approvals);
+        self.svids.extend(other.svids);
         self.processes.extend(other.processes);
     }
 
@@ -115,6 +122,7 @@ impl Control {
         let mut derived = Derived {
             tokens: Vec::new(),
             approvals: Vec::new(),
+            svids: self.svids_of(org, scope).await?,
         };
         for run in &runs {
             let of_run = |state: &str| Filter {
@@ -146,6 +154,26 @@ impl Control {
         Ok(derived)
     }
 
+    /// SVIDs that have not ended, of a scope.
+    async fn svids_of(
+        &self,
+        org: &OrgId,
+        scope: &Scope,
+    ) -> Result<Vec<Versioned<Svid>>, BooksError> {
+        let mut agents = BTreeSet::from([scope.agent.clone()]);
+        if let Some(book) = self.books.org(org) {
+            let registry = book.registry();
+            let runs = scope.runs.iter().filter_map(|id| registry.runs.get(id));
+            agents.extend(runs.map(|run| run.agent.clone()));
+        }
+        let mut found = Vec::new();
+        for agent in &agents {
+            let live = self.books.live_svids(org, Some(agent)).await?;
+            found.extend(live.into_iter().filter(|svid| scope.holds_svid(&svid.noun)));
+        }
+        Ok(found)
+    }
+
     /// Stops everything derived in one commit, then whatever was made beside it before the epoch rose.
     pub(super) async fn stop_all(
         &self,
@@ -166,6 +194,7 @@ impl Control {
             if late.runs.is_subset(&stopped.runs)
                 && late.tokens.is_empty()
                 && late.approvals.is_empty()
+                && late.svids.is_empty()
             {
                 break;
             }
@@ -206,12 +235,19 @@ impl Control {
             .org(org)
             .ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
         let scope = Scope::of(&book.registry(), &containment.target, agent);
-        let derived = self.derived(org, &scope).await?;
+        let mut derived = self.derived(org, &scope).await?;
         let stopped = Stopped::of(&scope, &derived);
+        let svids = std::mem::take(&mut derived.svids);
+        let withdrawn =
+            (!svids.is_empty()).then(|| self.books.plan_withdrawal(svids, &containment.by));
         let rights = if containment.level == Level::Kill {
             self.plan_kill(org, containment, &scope, derived).await?
         } else {
             self.plan_suspend(org, containment, &scope, derived).await?
+        };
+        let rights = match (rights, withdrawn) {
+            (Some(rights), Some(withdrawn)) => Some(rights.and(withdrawn)),
+            (rights, withdrawn) => rights.or(withdrawn),
         };
         let Some(rights) = rights.or_else(|| first.then(Change::new)) else {
             return Ok((stopped, None));
@@ -362,6 +398,7 @@ fn told(containment: &Containment, stopped: &Stopped, now: Timestamp, first: boo
         .fact("keys", stopped.keys.len())
         .fact("delegations", stopped.delegations.len())
         .fact("approvals", stopped.approvals.len())
+        .fact("svids", stopped.svids.len())
         .content("reason", &containment.reason)
         .content("stopped", stopped)
 }

@@ -158,6 +158,7 @@ fn line(
             format!("delegated to {agent} in {}", workflow())
         }
         EventKind::DelegationRevoked => format!("delegation taken back{}", because()),
+        EventKind::SvidIssued => format!("SVID issued for {}", workflow()),
         EventKind::TokenIssued => format!("token issued for {}", workflow()),
         EventKind::TokenExchanged => "token exchanged".to_owned(),
         EventKind::TokenRevoked => "token revoked".to_owned(),

@@ -48,6 +48,7 @@ pub(crate) fn all() -> Vec<Route> {
         evidence::routes(),
         session::routes(),
         key::routes(),
+        super::svid::routes(),
     ]
     .into_iter()
     .flatten()

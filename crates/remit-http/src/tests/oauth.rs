@@ -161,3 +161,80 @@ async fn requests_of_another_shape_are_refused_as_oauth_says() {
     let answer = house.form("/oauth2/introspect", &[("token", "x")]).await;
     assert_eq!(answer.status, 401);
 }
+
+#[tokio::test]
+async fn the_bundle_of_each_organization_is_public_and_its_own() {
+    let house = House::new().await;
+    let mut seen = Vec::new();
+    for org in ["", "/t/globex"] {
+        let bundle = house
+            .get(&format!("{org}/spiffe/bundle"), "")
+            .await
+            .good()
+            .json();
+        assert!(
+            bundle["spiffe_sequence"].as_u64() > Some(0) && bundle["spiffe_refresh_hint"] == 60
+        );
+        let keys = bundle["keys"].as_array().unwrap();
+        let of = |usage: &str| {
+            keys.iter()
+                .filter(|k| k["use"] == usage)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let (x509, jwt) = (of("x509-svid"), of("jwt-svid"));
+        assert_eq!((x509.len(), jwt.len(), keys.len()), (1, 1, 2));
+        assert!(x509[0].get("kid").is_none() && x509[0]["x5c"].as_array().map(Vec::len) == Some(1));
+        assert!(jwt[0]["kid"].is_string());
+        assert!(keys.iter().all(|k| k.get("d").is_none()));
+        seen.push(x509[0]["x5c"].clone());
+    }
+    assert_ne!(seen[0], seen[1]);
+    assert_eq!(house.get("/t/none/spiffe/bundle", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_agent_gets_svids_with_its_token_and_nobody_else_does() {
+    let house = House::new().await;
+    let token = house.token("acme", "/api/v1").await;
+    let secret = {
+        use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap()
+    };
+    let der = remit_token::x509_svid::request(secret.as_ref()).unwrap();
+    let csr = pem::encode(&pem::Pem::new("CERTIFICATE REQUEST", der));
+    let made = house
+        .post("/api/v1/svids/x509", &token, json!({ "csr": csr }))
+        .await;
+    assert_eq!(made.status, 201);
+    let made = made.json();
+    assert!(made["spiffe_id"].as_str().unwrap().contains("/agent/agt_"));
+    assert!(
+        made["certificate"]
+            .as_str()
+            .unwrap()
+            .starts_with("-----BEGIN CERTIFICATE-----")
+    );
+    let bad = house
+        .post("/api/v1/svids/x509", &token, json!({ "csr": "no request" }))
+        .await;
+    assert_eq!(bad.status, 400);
+    let asked = json!({ "audience": ["https://orders.example"] });
+    let made = house.post("/api/v1/svids/jwt", &token, asked.clone()).await;
+    assert_eq!(made.status, 201);
+    let svid = made.json()["svid"].as_str().unwrap().to_owned();
+    // It is another kind of token: good at none of Remit's own doors.
+    assert_eq!(
+        house
+            .post("/api/v1/svids/jwt", &svid, asked.clone())
+            .await
+            .status,
+        401
+    );
+    let admin = house.person("admin").to_owned();
+    assert_eq!(
+        house.post("/api/v1/svids/jwt", &admin, asked).await.status,
+        403
+    );
+}

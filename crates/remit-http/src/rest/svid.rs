@@ -1,0 +1,90 @@
+//! SVIDs for agents, asked for with their own access tokens.
+
+use axum::http::Method;
+use remit_domain::{RefusalCode, Timestamp};
+use remit_token::x509_svid::{self, certificate_pem};
+use schemars::JsonSchema;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use super::table::AGENT;
+use super::{Ask, Reply, Route, route};
+use crate::problem::Problem;
+
+#[rustfmt::skip]
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        route(Method::POST, "/svids/x509", AGENT, "An X.509-SVID for the workflow and run of the token; it ends with the token", x509),
+        route(Method::POST, "/svids/jwt", AGENT, "A JWT-SVID for the workflow and run of the token; it ends with the token", jwt),
+    ]
+}
+
+/// A request for an X.509-SVID.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewX509 {
+    /// A PKCS #10 request for a key on P-256, in PEM (`CERTIFICATE REQUEST`). Of what it asks for, only the key counts.
+    csr: String,
+}
+
+/// An X.509-SVID, without its private key, which never left its holder.
+#[derive(Serialize, JsonSchema)]
+struct X509View {
+    spiffe_id: String,
+    /// The certificate, in PEM.
+    certificate: String,
+    /// The authorities of the trust domain, in PEM.
+    bundle: String,
+    expires: Timestamp,
+}
+
+/// A request for a JWT-SVID.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewJwt {
+    /// Where it is to be good: 1 to 8 values, none of them an address of Remit itself.
+    audience: Vec<String>,
+}
+
+/// A JWT-SVID.
+#[derive(Serialize, JsonSchema)]
+struct JwtView {
+    spiffe_id: String,
+    /// The token.
+    svid: String,
+    expires: Timestamp,
+}
+
+fn agents_only() -> Problem {
+    Problem::new(
+        RefusalCode::Forbidden,
+        "this is for agents; use an access token",
+    )
+}
+
+async fn x509(ask: Ask<NewX509>) -> Result<Reply<X509View>, Problem> {
+    let issuer = &ask.site.app.issuer;
+    let verified = ask.agent().ok_or_else(agents_only)?;
+    let request = x509_svid::request_from_pem(&ask.body.csr)
+        .map_err(|error| Problem::invalid(format!("`csr`: {error}")))?;
+    let svid = issuer.x509_svid(verified, &request).await?;
+    let bundle = issuer.bundle(ask.place.org()).await?;
+    let authorities = bundle.x509.iter().map(|(der, _)| certificate_pem(der));
+    Ok(Reply::created(X509View {
+        spiffe_id: svid.spiffe_id.to_string(),
+        certificate: certificate_pem(&svid.certificate),
+        bundle: authorities.collect(),
+        expires: svid.expires,
+    }))
+}
+
+async fn jwt(ask: Ask<NewJwt>) -> Result<Reply<JwtView>, Problem> {
+    let verified = ask.agent().ok_or_else(agents_only)?;
+    let issuer = &ask.site.app.issuer;
+    let svid = issuer.jwt_svid(verified, &ask.body.audience).await?;
+    Ok(Reply::created(JwtView {
+        spiffe_id: svid.spiffe_id.to_string(),
+        svid: svid.token.expose_secret().to_owned(),
+        expires: svid.expires,
+    }))
+}
