@@ -77,7 +77,7 @@ pub enum Command {
     Explain(Verb<explain::Explain>),
     /// Credentials that agents hold
     Credential(Noun<credential::CredentialCommand>),
-    /// Keys that sign access tokens
+    /// Keys that sign access tokens and SVIDs
     Key(Noun<key::KeyCommand>),
     /// Delegations: which person stands behind which agent
     Delegation(Noun<delegation::DelegationCommand>),
@@ -99,6 +99,8 @@ pub enum Command {
     Doctor(Verb<finding::Doctor>),
     /// MCP for clients that only speak stdio
     Mcp(Noun<mcp::McpCommand>),
+    /// Serve the SPIFFE Workload API on a Unix socket, for workloads of one agent that are attested
+    WorkloadApi(Verb<crate::workload_api::WorkloadApi>),
     /// Connect an agent's client: claude-code, cursor or vscode
     Connect(Verb<connect::Connect>),
     /// Send any request of the REST interface
@@ -173,6 +175,7 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Audit(c) => audit::run(&c.connection, c.command).await,
         Command::Doctor(c) => finding::doctor(&c.connection).await,
         Command::Mcp(c) => mcp::run(&c.connection, c.command).await,
+        Command::WorkloadApi(c) => crate::workload_api::run(&c.connection, c.args).await,
         Command::Connect(c) => connect::run(&c.connection, c.args).await,
         Command::Api(c) => api::run(&c.connection, c.args).await,
         Command::Completion(args) => {

@@ -12,8 +12,10 @@
 //! | change how the server is reached | `connection`, `client` |
 //! | verify a copied ledger | `audit`, over `remit_ledger::Verifier` |
 //! | follow an MCP message | `mcp` |
+//! | give workloads their identities | `workload_api` |
 //!
-//! Sources: RFC 9457 (problems), RFC 8414, RFC 7523, RFC 6749 (tokens), MCP 2025-11-25 and 2026-07-28, C2SP tlog formats.
+//! Sources: RFC 9457 (problems), RFC 8414, RFC 7523, RFC 6749 (tokens), MCP 2025-11-25 and 2026-07-28, C2SP tlog formats,
+//! SPIFFE Workload Endpoint and Workload API.
 
 #![cfg_attr(
     test,
@@ -77,6 +79,7 @@ mod upstream;
 mod value;
 mod when;
 mod workflow;
+mod workload_api;
 
 pub use command::{Command, run, run_with};
 pub use exit::usage_exit;

@@ -10,6 +10,8 @@ pub(crate) mod identity;
 mod relay;
 mod wrap;
 
+pub(crate) use bridge::told_to_end;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -105,8 +107,27 @@ pub struct Bridge {
     context_refs: Vec<String>,
 }
 
+impl Bridge {
+    /// Only as whom, with nothing declared.
+    pub(crate) fn of(agent: String, key: PathBuf, workflow: Option<String>) -> Self {
+        Self {
+            agent,
+            key,
+            workflow,
+            upstream: None,
+            intent: None,
+            purpose: None,
+            subject_token: None,
+            model: None,
+            prompt_version: None,
+            config_version: None,
+            context_refs: Vec::new(),
+        }
+    }
+}
+
 /// A name or an id of an agent.
-fn agent(text: &str) -> Result<String, String> {
+pub(crate) fn agent(text: &str) -> Result<String, String> {
     let known = text.parse::<remit_domain::AgentId>().is_ok()
         || text.parse::<remit_domain::name::Name>().is_ok();
     if known {

@@ -28,6 +28,9 @@ pub enum X509Error {
     /// The request is not signed with the key that it names.
     #[error("the request is not signed with the key that it asks for")]
     RequestUnproved,
+    /// The certificate cannot be read, or does not name exactly one SPIFFE ID.
+    #[error("the certificate cannot be read, or does not name exactly one SPIFFE ID")]
+    CertificateMalformed,
     /// The key is not on P-256.
     #[error("the key of the request is not supported; use an EC key on P-256")]
     KeyUnsupported,
@@ -46,6 +49,7 @@ impl X509Error {
         match self {
             Self::RequestMalformed => "csr-malformed",
             Self::RequestUnproved => "csr-unproved",
+            Self::CertificateMalformed => "certificate-malformed",
             Self::KeyUnsupported => "csr-key-unsupported",
             Self::Refused => "svid-refused",
             Self::Authority => "authority-unusable",
@@ -225,6 +229,33 @@ pub fn request_from_pem(text: &str) -> Result<Vec<u8>, X509Error> {
     }
     let read = CertificateSigningRequestDer::from_pem_slice(text.as_bytes());
     Ok(read.map_err(|_| X509Error::RequestMalformed)?.to_vec())
+}
+
+/// A request in DER, as PEM.
+#[must_use]
+pub fn request_pem(der: &[u8]) -> String {
+    pem::encode(&pem::Pem::new("CERTIFICATE REQUEST", der))
+}
+
+/// The SPIFFE ID that a certificate in DER names. Nothing is verified.
+///
+/// # Errors
+/// `CertificateMalformed` when it does not name exactly one (X509-SVID §2).
+pub fn name(certificate: &[u8]) -> Result<SpiffeId, X509Error> {
+    use x509_parser::extensions::GeneralName;
+    let malformed = X509Error::CertificateMalformed;
+    let (_, read) = x509_parser::parse_x509_certificate(certificate)
+        .map_err(|_| X509Error::CertificateMalformed)?;
+    let names = read.subject_alternative_name().ok().flatten();
+    let names = &names.ok_or(malformed)?.value.general_names;
+    let mut uris = names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    });
+    match (uris.next(), uris.next()) {
+        (Some(uri), None) => SpiffeId::parse(uri).map_err(|_| malformed),
+        _ => Err(malformed),
+    }
 }
 
 /// A certificate in DER, as PEM.

@@ -94,7 +94,8 @@ async fn serve(
     Ok(end)
 }
 
-async fn told_to_end() {
+/// Waits until the process is told to end.
+pub(crate) async fn told_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {

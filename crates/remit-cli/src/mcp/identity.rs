@@ -157,6 +157,20 @@ impl Identity {
         client.with_token(held.token.clone(), self.plain_http)
     }
 
+    /// A token that is good for so many seconds more, in no run in particular: the implicit one of its key.
+    pub(crate) async fn short_token(&self, secs: i64) -> anyhow::Result<SecretString> {
+        let mut state = self.state.lock().await;
+        let held = state.held.as_ref();
+        if let Some(held) = held.filter(|held| held.ends > edge::now().plus_secs(secs)) {
+            return Ok(held.token.clone());
+        }
+        let asked = self.request(&state).await;
+        let held = asked.map_err(|error| self.no_token(error))?.0;
+        let token = held.token.clone();
+        state.held = Some(held);
+        Ok(token)
+    }
+
     /// Forgets a token that was not taken, unless another one has come meanwhile.
     pub(crate) async fn refused(&self, refused: &Held) {
         let mut state = self.state.lock().await;

@@ -1,0 +1,149 @@
+//! The SPIFFE Workload API on a Unix socket: workloads of one agent get SVIDs without ever holding its key.
+//!
+//! It runs beside the workloads and holds the agent's key in their stead. Whoever connects is attested by the kernel's word for
+//! who they are and by the binary that they run; only then is Remit asked, which issues while the registry says so. The private
+//! keys of X.509-SVIDs are made here and leave only through the socket.
+//!
+//! Source: SPIFFE Workload Endpoint §3 to §5, SPIFFE Workload API §4 to §6.
+
+mod attest;
+mod service;
+mod source;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use crate::connection::Connection;
+use crate::exit::{Done, OK};
+use crate::mcp::identity::Identity;
+use crate::print::note;
+
+use attest::{Peer, Selectors};
+use service::Service;
+use source::Remit;
+
+/// Connections at the same time.
+const CONNECTIONS_MAX: usize = 256;
+/// Calls at the same time on one connection.
+const CALLS_MAX: u32 = 16;
+
+/// For which agent, and who may have its identity.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Workloads find it by SPIFFE_ENDPOINT_SOCKET=unix:///run/remit/support.sock. A workload must match every selector that is given; anything else is denied and told on standard error. Run it as root, or as the workloads' own user, so that it can read their binaries; keep the key where they cannot.\n\nExamples:\n  remit workload-api --socket /run/remit/support.sock --agent support --key support.pem --workflow answer --uid 990 --binary /opt/support/bin/agent --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n  remit workload-api --socket /run/remit/support.sock --agent support --key support.pem --uid 990 --binary /opt/support/bin/agent --sha256 9f86… --unit support.service"
+)]
+pub struct WorkloadApi {
+    /// Where to listen: absolute path of a Unix socket
+    #[arg(long, value_name = "PATH")]
+    socket: PathBuf,
+    /// Agent, by name or id (agt_…)
+    #[arg(long, value_parser = crate::mcp::agent)]
+    agent: String,
+    /// Its private key, PKCS #8 PEM
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Workflow; may be left out when the agent has only one
+    #[arg(long)]
+    workflow: Option<String>,
+    #[command(flatten)]
+    selectors: Selectors,
+}
+
+/// Serves until told to end.
+pub(crate) async fn run(connection: &Connection, args: WorkloadApi) -> Done {
+    let agent = crate::mcp::Bridge::of(args.agent, args.key, args.workflow);
+    let identity = Identity::new(connection.anonymous()?, connection.plain_http, agent)?;
+    let source = Remit::new(identity, connection.anonymous()?, connection.plain_http);
+    source.check().await?;
+    let listener = listen(&args.socket)?;
+    note(&format!(
+        "serving the SPIFFE Workload API at unix://{}",
+        args.socket.display()
+    ));
+    let service = Arc::new(Service::new(source, args.selectors));
+    tokio::select! {
+        () = serve(listener, service) => {}
+        () = crate::mcp::told_to_end() => {}
+    }
+    let _ = std::fs::remove_file(&args.socket);
+    Ok(OK)
+}
+
+/// Listens at `path`. A socket that nobody listens at any more is replaced; anything else that is there stays.
+fn listen(path: &Path) -> anyhow::Result<UnixListener> {
+    if !path.is_absolute() {
+        bail!(
+            "`{}` is not absolute; a workload looks for the socket from anywhere",
+            path.display()
+        );
+    }
+    if let Ok(found) = std::fs::symlink_metadata(path) {
+        if !found.file_type().is_socket() {
+            bail!(
+                "`{}` is there and no socket; name another path",
+                path.display()
+            );
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            bail!("something listens at `{}` already", path.display());
+        }
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)
+        .with_context(|| format!("cannot listen at `{}`", path.display()))?;
+    // Everybody may connect: who they are is attested, not who can reach the file.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// Answers connections.
+async fn serve<S: source::Source>(listener: UnixListener, service: Arc<Service<S>>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let service = Arc::clone(&service);
+                tokio::spawn(async move {
+                    connection(stream, service).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                note(&format!("a connection could not be accepted: {error}"));
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection<S: source::Source>(stream: UnixStream, service: Arc<Service<S>>) {
+    let peer = match Peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(error) => {
+            note(&format!("a workload could not be looked at: {error}"));
+            return;
+        }
+    };
+    let answer = hyper::service::service_fn(move |request| {
+        let (service, peer) = (Arc::clone(&service), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http2_only();
+    builder.http2().max_concurrent_streams(CALLS_MAX);
+    // A workload that goes away is no news.
+    let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
+}

@@ -1,0 +1,163 @@
+//! Where SVIDs come from: Remit, asked as the agent.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use remit_domain::Timestamp;
+use remit_token::{PublicJwk, SpiffeId, x509_svid};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde_json::{Value, json};
+
+use crate::client::{Client, bytes};
+use crate::mcp::identity::{Identity, TOKEN_TIMEOUT};
+use crate::value::text;
+
+/// How long a token has to be good for an SVID to be asked for with it, in seconds: an SVID ends with it.
+const TOKEN_SECS_LEFT: i64 = 240;
+
+/// An X.509-SVID with its key.
+#[derive(Clone)]
+pub(crate) struct X509 {
+    pub(crate) spiffe_id: String,
+    /// In DER.
+    pub(crate) certificate: Vec<u8>,
+    /// PKCS #8 in DER.
+    pub(crate) key: Vec<u8>,
+    pub(crate) expires: Timestamp,
+}
+
+/// A JWT-SVID.
+#[derive(Clone)]
+pub(crate) struct Jwt {
+    pub(crate) spiffe_id: String,
+    pub(crate) token: String,
+}
+
+/// The bundle of the trust domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bundle {
+    pub(crate) trust_domain: String,
+    /// Authorities of X.509-SVIDs, in DER.
+    pub(crate) x509: Vec<Vec<u8>>,
+    /// Keys of JWT-SVIDs by `kid`.
+    pub(crate) jwt: BTreeMap<String, PublicJwk>,
+    /// The same as a JWK set.
+    pub(crate) jwks: Vec<u8>,
+}
+
+/// Gives out SVIDs and the bundle that checks them.
+pub(crate) trait Source: Send + Sync + 'static {
+    fn x509(&self) -> impl Future<Output = anyhow::Result<X509>> + Send;
+    fn jwt(&self, audience: &[String]) -> impl Future<Output = anyhow::Result<Jwt>> + Send;
+    fn bundle(&self) -> impl Future<Output = anyhow::Result<Bundle>> + Send;
+}
+
+/// Remit, asked as one agent.
+pub(crate) struct Remit {
+    identity: Identity,
+    client: Client,
+    plain_http: bool,
+}
+
+impl Remit {
+    pub(crate) fn new(identity: Identity, client: Client, plain_http: bool) -> Self {
+        Self {
+            identity,
+            client,
+            plain_http,
+        }
+    }
+
+    /// Whether the agent gets a token and the bundle can be read: better told at once than to the first workload.
+    pub(crate) async fn check(&self) -> anyhow::Result<()> {
+        self.identity.short_token(TOKEN_SECS_LEFT).await?;
+        self.bundle().await.map(drop)
+    }
+
+    async fn ask(&self, form: &str, body: &Value) -> anyhow::Result<Value> {
+        let token = self.identity.short_token(TOKEN_SECS_LEFT).await?;
+        let client = self.client.clone().with_token(token, self.plain_http)?;
+        client.post(&["svids", form], body).await
+    }
+}
+
+impl Source for Remit {
+    async fn x509(&self) -> anyhow::Result<X509> {
+        let random = SystemRandom::new();
+        let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
+        let made = made.map_err(|_| anyhow::anyhow!("no key could be made"))?;
+        let csr = x509_svid::request_pem(&x509_svid::request(made.as_ref())?);
+        let answer = self.ask("x509", &json!({ "csr": csr })).await?;
+        let pem = text(&answer, "certificate");
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| anyhow::anyhow!("the server's certificate cannot be read"))?;
+        Ok(X509 {
+            spiffe_id: text(&answer, "spiffe_id"),
+            certificate: certificate.to_vec(),
+            key: made.as_ref().to_vec(),
+            expires: text(&answer, "expires").parse().map_err(|_| {
+                anyhow::anyhow!("the server does not say when the certificate ends")
+            })?,
+        })
+    }
+
+    async fn jwt(&self, audience: &[String]) -> anyhow::Result<Jwt> {
+        let answer = self.ask("jwt", &json!({ "audience": audience })).await?;
+        Ok(Jwt {
+            spiffe_id: text(&answer, "spiffe_id"),
+            token: text(&answer, "svid"),
+        })
+    }
+
+    async fn bundle(&self) -> anyhow::Result<Bundle> {
+        let url = self.client.url(&["spiffe", "bundle"])?;
+        let sent = self
+            .client
+            .http()
+            .get(url)
+            .timeout(TOKEN_TIMEOUT)
+            .send()
+            .await;
+        let sent = sent.map_err(reqwest::Error::without_url);
+        let answer = bytes(sent.context("the bundle cannot be fetched")?).await?;
+        read(&serde_json::from_slice(&answer).context("the bundle cannot be read")?)
+            .context("the bundle is not one of a Remit of this version")
+    }
+}
+
+/// A bundle, read. The trust domain is in the name of its authorities, which all have the same.
+fn read(bundle: &Value) -> Option<Bundle> {
+    let keys = bundle.get("keys")?.as_array()?;
+    let of = |usage: &'static str| keys.iter().filter(move |key| key["use"] == usage);
+    let mut x509 = Vec::new();
+    for key in of("x509-svid") {
+        let certificate = key.get("x5c")?.as_array()?.first()?.as_str()?;
+        x509.push(STANDARD.decode(certificate).ok()?);
+    }
+    let names: Option<Vec<SpiffeId>> = x509.iter().map(|der| x509_svid::name(der).ok()).collect();
+    let names = names?;
+    let first = names.first()?;
+    if !first.path().is_empty() || names.iter().any(|name| name != first) {
+        return None;
+    }
+    let mut jwt = BTreeMap::new();
+    let mut set = Vec::new();
+    for key in of("jwt-svid") {
+        let mut members = key.clone();
+        members.as_object_mut()?.remove("use");
+        let public = PublicJwk::from_json(&members.to_string()).ok()?;
+        jwt.insert(text(key, "kid"), public);
+        set.push(key.clone());
+    }
+    Some(Bundle {
+        trust_domain: first.trust_domain().to_owned(),
+        x509,
+        jwt,
+        jwks: serde_json::to_vec(&json!({ "keys": set })).ok()?,
+    })
+}

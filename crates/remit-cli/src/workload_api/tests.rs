@@ -1,0 +1,279 @@
+//! The Workload API as its clients see it, through a client that others keep.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use futures_util::StreamExt;
+use remit_domain::Timestamp;
+use remit_token::jwt_svid::{self, JwtSvidClaims};
+use remit_token::x509_svid::{self, Validity};
+use remit_token::{Audience, Authority, SigningKey, SpiffeId};
+use serde_json::json;
+use spiffe::{TrustDomain, WorkloadApiClient};
+
+use super::source::{Bundle, Jwt, Source, X509};
+use super::*;
+
+const ID: &str = "spiffe://acme.remit.example/agent/a/w/i";
+const AUDIENCE: &str = "https://orders.example";
+
+fn secret() -> Vec<u8> {
+    let random = SystemRandom::new();
+    let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
+    made.unwrap().as_ref().to_vec()
+}
+
+/// A trust domain of this test.
+struct Domain {
+    authority: Authority,
+    jwt: SigningKey,
+    /// How long a certificate is good, in seconds.
+    life: i64,
+    refuses: Mutex<Option<u16>>,
+}
+
+impl Domain {
+    fn new(life: i64) -> Self {
+        let secret_key = secret();
+        let domain = SpiffeId::parse("spiffe://acme.remit.example").unwrap();
+        let der = Authority::certificate(&domain, &secret_key, &validity(86_400)).unwrap();
+        Self {
+            authority: Authority::open(&der, &secret_key).unwrap(),
+            jwt: SigningKey::from_pkcs8(&secret()).unwrap(),
+            life,
+            refuses: Mutex::default(),
+        }
+    }
+
+    fn stands(&self) -> anyhow::Result<()> {
+        match *self.refuses.lock().unwrap() {
+            None => Ok(()),
+            Some(status) => Err(crate::exit::Refused {
+                status,
+                code: "contained".to_owned(),
+                detail: "the agent is contained".to_owned(),
+                errors: Vec::new(),
+            }
+            .into()),
+        }
+    }
+}
+
+fn validity(secs: i64) -> Validity {
+    let mut serial = [0; 16];
+    aws_lc_rs::rand::fill(&mut serial).unwrap();
+    let now = crate::edge::now().as_secs();
+    Validity {
+        serial,
+        not_before: now - 30,
+        not_after: now + secs,
+    }
+}
+
+impl Source for &'static Domain {
+    async fn x509(&self) -> anyhow::Result<X509> {
+        self.stands()?;
+        let key = secret();
+        let validity = validity(self.life);
+        let id = SpiffeId::parse(ID)?;
+        let request = x509_svid::request(&key)?;
+        Ok(X509 {
+            spiffe_id: ID.to_owned(),
+            certificate: self.authority.issue(&request, &id, &validity)?,
+            key,
+            expires: Timestamp::from_secs(validity.not_after),
+        })
+    }
+
+    async fn jwt(&self, audience: &[String]) -> anyhow::Result<Jwt> {
+        self.stands()?;
+        let now = crate::edge::now().as_secs();
+        let claims = JwtSvidClaims {
+            iss: "https://remit.example".to_owned(),
+            sub: SpiffeId::parse(ID)?,
+            aud: serde_json::from_value::<Audience>(json!(audience))?,
+            exp: now + 300,
+            iat: now,
+            jti: "j".to_owned(),
+        };
+        Ok(Jwt {
+            spiffe_id: ID.to_owned(),
+            token: jwt_svid::sign(&claims, &self.jwt)?,
+        })
+    }
+
+    async fn bundle(&self) -> anyhow::Result<Bundle> {
+        let public = self.jwt.public();
+        let kid = public.thumbprint().to_string();
+        let mut key = serde_json::to_value(public)?;
+        key["kid"] = json!(kid);
+        key["use"] = json!("jwt-svid");
+        Ok(Bundle {
+            trust_domain: "acme.remit.example".to_owned(),
+            x509: vec![self.authority.der().to_vec()],
+            jwt: BTreeMap::from([(kid, public)]),
+            jwks: serde_json::to_vec(&json!({ "keys": [key] }))?,
+        })
+    }
+}
+
+/// What this very process is, by which it is attested.
+fn this() -> Selectors {
+    let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    one.set_nonblocking(true).unwrap();
+    let seen = Peer::of(&UnixStream::from_std(one).unwrap())
+        .unwrap()
+        .look()
+        .unwrap();
+    Selectors {
+        uid: seen.uid,
+        binary: seen.binary,
+        sha256: seen.sha256,
+        unit: None,
+        cgroup: None,
+    }
+}
+
+fn start(dir: &Path, domain: &'static Domain, selectors: Selectors) -> String {
+    let path = dir.join("api.sock");
+    let listener = listen(&path).unwrap();
+    tokio::spawn(serve(listener, Arc::new(Service::new(domain, selectors))));
+    format!("unix://{}", path.display())
+}
+
+fn domain(life: i64) -> &'static Domain {
+    Box::leak(Box::new(Domain::new(life)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_others_gets_svids_and_bundles_that_it_can_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = start(dir.path(), domain(600), this());
+    let client = WorkloadApiClient::connect_to(&address).await.unwrap();
+    let context = client.fetch_x509_context().await.unwrap();
+    let svid = context.default_svid().unwrap();
+    assert_eq!(svid.spiffe_id().to_string(), ID);
+    let trust_domain = TrustDomain::try_from("acme.remit.example").unwrap();
+    assert!(context.bundle_set().get(&trust_domain).is_some());
+    let svid = client.fetch_jwt_svid([AUDIENCE], None).await.unwrap();
+    assert_eq!(svid.spiffe_id().to_string(), ID);
+    let bundles = client.fetch_jwt_bundles().await.unwrap();
+    assert!(bundles.get(&trust_domain).is_some());
+    let token = svid.token().to_owned();
+    client.validate_jwt_token(AUDIENCE, &token).await.unwrap();
+    assert!(
+        client
+            .validate_jwt_token("https://elsewhere.example", &token)
+            .await
+            .is_err()
+    );
+    assert!(client.validate_jwt_token(AUDIENCE, "a.b.c").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_binary_user_or_digest_gets_nothing() {
+    let changes: [fn(&mut Selectors); 4] = [
+        |s| s.sha256 = "00".repeat(32),
+        |s| s.binary = "/bin/sh".into(),
+        |s| s.uid += 1,
+        |s| s.unit = Some("support.service".to_owned()),
+    ];
+    for change in changes {
+        let dir = tempfile::tempdir().unwrap();
+        let mut selectors = this();
+        change(&mut selectors);
+        let address = start(dir.path(), domain(600), selectors);
+        let client = WorkloadApiClient::connect_to(&address).await.unwrap();
+        let refused = client.fetch_jwt_svid([AUDIENCE], None).await.unwrap_err();
+        assert!(
+            format!("{refused:?}").contains("PermissionDenied"),
+            "{refused:?}"
+        );
+        assert!(client.fetch_x509_context().await.is_err());
+        assert!(client.fetch_jwt_bundles().await.is_err());
+        assert!(client.validate_jwt_token(AUDIENCE, "a.b.c").await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_rotates_and_ends_when_remit_says_no() {
+    let dir = tempfile::tempdir().unwrap();
+    let domain = domain(4);
+    let address = start(dir.path(), domain, this());
+    let client = WorkloadApiClient::connect_to(&address).await.unwrap();
+    let mut stream = client.stream_x509_contexts().await.unwrap();
+    let first = stream.next().await.unwrap().unwrap();
+    let second = stream.next().await.unwrap().unwrap();
+    let leaf = |context: &spiffe::X509Context| {
+        context.default_svid().unwrap().cert_chain()[0]
+            .as_bytes()
+            .to_vec()
+    };
+    assert_ne!(leaf(&first), leaf(&second));
+    *domain.refuses.lock().unwrap() = Some(403);
+    let ended = loop {
+        match stream.next().await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break format!("{error:?}"),
+            None => break "closed".to_owned(),
+        }
+    };
+    assert!(ended.contains("PermissionDenied"), "{ended}");
+    assert!(client.fetch_jwt_svid([AUDIENCE], None).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_metadata_a_call_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path(), domain(600), this());
+    let stream = UnixStream::connect(dir.path().join("api.sock"))
+        .await
+        .unwrap();
+    let (mut send, connection) = hyper::client::conn::http2::handshake(
+        hyper_util::rt::TokioExecutor::new(),
+        hyper_util::rt::TokioIo::new(stream),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(connection);
+    for (marked, path, status) in [
+        (None, "FetchJWTBundles", "3"),
+        (Some("false"), "FetchJWTBundles", "3"),
+        (Some("true"), "FetchWITSVID", "12"),
+    ] {
+        let mut request = http::Request::post(format!("http://localhost/SpiffeWorkloadAPI/{path}"))
+            .header("content-type", "application/grpc");
+        if let Some(marked) = marked {
+            request = request.header("workload.spiffe.io", marked);
+        }
+        let body = http_body_util::Empty::<hyper::body::Bytes>::new();
+        let answer = send
+            .send_request(request.body(body).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(answer.headers()["grpc-status"], status, "{marked:?} {path}");
+    }
+}
+
+#[test]
+fn only_a_socket_that_nobody_listens_at_is_replaced() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let _inside = runtime.enter();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let first = listen(&path).unwrap();
+    assert!(listen(&path).is_err(), "somebody listens");
+    drop(first);
+    assert!(listen(&path).is_ok());
+    let file = dir.path().join("file");
+    std::fs::write(&file, "kept").unwrap();
+    assert!(listen(&file).is_err());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept");
+    assert!(listen(Path::new("api.sock")).is_err());
+}
