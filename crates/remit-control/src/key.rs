@@ -229,12 +229,7 @@ impl Control {
                     over.extend(ended.runs);
                     change = change.and(end);
                 }
-                let svids = self.books.live_svids(&caller.org, Some(&agent.id)).await?;
-                let asked = svids
-                    .into_iter()
-                    .filter(|s| s.noun.thumbprint.as_deref() == Some(thumbprint));
-                let by = &caller.principal;
-                change = change.and(self.books.plan_withdrawal(asked.collect(), by));
+                change = change.and(self.withdraw_svids(caller, &agent, thumbprint).await?);
                 for run in runs.iter().filter(|r| !over.contains(&r.id)) {
                     change = change.and(self.revoke_tokens(caller, &run.id, thumbprint).await?);
                 }
@@ -247,6 +242,18 @@ impl Control {
             .get(thumbprint)
             .map(|k| view(&registry, k))
             .ok_or_else(|| not_found("key", thumbprint))
+    }
+
+    /// The change that withdraws the SVIDs that were asked for with a key.
+    async fn withdraw_svids(
+        &self,
+        caller: &Caller,
+        agent: &Agent,
+        thumbprint: &str,
+    ) -> Result<Change, ControlError> {
+        let mut svids = self.books.live_svids(&caller.org, Some(&agent.id)).await?;
+        svids.retain(|svid| svid.noun.thumbprint.as_deref() == Some(thumbprint));
+        Ok(self.books.plan_withdrawal(svids, &caller.principal))
     }
 
     async fn revoke_tokens(

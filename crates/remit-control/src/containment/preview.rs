@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use remit_domain::containment::{Level, Target};
-use remit_domain::credential::SvidForm;
+use remit_domain::credential::{Svid, SvidForm};
 use remit_domain::{DecisionId, Registry, Timestamp};
 
 use super::PreviewItem;
@@ -40,6 +40,15 @@ pub(super) fn form(form: SvidForm) -> &'static str {
     }
 }
 
+fn told(registry: &Registry, svid: &Svid) -> String {
+    let workflow = names::workflow(registry, &svid.workflow);
+    format!(
+        "{}-SVID of {workflow}, until {}",
+        form(svid.form),
+        svid.expires
+    )
+}
+
 /// What would become of each thing derived, and of each call on its way.
 pub(super) fn items(
     registry: &Registry,
@@ -63,12 +72,8 @@ pub(super) fn items(
     for id in &scope.runs {
         let run = registry.runs.get(id);
         let label = run.map(|r| names::workflow(registry, &r.workflow));
-        add(
-            "run",
-            id.to_string(),
-            label,
-            if kill { "ended" } else { "suspended" },
-        );
+        let becomes = if kill { "ended" } else { "suspended" };
+        add("run", id.to_string(), label, becomes);
     }
     for token in derived.tokens.iter().map(|t| &t.noun) {
         let workflow = names::workflow(registry, &token.workflow);
@@ -77,23 +82,18 @@ pub(super) fn items(
         add("token", token.id.to_string(), Some(label), "revoked");
     }
     for svid in derived.svids.iter().map(|s| &s.noun) {
-        let workflow = names::workflow(registry, &svid.workflow);
-        let label = format!(
-            "{}-SVID of {workflow}, until {}",
-            form(svid.form),
-            svid.expires
-        );
         let becomes = "withdrawn; whoever believes it elsewhere does so until it ends";
-        add("svid", svid.id.to_string(), Some(label), becomes);
+        add(
+            "svid",
+            svid.id.to_string(),
+            Some(told(registry, svid)),
+            becomes,
+        );
     }
     for key in &scope.keys {
-        let label = names::agent(registry, &scope.agent);
-        add(
-            "key",
-            key.clone(),
-            Some(label),
-            if kill { "removed" } else { waits },
-        );
+        let label = Some(names::agent(registry, &scope.agent));
+        let becomes = if kill { "removed" } else { waits };
+        add("key", key.clone(), label, becomes);
     }
     for id in &scope.delegations {
         let label = registry.delegations.get(id).map(|d| {

@@ -158,8 +158,7 @@ fn line(
             format!("delegated to {agent} in {}", workflow())
         }
         EventKind::DelegationRevoked => format!("delegation taken back{}", because()),
-        EventKind::SvidIssued => format!("SVID issued for {}", workflow()),
-        EventKind::TokenIssued => format!("token issued for {}", workflow()),
+        EventKind::SvidIssued | EventKind::TokenIssued => issued(kind, &workflow()),
         EventKind::TokenExchanged => "token exchanged".to_owned(),
         EventKind::TokenRevoked => "token revoked".to_owned(),
         EventKind::Contained => format!("contained ({}){}", fact("level"), because()),
@@ -170,6 +169,15 @@ fn line(
         EventKind::ContainmentLifted => format!("containment lifted{}", because()),
         other => other.as_str().to_owned(),
     }
+}
+
+fn issued(kind: EventKind, workflow: &str) -> String {
+    let what = if kind == EventKind::SvidIssued {
+        "SVID"
+    } else {
+        "token"
+    };
+    format!("{what} issued for {workflow}")
 }
 
 fn colon(text: Option<&str>) -> String {
