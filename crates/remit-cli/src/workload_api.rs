@@ -64,7 +64,7 @@ pub struct WorkloadApi {
 pub(crate) async fn run(connection: &Connection, args: WorkloadApi) -> Done {
     let agent = crate::mcp::Bridge::of(args.agent, args.key, args.workflow);
     let identity = Identity::new(connection.anonymous()?, connection.plain_http, agent)?;
-    let source = Remit::new(identity, connection.anonymous()?, connection.plain_http);
+    let source = Remit::new(identity, connection.anonymous()?);
     source.check().await?;
     let listener = listen(&args.socket)?;
     note(&format!(

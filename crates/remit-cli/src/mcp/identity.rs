@@ -157,18 +157,19 @@ impl Identity {
         client.with_token(held.token.clone(), self.plain_http)
     }
 
-    /// A token that is good for so many seconds more, in no run in particular: the implicit one of its key.
-    pub(crate) async fn short_token(&self, secs: i64) -> anyhow::Result<SecretString> {
+    /// The client for REST with a token that is good for so many seconds more, in no run in particular: the implicit one of the
+    /// agent's key.
+    pub(crate) async fn short_client(&self, secs: i64) -> anyhow::Result<Client> {
         let mut state = self.state.lock().await;
         let held = state.held.as_ref();
         if let Some(held) = held.filter(|held| held.ends > edge::now().plus_secs(secs)) {
-            return Ok(held.token.clone());
+            return self.client_with(held);
         }
         let asked = self.request(&state).await;
         let held = asked.map_err(|error| self.no_token(error))?.0;
-        let token = held.token.clone();
+        let client = self.client_with(&held);
         state.held = Some(held);
-        Ok(token)
+        client
     }
 
     /// Forgets a token that was not taken, unless another one has come meanwhile.

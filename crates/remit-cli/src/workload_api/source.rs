@@ -61,27 +61,21 @@ pub(crate) trait Source: Send + Sync + 'static {
 pub(crate) struct Remit {
     identity: Identity,
     client: Client,
-    plain_http: bool,
 }
 
 impl Remit {
-    pub(crate) fn new(identity: Identity, client: Client, plain_http: bool) -> Self {
-        Self {
-            identity,
-            client,
-            plain_http,
-        }
+    pub(crate) fn new(identity: Identity, client: Client) -> Self {
+        Self { identity, client }
     }
 
     /// Whether the agent gets a token and the bundle can be read: better told at once than to the first workload.
     pub(crate) async fn check(&self) -> anyhow::Result<()> {
-        self.identity.short_token(TOKEN_SECS_LEFT).await?;
+        self.identity.short_client(TOKEN_SECS_LEFT).await?;
         self.bundle().await.map(drop)
     }
 
     async fn ask(&self, form: &str, body: &Value) -> anyhow::Result<Value> {
-        let token = self.identity.short_token(TOKEN_SECS_LEFT).await?;
-        let client = self.client.clone().with_token(token, self.plain_http)?;
+        let client = self.identity.short_client(TOKEN_SECS_LEFT).await?;
         client.post(&["svids", form], body).await
     }
 }
