@@ -334,7 +334,7 @@ fn status(error: anyhow::Error) -> Status {
     match error.downcast_ref::<Refused>() {
         Some(refused) if refused.status < 500 && refused.status != 429 => {
             note(&format!("denied by Remit: {error:#}"));
-            if refused.status == 400 {
+            if refused.code == "invalid-request" {
                 return Status::invalid_argument("Remit does not take what was asked for");
             }
             Status::permission_denied("no identity is issued to this workload")

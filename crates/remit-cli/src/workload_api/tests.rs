@@ -53,7 +53,7 @@ impl Domain {
             None => Ok(()),
             Some(status) => Err(crate::exit::Refused {
                 status,
-                code: "contained".to_owned(),
+                code: "unauthorized_client".to_owned(),
                 detail: "the agent is contained".to_owned(),
                 errors: Vec::new(),
             }
@@ -213,7 +213,8 @@ async fn a_stream_rotates_and_ends_when_remit_says_no() {
             .to_vec()
     };
     assert_ne!(leaf(&first), leaf(&second));
-    *domain.refuses.lock().unwrap() = Some(403);
+    // As the token endpoint says it (RFC 6749 §5.2).
+    *domain.refuses.lock().unwrap() = Some(400);
     let ended = loop {
         match stream.next().await {
             Some(Ok(_)) => {}
