@@ -69,7 +69,7 @@ async function furnish(report, world, url) {
   ));
   await world.activate('evil-bot');
   const work = await keep('purpose and ticket of a run', kinds, (text) =>
-    world.work({ person: 'maria@acme.example', agent: 'evil-bot', workflow: 'work', purpose: text, ticket: text.slice(0, 80) }));
+    world.work({ person: 'maria@acme.example', agent: 'evil-bot', workflow: 'work', purpose: text, ticket: '<img/src=x/onerror=alert(1)>' }));
   const looked = await world.call(work.token, 'evil/look', { text: EVIL });
   report.equal('a hostile result is passed on', looked.verdict, 'allowed');
   const asked = await world.call(work.token, 'evil/show', { text: EVIL + LONG, more: { [MARKUP]: [EVIL] } });
