@@ -31,12 +31,12 @@ const SEES = {
   'no role': { stop: false, '/containments': false, '/audit': false, '/agents/new': false, decides: false },
 };
 
-// Pages that no link leads to, and those of proposals, of which there are none here.
-const BY_HAND = ['/enrol', '/sign-in', '/search', '/policies/proposals/{id}', '/policies/shadow'];
+// Pages that no link leads to (an agent's client leads to `/consent`), and those of proposals, of which there are none here.
+const BY_HAND = ['/enrol', '/sign-in', '/consent', '/search', '/policies/proposals/{id}', '/policies/shadow'];
 
 // Actions that are offered to whoever has a passkey, or a provider (`sign_in.mjs` makes both), and on proposals, which the
 // console's own tests walk: here each would wait for the solver.
-const ACTS_BY_HAND = ['/sign-in/link', '/settings/passkeys/{id}/name', '/settings/passkeys/{id}/remove', '/settings/sign-in/remove',
+const ACTS_BY_HAND = ['/sign-in/link', '/consent/allow', '/consent/deny', '/settings/passkeys/{id}/name', '/settings/passkeys/{id}/remove', '/settings/sign-in/remove',
   ...['approve', 'reject', 'stage', 'enforce'].map((verb) => `/policies/proposals/{id}/${verb}`), '/policies/unstage'];
 
 // Lists with everything that they are filtered by.
