@@ -100,7 +100,7 @@ pub enum Command {
     /// MCP for clients that only speak stdio
     Mcp(Noun<mcp::McpCommand>),
     /// Serve the SPIFFE Workload API on a Unix socket, for workloads of one agent that are attested
-    WorkloadApi(Verb<crate::workload_api::WorkloadApi>),
+    WorkloadApi(Box<Verb<crate::workload_api::WorkloadApi>>),
     /// Connect an agent's client: claude-code, cursor or vscode
     Connect(Verb<connect::Connect>),
     /// Send any request of the REST interface

@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(text, format!("\"{}\"", code.as_str()));
             assert_eq!(serde_json::from_str::<OAuthErrorCode>(&text).unwrap(), code);
         }
-        assert!(serde_json::from_str::<OAuthErrorCode>("\"access_denied\"").is_err());
+        assert!(serde_json::from_str::<OAuthErrorCode>("\"no_such_code\"").is_err());
     }
 
     #[test]
