@@ -66,13 +66,15 @@ fn commit(book: &OrgBook, at: Timestamp) -> Commit {
 
 /// Registers copies of the first agent, and names some of them.
 async fn register(books: &Books, book: &OrgBook, agents: usize) -> anyhow::Result<Vec<AgentId>> {
-    let registry = book.registry();
-    let first = registry.agent_named("bench-0").context("no bench-0")?;
+    // The first few were registered over REST.
+    let (first, all): (Agent, Vec<usize>) = {
+        let registry = book.registry();
+        let first = registry.agent_named("bench-0").context("no bench-0")?;
+        let is_new = |n: &usize| registry.agent_named(&format!("bench-{n}")).is_none();
+        (Agent::clone(first), (0..agents).filter(is_new).collect())
+    };
     let by = Principal::Person(first.registered_by.clone());
     let mut busy = vec![first.id.clone()];
-    // The first few were registered over REST.
-    let is_new = |n: &usize| registry.agent_named(&format!("bench-{n}")).is_none();
-    let all: Vec<usize> = (0..agents).filter(is_new).collect();
     for part in all.chunks(BATCH) {
         let mut commit = commit(book, books.now());
         for n in part {
@@ -80,7 +82,7 @@ async fn register(books: &Books, book: &OrgBook, agents: usize) -> anyhow::Resul
                 id: books.id(AgentId::from_uuid),
                 name: format!("bench-{n}").parse()?,
                 state: remit_domain::agent::AgentState::Draft,
-                ..Agent::clone(first)
+                ..first.clone()
             };
             let event = Event::new(EventKind::AgentRegistered, commit.at, by.clone())
                 .about(&agent.id)
