@@ -4,7 +4,7 @@
 //! began it has gone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use remit_books::Change;
@@ -32,12 +32,12 @@ pub(super) const PROOF_WAIT: Duration = Duration::from_secs(20);
 /// Seconds after which an unfinished proof is taken up again: longer than any takes.
 const TAKEN_UP_SECS: i64 = 360;
 
-/// Proposals that this node is proving, one after the other: the time of each counts from its turn, so that however many are
-/// proposed, none of them is undecided for want of one.
+/// Proposals that this node is proving, one after the other in each organization: the time of each counts from its turn, so that
+/// however many are proposed, none of them is undecided for want of one, and no organization waits for another's.
 #[derive(Debug, Default)]
 pub(crate) struct Proving {
     begun: Mutex<BTreeSet<ProposalId>>,
-    turn: tokio::sync::Mutex<()>,
+    turns: Mutex<BTreeMap<OrgId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// One of them, until it is dropped.
@@ -46,6 +46,12 @@ struct Begun<'a>(&'a Proving, ProposalId);
 impl Proving {
     fn all(&self) -> std::sync::MutexGuard<'_, BTreeSet<ProposalId>> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the proposals of an organization take turns.
+    fn turns(&self, org: &OrgId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(org.clone()).or_default())
     }
 
     /// None where it is begun already.
@@ -75,8 +81,9 @@ impl Control {
         let Some(_begun) = self.proving.begin(id) else {
             return Ok(());
         };
-        let _turn = self.proving.turn.lock().await;
         let book = self.book(org)?;
+        let turns = self.proving.turns(org);
+        let _turn = turns.lock().await;
         let found = self.books.get::<Proposal>(org, id.as_str()).await?;
         let Some((proposal, mut report)) = found.and_then(|p| unproved(p.noun)) else {
             return Ok(());
