@@ -13,13 +13,14 @@ use remit_domain::name::{Email, Name};
 use remit_domain::person::PersonState;
 use remit_domain::run::RunEnd;
 use remit_domain::{
-    Agent, AgentId, DelegationId, Kind, Noun, Person, RefusalCode, Role, RunId, Session,
+    Agent, AgentId, DelegationId, Kind, Noun, OrgId, Person, RefusalCode, Role, RunId, Session,
 };
 use remit_ports::store::Filter;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bereavement::Bereaved;
+use crate::person::leaves_an_admin;
 use crate::stop::plan_stop_person;
 use crate::{Caller, Control, ControlError, StopReport, Stopping, refuse, resolve};
 
@@ -62,6 +63,21 @@ impl Control {
         Ok(departure)
     }
 
+    fn may_leave(&self, org: &OrgId, person: &Person) -> Result<(), ControlError> {
+        if !person.is_active() {
+            let text = format!("`{}` has left already", person.email);
+            return Err(refuse(RefusalCode::Conflict, text));
+        }
+        if !person.holds(Role::Admin) || self.has_other_admin(org, &person.id)? {
+            return Ok(());
+        }
+        let text = format!(
+            "`{}` is the last administrator; make someone else one first",
+            person.email
+        );
+        Err(refuse(RefusalCode::Conflict, text))
+    }
+
     /// The change by which a person leaves.
     ///
     /// - `listed`: what their directory says of them from now on; as before where absent.
@@ -71,7 +87,7 @@ impl Control {
         email: &Email,
         listed: Option<Listed>,
     ) -> Result<((Departure, StopReport), Change), ControlError> {
-        let (person, revision, agents) = {
+        let (person, revision, agents, alone) = {
             let book = self.book(&caller.org)?;
             let registry = book.registry();
             let person = resolve::addressed(&registry, email)?;
@@ -83,18 +99,13 @@ impl Control {
                 .cloned()
                 .collect();
             agents.sort_by(|a, b| a.name.cmp(&b.name));
-            (person, revision, agents)
+            let alone = match person.holds(Role::Admin) {
+                true => leaves_an_admin(&registry, Change::new()),
+                false => Change::new(),
+            };
+            (person, revision, agents, alone)
         };
-        if !person.is_active() {
-            return Err(refuse(
-                RefusalCode::Conflict,
-                format!("`{email}` has left already"),
-            ));
-        }
-        if person.holds(Role::Admin) && !self.has_other_admin(&caller.org, &person.id)? {
-            let text = format!("`{email}` is the last administrator; make someone else one first");
-            return Err(refuse(RefusalCode::Conflict, text));
-        }
+        self.may_leave(&caller.org, &person)?;
         let gone = Person {
             state: PersonState::Left {
                 at: self.books.now(),
@@ -110,6 +121,7 @@ impl Control {
         let mut change = Change::new()
             .update(&gone, revision)
             .event(event)
+            .and(alone)
             .restrict();
         let mut departure = Departure::default();
         let bereaved = self.bereave(caller, &agents, &person, &mut departure);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use remit_books::Change;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::name::Email;
 use remit_domain::person::PersonState;
@@ -141,6 +142,17 @@ impl Control {
         person: &PersonId,
     ) -> Result<bool, ControlError> {
         Ok(other_admin(&self.book(org)?.registry(), person))
+    }
+}
+
+/// A change by which somebody stops being an administrator, with the organization written as it was read: of two that are planned
+/// at once, on whatever nodes, the second is planned anew and finds who is the last.
+pub(crate) fn leaves_an_admin(registry: &Registry, change: Change) -> Change {
+    let read = registry.organization.as_ref();
+    let read = read.and_then(|o| Some((o, registry.revision(Kind::Organization, &o.key())?)));
+    match read {
+        Some((organization, revision)) => change.update(organization.as_ref(), revision),
+        None => change,
     }
 }
 

@@ -16,6 +16,7 @@ pub use user::{UserTold, UserView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use remit_books::Change;
 use remit_domain::directory::{DirectoryGroup, Listed, ScimClient, TOLD_BYTES_MAX, given};
 use remit_domain::{
     OrgId, Person, PersonId, Principal, RefusalCode, Registry, Role, ScimClientId, Separation,
@@ -24,7 +25,7 @@ use remit_domain::{
 
 use crate::approval::eligible;
 use crate::error::invalid;
-use crate::person::gains;
+use crate::person::{gains, leaves_an_admin};
 use crate::{Caller, Control, ControlError, check, refuse};
 
 /// A directory that has proved which one it is.
@@ -54,12 +55,10 @@ impl DirectoryCaller {
             .ok_or_else(|| refuse(RefusalCode::Forbidden, "this directory was revoked"))
     }
 
-    /// Whether it tells of this person: nobody else's directory does, and it has not deleted them.
-    fn tells_of(&self, person: &Person) -> bool {
-        person
-            .directory
-            .as_ref()
-            .is_none_or(|d| d.client == self.client && !d.deleted)
+    /// Whether it tells of this person: no other directory does, and none has deleted them.
+    fn tells_of(&self, registry: &Registry, person: &Person) -> bool {
+        let deleted = person.directory.as_ref().is_some_and(|d| d.deleted);
+        !deleted && !is_of_another(registry, &self.client, person)
     }
 }
 
@@ -106,12 +105,15 @@ fn regive(
 ) -> Result<Vec<Person>, ControlError> {
     let mut changed = Vec::new();
     // Whom another directory tells of by now, this one's groups give nothing and take nothing from.
-    let own = |p: &&Arc<Person>| p.directory.as_ref().is_none_or(|d| d.client == client.id);
+    let own = |p: &&Arc<Person>| !is_of_another(registry, &client.id, p);
     let people = affected.iter().filter_map(|id| registry.people.get(id));
     for person in people.filter(|p| p.is_active()).filter(own) {
         let of_theirs = groups.values().filter(|g| g.members.contains(&person.id));
         let (roles, teams) = given(registry, client, of_theirs);
-        let had = person.directory.clone().unwrap_or_else(|| listed(client));
+        let had = listed(client, person);
+        // What they had by hand is not the groups' to take back, though a group gives the same.
+        let roles = &roles - &(&person.roles - &had.roles);
+        let teams = &teams - &(&person.teams - &had.teams);
         if (&had.roles, &had.teams) == (&roles, &teams) {
             continue;
         }
@@ -141,7 +143,17 @@ fn regive(
     Ok(changed)
 }
 
-fn listed(client: &ScimClient) -> Listed {
+/// What this directory says of a person: what is known, of one that was revoked too, or nothing yet.
+fn listed(client: &ScimClient, person: &Person) -> Listed {
+    let had = person.directory.clone();
+    let had = had.unwrap_or_else(|| new_listed(client));
+    Listed {
+        client: client.id.clone(),
+        ..had
+    }
+}
+
+fn new_listed(client: &ScimClient) -> Listed {
     Listed {
         client: client.id.clone(),
         external_id: None,
@@ -149,6 +161,14 @@ fn listed(client: &ScimClient) -> Listed {
         teams: BTreeSet::new(),
         deleted: false,
     }
+}
+
+/// Whether another directory tells of a person. One that was revoked tells of nobody any more: the next takes over.
+fn is_of_another(registry: &Registry, client: &ScimClientId, person: &Person) -> bool {
+    person.directory.as_ref().is_some_and(|d| {
+        let other = registry.scim_clients.get(&d.client);
+        d.client != *client && other.is_some_and(|c| c.revoked.is_none())
+    })
 }
 
 fn untouchable(person: &Person) -> ControlError {
@@ -183,15 +203,35 @@ fn behind(
     Ok(next)
 }
 
+/// What is there is what a directory saw, where it says what that was.
+fn unchanged(now: Option<u64>, seen: Option<u64>) -> Result<(), ControlError> {
+    if seen.is_none() || now == seen {
+        return Ok(());
+    }
+    let text = "it has changed meanwhile; read it again and repeat";
+    Err(refuse(RefusalCode::Conflict, text))
+}
+
+/// Whether somebody would stop being an administrator.
+fn loses_an_admin(registry: &Registry, changed: &[Person]) -> bool {
+    changed.iter().any(|p| {
+        let before = registry.people.get(&p.id);
+        before.is_some_and(|b| b.holds(Role::Admin)) && !p.holds(Role::Admin)
+    })
+}
+
+fn one_after_another(registry: &Registry, changed: &[Person], change: Change) -> Change {
+    match loses_an_admin(registry, changed) {
+        true => leaves_an_admin(registry, change),
+        false => change,
+    }
+}
+
 fn keeps_an_admin(registry: &Registry, changed: &[Person]) -> Result<(), ControlError> {
     let after = |id: &PersonId| changed.iter().find(|p| p.id == *id);
     let is_admin = |p: &Person| after(&p.id).unwrap_or(p).holds(Role::Admin);
     let mut people = registry.people.values();
-    let loses = changed.iter().any(|p| {
-        let before = registry.people.get(&p.id);
-        before.is_some_and(|b| b.holds(Role::Admin)) && !p.holds(Role::Admin)
-    });
-    if loses && !people.any(|p| is_admin(p)) {
+    if loses_an_admin(registry, changed) && !people.any(|p| is_admin(p)) {
         let text = "no administrator would be left; make someone else one first";
         return Err(refuse(RefusalCode::Conflict, text));
     }

@@ -146,7 +146,13 @@ impl Control {
         if there.is_some_and(|t| t.as_of > as_of) {
             return Ok((Action::None, Change::new()));
         }
-        if there.is_none() && registry.tickets.len() >= TICKETS_MAX {
+        // What was delegated for it ends, however many tickets are known.
+        let ends = OVER.contains(&spec.state.as_str())
+            && registry
+                .delegations
+                .values()
+                .any(|d| d.ticket.as_deref() == Some(id));
+        if there.is_none() && !ends && registry.tickets.len() >= TICKETS_MAX {
             let text = format!("at most {TICKETS_MAX} tickets are known at once");
             return Err(refuse(RefusalCode::LimitExceeded, text));
         }

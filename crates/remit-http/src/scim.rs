@@ -233,8 +233,17 @@ impl Asked {
                 shown(&changed, &Answer::ok(&self.query)?)
             }
             (&Method::DELETE, _) => {
-                self.matched(&self.one(kind, id)?)?;
-                self.delete(kind, id).await?;
+                let found = self.one(kind, id)?;
+                self.matched(&found)?;
+                let seen = self.if_match.is_some().then_some(found.revision);
+                let deleted = self.delete(kind, id, seen).await;
+                match (deleted, seen) {
+                    (Err(error), Some(seen)) if self.one(kind, id)?.revision != seen => {
+                        tracing::debug!(status = %error.status, "changed while it was to be deleted");
+                        return Err(ScimError::changed());
+                    }
+                    (deleted, _) => deleted?,
+                }
                 Ok(StatusCode::NO_CONTENT.into_response())
             }
             _ => Err(ScimError::method()),
@@ -289,20 +298,21 @@ impl Asked {
         patch::known(body, kind.members())
     }
 
-    fn all(&self, kind: Kind) -> Result<Vec<Resource>, ScimError> {
+    /// All of a kind, each made when it is its turn: all of them at once may be a thousand times what a page holds.
+    fn all(&self, kind: Kind) -> Result<Box<dyn Iterator<Item = Resource> + '_>, ScimError> {
         let (control, base) = (&self.site.app.control, &self.base);
         Ok(match kind {
             Kind::User => {
-                let all = control.directory_users(&self.by)?;
-                all.iter().map(|u| resource::user(base, u)).collect()
+                let all = control.directory_users(&self.by)?.into_iter();
+                Box::new(all.map(|u| resource::user(base, &u)))
             }
             Kind::Group => {
-                let all = control.directory_groups(&self.by)?;
-                all.iter().map(|g| resource::group(base, g)).collect()
+                let all = control.directory_groups(&self.by)?.into_iter();
+                Box::new(all.map(|g| resource::group(base, &g)))
             }
             Kind::Agent => {
-                let all = control.directory_agents(&self.by)?;
-                all.iter().map(|a| resource::agent(base, a)).collect()
+                let all = control.directory_agents(&self.by)?.into_iter();
+                Box::new(all.map(|a| resource::agent(base, &a)))
             }
         })
     }
@@ -379,11 +389,11 @@ impl Asked {
     }
 
     /// Whom a directory deletes has left; an agent that it deletes is stopped, and retired by people.
-    async fn delete(&self, kind: Kind, id: &str) -> Result<(), ScimError> {
+    async fn delete(&self, kind: Kind, id: &str, seen: Option<u64>) -> Result<(), ScimError> {
         let control = &self.site.app.control;
         match kind {
-            Kind::User => control.delete_directory_user(&self.by, id).await?,
-            Kind::Group => control.delete_directory_group(&self.by, id).await?,
+            Kind::User => control.delete_directory_user(&self.by, id, seen).await?,
+            Kind::Group => control.delete_directory_group(&self.by, id, seen).await?,
             Kind::Agent => drop(control.stop_directory_agent(&self.by, id).await?),
         }
         Ok(())

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{regive, told};
+use super::{one_after_another, regive, told};
 use crate::control::Before;
 use crate::error::{invalid, not_found};
 use crate::person::{person_event, takes_away};
@@ -170,7 +170,8 @@ impl Control {
             .about(&client.id)
             .fact("people_changed", people.len())
             .content("client", ClientTold::of(&client));
-        let mut change = before.put(&client).event(event);
+        let change = before.put(&client).event(event);
+        let mut change = one_after_another(&registry, &people, change);
         for person in &people {
             change = change.and(self.person_change(caller, &registry, person));
         }

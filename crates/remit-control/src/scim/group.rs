@@ -9,7 +9,7 @@ use remit_domain::{DirectoryGroupId, Kind, Noun, PersonId, RefusalCode, Registry
 
 use super::client::groups_of;
 use super::user::found as found_person;
-use super::{DirectoryCaller, longer_than_told, regive, told};
+use super::{DirectoryCaller, longer_than_told, one_after_another, regive, told, unchanged};
 use crate::error::{invalid, not_found};
 use crate::{Control, ControlError, refuse};
 
@@ -90,7 +90,7 @@ impl Control {
         self.directory_group(by, id.as_str())
     }
 
-    fn plan_group(
+    pub(super) fn plan_group(
         &self,
         by: &DirectoryCaller,
         at: Option<(&str, u64)>,
@@ -136,16 +136,20 @@ impl Control {
 
     /// Removes a group; what it gave is taken back.
     ///
+    /// - `seen`: the revision that the directory looked at, where it says so.
+    ///
     /// # Errors
     /// `not-found`; `conflict` for the last administrator; `forbidden` for a break-glass account or a revoked directory.
     pub async fn delete_directory_group(
         &self,
         by: &DirectoryCaller,
         id: &str,
+        seen: Option<u64>,
     ) -> Result<(), ControlError> {
         let plan = || async {
             self.directory(by, |registry, _| {
                 let there = found(by, registry, id)?;
+                unchanged(registry.revision(Kind::DirectoryGroup, &there.key()), seen)?;
                 let gone = DirectoryGroup {
                     removed: Some(self.books.now()),
                     ..there.clone()
@@ -189,10 +193,14 @@ impl Control {
             Some(revision) => Change::new().update(group, revision),
             None => Change::new().create(group),
         };
+        // What groups give is worked out over all of them: changes of one directory come one after the other.
+        let revision = registry.revision(Kind::ScimClient, &client.key());
+        let change = change.event(event).update(&*client, revision.unwrap_or(0));
+        let change = one_after_another(registry, &people, change);
         let changes = people
             .iter()
             .map(|p| self.person_change(&caller, registry, p));
-        Ok(changes.fold(change.event(event), Change::and))
+        Ok(changes.fold(change, Change::and))
     }
 }
 
@@ -229,7 +237,12 @@ fn found<'a>(
 }
 
 fn view(by: &DirectoryCaller, registry: &Registry, group: &DirectoryGroup) -> GroupView {
-    let told_of = |id: &&PersonId| registry.people.get(*id).is_some_and(|p| by.tells_of(p));
+    let told_of = |id: &&PersonId| {
+        registry
+            .people
+            .get(*id)
+            .is_some_and(|p| by.tells_of(registry, p))
+    };
     let members = group.members.iter().filter(told_of);
     GroupView {
         id: group.id.clone(),

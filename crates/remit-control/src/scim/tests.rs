@@ -152,7 +152,7 @@ async fn a_group_gives_what_was_mapped_and_nothing_else() {
         .unwrap();
     assert_eq!(person(&w, id).roles, BTreeSet::from([Role::Auditor]));
     w.control
-        .delete_directory_group(&by, kept.id.as_str())
+        .delete_directory_group(&by, kept.id.as_str(), None)
         .await
         .unwrap();
     assert!(person(&w, id).roles.is_empty(), "so does the group's end");
@@ -205,15 +205,15 @@ async fn a_directory_never_takes_the_last_administrator_nor_a_break_glass_accoun
         .await;
     assert_eq!(code(refused), RefusalCode::Forbidden);
     assert_eq!(
-        code(w.control.delete_directory_user(&by, &glass).await),
+        code(w.control.delete_directory_user(&by, &glass, None).await),
         RefusalCode::Forbidden
     );
     w.control
-        .delete_directory_user(&by, &id("per", ADMIN_TOO))
+        .delete_directory_user(&by, &id("per", ADMIN_TOO), None)
         .await
         .unwrap();
     assert_eq!(
-        code(w.control.delete_directory_user(&by, &own).await),
+        code(w.control.delete_directory_user(&by, &own, None).await),
         RefusalCode::Conflict
     );
     assert!(person(&w, &own).is_active());
@@ -271,7 +271,10 @@ async fn whoever_a_directory_says_has_left_has_left_at_once_and_for_good() {
         Principal::Directory(by.client.clone()),
         "the entry says who told"
     );
-    w.control.delete_directory_user(&by, &clerk).await.unwrap();
+    w.control
+        .delete_directory_user(&by, &clerk, None)
+        .await
+        .unwrap();
     assert_eq!(
         code(w.control.directory_user(&by, &clerk)),
         RefusalCode::NotFound
@@ -284,7 +287,7 @@ async fn the_deputy_takes_over_in_the_commit_in_which_the_directory_says_so() {
     let by = directory(&w, json!({})).await;
     for gone in [OWNER, SPONSOR] {
         w.control
-            .delete_directory_user(&by, &id("per", gone))
+            .delete_directory_user(&by, &id("per", gone), None)
             .await
             .unwrap();
     }
@@ -323,12 +326,12 @@ async fn another_directory_reaches_nothing_of_the_first_and_a_revoked_one_nothin
     };
     let gone = w
         .control
-        .delete_directory_user(&other, new.id.as_str())
+        .delete_directory_user(&other, new.id.as_str(), None)
         .await;
     assert_eq!(code(gone), RefusalCode::NotFound);
     let gone = w
         .control
-        .delete_directory_group(&other, ours.id.as_str())
+        .delete_directory_group(&other, ours.id.as_str(), None)
         .await;
     assert_eq!(code(gone), RefusalCode::NotFound);
     let told = group("Theirs", &[new.id.as_str()]);
@@ -425,4 +428,144 @@ async fn a_directory_stops_an_agent_and_starts_none() {
     assert!(book.registry().standing(&run.id, w.books.now()).is_err());
     let again = w.control.stop_directory_agent(&by, &agent).await.unwrap();
     assert!(!again.active);
+}
+
+#[tokio::test]
+async fn two_groups_at_once_do_not_leave_what_both_gave() {
+    let w = World::new().await;
+    let gives = json!({ "roles": ["approver"] });
+    let by = directory(&w, json!({ "One": gives, "Two": gives })).await;
+    let new = made(&w, &by, "new@acme.example").await;
+    let id = new.id.as_str();
+    let mut plans = Vec::new();
+    for name in ["One", "Two"] {
+        let told = group(name, &[id]);
+        let kept = w.control.put_directory_group(&by, None, &told).await;
+        plans.push((name, kept.unwrap()));
+    }
+    // Both are planned while the other group still gives it.
+    let planned: Vec<_> = plans
+        .iter()
+        .map(|(name, kept)| {
+            let at = Some((kept.id.as_str(), kept.revision));
+            w.control.plan_group(&by, at, &group(name, &[])).unwrap().1
+        })
+        .collect();
+    let mut committed = Vec::new();
+    for change in planned {
+        committed.push(w.books.commit(&w.org, change).await.is_ok());
+    }
+    assert_eq!(committed, [true, false], "the second is planned anew");
+    let (name, kept) = &plans[1];
+    let at = Some((kept.id.as_str(), kept.revision));
+    let empty = group(name, &[]);
+    let again = w.control.put_directory_group(&by, at, &empty).await;
+    again.unwrap();
+    assert!(person(&w, id).roles.is_empty());
+}
+
+#[tokio::test]
+async fn two_administrators_do_not_leave_at_once() {
+    let w = World::new().await;
+    let caller = w.caller(ADMIN);
+    let mut planned = Vec::new();
+    for who in [ADMIN, ADMIN_TOO] {
+        let email = person(&w, &id("per", who)).email.clone();
+        let plan = w.control.plan_departure(&caller, &email, None).await;
+        planned.push(plan.unwrap().1);
+    }
+    let mut committed = Vec::new();
+    for change in planned {
+        committed.push(w.books.commit(&w.org, change).await.is_ok());
+    }
+    assert_eq!(committed, [true, false]);
+    let last = person(&w, &id("per", ADMIN_TOO)).email.clone();
+    let leaving = w.control.plan_departure(&caller, &last, None).await;
+    assert_eq!(code(leaving.map(drop)), RefusalCode::Conflict);
+}
+
+#[tokio::test]
+async fn the_next_directory_takes_over_whom_a_revoked_one_told_of() {
+    let w = World::new().await;
+    let old = directory(&w, json!({ "Approvers": { "roles": ["approver"] } })).await;
+    let new = made(&w, &old, "new@acme.example").await;
+    let id = new.id.as_str();
+    let told = group("Approvers", &[id]);
+    w.control
+        .put_directory_group(&old, None, &told)
+        .await
+        .unwrap();
+    let admin = w.caller(ADMIN);
+    let entra: Name = "entra".parse().unwrap();
+    let spec = mapping(json!({}));
+    w.control
+        .put_scim_client(&admin, &entra, &spec, None)
+        .await
+        .unwrap();
+    let next = DirectoryCaller {
+        client: w.control.scim_client(&admin, &entra).unwrap().id,
+        org: w.org.clone(),
+    };
+    let unseen = w.control.directory_user(&next, id);
+    assert_eq!(
+        code(unseen),
+        RefusalCode::NotFound,
+        "while the other stands"
+    );
+    let revoked = w
+        .control
+        .revoke_scim_client(&admin, &name(), "replaced")
+        .await;
+    revoked.unwrap();
+    // What the old one's groups gave goes with the first group that the new one puts them in.
+    let all = group("All", &[id]);
+    w.control
+        .put_directory_group(&next, None, &all)
+        .await
+        .unwrap();
+    assert!(person(&w, id).roles.is_empty());
+    w.control
+        .delete_directory_user(&next, id, None)
+        .await
+        .unwrap();
+    assert!(!person(&w, id).is_active());
+}
+
+#[tokio::test]
+async fn what_was_given_by_hand_stays_though_a_group_gave_the_same() {
+    let w = World::new().await;
+    let by = directory(&w, json!({ "Approvers": { "roles": ["approver"] } })).await;
+    let new = made(&w, &by, "new@acme.example").await;
+    let (id, admin) = (new.id.as_str(), w.caller(ADMIN));
+    let registry = w.books.org(&w.org).unwrap();
+    let by_hand = Person {
+        roles: BTreeSet::from([Role::Approver]),
+        ..Person::clone(&person(&w, id))
+    };
+    let change = w
+        .control
+        .person_change(&admin, &registry.registry(), &by_hand);
+    w.books.commit(&w.org, change).await.unwrap();
+    let told = group("Approvers", &[id]);
+    let kept = w
+        .control
+        .put_directory_group(&by, None, &told)
+        .await
+        .unwrap();
+    let gone = w
+        .control
+        .delete_directory_group(&by, kept.id.as_str(), Some(kept.revision));
+    gone.await.unwrap();
+    assert_eq!(person(&w, id).roles, BTreeSet::from([Role::Approver]));
+}
+
+#[tokio::test]
+async fn what_has_changed_since_it_was_seen_is_not_deleted() {
+    let w = World::new().await;
+    let by = directory(&w, json!({})).await;
+    let new = made(&w, &by, "new@acme.example").await;
+    let stale = Some(new.revision + 1);
+    let deleted = w.control.delete_directory_user(&by, new.id.as_str(), stale);
+    assert_eq!(code(deleted.await), RefusalCode::Conflict);
+    assert!(person(&w, new.id.as_str()).is_active());
 }

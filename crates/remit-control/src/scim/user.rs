@@ -8,7 +8,9 @@ use remit_domain::name::Email;
 use remit_domain::person::PersonState;
 use remit_domain::{Kind, Noun, Person, PersonId, RefusalCode, Registry, Role};
 
-use super::{DirectoryCaller, behind, listed, longer_than_told, told, untouchable};
+use super::{
+    DirectoryCaller, behind, listed, longer_than_told, new_listed, told, unchanged, untouchable,
+};
 use crate::error::{invalid, not_found};
 use crate::{Control, ControlError, StopReport, refuse};
 
@@ -54,7 +56,10 @@ impl Control {
                     groups.entry(member).or_default().push(named);
                 }
             }
-            let people = registry.people.values().filter(|p| by.tells_of(p));
+            let people = registry
+                .people
+                .values()
+                .filter(|p| by.tells_of(registry, p));
             let mut all: Vec<UserView> = people
                 .map(|p| view(registry, p, groups.get(&p.id).cloned().unwrap_or_default()))
                 .collect();
@@ -134,7 +139,7 @@ impl Control {
             groups_roles: None,
             directory: Some(Listed {
                 external_id: new.external_id.clone(),
-                ..listed(client)
+                ..new_listed(client)
             }),
             break_glass: false,
             state: PersonState::Active,
@@ -198,7 +203,7 @@ impl Control {
             if there.break_glass {
                 return Err(untouchable(there));
             }
-            let had = there.directory.clone().unwrap_or_else(|| listed(client));
+            let had = listed(client, there);
             let next = Person {
                 display_name: new.display_name.clone(),
                 directory: Some(Listed {
@@ -223,21 +228,25 @@ impl Control {
 
     /// A directory deletes a person: they leave, and it tells of them no more.
     ///
+    /// - `seen`: the revision that it looked at, where it says so.
+    ///
     /// # Errors
     /// As [`Self::put_directory_user`].
     pub async fn delete_directory_user(
         &self,
         by: &DirectoryCaller,
         id: &str,
+        seen: Option<u64>,
     ) -> Result<(), ControlError> {
         let caller = by.caller();
         let plan = || async {
             let (person, gone) = self.directory(by, |registry, client| {
                 let there = found(by, registry, id)?;
+                unchanged(registry.revision(Kind::Person, &there.key()), seen)?;
                 if there.break_glass {
                     return Err(untouchable(there));
                 }
-                let had = there.directory.clone().unwrap_or_else(|| listed(client));
+                let had = listed(client, there);
                 let deleted = Listed {
                     deleted: true,
                     ..had
@@ -285,7 +294,7 @@ pub(super) fn found<'a>(
 ) -> Result<&'a std::sync::Arc<Person>, ControlError> {
     let id = id.parse::<PersonId>().ok();
     id.and_then(|id| registry.people.get(&id))
-        .filter(|p| by.tells_of(p))
+        .filter(|p| by.tells_of(registry, p))
         .ok_or_else(|| not_found("person", "of that id"))
 }
 

@@ -156,14 +156,21 @@ pub(super) fn shown(found: &Resource, answer: &Answer) -> Result<Response, ScimE
 }
 
 /// A page of those that fit the filter.
-pub(super) fn listed(mut all: Vec<Resource>, page: &Page) -> Result<Response, ScimError> {
-    if let Some(filter) = &page.filter {
-        all.retain(|r| filter.holds(&r.body));
-    }
+pub(super) fn listed(
+    all: impl Iterator<Item = Resource>,
+    page: &Page,
+) -> Result<Response, ScimError> {
     let start = page.start.max(1);
-    let shown = all.iter().skip(start - 1).take(page.count.min(PAGE_MAX));
-    let shown: Vec<Value> = shown.map(|r| page.wanted.of(&r.body)).collect();
-    let body = json!({ "schemas": [LIST], "totalResults": all.len(), "startIndex": start,
+    let count = page.count.min(PAGE_MAX);
+    let (mut total, mut shown) = (0, Vec::new());
+    let holds = |r: &Resource| page.filter.as_ref().is_none_or(|f| f.holds(&r.body));
+    for found in all.filter(holds) {
+        total += 1;
+        if total >= start && shown.len() < count {
+            shown.push(page.wanted.of(&found.body));
+        }
+    }
+    let body = json!({ "schemas": [LIST], "totalResults": total, "startIndex": start,
         "itemsPerPage": shown.len(), "Resources": shown });
     Ok(message(StatusCode::OK, &body))
 }

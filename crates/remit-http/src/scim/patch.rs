@@ -3,6 +3,9 @@
 //! The members of that are known beforehand. What the standard has and Remit does not keep (telephones, photographs, a name in
 //! parts) is taken and dropped, as when a resource is made; what nobody knows is refused.
 
+use std::collections::HashSet;
+
+use remit_domain::directory::MEMBERS_MAX;
 use serde_json::{Map, Value};
 
 use super::error::ScimError;
@@ -55,23 +58,38 @@ fn of_kind(name: &str, holds: Holds, value: &Value) -> Result<Option<Value>, Sci
         }
         (Holds::Truth, _) => Err(wrong("true or false")),
         (Holds::Text, _) => Err(wrong("a text")),
-        (Holds::Members, value) => people(value)
-            .map(|all| Some(Value::Array(all)))
-            .ok_or_else(|| wrong("a list of people: {\"value\": id}")),
+        (Holds::Members, value) => {
+            let all = people(value).ok_or_else(|| wrong("a list of people: {\"value\": id}"))?;
+            Ok(Some(Value::Array(no_more(name, all)?)))
+        }
     }
 }
 
-/// Ids of people, each as `{"value": id}`.
+/// Ids of people, each as `{"value": id}`, and once.
 fn people(value: &Value) -> Option<Vec<Value>> {
     let each = match value {
         Value::Array(all) => all.as_slice(),
         one => std::slice::from_ref(one),
     };
-    let id = |member: &Value| {
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    for member in each {
         let id = filter::get(member, "value").or(Some(member).filter(|m| m.is_string()))?;
-        Some(serde_json::json!({ "value": id.as_str()? }))
-    };
-    each.iter().map(id).collect()
+        let id = id.as_str()?;
+        if seen.insert(id) {
+            all.push(serde_json::json!({ "value": id }));
+        }
+    }
+    Some(all)
+}
+
+/// No more than a group holds, at any step of a change: what each step costs goes by it.
+fn no_more(name: &str, all: Vec<Value>) -> Result<Vec<Value>, ScimError> {
+    if all.len() > MEMBERS_MAX {
+        let text = format!("`{name}` names {} people; at most {MEMBERS_MAX}", all.len());
+        return Err(ScimError::bad("tooMany", text));
+    }
+    Ok(all)
 }
 
 /// Applies a `PatchOp` to what a directory wrote before.
@@ -211,17 +229,28 @@ fn set_members(
     match (op, &target.which, given) {
         ("remove", Some(which), _) => members.retain(|m| !which.holds(m)),
         // Some directories name whom they take out in the value.
-        ("remove", None, Some(gone)) => members.retain(|m| !gone.contains(m)),
+        ("remove", None, Some(gone)) => {
+            let gone: HashSet<_> = gone.iter().map(id_of).collect();
+            members.retain(|m| !gone.contains(&id_of(m)));
+        }
         ("remove", None, None) => members.clear(),
-        ("add", None, Some(more)) => members.extend(more),
+        ("add", None, Some(more)) => {
+            members.extend(more);
+            members = people(&Value::Array(members)).unwrap_or_default();
+        }
         ("replace", None, Some(all)) => members = all,
         _ => {
             let text = "members are added and replaced by a `value`, without a filter";
             return Err(ScimError::bad("noTarget", text));
         }
     }
+    let members = no_more(target.name, members)?;
     state.insert(target.name.to_owned(), Value::Array(members));
     Ok(())
+}
+
+fn id_of(member: &Value) -> Option<&str> {
+    member.get("value").and_then(Value::as_str)
 }
 
 #[cfg(test)]
@@ -331,5 +360,30 @@ mod tests {
         }
         let many = vec![json!({ "op": "remove", "path": "members" }); OPERATIONS_MAX + 1];
         assert!(patched(json!(many)).is_err());
+    }
+
+    #[test]
+    fn no_step_names_more_people_than_a_group_holds() {
+        let named = |from: usize, to: usize| -> Vec<_> {
+            (from..to).map(|n| json!(format!("p{n}"))).collect()
+        };
+        for op in ["add", "replace", "remove"] {
+            let many = json!({ "op": op, "path": "members", "value": named(0, MEMBERS_MAX + 1) });
+            assert!(patched(json!([many])).is_err(), "{op}");
+        }
+        let half = |from| json!({ "op": "add", "path": "members", "value": named(from, from + MEMBERS_MAX / 2) });
+        let clear = json!({ "op": "remove", "path": "members" });
+        let both = json!([clear, half(0), half(MEMBERS_MAX / 2)]);
+        assert!(patched(both.clone()).is_ok());
+        let third = [
+            both.as_array().unwrap().as_slice(),
+            &[half(MEMBERS_MAX), clear.clone()],
+        ]
+        .concat();
+        assert!(patched(json!(third)).is_err(), "not even between steps");
+        // The same people again are no more people.
+        let twice = json!([clear, half(0), half(0), half(0)]);
+        let after = patched(twice).unwrap();
+        assert_eq!(after["members"].as_array().unwrap().len(), MEMBERS_MAX / 2);
     }
 }
