@@ -115,7 +115,8 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
         .with(
             &Section::new("decide", "Your answer")
                 .note(
-                    "It can do at most what you may and what is listed, and only until then. You take it back at any time under My agents. \
+                    "At each call it can do at most what you may and what its workflow may then: above is how that is now. It passes nothing on to \
+                     other agents, and it ends at that time. You take it back at any time under My agents. \
                      If you did not begin this yourself just now, do not let it.",
                 )
                 .with(&yes)
@@ -193,7 +194,8 @@ async fn allow(ask: Ask) -> Result<Answer, Fault> {
         for_secs: hours.clamp(1, 24) * 3_600,
         ticket: None,
         authority,
-        depth: None,
+        // Nothing on the page names sub-agents: the person's authority goes to nobody else.
+        depth: Some(0),
     };
     // First it is used up, then it counts: of two answers sent at once one is too late.
     let asked = decided(&ask).await?;

@@ -38,7 +38,8 @@ impl Authenticator for TokenAuthenticator {
             // call it was, and a call after the end of a run is something to look at.
             Err(refused)
                 if refused.refusal.code == RefusalCode::RunEnded
-                    && self.is_over(org, refused.verified.as_deref()) =>
+                    && self.is_over(org, refused.verified.as_deref())
+                    && holds_key(refused.verified.as_deref(), key) =>
             {
                 let over = refused.verified.as_deref().map(caller);
                 over.ok_or_else(|| not_let_in(refused))
@@ -72,6 +73,12 @@ impl TokenAuthenticator {
             |v: &Verified| book.is_some_and(|book| !book.registry().runs.contains_key(&v.run));
         verified.is_some_and(over)
     }
+}
+
+/// Whether the key that a token is bound to was proved, where it is bound to one.
+fn holds_key(verified: Option<&Verified>, key: Option<&str>) -> bool {
+    let cnf = verified.and_then(|v| v.claims.cnf.as_ref());
+    cnf.is_none_or(|cnf| key == Some(cnf.jkt.to_string().as_str()))
 }
 
 fn not_let_in(refused: AccessRefused) -> NotLetIn {

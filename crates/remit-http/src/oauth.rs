@@ -31,10 +31,7 @@ pub(crate) fn routes(site: &Site) -> Router<Site> {
         .route("/oauth2/introspect", routing::post(introspect))
         .route("/oauth2/revoke", routing::post(revoke))
         .route("/oauth2/jwks", routing::get(jwks))
-        .route(
-            "/oauth2/authorize",
-            routing::get(authorize::by_get).post(authorize::by_post),
-        )
+        .route("/oauth2/authorize", routing::get(authorize::by_get))
         .route("/oauth2/par", routing::post(authorize::push))
         .layer(from_fn_with_state(site.clone(), guard::open_endpoint))
 }

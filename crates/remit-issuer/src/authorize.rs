@@ -70,6 +70,18 @@ pub struct Pushed {
     pub expires_in: i64,
 }
 
+/// One answer for a client that is not there and one of another address: nobody finds out here which agents exist.
+const UNKNOWN: &str = "no client of that 'client_id' with that 'redirect_uri' is registered here";
+
+/// What is wrong with a request whoever asks, and so is told; anything else is of the registry.
+const OF_THE_REQUEST: [&str; 2] = ["request-invalid", "scope-invalid"];
+
+/// What a client hears that has not proved itself: the ledger says why.
+fn not_told() -> OAuthError {
+    let text = "this cannot be granted now; whoever runs the agent finds the reason in the ledger";
+    OAuthError::new(OAuthErrorCode::UnauthorizedClient, text)
+}
+
 impl Issuer {
     /// Takes up an authorization request of a browser. A refusal is recorded.
     ///
@@ -96,7 +108,9 @@ impl Issuer {
         match self.asked(org, &agent, &redirect_uri, parameters) {
             Ok(sealed) => Ok(sealed),
             Err(denied) => {
+                let form = OF_THE_REQUEST.contains(&denied.code.as_str());
                 let error = self.deny(org, "authorize", denied.by(&agent)).await;
+                let error = if form { error } else { not_told() };
                 let state = parameters.get("state");
                 let to = self.answer(org, &redirect_uri, state, Err(&error));
                 Err(to.map_or(NotAsked::Told(error), NotAsked::Sent))
@@ -105,8 +119,6 @@ impl Issuer {
     }
 
     /// Takes up an authorization request of a client that proves itself (RFC 9126).
-    ///
-    /// - `proof`: the one `DPoP` header, which the code is then bound to (RFC 9449 §10.1).
     ///
     /// # Errors
     /// As at the token endpoint.
@@ -182,8 +194,8 @@ impl Issuer {
         let said = parameters.get("client_id").unwrap_or_default();
         let agent = self
             .client_called(org, said)
-            .map_err(|_| invalid("client-unknown", "no such client is registered here"))?;
-        let text = "the 'redirect_uri' is none that a workflow of this client has registered";
+            .map_err(|_| invalid("client-unknown", UNKNOWN))?;
+        let text = UNKNOWN;
         let asked = parameters
             .get("redirect_uri")
             .ok_or_else(|| invalid("redirect-unknown", text).by(&agent))?;
@@ -269,9 +281,20 @@ impl Issuer {
     /// What is asked, for the page on which the person decides.
     ///
     /// # Errors
-    /// `proof-invalid` when it was not asked here, or has ended.
+    /// `proof-invalid` when it was not asked here, has ended, or its redirect address is not registered any more.
     pub fn consent_asked(&self, org: &OrgId, sealed: &str) -> Result<Asked, Refusal> {
-        Ok(self.open_asked(org, sealed)?.1)
+        let (_, asked) = self.open_asked(org, sealed)?;
+        let own = |uri: &String| is_redirect_uri(&asked.redirect_uri, uri);
+        let still = self.books().org(org).is_some_and(|book| {
+            let registry = book.registry();
+            let workflow = registry.workflows.get(&asked.workflow);
+            workflow.is_some_and(|w| w.redirect_uris.iter().any(own))
+        });
+        if still {
+            Ok(asked)
+        } else {
+            Err(no(RefusalCode::ProofInvalid, "begin again at the client"))
+        }
     }
 
     /// Uses a request up: it is decided once, whatever is decided.

@@ -91,13 +91,13 @@ impl Issuer {
             Ok(verified) => {
                 let may_know = own.is_none_or(|own| own == verified.agent);
                 let claims = may_know.then(|| Box::new(verified.claims.clone()));
+                let token_type = match verified.claims.cnf {
+                    Some(_) => "DPoP",
+                    None => "Bearer",
+                };
                 Ok(Introspection {
                     active: true,
-                    token_type: Some(if verified.claims.cnf.is_some() {
-                        "DPoP"
-                    } else {
-                        "Bearer"
-                    }),
+                    token_type: may_know.then_some(token_type),
                     claims,
                 })
             }

@@ -8,13 +8,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use remit_issuer::NotAsked;
 use remit_token::authorization::AuthorizationParameters;
-use remit_token::oauth_error::OAuthError;
+use remit_token::oauth_error::{OAuthError, OAuthErrorCode};
 
 use super::Refused;
 use super::form::Form;
 use crate::site::{Place, Site};
 
-/// The request in the address.
+/// The request in the address. A form from a client's own page is of another origin, which no endpoint here takes.
 pub(super) async fn by_get(
     State(site): State<Site>,
     place: Place,
@@ -23,15 +23,6 @@ pub(super) async fn by_get(
     let query = query.unwrap_or_default();
     let pairs = url::form_urlencoded::parse(query.as_bytes());
     ask(&site, &place, AuthorizationParameters::from_pairs(pairs)).await
-}
-
-/// The request in a form.
-pub(super) async fn by_post(State(site): State<Site>, place: Place, request: Request) -> Response {
-    let parameters = match Form::read(request).await {
-        Ok(form) => AuthorizationParameters::from_pairs(form.pairs()),
-        Err(error) => Err(error),
-    };
-    ask(&site, &place, parameters).await
 }
 
 async fn ask(
@@ -60,6 +51,10 @@ pub(super) async fn push(
     place: Place,
     request: Request,
 ) -> Result<Response, Refused> {
+    if request.headers().contains_key("dpop") {
+        let text = "a proof is not taken here; name the key with 'dpop_jkt', and send the proof with the code";
+        return Err(OAuthError::new(OAuthErrorCode::InvalidRequest, text).into());
+    }
     let form = Form::read(request).await?;
     let parameters = AuthorizationParameters::from_pairs(form.pairs())?;
     let issuer = &site.app.issuer;

@@ -260,10 +260,14 @@ async fn nobody_is_sent_to_an_address_that_is_not_registered() {
         ("response_type", "token", "unsupported_response_type"),
         ("code_challenge", "", "invalid_request"),
         ("code_challenge_method", "plain", "invalid_request"),
-        ("scope", "workflow:refund", "invalid_scope"),
+        ("scope", "workflow:refund", "unauthorized_client"),
         ("scope", "openid", "invalid_scope"),
         ("scope", "workflow:answer run:x", "invalid_scope"),
-        ("resource", "https://evil.example/mcp", "invalid_target"),
+        (
+            "resource",
+            "https://evil.example/mcp",
+            "unauthorized_client",
+        ),
     ] {
         let found = world
             .issuer
@@ -283,6 +287,49 @@ async fn nobody_is_sent_to_an_address_that_is_not_registered() {
             "{value}"
         );
     }
+}
+
+#[tokio::test]
+async fn whoever_has_proved_nothing_learns_nothing_of_agents() {
+    let world = World::with_redirects().await;
+    let told = async |parameters: &[(&'static str, &'static str)]| {
+        let asked = asking(parameters);
+        match world.issuer.authorize(&world.acme, &asked).await {
+            Err(NotAsked::Told(error)) => error.error_description.into_owned(),
+            Err(NotAsked::Sent(to)) => said(&to)["error_description"].clone(),
+            Ok(_) => panic!("{parameters:?} was taken up"),
+        }
+    };
+    let address = ("redirect_uri", "https://evil.example/back");
+    let unknown = told(&[("client_id", "nobody"), address]).await;
+    assert_eq!(told(&[address]).await, unknown);
+    let workflow = told(&[("scope", "workflow:refund")]).await;
+    assert_eq!(told(&[("scope", "workflow:none")]).await, workflow);
+    world
+        .contain(json!({ "type": "agent", "id": world.triage.id }))
+        .await;
+    assert_eq!(
+        told(&[]).await,
+        workflow,
+        "nor that it is contained, and why"
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_was_taken_back_gets_no_answer() {
+    let world = World::with_redirects().await;
+    let sealed = world.issuer.authorize(&world.acme, &asking(&[])).await;
+    let sealed = sealed.unwrap();
+    assert!(world.issuer.consent_asked(&world.acme, &sealed).is_ok());
+    let id = world.triage.workflows["answer"].to_string();
+    world
+        .change::<Workflow>(&id, |w| w.redirect_uris.clear())
+        .await;
+    let gone = world.issuer.consent_asked(&world.acme, &sealed);
+    assert_eq!(
+        gone.unwrap_err().code,
+        remit_domain::RefusalCode::ProofInvalid
+    );
 }
 
 #[tokio::test]
