@@ -13,7 +13,7 @@ mod source;
 mod tests;
 mod wire;
 
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -80,6 +80,21 @@ pub(crate) async fn run(connection: &Connection, args: WorkloadApi) -> Done {
     Ok(OK)
 }
 
+/// Whether nobody but us and root can put something else where the socket is: another socket, or a link for us to follow.
+fn guarded(path: &Path) -> anyhow::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let about = std::fs::metadata(parent)
+        .with_context(|| format!("cannot look at `{}`", parent.display()))?;
+    let own = std::fs::metadata("/proc/self")?.uid();
+    if (about.uid() != 0 && about.uid() != own) || about.mode() & 0o022 != 0 {
+        bail!(
+            "others may write to `{}`; name a path in a directory that only you or root can write to, such as /run/remit",
+            parent.display()
+        );
+    }
+    Ok(())
+}
+
 /// Listens at `path`. A socket that nobody listens at any more is replaced; anything else that is there stays.
 fn listen(path: &Path) -> anyhow::Result<UnixListener> {
     if !path.is_absolute() {
@@ -88,6 +103,7 @@ fn listen(path: &Path) -> anyhow::Result<UnixListener> {
             path.display()
         );
     }
+    guarded(path)?;
     if let Ok(found) = std::fs::symlink_metadata(path) {
         if !found.file_type().is_socket() {
             bail!(
@@ -95,10 +111,13 @@ fn listen(path: &Path) -> anyhow::Result<UnixListener> {
                 path.display()
             );
         }
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            bail!("something listens at `{}` already", path.display());
+        // Only a refusal says that nobody listens; whoever is too busy to answer, or not ours to ask, does.
+        match std::os::unix::net::UnixStream::connect(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)?;
+            }
+            _ => bail!("something listens at `{}` already", path.display()),
         }
-        std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)
         .with_context(|| format!("cannot listen at `{}`", path.display()))?;

@@ -122,8 +122,14 @@ pub struct Svid {
     pub instance: String,
     /// Its SPIFFE ID.
     pub spiffe_id: String,
-    /// The run it was asked in; it ends no later than that.
+    /// The run it was asked in. It is withdrawn with that where the run is contained, and ends with the token that asked otherwise.
     pub run: Option<RunId>,
+    /// The token that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<CredentialId>,
+    /// Thumbprint of the key that token is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_to: Option<String>,
     /// SHA-256 of the binary that was attested, hex; none where it was asked for with an access token.
     pub attested: Option<String>,
     /// Where a JWT-SVID is good.

@@ -6,8 +6,10 @@
 use axum::extract::OriginalUri;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use remit_domain::{Refusal, RefusalCode};
 use remit_gateway::Presented;
 use remit_issuer::{ProofRefused, ProofShown};
+use remit_token::opaque_secret::has_prefix;
 use remit_token::{BearerError, Challenge, Scheme};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -52,6 +54,14 @@ pub(crate) async fn present(
     let Shown { token, scheme } = shown;
     if scheme == Scheme::Bearer {
         return Ok(Presented::bearer(token));
+    }
+    if has_prefix(token.expose_secret()) {
+        let text =
+            "this token is bound to no key, so nothing can be proved of it; send it as `Bearer`";
+        return Err(ProofRefused {
+            refusal: Refusal::new(RefusalCode::ProofInvalid, text),
+            error: BearerError::InvalidToken,
+        });
     }
     // Below `/t/{org}` the request itself has only the rest of the path.
     let original = parts.extensions.get::<OriginalUri>();

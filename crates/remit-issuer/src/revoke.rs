@@ -84,6 +84,10 @@ impl Issuer {
             revoked: Some(self.books().now()),
             ..found.noun
         };
+        // What was asked for with it goes with it.
+        let mut svids = self.books().live_svids(org, Some(&next.agent)).await?;
+        svids.retain(|svid| svid.noun.token.as_ref() == Some(token));
+        let withdrawn = self.books().plan_withdrawal(svids, &by);
         let event = Event::new(EventKind::TokenRevoked, self.books().now(), by)
             .about(&next.id)
             .agent(&next.agent)
@@ -91,6 +95,7 @@ impl Issuer {
         Ok(Change::new()
             .update(&next, found.revision)
             .event(event)
+            .and(withdrawn)
             .restrict())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use remit_books::{Change, Versioned};
 use remit_domain::containment::Target;
-use remit_domain::credential::{Svid, SvidForm};
+use remit_domain::credential::{Svid, SvidForm, Token};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::limits::{JWT_SVID_SECS, X509_SVID_SECS};
 use remit_domain::{
@@ -61,6 +61,10 @@ pub(crate) struct Holder {
     pub(crate) attested: Option<String>,
     /// Thumbprint of the key whose token asked.
     pub(crate) thumbprint: Option<String>,
+    /// The token that asked.
+    pub(crate) token: Option<CredentialId>,
+    /// Thumbprint of the key that token is bound to.
+    pub(crate) bound_to: Option<String>,
     /// When it ends at the latest.
     pub(crate) not_after: Option<Timestamp>,
 }
@@ -74,6 +78,8 @@ impl Holder {
             run: Some(verified.run.clone()),
             attested: None,
             thumbprint: Some(verified.thumbprint.clone()),
+            token: Some(verified.token.clone()),
+            bound_to: verified.claims.cnf.as_ref().map(|c| c.jkt.to_string()),
             not_after: Some(verified.expires),
         }
     }
@@ -257,14 +263,21 @@ impl Issuer {
         if let Some(run) = &holder.run {
             self.standing_run(org, run, Some(&holder.agent)).await?;
         }
+        self.token_stands(org, holder).await?;
         let book = self.tenant(org)?;
         let registry = book.registry();
         registry.standing_agent(&holder.agent)?;
         let workflow = registry.standing_workflow(&holder.agent, &holder.workflow)?;
         if let Some(thumbprint) = &holder.thumbprint {
-            let held = Target::Credential(thumbprint.clone());
-            if let Some(held) = registry.containment_of(&[held]) {
-                let text = format!("the key is contained ({})", held.level.as_str());
+            let token = holder.token.as_ref().map(ToString::to_string);
+            let asked_with = [Some(thumbprint.clone()), token, holder.bound_to.clone()];
+            let held: Vec<_> = asked_with
+                .into_iter()
+                .flatten()
+                .map(Target::Credential)
+                .collect();
+            if let Some(held) = registry.containment_of(&held) {
+                let text = format!("the credential is contained ({})", held.level.as_str());
                 return Err(no(RefusalCode::Contained, text));
             }
             let key = registry.keys.get(thumbprint);
@@ -276,6 +289,22 @@ impl Issuer {
         Ok(workflow)
     }
 
+    /// Whether the token that asked was not revoked.
+    async fn token_stands(&self, org: &OrgId, holder: &Holder) -> Result<(), Refusal> {
+        let Some(token) = &holder.token else {
+            return Ok(());
+        };
+        let found = self.books().get::<Token>(org, token.as_str()).await;
+        let revoked = found
+            .map_err(from_books)?
+            .is_none_or(|t| t.noun.revoked.is_some());
+        if revoked {
+            let text = "the token that asked for it was revoked";
+            return Err(no(RefusalCode::Unauthenticated, text));
+        }
+        Ok(())
+    }
+
     fn record(&self, form: SvidForm, holder: &Holder, id: &SpiffeId, expires: Timestamp) -> Svid {
         Svid {
             id: self.books().id(CredentialId::from_uuid),
@@ -285,6 +314,8 @@ impl Issuer {
             instance: holder.instance.clone(),
             spiffe_id: id.to_string(),
             run: holder.run.clone(),
+            token: holder.token.clone(),
+            bound_to: holder.bound_to.clone(),
             attested: holder.attested.clone(),
             audience: Vec::new(),
             certificate: None,

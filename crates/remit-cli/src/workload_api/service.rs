@@ -154,9 +154,10 @@ impl<S: Source> Call<S> {
     where
         T: PartialEq + Clone + Send + Sync + 'static,
     {
+        // Whoever gets no identity takes no place from those who do.
+        self.attested().await?;
         let place = Arc::clone(&self.service.streams).try_acquire_owned();
         let place = place.map_err(|_| Status::resource_exhausted("too many streams are open"))?;
-        self.attested().await?;
         let (first, mut wait) = next(self.clone()).await?;
         let (sender, messages) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -200,6 +201,11 @@ impl<S: Source> Call<S> {
 
     /// Whether the workload is one that may have the identity.
     async fn attested(&self) -> Result<(), Status> {
+        let denied = || Status::permission_denied("no identity is issued to this workload");
+        // Known since it connected: for another user nothing is read, and nothing told each time.
+        if self.peer.uid != self.service.selectors.uid {
+            return Err(denied());
+        }
         let peer = self.peer.clone();
         let seen = tokio::task::spawn_blocking(move || peer.look()).await;
         let pid = self.peer.pid;
@@ -219,9 +225,7 @@ impl<S: Source> Call<S> {
         note(&format!(
             "denied: process {pid} is not what was registered: {wrong}"
         ));
-        Err(Status::permission_denied(
-            "no identity is issued to this workload",
-        ))
+        Err(denied())
     }
 
     fn x509_svids(self) -> BoxFuture<'static, Next<wire::X509SvidResponse>> {

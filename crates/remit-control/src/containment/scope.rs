@@ -72,8 +72,15 @@ impl Scope {
             Target::Agent(id) => svid.agent == *id,
             Target::Workflow(id) => svid.workflow == *id,
             Target::Run(_) => false,
+            // It, or what it was asked for with.
             Target::Credential(id) => {
-                svid.id.as_str() == id || svid.thumbprint.as_ref() == Some(id)
+                svid.id.as_str() == id
+                    || svid.thumbprint.as_ref() == Some(id)
+                    || svid.bound_to.as_ref() == Some(id)
+                    || svid
+                        .token
+                        .as_ref()
+                        .is_some_and(|token| token.as_str() == id)
             }
         };
         target || svid.run.as_ref().is_some_and(|run| self.runs.contains(run))

@@ -122,7 +122,7 @@ impl Control {
         let mut derived = Derived {
             tokens: Vec::new(),
             approvals: Vec::new(),
-            svids: self.svids_of(org, scope).await?,
+            svids: self.svids_of(org, scope, &BTreeSet::new()).await?,
         };
         for run in &runs {
             let of_run = |state: &str| Filter {
@@ -155,11 +155,20 @@ impl Control {
     }
 
     /// SVIDs that have not ended, of a scope.
-    async fn svids_of(
+    ///
+    /// - `ended`: runs that were ended with it before: the registry knows them no more, what was issued beside it may be theirs.
+    pub(super) async fn svids_of(
         &self,
         org: &OrgId,
         scope: &Scope,
+        ended: &BTreeSet<RunId>,
     ) -> Result<Vec<Versioned<Svid>>, BooksError> {
+        let of_ended = |svid: &Svid| svid.run.as_ref().is_some_and(|run| ended.contains(run));
+        if !ended.is_empty() {
+            let mut live = self.books.live_svids(org, None).await?;
+            live.retain(|svid| scope.holds_svid(&svid.noun) || of_ended(&svid.noun));
+            return Ok(live);
+        }
         let mut agents = BTreeSet::from([scope.agent.clone()]);
         if let Some(book) = self.books.org(org) {
             let registry = book.registry();
@@ -183,13 +192,15 @@ impl Control {
     ) -> Result<Stopped, ControlError> {
         let mut stopped = self
             .books
-            .retrying(org, || self.plan_stop(org, containment, agent, true))
+            .retrying(org, || self.plan_stop(org, containment, agent, None))
             .await?;
         stopped.processes = self.end_run_processes(org, &stopped.runs).await;
         for _ in 1..PASSES {
             let late = self
                 .books
-                .retrying(org, || self.plan_stop(org, containment, agent, false))
+                .retrying(org, || {
+                    self.plan_stop(org, containment, agent, Some(&stopped.runs))
+                })
                 .await?;
             if late.runs.is_subset(&stopped.runs)
                 && late.tokens.is_empty()
@@ -228,14 +239,18 @@ impl Control {
         org: &OrgId,
         containment: &Containment,
         agent: &AgentId,
-        first: bool,
+        ended: Option<&BTreeSet<RunId>>,
     ) -> Result<(Stopped, Option<Change>), BooksError> {
+        let first = ended.is_none();
         let book = self
             .books
             .org(org)
             .ok_or_else(|| BooksError::NoOrganization(org.to_string()))?;
         let scope = Scope::of(&book.registry(), &containment.target, agent);
         let mut derived = self.derived(org, &scope).await?;
+        if let Some(ended) = ended {
+            derived.svids = self.svids_of(org, &scope, ended).await?;
+        }
         let stopped = Stopped::of(&scope, &derived);
         let svids = std::mem::take(&mut derived.svids);
         let withdrawn =

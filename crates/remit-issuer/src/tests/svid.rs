@@ -117,7 +117,15 @@ async fn a_stolen_token_gets_no_proof_towards_remit_itself() {
 
 #[tokio::test]
 async fn what_does_not_stand_gets_no_svid_though_its_token_was_checked_before() {
-    for case in ["suspended", "contained", "key", "workflow", "left", "run"] {
+    for case in [
+        "suspended",
+        "contained",
+        "token",
+        "key",
+        "workflow",
+        "left",
+        "run",
+    ] {
         let world = World::new().await;
         let holder = holder(&world).await;
         let expected = match case {
@@ -128,6 +136,12 @@ async fn what_does_not_stand_gets_no_svid_though_its_token_was_checked_before() 
             "contained" => {
                 world
                     .contain(json!({ "type": "credential", "id": world.triage.thumbprint }))
+                    .await;
+                RefusalCode::Contained
+            }
+            "token" => {
+                world
+                    .contain(json!({ "type": "credential", "id": holder.token }))
                     .await;
                 RefusalCode::Contained
             }
@@ -255,4 +269,22 @@ async fn svids_of_one_agent_are_limited_and_withdrawn_ones_are_not_live() {
         }
     }
     assert_eq!(refused, Some(RefusalCode::Limited));
+}
+
+#[tokio::test]
+async fn a_revoked_token_takes_its_svids_with_it_and_gets_no_more() {
+    let world = World::new().await;
+    let token = world.token(&world.triage, "workflow:answer").await;
+    let (holder, other) = (world.verify(&token).await.unwrap(), holder(&world).await);
+    for holder in [&holder, &other] {
+        world.issuer.x509_svid(holder, &csr()).await.unwrap();
+    }
+    let client = auth(world.assertion(&world.triage));
+    let revoked = world.issuer.revoke(&world.acme, &client, &token).await;
+    revoked.unwrap();
+    let live = world.books.live_svids(&world.acme, None).await.unwrap();
+    assert_eq!(live.len(), 1, "what another token asked for stays");
+    assert_eq!(live[0].noun.token.as_ref(), Some(&other.token));
+    let refused = world.issuer.x509_svid(&holder, &csr()).await.unwrap_err();
+    assert_eq!(refused.code, RefusalCode::Unauthenticated);
 }
