@@ -4,10 +4,12 @@
 //! Source: RFC 6749 §4.1.1 and §10.2, RFC 9700 §4.16. The browser goes on by a page of ours, not by a redirect of the form:
 //! forms of ours lead nowhere else (`form-action 'self'`).
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use remit_control::NewDelegation;
-use remit_domain::bounds::Bounds;
+use remit_domain::bounds::{ArgPath, Bound, Bounds};
 use remit_domain::delegation::DelegationUse;
 use remit_domain::tool::ToolRef;
 use remit_domain::{Agent, Refusal, RefusalCode, Workflow};
@@ -111,7 +113,7 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
     ask.page("Let an agent act for you?")
         .with(&header)
         .with(&Section::new("who", "Who asks").note(goes).with(&facts))
-        .with(&Section::new("what", "What it may do").with(&tools(&ask, &workflow)))
+        .with(&what(&asked).with(&tools(&ask, &workflow, asked.tools.as_ref())))
         .with(
             &Section::new("decide", "Your answer")
                 .note(
@@ -125,8 +127,19 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
         .ok()
 }
 
-/// The tools of the workflow, what each does, and within which bounds.
-fn tools(ask: &Ask, workflow: &Workflow) -> Table {
+/// What heads the tools: whether they are all of the workflow's, or only what the client asks for now.
+fn what(asked: &Asked) -> Section {
+    let section = Section::new("what", "What it may do");
+    match asked.tools {
+        None => section,
+        Some(_) => section.note(
+            "It asks for these tools only, out of those of its workflow, and only where all that is said of their arguments holds.",
+        ),
+    }
+}
+
+/// The tools of the workflow, or those of them that are asked for; what each does, and within which bounds.
+fn tools(ask: &Ask, workflow: &Workflow, asked: Option<&BTreeMap<ToolRef, Bounds>>) -> Table {
     let registry = ask.place.book.registry();
     let now = ask.now();
     let live = |end: Option<remit_domain::Timestamp>| end.is_none_or(|end| now < end);
@@ -138,8 +151,9 @@ fn tools(ask: &Ask, workflow: &Workflow) -> Table {
     let rows = workflow
         .grants
         .iter()
-        .filter(|g| live(g.expires))
+        .filter(|g| live(g.expires) && asked.is_none_or(|asked| asked.contains_key(&g.tool)))
         .map(|grant| {
+            let own = asked.and_then(|asked| asked.get(&grant.tool));
             let (effect, data) = does(&grant.tool).unwrap_or_default();
             Row::new(
                 &grant.id,
@@ -147,7 +161,7 @@ fn tools(ask: &Ask, workflow: &Workflow) -> Table {
                     Cell::text(&grant.tool),
                     Cell::text(effect),
                     Cell::lines(data),
-                    Cell::lines(bounds(&grant.bounds)),
+                    Cell::lines(bounds(&grant.bounds, own)),
                 ],
             )
         });
@@ -160,12 +174,24 @@ fn tools(ask: &Ask, workflow: &Workflow) -> Table {
     .rows(rows)
 }
 
-fn bounds(bounds: &Bounds) -> Vec<String> {
-    let lines = bounds
-        .0
-        .iter()
-        .flat_map(|(path, all)| all.iter().map(move |bound| format!("{path} is {bound}")));
-    lines.collect()
+/// What has to hold of the arguments: what the grant says, and what is asked for, without what the other implies.
+fn bounds(granted: &Bounds, asked: Option<&Bounds>) -> Vec<String> {
+    let mut all = granted.clone();
+    for (path, bounds) in asked.iter().flat_map(|asked| &asked.0) {
+        all.0
+            .entry(path.clone())
+            .or_default()
+            .extend(bounds.iter().cloned());
+    }
+    let all = all.essential();
+    let line = |(path, bounds): (&ArgPath, &Vec<Bound>)| match bounds.as_slice() {
+        [] => vec![format!("{path} is given")],
+        bounds => bounds
+            .iter()
+            .map(|bound| format!("{path} is {bound}"))
+            .collect(),
+    };
+    all.0.iter().flat_map(line).collect()
 }
 
 async fn allow(ask: Ask) -> Result<Answer, Fault> {
@@ -183,7 +209,10 @@ async fn allow(ask: Ask) -> Result<Answer, Fault> {
     let (org, issuer) = (ask.place.org().clone(), ask.issuer().clone());
     let asked = asked(&ask, ask.field("request"))?;
     let (agent, workflow) = known(&ask, &asked)?;
-    let mut authority = remit_domain::authority::Authority::default();
+    let mut authority = remit_domain::authority::Authority {
+        tools: asked.tools.clone(),
+        ..Default::default()
+    };
     if only_read {
         authority.effects = Some([remit_domain::tool::Effect::Read].into());
     }

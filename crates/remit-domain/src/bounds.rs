@@ -2,6 +2,8 @@
 //!
 //! A missing argument fails its bound; so does one of another type.
 
+mod within;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

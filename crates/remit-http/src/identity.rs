@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use remit_domain::{Principal, Refusal, RefusalCode};
+use remit_domain::{Principal, RefusalCode};
 use remit_gateway::Presented;
 use remit_issuer::{PersonIdentity, Resource, Verified};
 use remit_token::{BearerError, opaque_secret};
@@ -54,9 +54,7 @@ pub(crate) async fn identify(
             "send `Authorization: Bearer` with your token",
         ));
     };
-    by_token(site, place, &Presented::bearer(token))
-        .await
-        .map_err(Problem::from)
+    by_token(site, place, &Presented::bearer(token)).await
 }
 
 /// The same for a route that agents may call, with the proof of the key that the agent's token is bound to.
@@ -73,29 +71,22 @@ pub(crate) async fn identify_agent_too(
         proof: Some(refused.error),
         ..Problem::from(refused.refusal)
     })?;
-    by_token(site, Some(place), &presented)
-        .await
-        .map_err(Problem::from)
+    by_token(site, Some(place), &presented).await
 }
 
 async fn by_token(
     site: &Site,
     place: Option<&Place>,
     presented: &Presented,
-) -> Result<Identity, Refusal> {
+) -> Result<Identity, Problem> {
     let issuer = &site.app.issuer;
     let token = presented.token.expose_secret();
     if token.starts_with(OPERATOR_PREFIX) {
-        return issuer
-            .authenticate_operator(token)
-            .await
-            .map(|()| Identity::Operator);
+        let operator = issuer.authenticate_operator(token).await;
+        return Ok(operator.map(|()| Identity::Operator)?);
     }
     let Some(place) = place else {
-        return Err(Refusal::new(
-            RefusalCode::Unauthenticated,
-            "this takes the operator's token",
-        ));
+        return Err(unauthenticated("this takes the operator's token"));
     };
     if opaque_secret::has_prefix(token) {
         let person = issuer.authenticate_person(place.org(), token).await?;
@@ -106,7 +97,22 @@ async fn by_token(
         .await
     {
         Ok(verified) => Ok(Identity::Agent(verified)),
-        Err(refused) => Err(issuer.refuse_access(place.org(), "api", refused).await),
+        Err(refused) => {
+            let elsewhere = refused
+                .verified
+                .as_deref()
+                .filter(|v| !v.resource.covers(&Resource::Api))
+                .map(|v| v.claims.scope.clone());
+            let refusal = issuer.refuse_access(place.org(), "api", refused).await;
+            let Some(scope) = elsewhere else {
+                return Err(refusal.into());
+            };
+            let text = "the token is for another resource; get one for this resource";
+            Err(Problem {
+                needs: Some(Box::new(scope)),
+                ..Problem::new(RefusalCode::Forbidden, text)
+            })
+        }
     }
 }
 
@@ -121,7 +127,8 @@ fn unauthenticated(text: &str) -> Problem {
     Problem::new(RefusalCode::Unauthenticated, text)
 }
 
-/// A problem as an answer; 401 names the scheme, and for agents where tokens come from (RFC 6750 §3, RFC 9728 §5.1).
+/// A problem as an answer; 401 names the scheme, and for agents where tokens come from (RFC 6750 §3, RFC 9728 §5.1); 403 names
+/// every scope of a token that would do, where one would (RFC 6750 §3.1).
 pub(crate) fn answer(site: &Site, place: &Place, problem: Problem) -> Response {
     let unauthenticated = problem.status().as_u16() == 401;
     let proof = match problem.code {
@@ -129,7 +136,15 @@ pub(crate) fn answer(site: &Site, place: &Place, problem: Problem) -> Response {
         RefusalCode::ProofInvalid => Some(problem.proof.unwrap_or(BearerError::InvalidToken)),
         _ => None,
     };
+    let needs = problem.needs.clone();
     let mut response = problem.into_response();
+    if let Some(scope) = needs {
+        let metadata = metadata(site, place);
+        let value = presented::step_up(&scope, metadata.as_deref());
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, value);
+    }
     if unauthenticated {
         let metadata = metadata(site, place);
         let value = match proof {

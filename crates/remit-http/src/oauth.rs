@@ -59,16 +59,22 @@ impl IntoResponse for Refused {
     }
 }
 
+/// The proof of a request, where it has one.
+fn proof(request: &Request) -> Result<Option<String>, OAuthError> {
+    let proof = presented::proof(request.headers()).map(str::to_owned);
+    if proof.is_none() && request.headers().contains_key(DPOP) {
+        let text = "send one `DPoP` header, with a proof in it";
+        return Err(OAuthError::new(OAuthErrorCode::InvalidDpopProof, text));
+    }
+    Ok(proof)
+}
+
 async fn token(
     State(site): State<Site>,
     place: Place,
     request: Request,
 ) -> Result<Response, Refused> {
-    let proof = presented::proof(request.headers()).map(str::to_owned);
-    if proof.is_none() && request.headers().contains_key(DPOP) {
-        let text = "send one `DPoP` header, with a proof in it";
-        return Err(OAuthError::new(OAuthErrorCode::InvalidDpopProof, text).into());
-    }
+    let proof = proof(&request)?;
     let form = Form::read(request).await?;
     let request = TokenRequest::from_pairs(form.pairs())?;
     let issuer = &site.app.issuer;

@@ -10,7 +10,7 @@ use remit_domain::{Refusal, RefusalCode};
 use remit_gateway::Presented;
 use remit_issuer::{ProofRefused, ProofShown};
 use remit_token::opaque_secret::has_prefix;
-use remit_token::{BearerError, Challenge, Scheme};
+use remit_token::{BearerError, Challenge, Scheme, Scope};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bearer;
@@ -89,6 +89,20 @@ pub(crate) fn challenge(error: BearerError, metadata: Option<&str>) -> HeaderVal
     value
         .and_then(|text| HeaderValue::from_str(&text).ok())
         .unwrap_or(HeaderValue::from_static("DPoP"))
+}
+
+/// The challenge that asks for another token, with every scope that it needs (RFC 6750 §3.1).
+pub(crate) fn step_up(scope: &Scope, metadata: Option<&str>) -> HeaderValue {
+    let challenge = Challenge {
+        resource_metadata: metadata,
+        error: Some(BearerError::InsufficientScope),
+        scope: Some(scope),
+        ..Challenge::default()
+    };
+    let value = challenge.header_value().ok();
+    value
+        .and_then(|text| HeaderValue::from_str(&text).ok())
+        .unwrap_or(HeaderValue::from_static("Bearer"))
 }
 
 /// Whether a request is one of a client that proves its key, and is to hear the nonce for its next proof.

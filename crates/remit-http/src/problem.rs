@@ -6,7 +6,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use remit_domain::{Refusal, RefusalCode};
-use remit_token::BearerError;
+use remit_token::{BearerError, Scope};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -35,7 +35,7 @@ pub struct Problem {
     pub code: RefusalCode,
     /// The record it is about, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
+    pub instance: Option<Box<str>>,
     /// Single faults, where a request has several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Value>,
@@ -43,6 +43,10 @@ pub struct Problem {
     #[serde(skip)]
     #[schemars(skip)]
     pub(crate) proof: Option<BearerError>,
+    /// Every scope of a token with which the same request would get further, for the challenge.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) needs: Option<Box<Scope>>,
 }
 
 impl Problem {
@@ -58,6 +62,7 @@ impl Problem {
             instance: None,
             errors: Vec::new(),
             proof: None,
+            needs: None,
         }
     }
 

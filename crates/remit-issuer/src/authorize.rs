@@ -4,8 +4,12 @@
 //! Nothing is kept between the steps: what was asked travels with the browser, sealed, and so does the code. Each is good once.
 //! The delegation itself is made by control, by its one rule; here it is only tied to the client that asked for it.
 
+use std::collections::BTreeMap;
+
 use remit_books::{Change, Ending};
+use remit_domain::bounds::Bounds;
 use remit_domain::run::RunEnd;
+use remit_domain::tool::ToolRef;
 use remit_domain::{
     AgentId, DelegationId, OrgId, PersonId, Principal, Refusal, RefusalCode, WorkflowId,
 };
@@ -19,16 +23,16 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::Issuer;
 use crate::client::Client;
 use crate::door::Denied;
-use crate::dpop::Bound;
+use crate::dpop::{Bound, NONCE_MISSING, same_key};
 use crate::exchange::grant;
 use crate::limits::{CODE_SECS, REQUEST_CHARS_MAX};
 use crate::mint::{ActingFor, Ask, CODE_REPLAYED, spent};
 use crate::refusal::{from_books, no};
 use crate::scope::Wanted;
 use crate::sign_in::{Purpose, State};
+use crate::{Issuer, details};
 
 /// What a client asks of whoever signs in, once it is known to be one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +44,9 @@ pub struct Asked {
     /// Where the answer goes.
     pub redirect_uri: String,
     state: Option<String>,
+    /// Which tools it asks for, and within which bounds; none for all of the workflow's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<BTreeMap<ToolRef, Bounds>>,
     challenge: String,
     jkt: Option<Thumbprint>,
     resource: Option<String>,
@@ -74,7 +81,13 @@ pub struct Pushed {
 const UNKNOWN: &str = "no client of that 'client_id' with that 'redirect_uri' is registered here";
 
 /// What is wrong with a request whoever asks, and so is told; anything else is of the registry.
-const OF_THE_REQUEST: [&str; 2] = ["request-invalid", "scope-invalid"];
+const OF_THE_REQUEST: [&str; 5] = [
+    "request-invalid",
+    "scope-invalid",
+    details::INVALID,
+    details::TYPE_UNKNOWN,
+    details::REPEATED,
+];
 
 /// What a client hears that has not proved itself: the ledger says why.
 fn not_told() -> OAuthError {
@@ -105,7 +118,7 @@ impl Issuer {
             Ok(known) => known,
             Err(denied) => return Err(NotAsked::Told(self.deny(org, "authorize", denied).await)),
         };
-        match self.asked(org, &agent, &redirect_uri, parameters) {
+        match self.asked(org, &agent, &redirect_uri, parameters, None) {
             Ok(sealed) => Ok(sealed),
             Err(denied) => {
                 let form = OF_THE_REQUEST.contains(&denied.code.as_str());
@@ -120,6 +133,8 @@ impl Issuer {
 
     /// Takes up an authorization request of a client that proves itself (RFC 9126).
     ///
+    /// - `proof`: the one `DPoP` header of the request, to whose key the code is then bound (RFC 9449 §10.1).
+    ///
     /// # Errors
     /// As at the token endpoint.
     pub async fn push(
@@ -127,9 +142,11 @@ impl Issuer {
         org: &OrgId,
         auth: &ClientAuth,
         parameters: &AuthorizationParameters,
+        proof: Option<&str>,
     ) -> Result<Pushed, OAuthError> {
-        match self.push_inner(org, auth, parameters).await {
+        match self.push_inner(org, auth, parameters, proof).await {
             Ok(pushed) => Ok(pushed),
+            Err(denied) if denied.code == NONCE_MISSING => Err(denied.error),
             Err(denied) => Err(self.deny(org, "par", denied).await),
         }
     }
@@ -139,9 +156,12 @@ impl Issuer {
         org: &OrgId,
         auth: &ClientAuth,
         parameters: &AuthorizationParameters,
+        proof: Option<&str>,
     ) -> Result<Pushed, Denied> {
         let client = self.authenticate(org, auth)?;
         let own = client.agent.id.clone();
+        let bound = self.bound(&format!("{}/oauth2/par", self.issuer_url(org)?), proof);
+        let bound = bound.map_err(|denied| denied.by(&own))?;
         let (agent, redirect_uri) = self
             .client_asking(org, parameters)
             .map_err(|denied| denied.by(&own))?;
@@ -155,9 +175,12 @@ impl Issuer {
             let denied = Denied::new(OAuthErrorCode::InvalidRequest, "request-invalid", text);
             return Err(denied.by(&own));
         }
-        let sealed = self.asked(org, &agent, &redirect_uri, parameters);
+        let sealed = self.asked(org, &agent, &redirect_uri, parameters, bound.as_ref());
         let sealed = sealed.map_err(|denied| denied.by(&own))?;
-        let change = Change::new().once(client.once);
+        let mut change = Change::new().once(client.once);
+        if let Some(bound) = bound {
+            change = change.once(bound.once);
+        }
         let committed = self.books().commit(org, change).await;
         committed.map_err(|error| spent(error).by(&own))?;
         Ok(Pushed {
@@ -220,6 +243,7 @@ impl Issuer {
         agent: &AgentId,
         redirect_uri: &str,
         parameters: &AuthorizationParameters,
+        bound: Option<&Bound>,
     ) -> Result<String, Denied> {
         let request: AuthorizationRequest = parameters.read().map_err(|error| Denied {
             error,
@@ -247,20 +271,26 @@ impl Issuer {
         }
         let resource: Vec<String> = request.resource.iter().cloned().collect();
         self.resource_asked(org, &resource)?;
+        let details = details::read(&request.authorization_details)?;
+        if let Some(asked) = &details {
+            details::not_wider(asked, &workflow, std::iter::empty(), self.books().now())?;
+        }
         let asked = Asked {
+            tools: details.and_then(|asked| asked.tools),
             agent: agent.clone(),
             workflow: workflow.id.clone(),
             redirect_uri: redirect_uri.to_owned(),
             state: request.state,
             challenge: request.code_challenge,
-            jkt: request.dpop_jkt,
+            jkt: same_key(request.dpop_jkt, bound)?,
             resource: request.resource,
         };
         let inner = serde_json::to_value(&asked).unwrap_or_default();
         let state = self.new_ceremony(inner);
         let sealed = self.seal_ceremony(org, Purpose::Authorize, &state)?;
         if sealed.len() > REQUEST_CHARS_MAX {
-            let text = "the request is too long; use a shorter 'state' or 'redirect_uri'";
+            let text =
+                "the request is too long; use a shorter 'state', or ask for fewer tools at once";
             return Err(Denied::new(
                 OAuthErrorCode::InvalidRequest,
                 "request-invalid",
@@ -478,6 +508,7 @@ impl Issuer {
             (workflow, link.cloned())
         };
         let ask = Ask {
+            details: details::read(&request.authorization_details)?,
             client,
             workflow,
             resource,
@@ -489,10 +520,7 @@ impl Issuer {
             // What it gave may be gone because the code was used before: that is the same answer, with its own reason.
             return Err(broken());
         };
-        let acting = ActingFor {
-            person: Some(link.person.clone()),
-            chain: vec![link],
-        };
+        let acting = ActingFor::person(Some(link.person.clone()), vec![link]);
         self.issue_implicit(org, acting, ask).await
     }
 

@@ -86,7 +86,9 @@ impl Issuer {
     ) -> Result<Client, Denied> {
         let client = self.authenticate(org, auth)?;
         let agent = client.agent.id.clone();
-        let bound = self.bound(org, proof).map_err(|denied| denied.by(&agent))?;
+        let endpoint = self.token_endpoint(org)?;
+        let bound = self.bound(&endpoint, proof);
+        let bound = bound.map_err(|denied| denied.by(&agent))?;
         Ok(Client { bound, ..client })
     }
 

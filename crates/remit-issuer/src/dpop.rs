@@ -167,13 +167,14 @@ impl Issuer {
         })
     }
 
-    /// The key that a request to the token endpoint proves.
-    pub(crate) fn bound(&self, org: &OrgId, proof: Option<&str>) -> Result<Option<Bound>, Denied> {
+    /// The key that a request to an endpoint of the authorization server proves.
+    ///
+    /// - `url`: its address, such as [`Self::token_endpoint`].
+    pub(crate) fn bound(&self, url: &str, proof: Option<&str>) -> Result<Option<Bound>, Denied> {
         let Some(proof) = proof else { return Ok(None) };
-        let url = self.token_endpoint(org)?;
         let expect = ExpectProof {
             method: "POST",
-            url: &url,
+            url,
             access_token: None,
             now: self.books().now().as_secs(),
             leeway_s: CLIENT_LEEWAY_SECS,
@@ -283,6 +284,20 @@ pub(crate) fn holds(verified: &Verified, bound: Option<&Bound>) -> Result<(), De
                 "the subject token is bound to another key than the DPoP proof was made with";
             Err(wrong("dpop-key-other", INVALID_PROOF, text).into())
         }
+    }
+}
+
+/// The key that a request is bound to which proves one and names one (RFC 9449 §10.1): the same, or none.
+pub(crate) fn same_key(
+    named: Option<Thumbprint>,
+    proved: Option<&Bound>,
+) -> Result<Option<Thumbprint>, Denied> {
+    match (named, proved) {
+        (Some(named), Some(proved)) if named != proved.jkt => {
+            let text = "'dpop_jkt' names another key than the DPoP proof was made with";
+            Err(wrong("dpop-key-other", INVALID_PROOF, text).into())
+        }
+        (named, proved) => Ok(named.or_else(|| proved.map(|bound| bound.jkt.clone()))),
     }
 }
 

@@ -14,12 +14,13 @@ use remit_ports::store::Once;
 use remit_token::client_assertion::{ExpectAssertion, unverified_client_id, verify};
 use remit_token::limits::{POINT_TOKEN_TTL_S_MAX, TOKEN_BYTES_MAX};
 use remit_token::{
-    AccessTokenType, ClientAuth, ClientCredentials, Expect, OAuthErrorCode, PointClaims, PublicJwk,
-    Scope, TokenError, TokenResponse, point_token,
+    AccessTokenType, AuthorizationDetails, ClientAuth, ClientCredentials, Expect, OAuthErrorCode,
+    PointClaims, PublicJwk, Scope, TokenError, TokenResponse, point_token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::Issuer;
+use crate::details;
 use crate::door::Denied;
 use crate::limits::{CLIENT_LEEWAY_SECS, NODE_LEEWAY_SECS, ONCE_MARGIN_SECS};
 use crate::mint::spent;
@@ -75,6 +76,11 @@ impl Issuer {
                 text,
             )));
         }
+        if !request.authorization_details.is_empty() {
+            let text = "an enforcement point calls no tools; leave `authorization_details` out";
+            let error = OAuthErrorCode::InvalidAuthorizationDetails;
+            return Err(by(Denied::new(error, details::INVALID, text)));
+        }
         let audience = self.decision_point_url(org)?;
         if request.resource.iter().any(|asked| *asked != audience) {
             let text = "the token of an enforcement point is good at `{issuer}/access/v1` only";
@@ -116,6 +122,7 @@ impl Issuer {
             token_type: AccessTokenType::Bearer,
             expires_in: u32::try_from(life).unwrap_or(0),
             scope: Scope::default(),
+            authorization_details: AuthorizationDetails::default(),
         })
     }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use remit_domain::delegation::{Delegation, DelegationUse};
 use remit_domain::{AgentId, OrgId, RefusalCode, RunId};
 use remit_token::{
-    AccessTokenType, OAuthErrorCode, Scope, TokenExchange, TokenResponse, TokenType, opaque_secret,
+    AccessTokenType, OAuthError, OAuthErrorCode, Scope, TokenExchange, TokenResponse, TokenType,
+    opaque_secret,
 };
 use secrecy::ExposeSecret;
 
@@ -20,7 +21,7 @@ use crate::mint::{ActingFor, Ask};
 use crate::refusal::no;
 use crate::scope::Wanted;
 use crate::subject::once_of;
-use crate::{Issuer, SpawnRequest};
+use crate::{Issuer, SpawnRequest, details};
 
 fn invalid(text: &'static str) -> Denied {
     Denied::new(OAuthErrorCode::InvalidRequest, "exchange-invalid", text)
@@ -110,6 +111,7 @@ impl Issuer {
             .into());
         }
         let ask = Ask {
+            details: details::read(&request.authorization_details)?,
             client,
             workflow,
             resource,
@@ -147,14 +149,7 @@ impl Issuer {
         let Some(run) = run else {
             let person = Some(link.person.clone());
             return self
-                .issue_implicit(
-                    org,
-                    ActingFor {
-                        person,
-                        chain: vec![link],
-                    },
-                    ask,
-                )
+                .issue_implicit(org, ActingFor::person(person, vec![link]), ask)
                 .await;
         };
         let same = self
@@ -170,7 +165,7 @@ impl Issuer {
         self.issue_in(org, &run, ask).await
     }
 
-    /// The client's own access token becomes one for a narrower resource, which ends no later.
+    /// The client's own access token becomes one for a narrower resource, or for fewer tools, which ends no later.
     async fn narrow_resource(
         &self,
         org: &OrgId,
@@ -200,6 +195,7 @@ impl Issuer {
             ));
         }
         let ask = Ask {
+            details: details::read(&request.authorization_details)?,
             client,
             workflow,
             resource,
@@ -256,9 +252,24 @@ impl Issuer {
         };
         let mut once = vec![client.once];
         once.extend(client.bound.map(|bound| bound.once));
-        let spawned = self
-            .spawn_with(org, &parent, SpawnRequest::new(agent, workflow), once)
-            .await?;
+        let asked = details::read(&request.authorization_details)?;
+        let narrowed = asked.is_some();
+        let spawn = SpawnRequest {
+            authority: asked.unwrap_or_default(),
+            ..SpawnRequest::new(agent, workflow)
+        };
+        let spawned = self.spawn_with(org, &parent, spawn, once).await;
+        let spawned = spawned.map_err(|denied| match denied.code.as_str() {
+            "wider" if narrowed => Denied {
+                error: OAuthError::new(
+                    OAuthErrorCode::InvalidAuthorizationDetails,
+                    denied.error.error_description.clone(),
+                ),
+                ..denied
+            },
+            _ => denied,
+        })?;
+        let granted = narrowed.then(|| details::said(&spawned.delegation.authority));
         let scope = [
             format!("workflow:{name}"),
             format!("run:{}", spawned.run.id),
@@ -269,6 +280,7 @@ impl Issuer {
             token_type: AccessTokenType::NotApplicable,
             expires_in: spawned.expires_in,
             scope: Scope::from_tokens(scope).map_err(|error| invalid_scope(&error))?,
+            authorization_details: granted.unwrap_or_default(),
         })
     }
 

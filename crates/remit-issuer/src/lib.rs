@@ -4,7 +4,7 @@
 //! gives out is a record and a ledger entry first, in one commit with whatever single-use proof paid for it. Every
 //! refusal leaves by one door, which records it and keeps anybody from filling the ledger with refusals.
 //!
-//! Specifications: RFC 6749, RFC 7009, RFC 7523, RFC 7636, RFC 7662, RFC 8414, RFC 8693, RFC 8707, RFC 9068, RFC 9126, RFC 9207, RFC 9449, RFC 9728.
+//! Specifications: RFC 6749, RFC 7009, RFC 7523, RFC 7636, RFC 7662, RFC 8414, RFC 8693, RFC 8707, RFC 9068, RFC 9126, RFC 9207, RFC 9396, RFC 9449, RFC 9728.
 //!
 //! | to | go to |
 //! | --- | --- |
@@ -38,6 +38,7 @@ mod bootstrap;
 mod check;
 mod client;
 mod denial;
+mod details;
 mod door;
 mod dpop;
 mod enforcement_point;

@@ -9,7 +9,9 @@ pub const NODE_LEEWAY_SECS: u32 = 5;
 /// How long a code of a person's consent waits for its client, in seconds.
 pub const CODE_SECS: i64 = 60;
 /// Longest sealed authorization request, in characters: it has to fit into the address to go on to after signing in.
-pub const REQUEST_CHARS_MAX: usize = 1_800;
+pub const REQUEST_CHARS_MAX: usize = 3_800;
+/// Longest authorization details in a token, in bytes: the token travels in a header.
+pub const DETAILS_BYTES_MAX: usize = 6 * 1024;
 /// How long the nonce of a proof of possession is accepted, in seconds.
 pub const NONCE_SECS: i64 = 300;
 /// How long a node gives out one nonce before it makes another, in seconds: whoever keeps the newest is asked again only after
@@ -69,7 +71,7 @@ pub const PROVIDERS_KNOWN_MAX: u64 = 1_000;
 /// How long an OpenID provider's metadata and keys are remembered, in seconds: a key that it changes counts soon.
 pub const PROVIDER_FRESH_SECS: u64 = 60;
 /// Longest address within this site to which a person goes on after signing in, in bytes.
-pub const NEXT_BYTES_MAX: usize = 2_048;
+pub const NEXT_BYTES_MAX: usize = 4_096;
 /// Longest parameter of an answer that comes through the browser, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 4_096;
 /// Oldest ID token that is believed, in seconds: it is fetched the moment it was made.

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use remit_books::{BooksError, Change, NewRun};
+use remit_domain::authority::Authority;
 use remit_domain::credential::Token;
 use remit_domain::delegation::Delegation;
 use remit_domain::event::{Event, EventKind};
-use remit_domain::limits::{ACCESS_TOKEN_SECS, IMPLICIT_RUN_IDLE_SECS};
+use remit_domain::limits::{
+    ACCESS_TOKEN_SECS, CHAIN_DEPTH_MAX, IMPLICIT_RUN_IDLE_SECS, RUN_CHILDREN_MAX,
+};
 use remit_domain::run::{Intent, Mode, Provenance};
+use remit_domain::standing::Standing;
 use remit_domain::{
     CredentialId, DelegationId, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId,
     Timestamp, Workflow,
@@ -24,7 +28,7 @@ use crate::door::Denied;
 use crate::dpop::{demanded, spent_proof};
 use crate::limits::START_REMEMBERED_SECS;
 use crate::refusal::no;
-use crate::{Issuer, Resource};
+use crate::{Issuer, Resource, details, narrow};
 
 /// Start of the keys that starts of implicit runs use up.
 const START: &str = "implicit-run:";
@@ -47,12 +51,65 @@ pub(crate) struct Ask {
     pub(crate) not_after: Option<Timestamp>,
     /// Whether it answers a token exchange.
     pub(crate) exchanged: bool,
+    /// What it is narrowed to, where the client asks for that (RFC 9396).
+    pub(crate) details: Option<Authority>,
 }
 
-/// For whom an implicit run is.
+/// For whom an implicit run is, and within which bounds.
 pub(crate) struct ActingFor {
-    pub(crate) person: Option<PersonId>,
-    pub(crate) chain: Vec<Arc<Delegation>>,
+    person: Option<PersonId>,
+    chain: Vec<Arc<Delegation>>,
+    /// The run that this one is narrowed from.
+    parent: Option<Arc<Run>>,
+    /// What it is narrowed to.
+    authority: Authority,
+}
+
+impl ActingFor {
+    /// A run of its own, for this person.
+    pub(crate) fn person(person: Option<PersonId>, chain: Vec<Arc<Delegation>>) -> Self {
+        Self {
+            person,
+            chain,
+            parent: None,
+            authority: Authority::default(),
+        }
+    }
+
+    /// What a run that begins is for.
+    fn intent(&self) -> Intent {
+        let Some(parent) = &self.parent else {
+            return Intent {
+                ticket: self.chain.last().and_then(|link| link.ticket.clone()),
+                authority: self.authority.clone(),
+                ..Intent::default()
+            };
+        };
+        Intent {
+            // It looks around within what is left of the run above.
+            discovery: None,
+            authority: self.authority.clone(),
+            ..parent.intent.clone()
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        match (&self.parent, &self.person) {
+            (Some(parent), _) => parent.mode,
+            (None, Some(_)) => Mode::Interactive,
+            (None, None) => Mode::Api,
+        }
+    }
+
+    /// When a run that begins ends at the latest, where anything says so.
+    fn ends_by(&self) -> Option<Timestamp> {
+        let above = self.parent.iter().map(|run| run.deadline);
+        self.chain
+            .iter()
+            .map(|link| link.expires)
+            .chain(above)
+            .min()
+    }
 }
 
 /// Who acts, from the last agent of a chain back to the first (RFC 8693 §4.1).
@@ -63,13 +120,64 @@ pub(crate) fn actors(chain: &[Arc<Delegation>]) -> Option<Actor> {
 }
 
 impl Issuer {
-    /// Issues a token in a run that goes on, when it is one of this client and workflow.
+    /// Issues a token in a run that goes on, when it is one of this client and workflow; in a run narrowed from it, where the
+    /// client asks for less.
     pub(crate) async fn issue_in(
         &self,
         org: &OrgId,
         run: &RunId,
         ask: Ask,
     ) -> Result<TokenResponse, Denied> {
+        let agent = ask.client.agent.id.clone();
+        let standing = self.own_standing(org, run, &ask).await?;
+        let Some(asked) = &ask.details else {
+            let (run, chain) = ((*standing.run).clone(), &standing.chain);
+            return self.issue(org, run, chain, ask, Change::new()).await;
+        };
+        let have = &standing.run.intent.authority;
+        let links = standing.chain.iter().map(|link| &link.authority);
+        let held = links.chain([have]);
+        details::not_wider(asked, &ask.workflow, held, self.books().now())
+            .map_err(|denied| denied.by(&agent))?;
+        let authority = narrow::meet(have, asked);
+        if authority == *have {
+            let (run, chain) = ((*standing.run).clone(), &standing.chain);
+            return self.issue(org, run, chain, ask, Change::new()).await;
+        }
+        self.room_below(org, &standing.run)
+            .map_err(|refusal| Denied::from(refusal).by(&agent))?;
+        let acting = ActingFor {
+            person: standing.run.person.clone(),
+            chain: standing.chain,
+            parent: Some(standing.run),
+            authority,
+        };
+        self.issue_narrowed(org, acting, ask).await
+    }
+
+    /// Whether another run may be narrowed from this one: neither too many beside it, nor too many above.
+    fn room_below(&self, org: &OrgId, run: &Run) -> Result<(), Refusal> {
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let children = registry
+            .runs
+            .values()
+            .filter(|r| r.parent.as_ref() == Some(&run.id));
+        if children.count() >= RUN_CHILDREN_MAX {
+            let text = format!("the run has {RUN_CHILDREN_MAX} runs below it; wait until one ends");
+            return Err(no(RefusalCode::Limited, text));
+        }
+        let above = |run: &RunId| registry.runs.get(run)?.parent.clone();
+        let depth = std::iter::successors(Some(run.id.clone()), above).take(CHAIN_DEPTH_MAX);
+        if depth.count() >= CHAIN_DEPTH_MAX {
+            let text = "the run has too many runs above it; narrow a token from higher up";
+            return Err(no(RefusalCode::ChainTooDeep, text));
+        }
+        Ok(())
+    }
+
+    /// A run that goes on, when it is one of this client and workflow and was not idle for too long.
+    async fn own_standing(&self, org: &OrgId, run: &RunId, ask: &Ask) -> Result<Standing, Denied> {
         let agent = ask.client.agent.id.clone();
         let by = |refusal: Refusal| Denied::from(refusal).by(&agent);
         let standing = self
@@ -89,53 +197,70 @@ impl Issuer {
                 "the run was idle for too long and has ended; start another",
             )));
         }
-        self.issue(
-            org,
-            (*standing.run).clone(),
-            &standing.chain,
-            ask,
-            Change::new(),
-        )
-        .await
+        Ok(standing)
     }
 
-    /// Issues a token in the implicit run of (agent, workflow, person, chain, key), which starts when there is none.
+    /// Issues a token in a run that goes on, whose bounds are those that were asked for.
+    async fn issue_going_on(
+        &self,
+        org: &OrgId,
+        run: &RunId,
+        ask: Ask,
+    ) -> Result<TokenResponse, Denied> {
+        let standing = self.own_standing(org, run, &ask).await?;
+        let (run, chain) = ((*standing.run).clone(), &standing.chain);
+        self.issue(org, run, chain, ask, Change::new()).await
+    }
+
+    /// Issues a token in the implicit run of (agent, workflow, person, chain, key, details), which starts when there is none.
     pub(crate) async fn issue_implicit(
         &self,
         org: &OrgId,
         acting: ActingFor,
         ask: Ask,
     ) -> Result<TokenResponse, Denied> {
+        let acting = match &ask.details {
+            None => acting,
+            Some(asked) => {
+                let held = acting.chain.iter().map(|link| &link.authority);
+                details::not_wider(asked, &ask.workflow, held, self.books().now())
+                    .map_err(|denied| denied.by(&ask.client.agent.id))?;
+                ActingFor {
+                    authority: asked.clone(),
+                    ..acting
+                }
+            }
+        };
+        self.issue_narrowed(org, acting, ask).await
+    }
+
+    async fn issue_narrowed(
+        &self,
+        org: &OrgId,
+        acting: ActingFor,
+        ask: Ask,
+    ) -> Result<TokenResponse, Denied> {
         if let Some(run) = self.implicit_run(org, &acting, &ask).await? {
-            return self.issue_in(org, &run, ask).await;
+            return self.issue_going_on(org, &run, ask).await;
         }
         // Two requests at once must join one run: here by the lock, across nodes by the key that a start uses up.
         let lock = self.lock_of(org, &ask);
         let _one_at_a_time = lock.lock().await;
         if let Some(run) = self.implicit_run(org, &acting, &ask).await? {
-            return self.issue_in(org, &run, ask).await;
+            return self.issue_going_on(org, &run, ask).await;
         }
-        let ends_by = acting.chain.iter().map(|link| link.expires).min();
-        let ticket = acting.chain.last().and_then(|link| link.ticket.clone());
         let new = NewRun {
             agent: ask.client.agent.id.clone(),
-            mode: if acting.person.is_some() {
-                Mode::Interactive
-            } else {
-                Mode::Api
-            },
+            mode: acting.mode(),
             trigger: None,
-            intent: Intent {
-                ticket,
-                ..Intent::default()
-            },
+            intent: acting.intent(),
             person: acting.person.clone(),
             chain: acting.chain.iter().map(|link| link.id.clone()).collect(),
-            parent: None,
+            parent: acting.parent.as_ref().map(|run| run.id.clone()),
             implicit_key: Some(ask.client.thumbprint.clone()),
             provenance: Provenance::default(),
             idle_secs_max: Some(IMPLICIT_RUN_IDLE_SECS.min(ask.workflow.run_idle_secs_max)),
-            ends_by,
+            ends_by: acting.ends_by(),
         };
         self.runs_within_limit(org, &ask.client.agent.id)?;
         let mut after = None;
@@ -241,7 +366,7 @@ impl Issuer {
         let keys = self.org_keys(org).await?;
         let claims = self
             .claims(org, &run, chain, &ask)
-            .map_err(|refusal| Denied::from(refusal).by(&agent))?;
+            .map_err(|denied| denied.by(&agent))?;
         let signed = remit_token::access_token::sign(&claims, &keys.signing).map_err(|error| {
             Denied::new(
                 OAuthErrorCode::TemporarilyUnavailable,
@@ -298,6 +423,7 @@ impl Issuer {
             },
             expires_in: u32::try_from(claims.exp.saturating_sub(claims.iat)).unwrap_or(0),
             scope: claims.scope,
+            authorization_details: claims.authorization_details,
         })
     }
 
@@ -307,7 +433,7 @@ impl Issuer {
         run: &Run,
         chain: &[Arc<Delegation>],
         ask: &Ask,
-    ) -> Result<AccessTokenClaims, Refusal> {
+    ) -> Result<AccessTokenClaims, Denied> {
         let now = self.books().now();
         let ends = chain
             .iter()
@@ -318,10 +444,8 @@ impl Issuer {
             .fold(now.plus_secs(ACCESS_TOKEN_SECS), Timestamp::min)
             .as_secs();
         if exp <= now.as_secs() {
-            return Err(no(
-                RefusalCode::RunEnded,
-                "the run or its delegation ends now; start another",
-            ));
+            let text = "the run or its delegation ends now; start another";
+            return Err(no(RefusalCode::RunEnded, text).into());
         }
         let scope = [
             format!("workflow:{}", ask.workflow.name),
@@ -351,6 +475,13 @@ impl Issuer {
             agent: run.agent.to_string(),
             workflow: run.workflow.to_string(),
             run: run.id.to_string(),
+            authorization_details: details::of_token(
+                &ask.workflow,
+                run,
+                chain,
+                ask.details.is_some(),
+                now,
+            )?,
             delegations: run.chain.iter().map(ToString::to_string).collect(),
         })
     }
@@ -361,6 +492,8 @@ fn is_implicit(run: &Run, acting: &ActingFor, ask: &Ask) -> bool {
         && run.agent == ask.client.agent.id
         && run.workflow == ask.workflow.id
         && run.person == acting.person
+        && run.parent.as_ref() == acting.parent.as_ref().map(|parent| &parent.id)
+        && run.intent.authority == acting.authority
         && run
             .chain
             .iter()
@@ -380,10 +513,25 @@ fn start_of(run: &Run, after: Option<&RunId>) -> Once {
         run.implicit_key.as_deref().unwrap_or_default(),
         after.map_or("-", RunId::as_str),
     );
+    let key = match (&run.parent, &run.intent.authority) {
+        (None, authority) if *authority == Authority::default() => key,
+        (parent, authority) => format!(
+            "{key}:{}:{}",
+            parent.as_ref().map_or("-", RunId::as_str),
+            digest_of(authority)
+        ),
+    };
     Once {
         key,
         until: run.started.plus_secs(START_REMEMBERED_SECS),
     }
+}
+
+/// What bounds are told apart by.
+fn digest_of(authority: &Authority) -> String {
+    let text = serde_json::to_vec(authority).unwrap_or_default();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
+    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, digest)
 }
 
 fn issued_event(now: Timestamp, token: &Token, run: &Run, ask: &Ask) -> Event {

@@ -109,6 +109,38 @@ pub(crate) fn in_all(standing: &Standing, now: Timestamp) -> Authority {
         })
 }
 
+/// Every tool in `asked` that is not granted, or that one of `held` does not name, and every argument that is left freer than
+/// there, one line each. Of several grants of one tool any may be used, so it is enough to stay within one.
+pub(crate) fn freer<'a>(
+    asked: &Authority,
+    workflow: &Workflow,
+    held: impl Iterator<Item = &'a Authority>,
+    now: Timestamp,
+) -> Vec<String> {
+    let held: Vec<&Authority> = held.collect();
+    let mut out = Vec::new();
+    for (tool, bounds) in asked.tools.iter().flatten() {
+        let grants: Vec<&Bounds> = workflow.grants_of(tool, now).map(|g| &g.bounds).collect();
+        let links = held.iter().filter_map(|authority| authority.tools.as_ref());
+        if grants.is_empty() || links.clone().any(|tools| !tools.contains_key(tool)) {
+            out.push(format!("tool {tool}"));
+            continue;
+        }
+        let freer = |have: &Bounds| bounds.freer_than(have).next().cloned();
+        let by_grants: Vec<_> = grants.iter().map(|grant| freer(grant)).collect();
+        let granted = by_grants.iter().any(Option::is_none);
+        let by_grants = by_grants.into_iter().flatten().take(usize::from(!granted));
+        let by_links = links.filter_map(|tools| freer(tools.get(tool)?));
+        out.extend(
+            by_grants
+                .chain(by_links)
+                .map(|path| format!("argument {path} of {tool}")),
+        );
+    }
+    out.dedup();
+    out
+}
+
 /// Everything in `asked` that `have` lacks, one line each; empty when nothing is.
 pub(crate) fn wider(asked: &Authority, have: &Authority, registry: &Registry) -> Vec<String> {
     let mut out = Vec::new();

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::limits::RUNS_LIVE_MAX;
 use crate::refusal::{from_books, no};
-use crate::{Issuer, PersonIdentity, Verified, check};
+use crate::{Issuer, PersonIdentity, Verified, check, narrow};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +122,7 @@ impl Issuer {
             agent: workflow.agent.clone(),
             mode: request.mode,
             trigger: request.trigger,
-            intent: request.intent,
+            intent: self.within_token(org, caller, request.intent)?,
             person: ground.person,
             chain: ground.link.iter().map(|link| link.id.clone()).collect(),
             parent: None,
@@ -147,6 +147,30 @@ impl Issuer {
         }
         self.touch(&run.id);
         Ok(run)
+    }
+
+    /// An intent within the bounds of the run that the caller's token is for: a narrowed token opens no wider run.
+    fn within_token(
+        &self,
+        org: &OrgId,
+        caller: Caller<'_>,
+        intent: Intent,
+    ) -> Result<Intent, Refusal> {
+        let Caller::Agent(verified) = caller else {
+            return Ok(intent);
+        };
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let ended = || no(RefusalCode::RunEnded, "the run of the token has ended");
+        let own = registry.runs.get(&verified.run).ok_or_else(ended)?;
+        if own.implicit_key.is_none() {
+            // What a run declares of itself is its own: the next one declares anew.
+            return Ok(intent);
+        }
+        Ok(Intent {
+            authority: narrow::meet(&own.intent.authority, &intent.authority),
+            ..intent
+        })
     }
 
     fn workflow_to_run(

@@ -263,6 +263,14 @@ fn not_wider(
     let have = narrow::in_all(parent, now);
     let mut more = narrow::wider(&request.authority, &have, registry);
     more.extend(narrow::wider(&request.intent.authority, &have, registry));
+    let links = parent.chain.iter().map(|link| &link.authority);
+    let held = links.chain([&parent.run.intent.authority]);
+    more.extend(narrow::freer(
+        &request.authority,
+        &parent.workflow,
+        held,
+        now,
+    ));
     let ends = parent
         .chain
         .iter()

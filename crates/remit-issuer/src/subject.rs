@@ -125,7 +125,12 @@ impl Issuer {
         let found = registry
             .runs
             .values()
-            .find(|run| run.agent == link.to && run.chain.last() == Some(&link.id));
+            // A run that was only narrowed from it has the same chain, and a key of its own.
+            .find(|run| {
+                run.agent == link.to
+                    && run.chain.last() == Some(&link.id)
+                    && run.implicit_key.is_none()
+            });
         found
             .map(|run| run.id.clone())
             .ok_or_else(|| no(RefusalCode::RunEnded, "the sub-agent's run has ended"))

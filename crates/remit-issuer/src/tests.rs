@@ -3,6 +3,7 @@
 mod authorize;
 mod build;
 mod client;
+mod details;
 mod door;
 mod dpop;
 mod exchange;
@@ -372,6 +373,7 @@ pub(super) fn auth(assertion: String) -> ClientAuth {
 
 pub(super) fn credentials(assertion: String, scope: &str, resource: &[&str]) -> TokenRequest {
     TokenRequest::ClientCredentials(ClientCredentials {
+        authorization_details: Default::default(),
         client: auth(assertion),
         scope: Scope::parse(scope).unwrap(),
         resource: resource.iter().map(|uri| (*uri).to_owned()).collect(),
@@ -385,6 +387,7 @@ pub(super) fn exchange(
     scope: &str,
 ) -> TokenRequest {
     TokenRequest::TokenExchange(Box::new(TokenExchange {
+        authorization_details: Default::default(),
         client: auth(assertion),
         subject_token: SecretString::from(subject),
         subject_token_type: kind,

@@ -7,7 +7,7 @@ use crate::door::Denied;
 use crate::dpop::NONCE_MISSING;
 use crate::mint::{ActingFor, Ask};
 use crate::scope::Wanted;
-use crate::{Issuer, enforcement_point};
+use crate::{Issuer, details, enforcement_point};
 
 impl Issuer {
     /// Answers a token request. The token is recorded when this returns; so is a refusal.
@@ -72,7 +72,9 @@ impl Issuer {
             .resource_asked(org, &request.resource)
             .map_err(|refusal| Denied::from(refusal).by(&agent))?;
         let workflow = self.workflow_wanted(org, &agent, wanted.workflow.as_deref())?;
+        let asked = details::read(&request.authorization_details);
         let ask = Ask {
+            details: asked.map_err(|denied| denied.by(&agent))?,
             client,
             workflow,
             resource,
@@ -83,15 +85,8 @@ impl Issuer {
         match wanted.run {
             Some(run) => self.issue_in(org, &run, ask).await,
             None => {
-                self.issue_implicit(
-                    org,
-                    ActingFor {
-                        person: None,
-                        chain: Vec::new(),
-                    },
-                    ask,
-                )
-                .await
+                self.issue_implicit(org, ActingFor::person(None, Vec::new()), ask)
+                    .await
             }
         }
     }

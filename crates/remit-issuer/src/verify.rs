@@ -14,7 +14,7 @@ use remit_domain::run::RunState;
 use remit_domain::standing::Standing;
 use remit_domain::{AgentId, OrgId, Refusal, RefusalCode, Run, RunId, Timestamp};
 use remit_token::limits::TOKEN_BYTES_MAX;
-use remit_token::{Expect, TokenError, access_token, opaque_secret};
+use remit_token::{Expect, Scope, TokenError, access_token, opaque_secret};
 
 use crate::limits::NODE_LEEWAY_SECS;
 use crate::refusal::{from_books, no};
@@ -74,6 +74,14 @@ impl Issuer {
         seen.last_used
             .store(self.books().now().as_micros(), Ordering::Relaxed);
         Ok(Arc::clone(&seen.verified))
+    }
+
+    /// The scopes of a token that was checked here a moment ago, whatever it was checked for: what its holder has to ask for
+    /// again, all at once, where it is good elsewhere. From memory: it answers a refusal, and permits nothing.
+    pub fn scopes_seen(&self, org: &OrgId, token: &str) -> Option<Scope> {
+        let key = cache_key(org, token).ok()?;
+        let seen = self.inner.verified.get(&key)?;
+        Some(seen.verified.claims.scope.clone())
     }
 
     /// Checks an access token for no resource in particular; no activity of its run.

@@ -1,6 +1,6 @@
 //! Access tokens: JWTs that say who acts for whom, in which run, at which resource.
 //!
-//! Source: RFC 9068 (profile, `typ` and required claims), RFC 8693 §4 (`act`, `may_act`), RFC 9449 §6.1 (`cnf`).
+//! Source: RFC 9068 (profile, `typ` and required claims), RFC 8693 §4 (`act`, `may_act`), RFC 9449 §6.1 (`cnf`), RFC 9396 §9.1.
 //! Claims of our own have the prefix `remit_`, which collides with no registered name (RFC 7519 §4.3).
 
 #[cfg(test)]
@@ -8,6 +8,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::authorization_details::AuthorizationDetails;
 use crate::claims::{
     Actor, Audience, Confirmation, Expect, MayAct, Times, check_id, check_span, check_uri,
 };
@@ -69,6 +70,10 @@ pub struct AccessTokenClaims {
     /// The run that the token belongs to and ends with.
     #[serde(rename = "remit_run")]
     pub run: String,
+    /// What the bearer may do, where its run or its chain names tools (RFC 9396 §9.1); left out when empty. Information: each
+    /// call is decided by the run and the chain themselves.
+    #[serde(default, skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub authorization_details: AuthorizationDetails,
     /// The delegations that the chain rests on, first one first; left out when empty.
     #[serde(
         rename = "remit_delegations",

@@ -14,8 +14,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 use url::{Host, Url};
 
+use crate::authorization_details::AuthorizationDetails;
 use crate::keys::Thumbprint;
-use crate::limits::{FORM_PARAMETERS_MAX, REDIRECT_BYTES_MAX, STATE_BYTES_MAX, URI_BYTES_MAX};
+use crate::limits::{
+    AUTHORIZATION_DETAILS_BYTES_MAX, FORM_PARAMETERS_MAX, REDIRECT_BYTES_MAX, STATE_BYTES_MAX,
+    URI_BYTES_MAX,
+};
 use crate::oauth_error::{OAuthError, OAuthErrorCode};
 use crate::scope::Scope;
 
@@ -24,8 +28,11 @@ pub const GRANT_AUTHORIZATION_CODE: &str = "authorization_code";
 /// Start of the address of a pushed request (RFC 9126 §2.2).
 pub const REQUEST_URI: &str = "urn:ietf:params:oauth:request_uri:";
 
+/// The one parameter that is JSON, so that its characters and its length are its own (RFC 9396 §2).
+const DETAILS: &str = "authorization_details";
+
 /// Parameters that decide something, and so may occur once only.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "response_type",
     "response_mode",
     "client_id",
@@ -38,6 +45,7 @@ const KNOWN: [&str; 12] = [
     "request",
     "request_uri",
     "resource",
+    DETAILS,
 ];
 
 /// The parameters of an authorization request: each once, within limits, printable.
@@ -49,6 +57,8 @@ pub struct AuthorizationParameters(BTreeMap<String, String>);
 pub struct AuthorizationRequest {
     /// What is asked for.
     pub scope: Scope,
+    /// What is asked for beyond it (RFC 9396).
+    pub authorization_details: AuthorizationDetails,
     /// Where the token is to be good.
     pub resource: Option<String>,
     /// What the client wants back with the answer, at most [`STATE_BYTES_MAX`] bytes.
@@ -80,7 +90,13 @@ impl AuthorizationParameters {
             if !KNOWN.contains(&name) || value.is_empty() {
                 continue;
             }
-            if value.len() > URI_BYTES_MAX || !value.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            let fits = match name {
+                DETAILS => value.len() <= AUTHORIZATION_DETAILS_BYTES_MAX,
+                _ => {
+                    value.len() <= URI_BYTES_MAX && value.bytes().all(|b| matches!(b, b' '..=b'~'))
+                }
+            };
+            if !fits {
                 return invalid("a parameter is too long or has characters that are not allowed");
             }
             if found.insert(name.to_owned(), value.to_owned()).is_some() {
@@ -139,7 +155,15 @@ impl AuthorizationParameters {
         let scope = Scope::parse(self.get("scope").unwrap_or_default());
         let scope =
             scope.map_err(|e| OAuthError::new(OAuthErrorCode::InvalidScope, e.to_string()))?;
+        let details = self.get(DETAILS).map(AuthorizationDetails::parse);
+        let authorization_details = details.transpose().map_err(|error| {
+            OAuthError::new(
+                OAuthErrorCode::InvalidAuthorizationDetails,
+                error.to_string(),
+            )
+        })?;
         Ok(AuthorizationRequest {
+            authorization_details: authorization_details.unwrap_or_default(),
             scope,
             resource: self.get("resource").map(str::to_owned),
             state,

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::authorization::GRANT_AUTHORIZATION_CODE;
+use crate::authorization_details::AuthorizationDetails;
 use crate::scope::Scope;
 
 /// `grant_type` by which a client acts for itself (RFC 6749 §4.4.2).
@@ -116,6 +117,8 @@ pub enum TokenRequest {
 pub struct ClientCredentials {
     /// Who asks.
     pub client: ClientAuth,
+    /// What is asked for beyond scopes (RFC 9396 §6); may be empty.
+    pub authorization_details: AuthorizationDetails,
     /// What is asked for; may be empty.
     pub scope: Scope,
     /// Where the token is to be good: absolute URIs without fragment, 0 to [`crate::limits::TARGETS_MAX`].
@@ -127,6 +130,8 @@ pub struct ClientCredentials {
 pub struct AuthorizationCode {
     /// Who asks.
     pub client: ClientAuth,
+    /// What is asked for beyond scopes (RFC 9396 §6); may be empty.
+    pub authorization_details: AuthorizationDetails,
     /// The code.
     pub code: SecretString,
     /// Where the code was sent.
@@ -144,6 +149,8 @@ pub struct AuthorizationCode {
 pub struct TokenExchange {
     /// Who asks.
     pub client: ClientAuth,
+    /// What is asked for beyond scopes (RFC 9396 §6); may be empty.
+    pub authorization_details: AuthorizationDetails,
     /// On whose behalf.
     pub subject_token: SecretString,
     /// What `subject_token` is.
@@ -178,6 +185,16 @@ impl TokenRequest {
             Self::ClientCredentials(request) => &request.scope,
             Self::AuthorizationCode(request) => &request.scope,
             Self::TokenExchange(request) => &request.scope,
+        }
+    }
+
+    /// What is asked for beyond scopes.
+    #[must_use]
+    pub fn authorization_details(&self) -> &AuthorizationDetails {
+        match self {
+            Self::ClientCredentials(request) => &request.authorization_details,
+            Self::AuthorizationCode(request) => &request.authorization_details,
+            Self::TokenExchange(request) => &request.authorization_details,
         }
     }
 
@@ -240,6 +257,10 @@ impl TokenRequest {
         if !self.scope().is_empty() {
             form.push(("scope", self.scope().to_string()));
         }
+        if !self.authorization_details().is_empty() {
+            let text = self.authorization_details().to_text();
+            form.push(("authorization_details", text));
+        }
         let client = self.client();
         form.extend(client.client_id.clone().map(|id| ("client_id", id)));
         form.push((
@@ -284,6 +305,9 @@ pub struct TokenResponse {
     /// What was granted, which may be less than was asked for; left out when empty.
     #[serde(default, skip_serializing_if = "Scope::is_empty")]
     pub scope: Scope,
+    /// What the token may do, where that is narrowed to tools (RFC 9396 §7); left out when empty.
+    #[serde(default, skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub authorization_details: AuthorizationDetails,
 }
 
 /// Writes the token into the one place where it belongs.

@@ -14,13 +14,13 @@
 //! another kind is expected, because each kind has its own `typ`.
 //!
 //! Specifications: RFC 6749, RFC 6750, RFC 7515, RFC 7517, RFC 7519, RFC 7521, RFC 7523, RFC 7636, RFC 7638, RFC 8037,
-//! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9126, RFC 9207, RFC 9449, RFC 9728, SPIFFE-ID, X509-SVID,
+//! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9126, RFC 9207, RFC 9396, RFC 9449, RFC 9728, SPIFFE-ID, X509-SVID,
 //! JWT-SVID, SPIFFE Trust Domain and Bundle.
 //!
 //! | to | go to |
 //! | --- | --- |
 //! | sign or check what the issuer issues | [`access_token`], [`subject_token`] |
-//! | read an authorization request | [`authorization`] |
+//! | read an authorization request | [`authorization`], [`authorization_details`] |
 //! | authenticate a client | [`client_assertion`] |
 //! | make or check a proof of possession | [`dpop`] |
 //! | issue or check SVIDs, publish what checks them | [`x509_svid`], [`jwt_svid`], [`spiffe_bundle`] |
@@ -45,6 +45,7 @@
 
 pub mod access_token;
 pub mod authorization;
+pub mod authorization_details;
 pub mod challenge;
 pub mod claims;
 pub mod client_assertion;
@@ -70,6 +71,7 @@ mod test_support;
 pub mod x509_svid;
 
 pub use access_token::AccessTokenClaims;
+pub use authorization_details::{AuthorizationDetails, AuthorizationDetailsError};
 pub use challenge::{BearerError, Challenge, ChallengeError, Scheme};
 pub use claims::{Actor, Audience, Confirmation, Expect, MayAct};
 pub use client_assertion::{ClientAssertion, UnverifiedClientId};

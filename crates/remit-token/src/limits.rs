@@ -48,6 +48,11 @@ pub const PROOF_BYTES_MAX: usize = 4 * 1024;
 /// Oldest proof of possession that is believed: it is made for one request, and this bounds the replay cache.
 pub const PROOF_AGE_S_MAX: i64 = 60;
 
+/// Longest `authorization_details` of a request, in bytes: sixteen tools with a few bounds each.
+pub const AUTHORIZATION_DETAILS_BYTES_MAX: usize = 8 * 1024;
+/// Most objects in one `authorization_details`: more is a workflow of its own.
+pub const AUTHORIZATION_DETAILS_MAX: usize = 16;
+
 /// Longest redirect address.
 pub const REDIRECT_BYTES_MAX: usize = 512;
 /// Longest `state` of an authorization request: it travels sealed with the rest of it, in addresses.

@@ -8,6 +8,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::authorization::GRANT_AUTHORIZATION_CODE;
+use crate::authorization_details::TYPE_TOOL;
 use crate::dpop;
 use crate::exchange::{GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE};
 use crate::limits::URI_BYTES_MAX;
@@ -70,6 +71,9 @@ pub struct AuthorizationServerMetadata {
     /// Algorithms of proofs of possession (RFC 9449 §5.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dpop_signing_alg_values_supported: Vec<String>,
+    /// Types of authorization details (RFC 9396 §10).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types_supported: Vec<String>,
     /// RFC 9207 §3.
     pub authorization_response_iss_parameter_supported: bool,
     /// Where people read on.
@@ -109,6 +113,7 @@ impl AuthorizationServerMetadata {
             revocation_endpoint_auth_methods_supported: private_key_jwt,
             code_challenge_methods_supported: texts(&["S256"]),
             dpop_signing_alg_values_supported: texts(&dpop::ALGORITHMS),
+            authorization_details_types_supported: texts(&[TYPE_TOOL]),
             authorization_response_iss_parameter_supported: true,
             service_documentation: None,
         })
@@ -153,6 +158,9 @@ pub struct ProtectedResourceMetadata {
     /// Algorithms of proofs of possession (RFC 9728 §2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dpop_signing_alg_values_supported: Vec<String>,
+    /// Types of authorization details (RFC 9728 §2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types_supported: Vec<String>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_name: Option<String>,
@@ -175,6 +183,7 @@ impl ProtectedResourceMetadata {
             scopes_supported: scopes.iter().map(str::to_owned).collect(),
             bearer_methods_supported: texts(&["header"]),
             dpop_signing_alg_values_supported: texts(&dpop::ALGORITHMS),
+            authorization_details_types_supported: texts(&[TYPE_TOOL]),
             resource_name: None,
             resource_documentation: None,
         })
@@ -286,6 +295,7 @@ mod tests {
                 "revocation_endpoint_auth_methods_supported": auth,
                 "code_challenge_methods_supported": ["S256"],
                 "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
+                "authorization_details_types_supported": ["remit_tool"],
                 "authorization_response_iss_parameter_supported": true,
             })
         );
@@ -309,6 +319,7 @@ mod tests {
                 "authorization_servers": ["https://r.example"],
                 "bearer_methods_supported": ["header"],
                 "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
+                "authorization_details_types_supported": ["remit_tool"],
             })
         );
     }

@@ -25,6 +25,8 @@ pub enum OAuthErrorCode {
     InvalidScope,
     /// The `resource` or `audience` is not one that tokens are issued for (RFC 8693 §2.2.2, RFC 8707 §2).
     InvalidTarget,
+    /// The `authorization_details` are unknown, malformed or too wide (RFC 9396 §5).
+    InvalidAuthorizationDetails,
     /// The proof of possession is missing or not good (RFC 9449 §5).
     InvalidDpopProof,
     /// The proof of possession needs a nonce, which the answer brings (RFC 9449 §8).
@@ -38,7 +40,7 @@ pub enum OAuthErrorCode {
 }
 
 impl OAuthErrorCode {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -46,6 +48,7 @@ impl OAuthErrorCode {
         Self::UnsupportedGrantType,
         Self::InvalidScope,
         Self::InvalidTarget,
+        Self::InvalidAuthorizationDetails,
         Self::InvalidDpopProof,
         Self::UseDpopNonce,
         Self::UnsupportedResponseType,
@@ -64,6 +67,7 @@ impl OAuthErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
             Self::UnsupportedResponseType => "unsupported_response_type",

@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use remit_token::client_assertion::{self, NewAssertion};
-use remit_token::{ClientAuth, ClientCredentials, Scope, SigningKey, TokenRequest, TokenResponse};
+use remit_token::{
+    AuthorizationDetails, ClientAuth, ClientCredentials, Scope, SigningKey, TokenRequest,
+    TokenResponse,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -97,6 +100,7 @@ async fn get(connection: &Connection, id: &str, key: &SigningKey) -> anyhow::Res
         key,
     )?;
     let request = TokenRequest::ClientCredentials(ClientCredentials {
+        authorization_details: AuthorizationDetails::default(),
         client: ClientAuth {
             client_id: None,
             client_assertion: assertion.into(),

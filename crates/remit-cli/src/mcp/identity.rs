@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use remit_domain::Timestamp;
 use remit_token::client_assertion::{self, NewAssertion};
 use remit_token::{
-    AccessTokenType, AuthorizationServerMetadata, ClientAuth, ClientCredentials, Scope, SigningKey,
-    TokenRequest, TokenResponse,
+    AccessTokenType, AuthorizationDetails, AuthorizationServerMetadata, ClientAuth,
+    ClientCredentials, Scope, SigningKey, TokenRequest, TokenResponse,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -310,6 +310,7 @@ impl Identity {
             self.prover.key(),
         )?;
         let request = TokenRequest::ClientCredentials(ClientCredentials {
+            authorization_details: AuthorizationDetails::default(),
             client: ClientAuth {
                 client_id: None,
                 client_assertion: assertion.into(),

@@ -164,3 +164,45 @@ async fn whoever_is_not_signed_in_signs_in_first_and_comes_back() {
         assert_eq!(page.status, 400, "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_asks_for_one_tool_is_let_that_one_only_within_its_bounds() {
+    let house = house().await;
+    let details = r#"[{"type":"remit_tool","tool":"orders/refund","bounds":{"order":[{"one_of":["A-118"]}]}}]"#;
+    let pairs = [
+        ("response_type", "code"),
+        ("client_id", "returns-bot"),
+        ("redirect_uri", BACK),
+        ("state", "s-1"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+        ("authorization_details", details),
+    ];
+    let parameters = AuthorizationParameters::from_pairs(pairs).unwrap();
+    let org = house.org("acme");
+    let request = house.issuer.authorize(&org, &parameters).await.unwrap();
+    let page = house
+        .open(&format!("/consent?request={request}"), "auditor")
+        .await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    for shown in ["orders/refund", "order is one of A-118", "these tools only"] {
+        assert!(page.text.contains(shown), "{shown}: {}", page.text);
+    }
+    assert!(!page.text.contains("orders/status"), "{}", page.text);
+    let form = [
+        ("request", request.as_str()),
+        ("hours", "1 hour"),
+        ("effects", "everything in the list"),
+    ];
+    on(&house.post("/consent/allow", "auditor", &form).await);
+    let caller = house.caller("acme", "auditor").await;
+    let mine = remit_control::DelegationFilter {
+        mine: true,
+        ..Default::default()
+    };
+    let made = house.control.delegations(&caller, &mine).await.unwrap();
+    assert_eq!(
+        made[0].narrows,
+        [r#"tool orders/refund with order one of "A-118""#]
+    );
+}

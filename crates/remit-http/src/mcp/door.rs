@@ -2,6 +2,8 @@
 //!
 //! Source: RFC 9728 §5.1, RFC 6750 §3; MCP 2026-07-28 basic/authorization.
 
+use std::sync::OnceLock;
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
@@ -9,8 +11,11 @@ use axum::response::{IntoResponse, Response};
 use remit_domain::upstream::UpstreamName;
 use remit_domain::{Refusal, RefusalCode};
 use remit_gateway::{Endpoint, Presented};
+use remit_issuer::Issuer;
+use remit_token::Scope;
 use remit_token::challenge::{BearerError, Challenge, Scheme};
 use remit_token::metadata::{WELL_KNOWN_PROTECTED_RESOURCE, well_known_url};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::presented;
 use crate::problem::Problem;
@@ -23,6 +28,9 @@ pub(crate) struct Door {
     pub(crate) endpoint: Endpoint,
     /// Its address: what a token's `aud` must cover.
     pub(crate) resource: String,
+    issuer: Issuer,
+    /// The token that the request shows, for the challenge that asks for another one.
+    shown: OnceLock<SecretString>,
 }
 
 impl FromRequestParts<Site> for Door {
@@ -52,6 +60,8 @@ impl FromRequestParts<Site> for Door {
             place,
             endpoint,
             resource,
+            issuer: site.app.issuer.clone(),
+            shown: OnceLock::new(),
         })
     }
 }
@@ -64,6 +74,7 @@ impl Door {
         self.send_away(
             Scheme::Bearer,
             error,
+            None,
             Problem::new(RefusalCode::Unauthenticated, text),
         )
     }
@@ -74,6 +85,9 @@ impl Door {
             return Err(self.challenge(parts.headers.contains_key(header::AUTHORIZATION)));
         };
         let found = presented::present(site, &self.place, "mcp", shown, parts).await;
+        if let Ok(presented) = &found {
+            let _ = self.shown.set(presented.token.clone());
+        }
         found.map_err(|refused| {
             let metadata = well_known_url(&self.resource, WELL_KNOWN_PROTECTED_RESOURCE).ok();
             let value = presented::challenge(refused.error, metadata.as_deref());
@@ -96,15 +110,32 @@ impl Door {
             RefusalCode::ProofInvalid => Scheme::DPoP,
             _ => Scheme::Bearer,
         };
-        Some(self.send_away(scheme, Some(error), Problem::from(refusal.clone())))
+        // The token is good elsewhere: what it was for is what another one has to be for, here, all in one challenge.
+        let token = self.shown.get().map(ExposeSecret::expose_secret);
+        let scope = token
+            .filter(|_| error == BearerError::InsufficientScope)
+            .and_then(|token| self.issuer.scopes_seen(self.place.org(), token));
+        Some(self.send_away(
+            scheme,
+            Some(error),
+            scope.as_ref(),
+            Problem::from(refusal.clone()),
+        ))
     }
 
-    fn send_away(&self, scheme: Scheme, error: Option<BearerError>, problem: Problem) -> Response {
+    fn send_away(
+        &self,
+        scheme: Scheme,
+        error: Option<BearerError>,
+        scope: Option<&Scope>,
+        problem: Problem,
+    ) -> Response {
         let metadata = well_known_url(&self.resource, WELL_KNOWN_PROTECTED_RESOURCE).ok();
         let challenge = Challenge {
             scheme,
             resource_metadata: metadata.as_deref(),
             error,
+            scope,
             ..Challenge::default()
         };
         let value = challenge

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use remit_issuer::NotAsked;
 use remit_token::authorization::AuthorizationParameters;
-use remit_token::oauth_error::{OAuthError, OAuthErrorCode};
+use remit_token::oauth_error::OAuthError;
 
 use super::Refused;
 use super::form::Form;
@@ -51,15 +51,12 @@ pub(super) async fn push(
     place: Place,
     request: Request,
 ) -> Result<Response, Refused> {
-    if request.headers().contains_key("dpop") {
-        let text = "a proof is not taken here; name the key with 'dpop_jkt', and send the proof with the code";
-        return Err(OAuthError::new(OAuthErrorCode::InvalidRequest, text).into());
-    }
+    let proof = super::proof(&request)?;
     let form = Form::read(request).await?;
     let parameters = AuthorizationParameters::from_pairs(form.pairs())?;
     let issuer = &site.app.issuer;
     let pushed = issuer
-        .push(place.org(), &form.client()?, &parameters)
+        .push(place.org(), &form.client()?, &parameters, proof.as_deref())
         .await?;
     Ok((StatusCode::CREATED, Json(pushed)).into_response())
 }

@@ -11,6 +11,7 @@ use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode, Provenance};
 use remit_domain::{AgentId, DelegationId, RefusalCode, RunId, Timestamp, WorkflowId};
 use remit_issuer::{Caller, RunRequest, SpawnRequest};
+use remit_token::Scope;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -187,13 +188,31 @@ async fn open(ask: Ask<NewRun>) -> Result<Reply<RunView>, Problem> {
         subject_token: subject_token.clone(),
         provenance: provenance.clone(),
     };
-    let run = ask
-        .site
-        .app
-        .issuer
-        .open_run(ask.place.org(), asker(&ask)?, request)
-        .await?;
+    let needs = other_workflow(&ask, &request.workflow)?;
+    let issuer = &ask.site.app.issuer;
+    let opened = issuer.open_run(ask.place.org(), asker(&ask)?, request);
+    let run = opened.await.map_err(|refusal| Problem {
+        needs: needs
+            .filter(|_| refusal.code == RefusalCode::WorkflowUnknown)
+            .map(Box::new),
+        ..Problem::from(refusal)
+    })?;
     Ok(Reply::created(view(&ask, &agent, &run.id).await?))
+}
+
+/// The scope of the token that an agent needs for another workflow of its own than its token is for; none for any other caller.
+fn other_workflow<B, Q>(ask: &Ask<B, Q>, id: &WorkflowId) -> Result<Option<Scope>, Problem> {
+    let Some(own) = ask.agent().filter(|own| own.workflow != *id) else {
+        return Ok(None);
+    };
+    let registry = ask.place.book.registry();
+    let Ok(workflow) = registry.standing_workflow(&own.agent, id) else {
+        return Ok(None);
+    };
+    let scope = Scope::from_tokens([format!("workflow:{}", workflow.name)]);
+    scope
+        .map(Some)
+        .map_err(|error| Problem::invalid(error.to_string()))
 }
 
 /// What a parent hands to a sub-agent.

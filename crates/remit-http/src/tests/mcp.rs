@@ -96,15 +96,37 @@ async fn a_token_is_good_where_it_is_for() {
     assert_eq!(status("/mcp/orders", narrow.clone()).await.status, 200);
     assert_eq!(status("/mcp", wide.clone()).await.status, 200);
     assert_eq!(status("/mcp/orders", wide.clone()).await.status, 200);
-    let elsewhere = status("/mcp", narrow).await;
+    let elsewhere = status("/mcp", narrow.clone()).await;
     assert_eq!(elsewhere.status, 403);
+    let said = elsewhere.header("www-authenticate");
+    // Where to ask, and for everything at once: the workflow and the run, which another token is to be for.
+    let claims = remit_token_claims(&narrow);
+    let scope = claims["scope"].as_str().unwrap();
     assert!(
-        elsewhere
-            .header("www-authenticate")
-            .contains("error=\"insufficient_scope\""),
-        "{}",
-        elsewhere.header("www-authenticate")
+        scope.starts_with("workflow:") && scope.contains(" run:"),
+        "{scope}"
     );
+    assert_eq!(
+        said,
+        format!(
+            "Bearer resource_metadata=\"{URL}/.well-known/oauth-protected-resource/mcp\", error=\"insufficient_scope\", scope=\"{scope}\""
+        )
+    );
+    // At REST the same; of somebody whose token is none, nothing is told.
+    let rest = house.get("/api/v1/runs", &narrow).await;
+    assert_eq!(rest.status, 403, "{}", rest.text);
+    let said = rest.header("www-authenticate");
+    assert!(
+        said.contains("error=\"insufficient_scope\"")
+            && said.contains(&format!("scope=\"{scope}\"")),
+        "{said}"
+    );
+    let forged = format!("{narrow}x");
+    for at in ["/mcp", "/mcp/orders"] {
+        let answer = status(at, forged.clone()).await;
+        assert_eq!(answer.status, 401);
+        assert!(!answer.header("www-authenticate").contains("scope="));
+    }
     assert_eq!(status("/t/globex/mcp", wide).await.status, 401);
     assert_eq!(status("/mcp", other).await.status, 401);
     // A person's token opens nothing here.
@@ -501,4 +523,14 @@ async fn refused_credentials_are_in_the_ledger() {
         count(house.get(uri, house.person("auditor")).await),
         before + 1
     );
+}
+
+/// What a token of ours says, unverified.
+fn remit_token_claims(token: &str) -> Value {
+    use base64::Engine as _;
+    let payload = token.split('.').nth(1).unwrap();
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(payload)
+        .unwrap();
+    serde_json::from_slice(&bytes).unwrap()
 }

@@ -72,6 +72,7 @@ impl World {
 
     fn redeeming(&self, actor: &Actor, code: &str) -> AuthorizationCode {
         AuthorizationCode {
+            authorization_details: Default::default(),
             client: auth(self.assertion(actor)),
             code: code.to_owned().into(),
             redirect_uri: Some(BACK.to_owned()),
@@ -390,7 +391,7 @@ async fn a_pushed_request_is_the_pushing_clients_own() {
         let client = auth(world.assertion(actor));
         world
             .issuer
-            .push(&world.acme, &client, &asking(changes))
+            .push(&world.acme, &client, &asking(changes), None)
             .await
     };
     let pushed = push(&world.triage, &[]).await.unwrap();
@@ -435,4 +436,130 @@ async fn a_pushed_request_is_the_pushing_clients_own() {
         assert_eq!(error.error, InvalidRequest, "{code}");
         assert_eq!(world.refused().await.1["code"], code);
     }
+}
+
+#[tokio::test]
+async fn a_client_asks_for_tools_and_is_sent_back_with_what_is_not_understood() {
+    let world = World::with_redirects().await;
+    let read =
+        r#"[{"type":"remit_tool","tool":"orders/read","bounds":{"order":[{"one_of":["A-118"]}]}}]"#;
+    let sealed = world
+        .issuer
+        .authorize(&world.acme, &asking(&[("authorization_details", read)]))
+        .await
+        .unwrap();
+    let asked = world.issuer.consent_asked(&world.acme, &sealed).unwrap();
+    let tools = serde_json::to_value(&asked.tools).unwrap();
+    let expected = json!({ "orders/read": { "order": [{ "one_of": ["A-118"] }] } });
+    assert_eq!(tools, expected);
+    for (wrong, reason) in [
+        ("[]", "request-invalid"),
+        (
+            r#"[{"type":"remit_tool","type":"x","tool":"orders/read"}]"#,
+            "request-invalid",
+        ),
+        (
+            r#"[{"type":"payment","tool":"orders/read"}]"#,
+            "details-type-unknown",
+        ),
+        (
+            r#"[{"type":"remit_tool","tool":"orders/read","actions":["x"]}]"#,
+            "details-invalid",
+        ),
+    ] {
+        let asking = asking(&[("authorization_details", wrong)]);
+        let NotAsked::Sent(to) = world
+            .issuer
+            .authorize(&world.acme, &asking)
+            .await
+            .unwrap_err()
+        else {
+            panic!("the client is told");
+        };
+        assert_eq!(said(&to)["error"], "invalid_authorization_details");
+        assert_eq!(world.refused().await.1["code"], reason);
+    }
+    // Which tools are granted is told to nobody who has not proved to be the client; the ledger knows.
+    let more = r#"[{"type":"remit_tool","tool":"orders/erase"}]"#;
+    let asking = asking(&[("authorization_details", more)]);
+    let answer = world.issuer.authorize(&world.acme, &asking).await;
+    let NotAsked::Sent(to) = answer.unwrap_err() else {
+        panic!("the client is told");
+    };
+    assert_eq!(said(&to)["error"], "unauthorized_client");
+    assert_eq!(world.refused().await.1["code"], "wider");
+    let pushed = world
+        .issuer
+        .push(
+            &world.acme,
+            &auth(world.assertion(&world.triage)),
+            &asking,
+            None,
+        )
+        .await;
+    let error = pushed.map(|_| ()).unwrap_err();
+    assert_eq!(error.error, OAuthErrorCode::InvalidAuthorizationDetails);
+}
+
+#[tokio::test]
+async fn a_pushed_request_is_bound_to_the_key_that_it_proves() {
+    let world = World::with_redirects().await;
+    let (own, other) = (key(), key());
+    let nonce = world.issuer.dpop_nonce().unwrap();
+    let proof = |key: &SigningKey, jti, endpoint: &str, nonce| {
+        let new = NewProof {
+            method: "POST",
+            url: &format!("{URL}/oauth2/{endpoint}"),
+            access_token: None,
+            nonce,
+            jti,
+            iat: world.books.now().as_secs(),
+        };
+        dpop::sign(&new, key).unwrap()
+    };
+    let push = |proof: String, changes: &'static [(&'static str, &'static str)]| {
+        let client = auth(world.assertion(&world.triage));
+        let world = &world;
+        async move {
+            let asking = asking(changes);
+            let pushed = world
+                .issuer
+                .push(&world.acme, &client, &asking, Some(&proof));
+            pushed.await
+        }
+    };
+    let no_nonce = push(proof(&own, "a", "par", None), &[]).await.unwrap_err();
+    assert_eq!(no_nonce.error, OAuthErrorCode::UseDpopNonce);
+    let elsewhere = push(proof(&own, "b", "token", Some(&nonce)), &[]).await;
+    assert_eq!(
+        elsewhere.unwrap_err().error,
+        OAuthErrorCode::InvalidDpopProof
+    );
+    let named: &'static [(&str, &str)] =
+        &[("dpop_jkt", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")];
+    let mixed = push(proof(&own, "c", "par", Some(&nonce)), named).await;
+    assert_eq!(mixed.unwrap_err().error, OAuthErrorCode::InvalidDpopProof);
+    assert_eq!(world.refused().await.1["code"], "dpop-key-other");
+    let good = proof(&own, "d", "par", Some(&nonce));
+    let pushed = push(good.clone(), &[]).await.unwrap();
+    let again = push(good, &[]).await.unwrap_err();
+    assert_eq!(again.error, OAuthErrorCode::InvalidDpopProof);
+    assert_eq!(world.refused().await.1["code"], "dpop-replayed");
+    let by_uri = AuthorizationParameters::from_pairs([
+        ("client_id", "triage"),
+        ("request_uri", pushed.request_uri.as_str()),
+    ]);
+    let sealed = world.issuer.authorize(&world.acme, &by_uri.unwrap()).await;
+    let (_, code) = world.yes(&sealed.unwrap()).await;
+    let request = || world.redeeming(&world.triage, &code);
+    let thief = proof(&other, "e", "token", Some(&nonce));
+    assert_refused(
+        world.redeem(request(), Some(&thief)).await,
+        InvalidGrant,
+        "",
+    );
+    assert_refused(world.redeem(request(), None).await, InvalidGrant, "");
+    assert_eq!(world.refused().await.1["code"], "code-key-other");
+    let mine = proof(&own, "f", "token", Some(&nonce));
+    world.redeem(request(), Some(&mine)).await.unwrap();
 }

@@ -154,6 +154,7 @@ async fn a_client_id_beside_the_assertion_must_be_the_same() {
     let mut client = auth(world.assertion(&world.indexer));
     client.client_id = Some(world.triage.id.to_string());
     let request = ClientCredentials {
+        authorization_details: Default::default(),
         client,
         scope: Scope::default(),
         resource: Vec::new(),

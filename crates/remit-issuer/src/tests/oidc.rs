@@ -392,7 +392,13 @@ async fn signing_in_never_sends_anybody_to_another_site() {
     }
     assert_eq!(next(&world.globex, "/t/globexx"), "/t/globex/");
     assert_eq!(next(&world.globex, "/runs"), "/t/globex/");
-    assert_eq!(next(&world.acme, &format!("/{}", "x".repeat(3_000))), "/");
+    assert_eq!(
+        next(
+            &world.acme,
+            &format!("/{}", "x".repeat(crate::limits::NEXT_BYTES_MAX))
+        ),
+        "/"
+    );
 }
 
 /// An administrator who sets which provider is believed, or whom a subject names, could sign in as that person by it.

@@ -31,6 +31,7 @@ fn claims() -> AccessTokenClaims {
         agent: "agt_triage".into(),
         workflow: "refund".into(),
         run: "run_1".into(),
+        authorization_details: Default::default(),
         delegations: vec!["dlg_1".into()],
     }
 }

@@ -13,12 +13,14 @@ use super::{
     GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE, TokenExchange, TokenRequest, TokenType,
 };
 use crate::authorization::GRANT_AUTHORIZATION_CODE;
+use crate::authorization_details::AuthorizationDetails;
 use crate::limits::{
     FORM_BYTES_MAX, FORM_NAME_BYTES_MAX, FORM_PARAMETERS_MAX, TARGETS_MAX, TOKEN_BYTES_MAX,
     URI_BYTES_MAX,
 };
 use crate::oauth_error::OAuthErrorCode::{
-    InvalidClient, InvalidRequest, InvalidScope, InvalidTarget, UnsupportedGrantType,
+    InvalidAuthorizationDetails, InvalidClient, InvalidRequest, InvalidScope, InvalidTarget,
+    UnsupportedGrantType,
 };
 use crate::oauth_error::{OAuthError, OAuthErrorCode};
 use crate::scope::Scope;
@@ -57,6 +59,7 @@ impl TokenRequest {
                 }
                 Ok(Self::ClientCredentials(ClientCredentials {
                     client: form.client()?,
+                    authorization_details: form.details()?,
                     scope: form.scope()?,
                     resource: form.resources()?,
                 }))
@@ -161,6 +164,19 @@ impl Form {
         Scope::parse(text).or_else(|error| refuse(InvalidScope, error.to_string()))
     }
 
+    /// JSON, which is read with its own rules for characters.
+    fn details(&self) -> Result<AuthorizationDetails, OAuthError> {
+        match self
+            .once
+            .get("authorization_details")
+            .filter(|text| !text.is_empty())
+        {
+            None => Ok(AuthorizationDetails::default()),
+            Some(text) => AuthorizationDetails::parse(text)
+                .or_else(|error| refuse(InvalidAuthorizationDetails, error.to_string())),
+        }
+    }
+
     fn resources(&self) -> Result<Vec<String>, OAuthError> {
         for resource in &self.resource {
             let absolute = url::Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
@@ -182,6 +198,7 @@ impl Form {
         let redirect_uri = self.optional("redirect_uri")?;
         Ok(AuthorizationCode {
             client: self.client()?,
+            authorization_details: self.details()?,
             code: SecretString::from(self.required("code")?),
             redirect_uri: redirect_uri.map(str::to_owned),
             code_verifier: SecretString::from(self.required("code_verifier")?),
@@ -208,6 +225,7 @@ impl Form {
         };
         Ok(TokenExchange {
             client: self.client()?,
+            authorization_details: self.details()?,
             subject_token,
             subject_token_type,
             actor_token,

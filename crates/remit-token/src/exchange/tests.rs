@@ -207,6 +207,7 @@ fn debug_output_holds_no_token() {
         assert!(!shown.contains(secret), "{shown}");
     }
     let response = TokenResponse {
+        authorization_details: AuthorizationDetails::default(),
         access_token: "q.w.e".into(),
         issued_token_type: Some(TokenType::AccessToken),
         token_type: AccessTokenType::Bearer,
