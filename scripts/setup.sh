@@ -16,6 +16,7 @@
 #   REMIT_TEST_CHROMIUM      Chromium or Chrome
 #   REMIT_TEST_ENVOY         Envoy
 #   REMIT_TEST_PY_SCIM       python with scim2-tester
+#   REMIT_TEST_PY_OAUTH      python with authlib and joserfc
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 CLIENTS="$REMIT_ROOT/tests/clients"
@@ -143,7 +144,8 @@ write_env() {
             REMIT_TEST_NODE_MODULES "$REMIT_CACHE/npm/node_modules" \
             REMIT_TEST_CHROMIUM "$CHROMIUM" \
             REMIT_TEST_ENVOY "$ENVOY" \
-            REMIT_TEST_PY_SCIM "$REMIT_CACHE/scim/bin/python"
+            REMIT_TEST_PY_SCIM "$REMIT_CACHE/scim/bin/python" \
+            REMIT_TEST_PY_OAUTH "$REMIT_CACHE/oauth/bin/python"
     } >"$file.new"
     mv "$file.new" "$file"
 }
@@ -158,6 +160,7 @@ setup_test() {
     setup_python py-mcp1 requirements-mcp1.txt
     setup_envoy
     setup_python scim requirements-scim.txt
+    setup_python oauth requirements-oauth.txt
     setup_node
     setup_chromium
     write_env

@@ -25,6 +25,7 @@ mod first_hour;
 mod furnish;
 mod limits;
 mod nodes;
+mod oauth;
 mod policies;
 mod process;
 mod questions;

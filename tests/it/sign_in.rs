@@ -49,14 +49,14 @@ impl Provider {
 }
 
 /// A browser that follows what it is told one step at a time.
-struct Browser {
+pub(crate) struct Browser {
     http: Client,
     /// Cookies by host and port.
     jar: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Browser {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let http = Client::builder()
             .redirect(redirect::Policy::none())
             // The provider closes connections while they rest here.
@@ -91,7 +91,33 @@ impl Browser {
         response
     }
 
-    async fn post(&mut self, url: &str, body: Value) -> Response {
+    /// Opens a page, signed in; returns its text.
+    pub(crate) async fn open(&mut self, url: &str) -> String {
+        let mut url = Url::parse(url).unwrap();
+        for _ in 0..5 {
+            let response = self.get(&url).await;
+            match response.headers().get(LOCATION) {
+                Some(to) => url = url.join(to.to_str().unwrap()).unwrap(),
+                None => return response.text().await.unwrap(),
+            }
+        }
+        panic!("no end at {url}")
+    }
+
+    /// Sends a form of a page.
+    pub(crate) async fn submit(&mut self, url: &str, form: &[(&str, &str)]) -> Response {
+        let url = Url::parse(url).unwrap();
+        let request = self
+            .http
+            .post(url.clone())
+            .header(COOKIE, self.cookies(&url))
+            .header(ORIGIN, url.origin().ascii_serialization());
+        let response = request.form(form).send().await.unwrap();
+        self.keep(&url, &response);
+        response
+    }
+
+    pub(crate) async fn post(&mut self, url: &str, body: Value) -> Response {
         let url = Url::parse(url).unwrap();
         let request = self
             .http

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{ArgPath, Bound, Bounds, continues, same_scalar};
+use super::{ArgPath, Bound, Bounds, Decimal, continues, same_scalar};
 
 /// Ten-thousandths of a whole number.
 const UNITS: i128 = 10_000;
@@ -42,6 +42,71 @@ impl Bound {
         }
     }
 
+    /// The range where both hold, for two ranges of one kind; this bound for any other two.
+    fn and(&self, other: &Self) -> Self {
+        fn ends<T: Copy + Ord>(a: Option<T>, b: Option<T>, of: fn(T, T) -> T) -> Option<T> {
+            a.zip(b).map(|(a, b)| of(a, b)).or(a).or(b)
+        }
+        match (self, other) {
+            (
+                Self::Integer { min, max },
+                Self::Integer {
+                    min: least,
+                    max: most,
+                },
+            ) => Self::Integer {
+                min: ends(*min, *least, i64::max),
+                max: ends(*max, *most, i64::min),
+            },
+            (
+                Self::Decimal { min, max },
+                Self::Decimal {
+                    min: least,
+                    max: most,
+                },
+            ) => Self::Decimal {
+                min: ends(*min, *least, Decimal::max),
+                max: ends(*max, *most, Decimal::min),
+            },
+            _ => self.clone(),
+        }
+    }
+
+    /// This range with the ends of another where it says nothing of its own.
+    fn or_ends_of(&self, other: &Self) -> Self {
+        match (self, other) {
+            (
+                Self::Integer { min, max },
+                Self::Integer {
+                    min: least,
+                    max: most,
+                },
+            ) => Self::Integer {
+                min: min.or(*least),
+                max: max.or(*most),
+            },
+            (
+                Self::Decimal { min, max },
+                Self::Decimal {
+                    min: least,
+                    max: most,
+                },
+            ) => Self::Decimal {
+                min: min.or(*least),
+                max: max.or(*most),
+            },
+            _ => self.clone(),
+        }
+    }
+
+    fn is_of_kind(&self, other: &Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Integer { .. }, Self::Integer { .. })
+                | (Self::Decimal { .. }, Self::Decimal { .. })
+        )
+    }
+
     /// Both ends of a range, in ten-thousandths.
     fn range(&self) -> Option<(Option<i128>, Option<i128>)> {
         match self {
@@ -63,26 +128,37 @@ fn scalar(value: &Value) -> bool {
 }
 
 impl Bounds {
-    /// The arguments that these bounds name and leave freer than `other` does. What they do not name stays as `other` has it.
+    /// The arguments that these bounds name and leave freer than `other` does. What they do not name stays as `other` has it:
+    /// an argument, or one end of a range.
     pub fn freer_than<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a ArgPath> {
         self.0.iter().filter_map(move |(path, own)| {
             let others = other.0.get(path).filter(|_| !own.is_empty())?;
-            let kept = |bound: &Bound| own.iter().any(|own| own.is_within(bound));
+            let kept = |bound: &Bound| own.iter().any(|own| own.or_ends_of(bound).is_within(bound));
             (!others.iter().all(kept)).then_some(path)
         })
     }
 
-    /// The same bounds without those that another one of the same argument implies.
+    /// The same bounds in fewer words: ranges of one kind as one, and without those that another bound of the argument implies.
     #[must_use]
     pub fn essential(&self) -> Self {
         let each = self.0.iter().map(|(path, bounds)| {
             let mut kept: Vec<Bound> = Vec::with_capacity(bounds.len());
             for bound in bounds {
-                if !kept.iter().any(|have| have.is_within(bound)) {
-                    kept.retain(|have| !bound.is_within(have));
+                if let Some(have) = kept.iter_mut().find(|have| have.is_of_kind(bound)) {
+                    *have = have.and(bound);
+                } else {
                     kept.push(bound.clone());
                 }
             }
+            let implied = |at: usize, bound: &Bound| {
+                kept.iter().enumerate().any(|(other_at, other)| {
+                    let twice = bound.is_within(other);
+                    other_at != at && other.is_within(bound) && (!twice || other_at < at)
+                })
+            };
+            let each = kept.iter().enumerate();
+            let needed = each.filter(|(at, bound)| !implied(*at, bound));
+            let kept: Vec<Bound> = needed.map(|(_, bound)| bound.clone()).collect();
             (path.clone(), kept)
         });
         Self(each.collect())
@@ -201,7 +277,39 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn an_end_that_is_not_named_stays_as_it_is() {
+        let bounds = |json: Value| serde_json::from_value::<Bounds>(json).unwrap();
+        let have = bounds(json!({ "amount": [{ "decimal": { "min": "0.01", "max": 500 } }] }));
+        for (asked, freer) in [
+            (json!({ "amount": [{ "decimal": { "max": 30 } }] }), false),
+            (json!({ "amount": [{ "decimal": { "min": 1 } }] }), false),
+            (json!({ "amount": [{ "decimal": { "min": 0 } }] }), true),
+            (json!({ "amount": [{ "decimal": { "max": 501 } }] }), true),
+            (json!({ "amount": [{ "one_of": [0] }] }), true),
+            (json!({ "amount": [] }), false),
+            (json!({ "order": [{ "one_of": ["A-1"] }] }), false),
+        ] {
+            assert_eq!(
+                bounds(asked.clone()).freer_than(&have).count(),
+                usize::from(freer),
+                "{asked}"
+            );
+        }
+    }
+
     proptest! {
+        #[test]
+        fn bounds_in_fewer_words_hold_for_the_same_arguments(
+            all in proptest::collection::vec(any_bound(), 0..5),
+            value in any_value(),
+        ) {
+            let bounds = Bounds([("x".parse::<ArgPath>().unwrap(), all)].into());
+            let args = json!({ "x": value });
+            let (long, short) = (bounds.breaches(&args), bounds.essential().breaches(&args));
+            prop_assert_eq!(long.is_empty(), short.is_empty(), "{:?} {:?}", bounds, bounds.essential());
+        }
+
         #[test]
         fn what_keeps_the_inner_bound_keeps_the_outer(a in any_bound(), b in any_bound(), value in any_value()) {
             if a.is_within(&b) && a.holds(&value) {
