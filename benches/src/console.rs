@@ -42,6 +42,7 @@ const PAGES: [&str; 15] = [
     "/audit",
     "/audit?kind=call.decided",
     "/audit?range=24h",
+    "/audit?until=2020-01-01",
     "/policies",
     "/rules",
 ];

@@ -23,6 +23,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "label_origins",
         include_str!("../../../migrations/postgres/0003_label_origins.sql"),
     ),
+    (
+        4,
+        "entry_times",
+        include_str!("../../../migrations/postgres/0004_entry_times.sql"),
+    ),
 ];
 
 /// Advisory lock of whoever migrates: `remit` in ASCII.

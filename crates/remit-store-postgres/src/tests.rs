@@ -130,7 +130,12 @@ async fn migrations_are_checkable_first() {
     let database = TestDatabase::create();
     assert_eq!(
         pending(&database.url()).await.unwrap(),
-        ["0001_store", "0002_limits", "0003_label_origins"]
+        [
+            "0001_store",
+            "0002_limits",
+            "0003_label_origins",
+            "0004_entry_times"
+        ]
     );
     // Nodes that start together take turns.
     let (one, two) = tokio::join!(open(&database, "a"), open(&database, "b"));

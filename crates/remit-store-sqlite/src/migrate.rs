@@ -25,6 +25,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "label_origins",
         include_str!("../../../migrations/sqlite/0003_label_origins.sql"),
     ),
+    (
+        4,
+        "entry_times",
+        include_str!("../../../migrations/sqlite/0004_entry_times.sql"),
+    ),
 ];
 
 /// Which migrations opening `dir` would apply, in order; all of them for a directory without a database.

@@ -14,6 +14,7 @@ pub(super) async fn all(store: &Arc<dyn Store>) {
     entries_are_read_as_written(store).await;
     entries_are_filtered(store).await;
     entries_are_paged_both_ways(store).await;
+    times_are_found_whatever_their_order(store).await;
     the_tree_grows_by_compare_and_swap(store).await;
     a_tree_is_never_larger_than_its_ledger(store).await;
 }
@@ -220,6 +221,60 @@ async fn entries_are_paged_both_ways(store: &dyn Store) {
             expected,
             "{filter:?}"
         );
+    }
+}
+
+/// More entries than a store takes together, with times that go to and fro: nothing is left out, nothing taken in.
+async fn times_are_found_whatever_their_order(store: &dyn Store) {
+    const COUNT: u64 = 2_600;
+    let org = org();
+    // Every third entry is from long before or long after those around it.
+    let secs = |n: u64| match n % 3 {
+        0 => (n * 7_919) % COUNT,
+        _ => n,
+    };
+    for part in [0..1_000, 1_000..1_001, 1_001..COUNT] {
+        let entry = |n| NewEntry {
+            at: at(i64::try_from(secs(n)).unwrap()),
+            ..entry(EventKind::AgentChanged)
+        };
+        let entries = part.map(entry).collect();
+        store
+            .commit(Commit {
+                entries,
+                ..commit(&org, Vec::new())
+            })
+            .await
+            .unwrap();
+    }
+    for (since, until) in [
+        (0, 1),
+        (0, 700),
+        (1_020, 1_030),
+        (1_500, 2_599),
+        (2_599, 9_000),
+        (9_000, 9_001),
+    ] {
+        for descending in [false, true] {
+            let filter = EntryFilter {
+                since: Some(at(since)),
+                until: Some(at(until)),
+                descending,
+                limit: 1_000,
+                ..EntryFilter::default()
+            };
+            let within = |n: &u64| (since..until).contains(&i64::try_from(secs(*n)).unwrap());
+            let mut expected: Vec<u64> = (0..COUNT).filter(within).collect();
+            if descending {
+                expected.reverse();
+            }
+            expected.truncate(1_000);
+            assert_eq!(
+                indexes(store, &org, filter).await,
+                expected,
+                "{since}..{until}"
+            );
+        }
     }
 }
 

@@ -46,11 +46,18 @@ pub(crate) async fn entries(
         let kinds: Vec<&str> = filter.kinds.iter().map(|kind| kind.as_str()).collect();
         query.push(" AND kind = ANY(").push_bind(kinds).push(")");
     }
+    // The blocks first: with none in reach the bound is null, and nothing matches.
     if let Some(since) = filter.since {
         query.push(" AND at >= ").push_bind(since.as_micros());
+        query.push(" AND idx >= (SELECT min(block) << 10 FROM entry_times WHERE org = ");
+        query.push_bind(org.as_str()).push(" AND last >= ");
+        query.push_bind(since.as_micros()).push(")");
     }
     if let Some(until) = filter.until {
         query.push(" AND at < ").push_bind(until.as_micros());
+        query.push(" AND idx < (SELECT (max(block) + 1) << 10 FROM entry_times WHERE org = ");
+        query.push_bind(org.as_str()).push(" AND first < ");
+        query.push_bind(until.as_micros()).push(")");
     }
     let order = if filter.descending {
         " ORDER BY idx DESC LIMIT "

@@ -9,7 +9,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
 
 use super::{ReadError, head, inconsistent};
-use crate::number::{entry_id, entry_index};
+use crate::number::{block_ids, entry_block, entry_id, entry_index};
 
 /// Entries that match, in the filter's order: first which (indexes alone), then their content.
 pub(crate) fn entries(
@@ -36,12 +36,39 @@ pub(crate) fn entries(
         "SELECT id, kind, at, agent, run, decision, leaf, sealed FROM entries WHERE id = ?1"
     })?;
     let mut entries = Vec::new();
+    let Some(range) = within(db, range, filter)? else {
+        return Ok(entries);
+    };
     for id in ids(db, range, filter)? {
         if let Some(row) = select.query([id])?.next()? {
             entries.push(entry(row)?);
         }
     }
     Ok(entries)
+}
+
+/// What the filter's times leave of a range of ids, as far as blocks of entries tell; none where no block is in reach.
+fn within(
+    db: &Connection,
+    (low, high): (i64, i64),
+    filter: &EntryFilter,
+) -> rusqlite::Result<Option<(i64, i64)>> {
+    let blocks = (entry_block(low), entry_block(high));
+    let block = |sql: &str, at: Timestamp| -> rusqlite::Result<Option<i64>> {
+        db.prepare_cached(sql)?
+            .query_row((blocks.0, blocks.1, at.as_micros()), |row| row.get(0))
+    };
+    let since = "SELECT min(block) FROM entry_times WHERE block BETWEEN ?1 AND ?2 AND last >= ?3";
+    let until = "SELECT max(block) FROM entry_times WHERE block BETWEEN ?1 AND ?2 AND first < ?3";
+    let low = match filter.since {
+        None => Some(low),
+        Some(at) => block(since, at)?.map(|block| block_ids(block).0.max(low)),
+    };
+    let high = match filter.until {
+        None => Some(high),
+        Some(at) => block(until, at)?.map(|block| block_ids(block).1.min(high)),
+    };
+    Ok(low.zip(high))
 }
 
 /// Ids that match. Several kinds are looked up one by one and merged: each index range is in order by itself, and none has

@@ -9,7 +9,7 @@ use remit_ports::store::{Blob, Changed, Expect, LabelState, Lower, Put, StoreErr
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Stop;
-use crate::number::{entry_id, int, nat};
+use crate::number::{entry_block, entry_id, int, nat};
 
 /// An organization's row of `orgs_state`.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,9 @@ pub(super) struct Unit<'c> {
     heads: HashMap<OrgId, (Head, bool)>,
     /// Versions of labels by organization and scope, as long as this transaction raises none there.
     labels: HashMap<OrgId, HashMap<String, u64>>,
+    /// The earliest and the latest time of what was appended, by block. Where a request is taken back, they stay: bounds that
+    /// are too wide leave nothing out.
+    times: HashMap<i64, (i64, i64)>,
     wrote: bool,
 }
 
@@ -34,6 +37,7 @@ impl<'c> Unit<'c> {
             db,
             heads: HashMap::new(),
             labels: HashMap::new(),
+            times: HashMap::new(),
             wrote: false,
         }
     }
@@ -62,6 +66,13 @@ impl<'c> Unit<'c> {
             if *moved {
                 update.execute(params![org.as_str(), int(head.epoch), int(head.entries)])?;
             }
+        }
+        let mut widen = self.db.prepare_cached(
+            "INSERT INTO entry_times (block, first, last) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)",
+        )?;
+        for (block, (first, last)) in &self.times {
+            widen.execute([block, first, last])?;
         }
         Ok(())
     }
@@ -113,27 +124,33 @@ impl<'c> Unit<'c> {
     /// Appends entries; returns the index of the first.
     pub(super) fn append(&mut self, org: &OrgId, entries: &[NewEntry]) -> rusqlite::Result<u64> {
         let db = self.db;
-        let head = self.head_mut(org)?;
-        let first = head.entries;
+        let Head {
+            no, entries: first, ..
+        } = *self.head_mut(org)?;
         if entries.is_empty() {
             return Ok(first);
         }
         let mut insert = db.prepare_cached(
             "INSERT INTO entries (id, kind, at, agent, run, decision, leaf, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
+        let mut next = first;
         for entry in entries {
+            let (id, at) = (entry_id(no, next), entry.at.as_micros());
+            let (first, last) = self.times.entry(entry_block(id)).or_insert((at, at));
+            (*first, *last) = ((*first).min(at), (*last).max(at));
             insert.execute(params![
-                entry_id(head.no, head.entries),
+                id,
                 entry.kind.as_str(),
-                entry.at.as_micros(),
+                at,
                 entry.agent.as_ref().map(|id| id.as_str()),
                 entry.run.as_ref().map(|id| id.as_str()),
                 entry.decision.as_ref().map(|id| id.as_str()),
                 entry.leaf,
                 entry.sealed,
             ])?;
-            head.entries += 1;
+            next += 1;
         }
+        self.head_mut(org)?.entries = next;
         Ok(first)
     }
 
