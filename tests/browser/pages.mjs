@@ -6,7 +6,7 @@
 import { axe, launch, open, overflow } from './lib/browser.mjs';
 import { wrong } from './lib/copied.mjs';
 import { crawl, routeOf, routes, sortOf } from './lib/crawl.mjs';
-import { AGENTS, furnish } from './lib/furnish.mjs';
+import { AGENTS, consent, furnish } from './lib/furnish.mjs';
 import { run } from './lib/report.mjs';
 import { World } from './lib/world.mjs';
 
@@ -85,6 +85,7 @@ await run(async (report, atEnd) => {
   report.none('every action of the source is offered by a form', all.act.filter((a) => !reached.act.has(a)));
   looks.set('/sign-in', { address: '/sign-in' });
   looks.set('/enrol', { address: '/enrol' });
+  looks.set('/consent', await consent(world));
   const browser = await launch();
   atEnd(() => browser.close());
   await lookAt(report, world, browser, looks);

@@ -1,6 +1,8 @@
 // A server with something of everything on its pages: calls that ran, were asked for and were denied, somebody contained, an
 // agent that is still a draft, one that is suspended, and one whose sponsor left, which is a finding.
 
+import { createHash } from 'node:crypto';
+
 import { govern } from './govern.mjs';
 
 const REFUND = { order: 'A-118', card: 'card-visa-4242', reason: 'damaged' };
@@ -46,7 +48,7 @@ export async function furnish(world) {
 export const AGENTS = ['/agents/returns-helper', '/agents/audit-sampler', '/agents/left-behind', '/agents/soc-analyst'];
 
 // An agent that its developer has registered, with nothing missing but its activation.
-export async function draft(world, name = 'returns-helper', sponsor = 'maria@acme.example') {
+export async function draft(world, name = 'returns-helper', sponsor = 'maria@acme.example', redirects = []) {
   const spec = {
     owner: 'ines@acme.example', sponsor, responsible_team: 'support', platform_team: 'platform',
     purpose: 'Tells customers how to send things back.', business_process: 'Customer support', model: 'demo-model-1',
@@ -56,8 +58,24 @@ export async function draft(world, name = 'returns-helper', sponsor = 'maria@acm
   const grants = [{ tool: 'orders/order_status' }];
   await world.apply(
     { apiVersion: 'remit.dev/v1', kind: 'Agent', metadata: { name }, spec },
-    { apiVersion: 'remit.dev/v1', kind: 'Workflow', metadata: { name: 'answer', agent: name }, spec: { purpose: 'Tell what can be sent back.', data_classes: [], grants } },
+    { apiVersion: 'remit.dev/v1', kind: 'Workflow', metadata: { name: 'answer', agent: name }, spec: { purpose: 'Tell what can be sent back.', data_classes: [], grants, redirect_uris: redirects } },
   );
+}
+
+// Where an agent's client sends the person it would act for: a page that only such a client leads to.
+export async function consent(world, who = 'ines@acme.example') {
+  const redirect = 'http://127.0.0.1:9/callback';
+  await draft(world, 'returns-asker', 'maria@acme.example', [redirect]);
+  await world.activate('returns-asker');
+  const cookie = await world.cookie(who);
+  const asked = new URLSearchParams({
+    response_type: 'code', client_id: world.ready.agents['returns-asker'].client_id, redirect_uri: redirect, scope: 'workflow:answer', state: 'a state',
+    code_challenge: createHash('sha256').update('a verifier of the client, which keeps it to itself').digest('base64url'), code_challenge_method: 'S256',
+  });
+  const answer = await fetch(`${world.base}/oauth2/authorize?${asked}`, { redirect: 'manual', headers: { cookie: `${cookie.name}=${cookie.value}` } });
+  const address = answer.headers.get('location');
+  if (!address?.includes('/consent?')) throw new Error(`nobody was asked: ${answer.status} ${await answer.text()}`);
+  return { address: address.replace(world.base, ''), cookie };
 }
 
 async function orphan(world) {
