@@ -16,8 +16,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use cedar_policy::RestrictedExpression;
-use cedar_policy_core::ast::{Name, RestrictedExpr};
+use cedar_policy_core::ast::{Literal, Name, Value as Cedar};
+use cedar_policy_core::extensions::Extensions;
 use remit_domain::bounds::Decimal;
 use serde_json::{Map, Value, json};
 
@@ -83,11 +83,11 @@ impl ArgType {
         }
     }
 
-    /// `value` as an expression of this type.
+    /// `value` as a value of this type.
     ///
     /// # Errors
     /// One line with the path of the argument that is not of its type. Holds no value.
-    pub(crate) fn encode(&self, value: &Value) -> Result<RestrictedExpression, String> {
+    pub(crate) fn encode(&self, value: &Value) -> Result<Cedar, String> {
         self.encode_at(value, &mut Vec::new())
             .map_err(|(path, what)| format!("argument {path} is {what}"))
     }
@@ -96,7 +96,7 @@ impl ArgType {
         &'a self,
         value: &Value,
         path: &mut Vec<&'a str>,
-    ) -> Result<RestrictedExpression, (String, &'static str)> {
+    ) -> Result<Cedar, (String, &'static str)> {
         let wrong = |path: &[&str], what| {
             (
                 if path.is_empty() {
@@ -108,22 +108,23 @@ impl ArgType {
             )
         };
         match (self, value) {
-            (Self::Bool, Value::Bool(b)) => Ok(RestrictedExpression::new_bool(*b)),
+            (Self::Bool, Value::Bool(b)) => Ok(literal(*b)),
             (Self::Bool, _) => Err(wrong(path, "no boolean")),
             (Self::Long, _) => integer(value)
-                .map(RestrictedExpression::new_long)
+                .map(literal)
                 .ok_or_else(|| wrong(path, "no integer")),
             (Self::Decimal, _) => Decimal::from_json(value)
-                .map(|d| decimal(&cedar_decimal(d)))
-                .map_err(|_| wrong(path, "no decimal of at most four fraction digits")),
-            (Self::String, Value::String(s)) => Ok(RestrictedExpression::new_string(s.clone())),
+                .ok()
+                .and_then(|d| decimal(&cedar_decimal(d)))
+                .ok_or_else(|| wrong(path, "no decimal of at most four fraction digits")),
+            (Self::String, Value::String(s)) => Ok(literal(s.as_str())),
             (Self::String, _) => Err(wrong(path, "no string")),
             (Self::Set(element), Value::Array(values)) => {
                 let values = values
                     .iter()
                     .map(|v| element.encode_at(v, path))
                     .collect::<Result<Vec<_>, _>>()?;
-                Ok(RestrictedExpression::new_set(values))
+                Ok(Cedar::set(values, None))
             }
             (Self::Set(_), _) => Err(wrong(path, "no array")),
             (Self::Record(members), Value::Object(object)) => {
@@ -135,12 +136,12 @@ impl ArgType {
                         None => {}
                         Some(Value::Null) if member.nullable => {}
                         Some(value) => {
-                            fields.push((name.clone(), member.ty.encode_at(value, path)?))
+                            fields.push((name.as_str(), member.ty.encode_at(value, path)?))
                         }
                     }
                     path.pop();
                 }
-                RestrictedExpression::new_record(fields).map_err(|_| wrong(path, "given twice"))
+                Ok(Cedar::record(fields, None))
             }
             (Self::Record(_), _) => Err(wrong(path, "no object")),
         }
@@ -156,16 +157,16 @@ fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-/// As [`RestrictedExpression::new_decimal`], which parses the name of the function each time: a fifth of a decision.
-fn decimal(text: &str) -> RestrictedExpression {
+fn literal(literal: impl Into<Literal>) -> Cedar {
+    Cedar::new(literal.into(), None)
+}
+
+/// A decimal, made by Cedar's own function of that name. None where it is beyond its range.
+fn decimal(text: &str) -> Option<Cedar> {
     static FUNCTION: LazyLock<Option<Name>> =
         LazyLock::new(|| Some(Name::unqualified_name("decimal".parse().ok()?)));
-    match &*FUNCTION {
-        Some(name) => {
-            RestrictedExpr::call_extension_fn(name.clone(), [RestrictedExpr::val(text)]).into()
-        }
-        None => RestrictedExpression::new_decimal(text),
-    }
+    let function = Extensions::all_available().func(FUNCTION.as_ref()?).ok()?;
+    function.call(&[literal(text)]).ok()?.try_into().ok()
 }
 
 fn cedar_decimal(decimal: Decimal) -> String {

@@ -5,6 +5,7 @@ mod compile;
 mod evaluate;
 mod excepted;
 mod portable;
+mod question;
 #[cfg(test)]
 mod tests;
 

@@ -5,10 +5,12 @@
 //! same from call to call (run, person) is an entity too, so that it is built once and not for each call.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use cedar_policy::{
     Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expr,
 };
+use cedar_policy_core::ast::{EntityUID, EntityUIDEntry};
 use remit_domain::system::{Criticality, Environment};
 use remit_domain::tool::{Classification, ToolRef, ToolState};
 
@@ -86,8 +88,10 @@ pub(crate) struct Cast {
     pub(crate) principal: EntityUid,
     pub(crate) action: EntityUid,
     pub(crate) resource: EntityUid,
-    pub(crate) run: EntityUid,
-    pub(crate) person: EntityUid,
+    /// Principal, action and resource, as every request has them.
+    pub(crate) asked: [EntityUIDEntry; 3],
+    pub(crate) run: Arc<EntityUID>,
+    pub(crate) person: Arc<EntityUID>,
     pub(crate) workflow: EntityUid,
 }
 
@@ -102,16 +106,23 @@ pub(crate) fn cast(types: &Types, fixed: &Fixed, changed: bool) -> Result<Cast, 
         person,
         ..
     } = fixed;
+    let run = uid(&types.run, "current");
+    let who = person.as_ref().map_or("none", |p| p.id.as_str());
+    let who = uid(&types.person, who);
+    let (principal, action, resource) = (
+        types.agent(agent.name.as_str()),
+        types.action(&tool.tool.to_string()),
+        types.tool(&tool.tool),
+    );
+    let asked = [&principal, &action, &resource];
     let names = Cast {
         entities: Entities::empty(),
-        principal: types.agent(agent.name.as_str()),
-        action: types.action(&tool.tool.to_string()),
-        resource: types.tool(&tool.tool),
-        run: uid(&types.run, "current"),
-        person: uid(
-            &types.person,
-            person.as_ref().map_or("none", |p| p.id.as_str()),
-        ),
+        asked: asked.map(|uid| EntityUIDEntry::known(uid.clone().into(), None)),
+        principal,
+        action,
+        resource,
+        run: Arc::new(run.clone().into()),
+        person: Arc::new(who.clone().into()),
         workflow: types.workflow(agent.name.as_str(), workflow.name.as_str()),
     };
     let place = uid(
@@ -129,8 +140,8 @@ pub(crate) fn cast(types: &Types, fixed: &Fixed, changed: bool) -> Result<Cast, 
             [place.clone()],
         )?,
         system_entity(fixed, place)?,
-        run_entity(fixed, names.run.clone())?,
-        person_entity(person.as_ref(), names.person.clone())?,
+        run_entity(fixed, run)?,
+        person_entity(person.as_ref(), who)?,
     ];
     let parents: Vec<_> = groups(tool.classification.as_ref())
         .iter()

@@ -105,12 +105,15 @@ pub(crate) fn mixes(
         .filter(|l| l.starts_with(CUSTOMER))
         .map(String::as_str)
         .collect();
+    if before.is_empty() {
+        return None;
+    }
     let own = customers(classification, args);
     let alone = own.len() == 1
         && before.len() == 1
         && !before.contains(SEVERAL)
         && own.iter().all(|l| before.contains(l.as_str()));
-    (!before.is_empty() && !alone).then(|| {
+    (!alone).then(|| {
         "the run has touched data of another customer than the call names: open a run for each customer".to_owned()
     })
 }

@@ -6,7 +6,9 @@
 //! allows under that one, without an error, each condition was evaluated and none held: the answer is allow, with the
 //! same permits. In every other case the slice itself is evaluated, for its reasons.
 
-use cedar_policy::{Policy, PolicyId, PolicySet};
+use cedar_policy::{Policy, PolicyId};
+use cedar_policy_core::ast::{self, Expr, Literal, SlotEnv, ValueKind};
+use cedar_policy_core::evaluator::Evaluator;
 use serde_json::{Value, json};
 
 use crate::ask::is_ask;
@@ -96,42 +98,66 @@ fn looks_at_call(expr: &Value) -> bool {
     }
 }
 
-/// The forbids of a slice as one, good for calls without breaches.
+/// An expression that is true or false of a call, ready to be evaluated: its place in the text left out, since Cedar would
+/// carry it along with each value.
+#[derive(Debug)]
+pub(crate) struct Condition(Expr);
+
+impl Condition {
+    /// When a policy of Cedar's JSON format holds, scope included. None where Cedar does not take it.
+    fn of(policy: Value) -> Option<Self> {
+        let policy = Policy::from_json(Some(PolicyId::new(ANY_FORBID)), policy).ok()?;
+        let policy: &ast::Policy = policy.as_ref();
+        Some(Self(policy.condition()))
+    }
+
+    /// Whether it is true. None where that cannot be said: an error, or no boolean.
+    pub(crate) fn hold(&self, evaluator: &Evaluator<'_>) -> Option<bool> {
+        let value = evaluator.interpret(&self.0, &SlotEnv::new()).ok()?;
+        match value.value {
+            ValueKind::Lit(Literal::Bool(holds)) => Some(holds),
+            _ => None,
+        }
+    }
+}
+
+/// The policies of a slice, good for calls without breaches.
 #[derive(Debug)]
 pub(crate) struct Quick {
-    /// The permits as they are, and every forbid as one.
-    pub(crate) all: PolicySet,
-    /// The permits as they are, and as one the forbids that look at the call. Good where none of the others holds.
-    pub(crate) of_call: PolicySet,
+    /// The permits, by position in the list of policies.
+    pub(crate) permits: Vec<(usize, Condition)>,
+    /// Every forbid as one; none where there are none.
+    pub(crate) all: Option<Condition>,
+    /// As one the forbids that look at the call. Good where none of the others holds.
+    pub(crate) of_call: Option<Condition>,
     /// The forbids that look at nothing but the principal, the action and the resource, as one: found out once for each
     /// registry slice, whatever the call.
-    pub(crate) of_slice: Option<PolicySet>,
+    pub(crate) of_slice: Option<Condition>,
 }
 
 impl Quick {
-    /// None where a forbid cannot be joined.
-    pub(crate) fn of<'a>(policies: impl Iterator<Item = &'a Loaded>) -> Option<Self> {
-        let (forbids, permits): (Vec<_>, Vec<_>) = policies.partition(|l| l.is_forbid());
-        let mut conditions = forbids
-            .iter()
-            .map(|l| l.condition.clone())
-            .collect::<Option<Vec<_>>>()?;
+    /// None where a policy has a shape that is not known here.
+    pub(crate) fn of(policies: &[Loaded], at: &[usize]) -> Option<Self> {
+        let chosen = at.iter().filter_map(|at| Some((*at, policies.get(*at)?)));
+        let (forbids, permits): (Vec<_>, Vec<_>) = chosen.partition(|(_, l)| l.is_forbid());
+        let permit =
+            |(at, l): (usize, &Loaded)| Some((at, Condition::of(l.policy.to_json().ok()?)?));
+        let conditions = forbids.iter().map(|(_, l)| l.condition.clone());
+        let mut conditions = conditions.collect::<Option<Vec<_>>>()?;
         conditions.retain(|c| !is_breach(c));
         let (of_call, of_slice): (Vec<_>, Vec<_>) =
             conditions.iter().cloned().partition(looks_at_call);
         Some(Self {
-            all: join(&permits, conditions)?,
-            of_call: join(&permits, of_call)?,
-            of_slice: match of_slice.is_empty() {
-                true => None,
-                false => Some(join(&[], of_slice)?),
-            },
+            permits: permits.into_iter().map(permit).collect::<Option<_>>()?,
+            all: join(conditions)?,
+            of_call: join(of_call)?,
+            of_slice: join(of_slice)?,
         })
     }
 }
 
-/// The permits as they are and one forbid, the disjunction of these conditions; none where there are no conditions.
-fn join(permits: &[&Loaded], mut conditions: Vec<Value>) -> Option<PolicySet> {
+/// The disjunction of these conditions, Some(None) where there are none; None where Cedar does not take it.
+fn join(mut conditions: Vec<Value>) -> Option<Option<Condition>> {
     // A balanced tree, so that Cedar's limit on depth is far away however many policies there are.
     while conditions.len() > 1 {
         let mut pairs = conditions.into_iter();
@@ -145,15 +171,12 @@ fn join(permits: &[&Loaded], mut conditions: Vec<Value>) -> Option<PolicySet> {
         conditions = joined;
     }
     let any = json!({ "op": "All" });
-    let forbid = match conditions.pop() {
-        None => None,
-        Some(body) => {
-            let policy = json!({
-                "effect": "forbid", "principal": any, "action": any, "resource": any,
-                "conditions": [{ "kind": "when", "body": body }],
-            });
-            Some(Policy::from_json(Some(PolicyId::new(ANY_FORBID)), policy).ok()?)
-        }
-    };
-    PolicySet::from_policies(permits.iter().map(|l| l.policy.clone()).chain(forbid)).ok()
+    match conditions.pop() {
+        None => Some(None),
+        Some(body) => Condition::of(json!({
+            "effect": "forbid", "principal": any, "action": any, "resource": any,
+            "conditions": [{ "kind": "when", "body": body }],
+        }))
+        .map(Some),
+    }
 }

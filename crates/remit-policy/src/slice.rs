@@ -41,8 +41,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     fn of(policies: &[Loaded], at: Vec<usize>) -> Self {
-        let chosen = at.iter().filter_map(|at| policies.get(*at));
-        let quick = Quick::of(chosen).map(|quick| vec![Arc::new(quick)]);
+        let quick = Quick::of(policies, &at).map(|quick| vec![Arc::new(quick)]);
         Self {
             at,
             full: OnceLock::new(),

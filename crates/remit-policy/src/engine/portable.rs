@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Engine;
-use super::evaluate::{Question, request};
+use super::question::{Question, request};
 use crate::breaches::Args;
 use crate::facts::Facts;
 
@@ -33,7 +33,7 @@ impl Engine {
         if !question.with_args {
             return None;
         }
-        let request = request(&ready, &question, approved).ok()?;
+        let request = request(&ready, &question, approved);
         Some(Portable {
             principal: ready.cast.principal.to_string(),
             action: ready.cast.action.to_string(),
@@ -49,7 +49,7 @@ impl Engine {
         let ready = self.ready(facts.fixed).ok()?;
         let entry = self.tools.get(&facts.fixed.tool.tool)?;
         let question = Question::new(entry, &ready, facts, Args::Known);
-        let request = request(&ready, &question, true).ok()?;
+        let request = request(&ready, &question, true);
         let response = self
             .authorizer
             .is_authorized(&request, &self.whole, &ready.cast.entities);
