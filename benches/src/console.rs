@@ -28,7 +28,7 @@ const TIMES: usize = 200;
 const STREAMS: usize = 1_000;
 const STREAMS_OF_ONE: usize = 12;
 
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "/",
     "/approvals",
     "/agents",
