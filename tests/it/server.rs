@@ -349,7 +349,7 @@ impl Server {
     }
 
     /// A demo agent's client id and key.
-    fn demo_agent(&self, agent: &str) -> (String, SigningKey) {
+    pub(crate) fn demo_agent(&self, agent: &str) -> (String, SigningKey) {
         let found = &self.ready["agents"][agent];
         let key = std::fs::read_to_string(found["key_file"].as_str().unwrap()).unwrap();
         let client = found["client_id"].as_str().unwrap();
@@ -400,7 +400,7 @@ impl Server {
         self.token_request(&client, &key, &grant).await
     }
 
-    async fn token_request(
+    pub(crate) async fn token_request(
         &self,
         client: &str,
         key: &SigningKey,

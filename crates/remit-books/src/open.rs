@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::{Books, BooksError, Inner, OPERATOR_ORG, OrgBook, Parts};
 
 /// What the registry keeps in memory.
-const KEPT: [Kind; 24] = [
+const KEPT: [Kind; 26] = [
     Kind::Organization,
     Kind::Team,
     Kind::Person,
@@ -34,6 +34,8 @@ const KEPT: [Kind; 24] = [
     Kind::Ticket,
     Kind::Breaker,
     Kind::EnforcementPoint,
+    Kind::TrustedIssuer,
+    Kind::AuthorizationServer,
     Kind::ScimClient,
     Kind::DirectoryGroup,
     Kind::Finding,

@@ -65,6 +65,10 @@ pub enum Command {
     Freeze(Noun<crate::freeze::FreezeCommand>),
     /// Gateways of your own that ask Remit for decisions
     EnforcementPoint(Noun<crate::enforcement_point::EnforcementPointCommand>),
+    /// Other issuers, whose tokens make a workload an agent
+    TrustedIssuer(Noun<crate::trusted_issuer::TrustedIssuerCommand>),
+    /// Authorization servers of others, to which agents may assert for whom they act
+    AuthorizationServer(Noun<crate::authorization_server::AuthorizationServerCommand>),
     /// What other systems say of tickets
     Ticket(Noun<crate::ticket::TicketCommand>),
     /// The circuit breaker for agents that loop
@@ -158,6 +162,10 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::EnforcementPoint(c) => {
             crate::enforcement_point::run(&c.connection, c.command).await
         }
+        Command::AuthorizationServer(c) => {
+            crate::authorization_server::run(&c.connection, c.command).await
+        }
+        Command::TrustedIssuer(c) => crate::trusted_issuer::run(&c.connection, c.command).await,
         Command::Ticket(c) => crate::ticket::run(&c.connection, c.command).await,
         Command::Breaker(c) => crate::breaker::run(&c.connection, c.command).await,
         Command::Plan(c) => plan::plan(&c.connection, c.args).await,

@@ -30,7 +30,12 @@ impl Completeness {
             .keys
             .values()
             .any(|k| k.agent == agent.id && k.removed.is_none());
-        if !holds_key {
+        // Or another issuer says what it is.
+        let federated = registry
+            .trusted_issuers
+            .values()
+            .any(|issuer| issuer.enabled && issuer.rules_of(&agent.id).next().is_some());
+        if !holds_key && !federated {
             missing.push("key: add a public key that the agent proves itself with".to_owned());
         }
         access(registry, agent, now, &mut missing);

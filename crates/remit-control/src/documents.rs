@@ -13,9 +13,9 @@ use serde_saphyr::{
 };
 
 use crate::spec::{
-    API_VERSION, AgentSpec, AnySpec, DocumentKind, EnforcementPointSpec, FreezeSpec, LimitSpec,
-    OrganizationSpec, PersonSpec, PolicySetSpec, SettingSpec, SystemSpec, TeamSpec, ToolSpec,
-    UpstreamSpec, WorkflowRef, WorkflowSpec,
+    API_VERSION, AgentSpec, AnySpec, AuthorizationServerSpec, DocumentKind, EnforcementPointSpec,
+    FreezeSpec, LimitSpec, OrganizationSpec, PersonSpec, PolicySetSpec, SettingSpec, SystemSpec,
+    TeamSpec, ToolSpec, TrustedIssuerSpec, UpstreamSpec, WorkflowRef, WorkflowSpec,
 };
 
 /// Largest text of documents, in bytes.
@@ -201,6 +201,8 @@ enum RawSpec {
     Limit(LimitSpec),
     Freeze(FreezeSpec),
     EnforcementPoint(EnforcementPointSpec),
+    TrustedIssuer(TrustedIssuerSpec),
+    AuthorizationServer(AuthorizationServerSpec),
 }
 
 impl RawSpec {
@@ -219,6 +221,8 @@ impl RawSpec {
             DocumentKind::Limit => Self::Limit(map.next_value()?),
             DocumentKind::Freeze => Self::Freeze(map.next_value()?),
             DocumentKind::EnforcementPoint => Self::EnforcementPoint(map.next_value()?),
+            DocumentKind::TrustedIssuer => Self::TrustedIssuer(map.next_value()?),
+            DocumentKind::AuthorizationServer => Self::AuthorizationServer(map.next_value()?),
         })
     }
 }
@@ -299,6 +303,8 @@ impl Raw {
             RawSpec::Limit(s) => AnySpec::Limit(parsed(&name)?, s),
             RawSpec::Freeze(s) => AnySpec::Freeze(parsed(&name)?, s),
             RawSpec::EnforcementPoint(s) => AnySpec::EnforcementPoint(parsed(&name)?, s),
+            RawSpec::TrustedIssuer(s) => AnySpec::TrustedIssuer(parsed(&name)?, s),
+            RawSpec::AuthorizationServer(s) => AnySpec::AuthorizationServer(parsed(&name)?, s),
             RawSpec::Workflow(s) => {
                 let Some(agent) = &agent else {
                     return Err(at(

@@ -328,6 +328,8 @@ impl World {
             delegation: run.chain.last().cloned(),
             thumbprint: "thumb-1".to_owned(),
             bound_to: None,
+            outside: None,
+            federated: None,
             issued: self.books.now(),
             expires: self.books.now().plus_secs(300),
             revoked: None,

@@ -249,27 +249,38 @@ fn short(field: &str, text: &str) -> Result<(), ControlError> {
 }
 
 /// Source: OpenID Connect Discovery 1.0 §3: https, no query, no fragment. Plain http is for loopback, in tests.
-fn issuer(text: &str) -> Result<(), ControlError> {
-    let wrong = || {
-        invalid(
-            "issuer",
-            "give the provider's issuer exactly as it calls itself: https, without query or fragment",
-        )
+pub(crate) fn issuer(text: &str) -> Result<(), ControlError> {
+    let plain = |url: &Url| url.query().is_none();
+    if is_address(text, plain) {
+        return Ok(());
+    }
+    Err(invalid(
+        "issuer",
+        "give the provider's issuer exactly as it calls itself: https, without query or fragment",
+    ))
+}
+
+/// Where something is fetched from: as an issuer, but with a query where it has one.
+pub(crate) fn address(field: &str, text: &str) -> Result<(), ControlError> {
+    if is_address(text, |_| true) {
+        return Ok(());
+    }
+    let why = format!(
+        "is an https address without user and fragment, of at most {ISSUER_BYTES_MAX} bytes"
+    );
+    Err(invalid(field, why))
+}
+
+fn is_address(text: &str, more: impl Fn(&Url) -> bool) -> bool {
+    let Ok(url) = Url::parse(text) else {
+        return false;
     };
-    let url = Url::parse(text).map_err(|_| wrong())?;
     let loopback = match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
         Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
         _ => false,
     };
     let scheme = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-    let plain = url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
-    if scheme && plain && url.host().is_some() && text.len() <= ISSUER_BYTES_MAX {
-        Ok(())
-    } else {
-        Err(wrong())
-    }
+    let plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    scheme && plain && more(&url) && url.host().is_some() && text.len() <= ISSUER_BYTES_MAX
 }

@@ -36,6 +36,7 @@ mod agent;
 mod apply;
 pub mod approval;
 mod audit;
+mod authorization_server;
 mod bereavement;
 mod breaker;
 mod bundle;
@@ -90,6 +91,7 @@ mod team;
 mod tests;
 mod ticket;
 mod tool;
+mod trusted_issuer;
 mod upstream;
 mod workflow;
 
@@ -102,6 +104,7 @@ pub use approval::{
     VerdictView, WAIT_SECS_MAX, Watch,
 };
 pub use audit::{EntryQuery, Gap, GapState, Mismatch, Verification};
+pub use authorization_server::AuthorizationServerView;
 pub use breaker::BreakerView;
 pub use bundle::{
     BundleDiff, BundleView, ClaimResult, NewProposal, ProposalReport, ProposalView, RolledBack,
@@ -158,5 +161,6 @@ pub use system::SystemView;
 pub use team::TeamView;
 pub use ticket::{TicketHook, TicketSigned, TicketSpec, TicketView};
 pub use tool::ToolView;
+pub use trusted_issuer::TrustedIssuerView;
 pub use upstream::UpstreamView;
 pub use workflow::WorkflowView;

@@ -79,6 +79,7 @@ impl Control {
             }
             complete(&registry, &agent, now)?;
             let killed = uncontained(&registry, &agent)?;
+            trusted_anew(&registry, &agent, &killed)?;
             let next = agent
                 .transition(AgentState::Active, None)
                 .map_err(|e| conflict(e.to_string()))?;
@@ -438,6 +439,25 @@ fn uncontained(registry: &Registry, agent: &Agent) -> Result<Vec<String>, Contro
         return Err(refuse(RefusalCode::Contained, text));
     }
     Ok(killed.into_iter().map(|c| c.key()).collect())
+}
+
+/// After a kill, what said that a workload is this agent does not do so again by itself, as no key returns.
+fn trusted_anew(registry: &Registry, agent: &Agent, killed: &[String]) -> Result<(), ControlError> {
+    let kills = registry.containments.values();
+    let last = kills
+        .filter(|c| killed.contains(&c.key()))
+        .map(|c| c.at)
+        .max();
+    for issuer in registry.trusted_issuers.values() {
+        let mut rules = issuer.rules_of(&agent.id);
+        if rules.any(|rule| last.is_some_and(|last| rule.since <= last)) {
+            return Err(conflict(format!(
+                "agent `{}` was killed, and trusted issuer `{}` made workloads this agent before: take its rules out and, where they still hold, add them anew",
+                agent.name, issuer.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn moved(registry: &Registry, from: &Agent, transfer: &Transfer) -> Result<Agent, ControlError> {

@@ -232,6 +232,12 @@ impl Control {
             AnySpec::EnforcementPoint(name, spec) => {
                 self.draft_enforcement_point(registry, caller, &name, &spec, None)
             }
+            AnySpec::AuthorizationServer(name, spec) => {
+                self.draft_authorization_server(registry, caller, &name, &spec, None)
+            }
+            AnySpec::TrustedIssuer(name, spec) => {
+                self.draft_trusted_issuer(registry, caller, &name, &spec, None)
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod agent;
 mod any;
+mod authorization_server;
 mod enforcement_point;
 mod freeze;
 mod limit;
@@ -13,6 +14,7 @@ mod policy_set;
 mod setting;
 mod system;
 mod tool;
+mod trusted_issuer;
 mod upstream;
 mod workflow;
 
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use agent::AgentSpec;
 pub use any::AnySpec;
 pub(crate) use any::Reference;
+pub use authorization_server::{AuthorizationServerSpec, ClientThereSpec};
 pub use enforcement_point::{AssignedSpec, EnforcementPointSpec};
 pub use freeze::FreezeSpec;
 pub use limit::LimitSpec;
@@ -31,6 +34,7 @@ pub use policy_set::PolicySetSpec;
 pub use setting::{SettingName, SettingSpec};
 pub use system::SystemSpec;
 pub use tool::ToolSpec;
+pub use trusted_issuer::{IdentitiesSpec, TrustedIssuerSpec, WorkloadRuleSpec};
 pub use upstream::UpstreamSpec;
 pub use workflow::{GrantSpec, WorkflowRef, WorkflowSpec};
 
@@ -66,11 +70,13 @@ pub enum DocumentKind {
     Limit,
     Freeze,
     EnforcementPoint,
+    TrustedIssuer,
+    AuthorizationServer,
 }
 
 impl DocumentKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -84,6 +90,8 @@ impl DocumentKind {
         Self::Limit,
         Self::Freeze,
         Self::EnforcementPoint,
+        Self::TrustedIssuer,
+        Self::AuthorizationServer,
     ];
 
     /// The kind as documents write it.
@@ -102,6 +110,8 @@ impl DocumentKind {
             Self::Limit => "Limit",
             Self::Freeze => "Freeze",
             Self::EnforcementPoint => "EnforcementPoint",
+            Self::TrustedIssuer => "TrustedIssuer",
+            Self::AuthorizationServer => "AuthorizationServer",
         }
     }
 
@@ -130,6 +140,8 @@ pub fn schema(kind: DocumentKind) -> Schema {
         DocumentKind::Limit => generator.subschema_for::<LimitSpec>(),
         DocumentKind::Freeze => generator.subschema_for::<FreezeSpec>(),
         DocumentKind::EnforcementPoint => generator.subschema_for::<EnforcementPointSpec>(),
+        DocumentKind::TrustedIssuer => generator.subschema_for::<TrustedIssuerSpec>(),
+        DocumentKind::AuthorizationServer => generator.subschema_for::<AuthorizationServerSpec>(),
     };
     let definitions = generator.take_definitions(true);
     let (mut names, mut needed) = (

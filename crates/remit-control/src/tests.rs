@@ -8,3 +8,4 @@ mod grants;
 mod house;
 mod stopping;
 mod tools;
+mod trusted_issuers;

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    AgentId, CredentialId, DelegationId, Kind, Noun, PersonId, RunId, Timestamp, WorkflowId,
+    AgentId, AuthorizationServerId, CredentialId, DelegationId, Kind, Noun, PersonId, RecordId,
+    RunId, Timestamp, TrustedIssuerId, WorkflowId,
 };
 
 /// A public key an agent authenticates with (RFC 7523, `private_key_jwt`). Its id is its thumbprint, so that one key
@@ -60,12 +61,27 @@ pub struct Token {
     /// Thumbprint of the key that has to be proved with each use (RFC 9449 §6.1); none for a bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<String>,
+    /// For which authorization server of somebody else it is, where it is an identity assertion (ID-JAG) and good for nothing here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<AuthorizationServerId>,
+    /// By what trust in another issuer it was given; none where a registered key asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federated: Option<Federated>,
     /// When it was issued.
     pub issued: Timestamp,
     /// When it ends by itself.
     pub expires: Timestamp,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
+}
+
+/// The trust that a token rests on which a workload got for a token of another issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Federated {
+    /// The issuer, as it is registered here.
+    pub issuer: TrustedIssuerId,
+    /// The rule by which the workload is this agent.
+    pub rule: RecordId,
 }
 
 impl Noun for Token {

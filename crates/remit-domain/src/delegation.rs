@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::authority::Authority;
+use crate::credential::Federated;
 use crate::{AgentId, DelegationId, Kind, Noun, PersonId, Principal, RunId, Timestamp, WorkflowId};
 
 /// What a delegation is for.
@@ -59,6 +60,9 @@ pub struct Delegation {
     pub parent: Option<DelegationId>,
     /// The run this one was made in, which it ends with.
     pub run: Option<RunId>,
+    /// The trust in another issuer by whose word it was made; none where the person made it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federated: Option<Federated>,
     /// When it was made.
     pub created: Timestamp,
     /// When it ends.

@@ -156,6 +156,10 @@ ids! {
     ScimClientId = "scm";
     /// A group of a directory.
     DirectoryGroupId = "grp";
+    /// An authorization server of somebody else.
+    AuthorizationServerId = "azs";
+    /// An issuer of other tokens that is trusted here.
+    TrustedIssuerId = "tis";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }

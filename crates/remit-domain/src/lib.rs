@@ -18,6 +18,7 @@
 pub mod agent;
 pub mod approval;
 pub mod authority;
+pub mod authorization_server;
 pub mod bounds;
 pub mod breaker;
 pub mod bundle;
@@ -54,11 +55,13 @@ pub mod system;
 pub mod ticket;
 pub mod time;
 pub mod tool;
+pub mod trusted_issuer;
 pub mod upstream;
 pub mod vouch;
 pub mod workflow;
 
 pub use agent::Agent;
+pub use authorization_server::AuthorizationServer;
 pub use enforcement_point::EnforcementPoint;
 pub use id::*;
 pub use noun::{Kind, Noun};
@@ -71,5 +74,6 @@ pub use run::Run;
 pub use session::{Session, SessionLimits, SignedInBy};
 pub use time::Timestamp;
 pub use tool::Tool;
+pub use trusted_issuer::TrustedIssuer;
 pub use upstream::Upstream;
 pub use workflow::Workflow;

@@ -56,6 +56,8 @@ pub enum Kind {
     Declassification,
     ScimClient,
     DirectoryGroup,
+    TrustedIssuer,
+    AuthorizationServer,
 }
 
 impl Kind {
@@ -99,11 +101,13 @@ impl Kind {
             Self::Declassification => "declassification",
             Self::ScimClient => "scim_client",
             Self::DirectoryGroup => "directory_group",
+            Self::TrustedIssuer => "trusted_issuer",
+            Self::AuthorizationServer => "authorization_server",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -141,6 +145,8 @@ impl Kind {
         Self::Declassification,
         Self::ScimClient,
         Self::DirectoryGroup,
+        Self::TrustedIssuer,
+        Self::AuthorizationServer,
     ];
 
     /// The kind of that word.

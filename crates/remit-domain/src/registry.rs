@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use index::Index;
 
+use crate::authorization_server::AuthorizationServer;
 use crate::breaker::Breaker;
 use crate::containment::{Containment, Target};
 use crate::credential::AgentKey;
@@ -28,11 +29,12 @@ use crate::setting::Setting;
 use crate::system::System;
 use crate::ticket::Ticket;
 use crate::tool::ToolRef;
+use crate::trusted_issuer::TrustedIssuer;
 use crate::upstream::UpstreamName;
 use crate::{
-    Agent, AgentId, ContainmentId, DelegationId, DirectoryGroupId, EnforcementPointId, FindingId,
-    Kind, Noun, OrgId, Organization, Person, PersonId, Run, RunId, ScimClientId, SystemId, TeamId,
-    Tool, Upstream, Workflow, WorkflowId,
+    Agent, AgentId, AuthorizationServerId, ContainmentId, DelegationId, DirectoryGroupId,
+    EnforcementPointId, FindingId, Kind, Noun, OrgId, Organization, Person, PersonId, Run, RunId,
+    ScimClientId, SystemId, TeamId, Tool, TrustedIssuerId, Upstream, Workflow, WorkflowId,
 };
 
 /// A record whose body is not what its kind says: the store is inconsistent, and nothing is decided on it.
@@ -84,6 +86,10 @@ pub struct Registry {
     pub enforcement_points: BTreeMap<EnforcementPointId, Arc<EnforcementPoint>>,
     /// Clients of the SCIM interface, revoked ones included.
     pub scim_clients: BTreeMap<ScimClientId, Arc<ScimClient>>,
+    /// Issuers of other tokens that are trusted here, disabled ones included.
+    pub trusted_issuers: BTreeMap<TrustedIssuerId, Arc<TrustedIssuer>>,
+    /// Authorization servers of others, disabled ones included.
+    pub authorization_servers: BTreeMap<AuthorizationServerId, Arc<AuthorizationServer>>,
     /// Groups of directories that were not removed.
     pub directory_groups: BTreeMap<DirectoryGroupId, Arc<DirectoryGroup>>,
     /// What is known of tickets, by id.
@@ -134,6 +140,8 @@ impl Registry {
                     | Kind::Ticket
                     | Kind::Breaker
                     | Kind::EnforcementPoint
+                    | Kind::TrustedIssuer
+                    | Kind::AuthorizationServer
                     | Kind::ScimClient
                     | Kind::DirectoryGroup
             );
@@ -176,10 +184,7 @@ impl Registry {
             Kind::Run => self.take_run(read(body)?),
             Kind::Delegation => self.take_delegation(read(body)?),
             Kind::Containment => self.take_containment(read(body)?),
-            Kind::Setting => {
-                let setting: Arc<Setting> = read(body)?;
-                self.settings.insert(setting.key(), setting);
-            }
+            Kind::Setting => self.take_setting(read(body)?),
             Kind::Limit => {
                 let limit: Arc<Limit> = read(body)?;
                 self.limits.insert(limit.quota.name.clone(), limit);
@@ -193,6 +198,8 @@ impl Registry {
                 self.tickets.insert(ticket.id.clone(), ticket);
             }
             Kind::EnforcementPoint => keep!(enforcement_points, id: EnforcementPoint),
+            Kind::AuthorizationServer => keep!(authorization_servers, id: AuthorizationServer),
+            Kind::TrustedIssuer => keep!(trusted_issuers, id: TrustedIssuer),
             Kind::ScimClient => keep!(scim_clients, id: ScimClient),
             Kind::DirectoryGroup => self.take_group(read(body)?),
             Kind::Breaker => self.breaker = Some(read(body)?),
@@ -223,6 +230,10 @@ impl Registry {
             self.names.insert((N::KIND, name), noun.key());
         }
         Ok(noun)
+    }
+
+    fn take_setting(&mut self, setting: Arc<Setting>) {
+        self.settings.insert(setting.key(), setting);
     }
 
     fn take_agent(&mut self, agent: Arc<Agent>) {
@@ -338,6 +349,18 @@ impl Registry {
     pub fn enforcement_point_named(&self, name: &str) -> Option<&Arc<EnforcementPoint>> {
         let key = self.key_of(Kind::EnforcementPoint, name)?;
         self.enforcement_points.get(&key.parse().ok()?)
+    }
+
+    /// The authorization server of that name.
+    pub fn authorization_server_named(&self, name: &str) -> Option<&Arc<AuthorizationServer>> {
+        let key = self.key_of(Kind::AuthorizationServer, name)?;
+        self.authorization_servers.get(&key.parse().ok()?)
+    }
+
+    /// The trusted issuer of that name.
+    pub fn trusted_issuer_named(&self, name: &str) -> Option<&Arc<TrustedIssuer>> {
+        let key = self.key_of(Kind::TrustedIssuer, name)?;
+        self.trusted_issuers.get(&key.parse().ok()?)
     }
 
     /// The team of that name.

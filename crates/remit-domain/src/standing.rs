@@ -160,6 +160,11 @@ impl Registry {
             if ticket.is_some_and(|t| t.is_over()) {
                 return Err(broken("the ticket that a delegation is for is over"));
             }
+            if link.federated.as_ref().is_some_and(|f| !self.trusts(f)) {
+                return Err(broken(
+                    "the trust in the issuer by whose word it was delegated has ended or changed",
+                ));
+            }
             // Whoever stands in the middle of a chain lends it nothing while contained.
             if let Some(c) = self.containment_of(&[
                 Target::Agent(link.to.clone()),

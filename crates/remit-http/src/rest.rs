@@ -6,6 +6,7 @@
 mod agent;
 mod approval;
 mod ask;
+mod authorization_server;
 mod breaker;
 mod bundle;
 mod containment;
@@ -33,6 +34,7 @@ pub(crate) mod table;
 mod tests;
 mod ticket;
 mod tool;
+mod trusted_issuer;
 mod upstream;
 
 use std::sync::Arc;

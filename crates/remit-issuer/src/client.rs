@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use remit_domain::containment::Target;
-use remit_domain::credential::AgentKey;
+use remit_domain::credential::{AgentKey, Federated};
 use remit_domain::{Agent, AgentId, OrgId, Refusal, RefusalCode, Timestamp};
 use remit_ports::store::Once;
 use remit_token::client_assertion::{ExpectAssertion, unverified_client_id, verify};
@@ -28,6 +28,8 @@ pub(crate) struct Client {
     pub(crate) once: Once,
     /// The key that it wants its token bound to.
     pub(crate) bound: Option<Bound>,
+    /// The trust in another issuer by which it is this agent; none where it proved a registered key.
+    pub(crate) federated: Option<Federated>,
 }
 
 impl Issuer {
@@ -74,6 +76,7 @@ impl Issuer {
             thumbprint,
             once,
             bound: None,
+            federated: None,
         })
     }
 
@@ -128,7 +131,7 @@ impl Issuer {
     }
 
     /// The agent, when it may hold a credential and this key of it is not contained.
-    fn standing_client(
+    pub(crate) fn standing_client(
         &self,
         org: &OrgId,
         id: &AgentId,

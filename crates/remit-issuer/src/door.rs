@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use remit_books::{BooksError, Change};
 use remit_domain::event::{Event, EventKind};
-use remit_domain::{
-    AgentId, EnforcementPointId, OrgId, Principal, Refusal, RefusalCode, RunId, Timestamp,
-};
+use remit_domain::{AgentId, OrgId, Principal, Refusal, RefusalCode, RunId, Timestamp};
 use remit_token::{OAuthError, OAuthErrorCode, TokenError};
 
 use crate::limits::{REFUSAL_CODES_MAX, REFUSALS_PER_MINUTE};
@@ -47,8 +45,8 @@ pub(crate) struct Denied {
     pub(crate) agent: Option<AgentId>,
     /// The run it was about.
     pub(crate) run: Option<RunId>,
-    /// The enforcement point it was about.
-    pub(crate) about: Option<EnforcementPointId>,
+    /// The enforcement point, or the trusted issuer, that it was about.
+    pub(crate) about: Option<String>,
 }
 
 impl Denied {
@@ -81,10 +79,10 @@ impl Denied {
         }
     }
 
-    /// With the enforcement point that asked.
+    /// With the enforcement point that asked, or the trusted issuer that vouched.
     #[must_use]
-    pub(crate) fn about(mut self, point: &EnforcementPointId) -> Self {
-        self.about = Some(point.clone());
+    pub(crate) fn about(mut self, record: &impl ToString) -> Self {
+        self.about = Some(record.to_string());
         self
     }
 
@@ -130,7 +128,7 @@ impl Issuer {
             org,
             door,
             &denied.code,
-            denied.about.as_ref().map(EnforcementPointId::as_str),
+            denied.about.as_deref(),
             denied.agent.as_ref(),
             denied.run.as_ref(),
         )

@@ -71,6 +71,9 @@ impl Issuer {
             (TokenType::AccessToken, [child]) if matches!(kind, None | Some(TokenType::Jwt)) => {
                 self.spawn_by_exchange(org, client, request, child).await
             }
+            (TokenType::AccessToken, [server]) if kind == Some(TokenType::IdJag) => {
+                self.assert_identity(org, client, request, server).await
+            }
             (TokenType::Jwt | TokenType::AccessToken, [] | [_]) => Err(invalid(
                 "this 'requested_token_type' or 'audience' does not go with this subject token",
             )),
@@ -285,7 +288,7 @@ impl Issuer {
     }
 
     /// The subject token as an access token whose current actor is this client.
-    async fn own_access_token(
+    pub(crate) async fn own_access_token(
         &self,
         org: &OrgId,
         client: &Client,

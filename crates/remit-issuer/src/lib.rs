@@ -13,6 +13,7 @@
 //! | check a person's or the operator's token | [`Issuer::authenticate_person`], [`Issuer::authenticate_operator`] |
 //! | open, spawn or end a run | [`Issuer::open_run`], [`Issuer::spawn`], [`Issuer::end_run`] |
 //! | let people sign in with a browser | [`Issuer::check_session`], [`Issuer::sign_in_with_link`] |
+//! | see whether a trusted issuer can be reached | [`Issuer::test_trusted_issuer`] |
 //! | let a delegation be used | [`Issuer::assertion`] |
 //! | let a client ask a person | [`Issuer::authorize`], [`Issuer::push`], [`Issuer::consent_given`] |
 //! | issue SVIDs, publish their bundle | [`Issuer::x509_svid`], [`Issuer::jwt_svid`], [`Issuer::bundle`] |
@@ -32,6 +33,7 @@
 )]
 
 mod address;
+mod assert_identity;
 mod assertion;
 mod authorize;
 mod bootstrap;
@@ -44,6 +46,8 @@ mod dpop;
 mod enforcement_point;
 mod enrolment;
 mod exchange;
+mod federation;
+mod id_jag;
 mod idle;
 mod introspect;
 mod keys;
@@ -91,6 +95,7 @@ pub use denial::{BoundDenial, Unbound};
 pub use dpop::{ProofRefused, ProofShown};
 pub use enforcement_point::VerifiedPoint;
 pub use enrolment::{Enrolled, Redeemed};
+pub use federation::TrustedIssuerReport;
 pub use introspect::{Asker, Introspection};
 pub use keys::IssuerKey;
 pub use passkey::Ceremony;
@@ -131,6 +136,8 @@ struct Inner {
     /// The nonce that proofs are to answer with, and when it was made.
     nonce: Mutex<Option<(String, Duration)>>,
     sign_in: sign_in::SignIn,
+    /// Keys of trusted issuers.
+    foreign_keys: federation::Keyrings,
 }
 
 impl Issuer {
@@ -171,6 +178,7 @@ impl Issuer {
                 .build(),
             nonce: Mutex::default(),
             sign_in: sign_in::SignIn::new(),
+            foreign_keys: federation::keyrings(),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -70,6 +70,16 @@ pub const STEP_UP_FRESH_SECS: i64 = 300;
 pub const PROVIDERS_KNOWN_MAX: u64 = 1_000;
 /// How long an OpenID provider's metadata and keys are remembered, in seconds: a key that it changes counts soon.
 pub const PROVIDER_FRESH_SECS: u64 = 60;
+/// How long keys of a trusted issuer are used before they are looked at again, in seconds: a key that it takes away counts no
+/// longer than that, while it can be reached.
+pub const FOREIGN_KEYS_FRESH_SECS: u64 = 300;
+/// How long keys of a trusted issuer are used while it cannot be reached, in seconds; then its tokens are refused.
+pub const FOREIGN_KEYS_STALE_SECS: u64 = 3_600;
+/// How often, at most, a trusted issuer is asked for its keys, in seconds: neither tokens that name unknown keys nor its own
+/// outage make more requests.
+pub const FOREIGN_KEYS_RETRY_SECS: u64 = 10;
+/// Most trusted issuers whose keys are remembered.
+pub const FOREIGN_KEYRINGS_MAX: u64 = 10_000;
 /// Longest address within this site to which a person goes on after signing in, in bytes.
 pub const NEXT_BYTES_MAX: usize = 4_096;
 /// Longest parameter of an answer that comes through the browser, in bytes.

@@ -26,6 +26,7 @@ use secrecy::SecretString;
 use crate::client::Client;
 use crate::door::Denied;
 use crate::dpop::{demanded, spent_proof};
+use crate::federation::{self, FEDERATED};
 use crate::limits::START_REMEMBERED_SECS;
 use crate::refusal::no;
 use crate::{Issuer, Resource, details, narrow};
@@ -351,7 +352,7 @@ impl Issuer {
     }
 
     /// Signs, commits, and looks once more: what was contained meanwhile gets nothing.
-    async fn issue(
+    pub(crate) async fn issue(
         &self,
         org: &OrgId,
         run: Run,
@@ -389,6 +390,8 @@ impl Issuer {
             delegation: run.chain.last().cloned(),
             thumbprint: ask.client.thumbprint.clone(),
             bound_to: claims.cnf.as_ref().map(|cnf| cnf.jkt.to_string()),
+            outside: None,
+            federated: ask.client.federated.clone(),
             issued: Timestamp::from_secs(claims.iat),
             expires: Timestamp::from_secs(claims.exp),
             revoked: None,
@@ -551,6 +554,10 @@ fn issued_event(now: Timestamp, token: &Token, run: &Run, ask: &Ask) -> Event {
         .fact("chain", &run.chain)
         .fact("key", &token.thumbprint)
         .fact("bound_to", &token.bound_to)
+        .fact(
+            "trusted_issuer",
+            token.federated.as_ref().map(|f| &f.issuer),
+        )
         .fact("resource", ask.resource.path())
         .fact("expires", token.expires)
 }
@@ -566,6 +573,9 @@ pub(crate) fn spent(error: BooksError) -> Denied {
             STARTED_ELSEWHERE,
             "another node is starting this run; ask again",
         ),
+        BooksError::Store(StoreError::Replayed { key }) if key.starts_with(FEDERATED) => {
+            federation::replayed()
+        }
         BooksError::Store(StoreError::Replayed { key }) => {
             if key.starts_with("ceremony:") {
                 let text =

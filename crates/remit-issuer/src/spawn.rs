@@ -245,6 +245,7 @@ impl Issuer {
             depth_left: last.depth_left.saturating_sub(1),
             parent: Some(last.id.clone()),
             run: Some(parent.run.id.clone()),
+            federated: None,
             created: now,
             expires,
             state: DelegationState::Active,

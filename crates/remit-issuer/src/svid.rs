@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use remit_books::{Change, Versioned};
 use remit_domain::containment::Target;
-use remit_domain::credential::{Svid, SvidForm, Token};
+use remit_domain::credential::{Federated, Svid, SvidForm, Token};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::limits::{JWT_SVID_SECS, X509_SVID_SECS};
 use remit_domain::{
@@ -263,7 +263,7 @@ impl Issuer {
         if let Some(run) = &holder.run {
             self.standing_run(org, run, Some(&holder.agent)).await?;
         }
-        self.token_stands(org, holder).await?;
+        let federated = self.token_stands(org, holder).await?;
         let book = self.tenant(org)?;
         let registry = book.registry();
         registry.standing_agent(&holder.agent)?;
@@ -281,7 +281,11 @@ impl Issuer {
                 return Err(no(RefusalCode::Contained, text));
             }
             let key = registry.keys.get(thumbprint);
-            if !key.is_some_and(|key| key.removed.is_none() && key.agent == holder.agent) {
+            let stands = match &federated {
+                Some(federated) => registry.trusts(federated),
+                None => key.is_some_and(|key| key.removed.is_none() && key.agent == holder.agent),
+            };
+            if !stands {
                 let text = "the key that asked for it was removed";
                 return Err(no(RefusalCode::Unauthenticated, text));
             }
@@ -289,20 +293,23 @@ impl Issuer {
         Ok(workflow)
     }
 
-    /// Whether the token that asked was not revoked.
-    async fn token_stands(&self, org: &OrgId, holder: &Holder) -> Result<(), Refusal> {
+    /// Whether the token that asked was not revoked, and the trust in another issuer that it rests on.
+    async fn token_stands(
+        &self,
+        org: &OrgId,
+        holder: &Holder,
+    ) -> Result<Option<Federated>, Refusal> {
         let Some(token) = &holder.token else {
-            return Ok(());
+            return Ok(None);
         };
         let found = self.books().get::<Token>(org, token.as_str()).await;
-        let revoked = found
-            .map_err(from_books)?
-            .is_none_or(|t| t.noun.revoked.is_some());
-        if revoked {
-            let text = "the token that asked for it was revoked";
-            return Err(no(RefusalCode::Unauthenticated, text));
+        match found.map_err(from_books)?.map(|found| found.noun) {
+            Some(token) if token.revoked.is_none() => Ok(token.federated),
+            _ => {
+                let text = "the token that asked for it was revoked";
+                Err(no(RefusalCode::Unauthenticated, text))
+            }
         }
-        Ok(())
     }
 
     fn record(&self, form: SvidForm, holder: &Holder, id: &SpiffeId, expires: Timestamp) -> Svid {

@@ -1,5 +1,6 @@
 //! What attackers, and honest clients, get from the issuer: over a store in memory and a clock that stands still.
 
+mod assert_identity;
 mod authorize;
 mod build;
 mod client;
@@ -7,6 +8,8 @@ mod details;
 mod door;
 mod dpop;
 mod exchange;
+mod federation;
+mod id_jag;
 mod keys;
 mod oidc;
 #[cfg(feature = "passkeys")]
@@ -248,6 +251,7 @@ impl World {
             depth_left,
             parent: None,
             run: None,
+            federated: None,
             created: now,
             expires: now.plus_secs(3_600),
             state: DelegationState::Active,

@@ -49,6 +49,7 @@ impl Issuer {
             }
             TokenRequest::AuthorizationCode(request) => self.redeem_code(org, request, proof).await,
             TokenRequest::TokenExchange(request) => self.exchange(org, request, proof).await,
+            TokenRequest::JwtBearer(request) => self.jwt_bearer(org, request, proof).await,
         };
         match answer {
             Ok(response) => Ok(response),

@@ -219,6 +219,15 @@ impl Issuer {
             );
             return Err(no(RefusalCode::Contained, text));
         }
+        if let Some(federated) = &issued.federated {
+            return if registry.trusts(federated) {
+                Ok(())
+            } else {
+                Err(unauthenticated(
+                    "the trust in another issuer that this token was given by has ended or changed; get a new token",
+                ))
+            };
+        }
         match registry.keys.get(&issued.thumbprint) {
             Some(key) if key.removed.is_none() && key.agent == issued.agent => Ok(()),
             _ => Err(unauthenticated(

@@ -1,6 +1,6 @@
-//! The token endpoint: requests of three grants, and the answer.
+//! The token endpoint: requests of four grants, and the answer.
 //!
-//! Source: RFC 6749 §3.2, §4.4 and §5, RFC 8693 §2, RFC 8707 §2, RFC 7521 §4.2.
+//! Source: RFC 6749 §3.2, §4.4 and §5, RFC 8693 §2, RFC 8707 §2, RFC 7521 §4, RFC 7523 §2.1.
 
 mod parse;
 #[cfg(test)]
@@ -19,6 +19,8 @@ use crate::scope::Scope;
 pub const GRANT_CLIENT_CREDENTIALS: &str = "client_credentials";
 /// `grant_type` of the token exchange (RFC 8693 §2.1).
 pub const GRANT_TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// `grant_type` of an assertion of another issuer (RFC 7523 §2.1).
+pub const GRANT_JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// `client_assertion_type` of a signed JWT (RFC 7523 §2.2).
 pub const CLIENT_ASSERTION_JWT_BEARER: &str =
     "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -110,6 +112,8 @@ pub enum TokenRequest {
     AuthorizationCode(Box<AuthorizationCode>),
     /// A client exchanges a token.
     TokenExchange(Box<TokenExchange>),
+    /// A workload, or a client for a person, brings an assertion of another issuer.
+    JwtBearer(Box<JwtBearer>),
 }
 
 /// RFC 6749 §4.4.2.
@@ -144,6 +148,35 @@ pub struct AuthorizationCode {
     pub resource: Vec<String>,
 }
 
+/// RFC 7523 §2.1.
+#[derive(Debug, Clone)]
+pub struct JwtBearer {
+    /// The assertion, not verified yet.
+    pub assertion: SecretString,
+    /// The client, where it proves itself: a workload does so by the assertion alone.
+    pub client: Option<ClientAuth>,
+    /// The client, where it is only named.
+    pub client_id: Option<String>,
+    /// What is asked for; may be empty.
+    pub scope: Scope,
+    /// Where the token is to be good: 0 to [`crate::limits::TARGETS_MAX`].
+    pub resource: Vec<String>,
+    /// What is asked for besides, narrower (RFC 9396).
+    pub authorization_details: AuthorizationDetails,
+}
+
+impl JwtBearer {
+    fn own_form(&self) -> Vec<(&'static str, String)> {
+        let named = self.client_id.clone().filter(|_| self.client.is_none());
+        let mut form = vec![
+            ("grant_type", GRANT_JWT_BEARER.to_owned()),
+            ("assertion", self.assertion.expose_secret().to_owned()),
+        ];
+        form.extend(named.map(|id| ("client_id", id)));
+        form
+    }
+}
+
 /// RFC 8693 §2.1.
 #[derive(Debug, Clone)]
 pub struct TokenExchange {
@@ -168,13 +201,14 @@ pub struct TokenExchange {
 }
 
 impl TokenRequest {
-    /// Who asks.
+    /// Who asks, where that is proved by a client assertion.
     #[must_use]
-    pub fn client(&self) -> &ClientAuth {
+    pub fn client(&self) -> Option<&ClientAuth> {
         match self {
-            Self::ClientCredentials(request) => &request.client,
-            Self::AuthorizationCode(request) => &request.client,
-            Self::TokenExchange(request) => &request.client,
+            Self::ClientCredentials(request) => Some(&request.client),
+            Self::AuthorizationCode(request) => Some(&request.client),
+            Self::TokenExchange(request) => Some(&request.client),
+            Self::JwtBearer(request) => request.client.as_ref(),
         }
     }
 
@@ -185,6 +219,7 @@ impl TokenRequest {
             Self::ClientCredentials(request) => &request.scope,
             Self::AuthorizationCode(request) => &request.scope,
             Self::TokenExchange(request) => &request.scope,
+            Self::JwtBearer(request) => &request.scope,
         }
     }
 
@@ -195,6 +230,7 @@ impl TokenRequest {
             Self::ClientCredentials(request) => &request.authorization_details,
             Self::AuthorizationCode(request) => &request.authorization_details,
             Self::TokenExchange(request) => &request.authorization_details,
+            Self::JwtBearer(request) => &request.authorization_details,
         }
     }
 
@@ -205,6 +241,7 @@ impl TokenRequest {
             Self::ClientCredentials(request) => &request.resource,
             Self::AuthorizationCode(request) => &request.resource,
             Self::TokenExchange(request) => &request.resource,
+            Self::JwtBearer(request) => &request.resource,
         }
     }
 
@@ -252,6 +289,7 @@ impl TokenRequest {
                     form.push(("requested_token_type", kind.urn().to_owned()));
                 }
             }
+            Self::JwtBearer(request) => form.extend(request.own_form()),
         }
         form.extend(self.resource().iter().map(|uri| ("resource", uri.clone())));
         if !self.scope().is_empty() {
@@ -261,7 +299,9 @@ impl TokenRequest {
             let text = self.authorization_details().to_text();
             form.push(("authorization_details", text));
         }
-        let client = self.client();
+        let Some(client) = self.client() else {
+            return form;
+        };
         form.extend(client.client_id.clone().map(|id| ("client_id", id)));
         form.push((
             "client_assertion_type",

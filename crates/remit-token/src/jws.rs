@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto::aws_lc;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -116,18 +116,8 @@ fn encode<T: Serialize>(
 /// # Errors
 /// `TooLarge`, `OpaqueSecret`, `Malformed`, `AlgorithmRefused`, `HeaderRefused`, `TypeRefused`.
 pub(crate) fn check_header(token: &str, rules: &HeaderRules) -> Result<CheckedHeader, TokenError> {
-    check_size(token)?;
-    if opaque_secret::has_prefix(token) {
-        return Err(TokenError::OpaqueSecret);
-    }
-    let header = read_header(token)?;
-    let text = |name| {
-        header
-            .text(name)
-            .map_err(|()| TokenError::Malformed { part: "header" })
-    };
-
-    let alg = text("alg")?;
+    let header = header_of(token)?;
+    let alg = text_of(&header, "alg")?;
     let algorithm = rules
         .algorithms
         .iter()
@@ -136,36 +126,89 @@ pub(crate) fn check_header(token: &str, rules: &HeaderRules) -> Result<CheckedHe
         .ok_or(TokenError::AlgorithmRefused {
             accepted: rules.algorithm_names,
         })?;
-    if let Some(name) = FORBIDDEN
-        .into_iter()
-        .filter(|name| !(rules.embeds_key && *name == "jwk"))
-        .find(|name| header.0.contains_key(*name))
-    {
-        return Err(TokenError::HeaderRefused { name });
-    }
+    no_key_inside(&header, rules.embeds_key)?;
     if rules.only_own && header.0.keys().any(|name| !OWN.contains(&name.as_str())) {
         return Err(TokenError::HeaderRefused { name: "other" });
     }
-    let typ_fits = match text("typ")? {
-        None => !rules.typ_required,
-        Some(typ) => rules
-            .typ
-            .iter()
-            .any(|accepted| is_media_type(typ, accepted)),
-    };
-    if !typ_fits {
-        return Err(TokenError::TypeRefused {
-            expected: rules.typ.first().copied().unwrap_or(""),
-        });
+    typ_fits(&header, rules.typ, rules.typ_required)?;
+    Ok(CheckedHeader {
+        algorithm,
+        kid: kid_of(&header)?,
+        jwk: header.0.get("jwk").cloned(),
+    })
+}
+
+/// The header of a token of another issuer, of acceptable shape: what it names, for whoever pins the algorithm.
+pub(crate) struct ForeignHeader {
+    pub(crate) alg: String,
+    pub(crate) typ: Option<String>,
+    pub(crate) kid: Option<String>,
+}
+
+/// Checks shape and header of a token of another issuer, not the signature. Neither `alg` nor `typ` is judged here.
+///
+/// # Errors
+/// `TooLarge`, `OpaqueSecret`, `Malformed`, `HeaderRefused`.
+pub(crate) fn foreign_header(token: &str) -> Result<ForeignHeader, TokenError> {
+    let header = header_of(token)?;
+    let alg = text_of(&header, "alg")?;
+    no_key_inside(&header, false)?;
+    Ok(ForeignHeader {
+        alg: alg
+            .ok_or(TokenError::Malformed { part: "header" })?
+            .to_owned(),
+        typ: text_of(&header, "typ")?.map(str::to_owned),
+        kid: kid_of(&header)?,
+    })
+}
+
+fn header_of(token: &str) -> Result<UniqueObject, TokenError> {
+    check_size(token)?;
+    if opaque_secret::has_prefix(token) {
+        return Err(TokenError::OpaqueSecret);
     }
-    let kid = text("kid")?;
+    read_header(token)
+}
+
+fn text_of<'a>(header: &'a UniqueObject, name: &str) -> Result<Option<&'a str>, TokenError> {
+    header
+        .text(name)
+        .map_err(|()| TokenError::Malformed { part: "header" })
+}
+
+fn kid_of(header: &UniqueObject) -> Result<Option<String>, TokenError> {
+    let kid = text_of(header, "kid")?;
     if kid.is_some_and(|kid| kid.len() > KID_BYTES_MAX) {
         return Err(TokenError::Malformed { part: "header" });
     }
-    Ok(CheckedHeader {
-        algorithm,
-        kid: kid.map(str::to_owned),
-        jwk: header.0.get("jwk").cloned(),
+    Ok(kid.map(str::to_owned))
+}
+
+fn no_key_inside(header: &UniqueObject, embeds_key: bool) -> Result<(), TokenError> {
+    match FORBIDDEN
+        .into_iter()
+        .filter(|name| !(embeds_key && *name == "jwk"))
+        .find(|name| header.0.contains_key(*name))
+    {
+        Some(name) => Err(TokenError::HeaderRefused { name }),
+        None => Ok(()),
+    }
+}
+
+fn typ_fits(
+    header: &UniqueObject,
+    accepted: &'static [&'static str],
+    required: bool,
+) -> Result<(), TokenError> {
+    let fits = match text_of(header, "typ")? {
+        None => !required,
+        Some(typ) => accepted.iter().any(|accepted| is_media_type(typ, accepted)),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(TokenError::TypeRefused {
+        expected: accepted.first().copied().unwrap_or(""),
     })
 }
 
@@ -183,15 +226,27 @@ pub(crate) fn open<T: DeserializeOwned>(
             accepted: key.algorithm().as_str(),
         });
     }
+    open_with(token, key.algorithm().library(), &key.decoding_key())
+}
+
+/// Verifies the signature under `algorithm` with `key` and gives the claims, whose content is not checked yet.
+///
+/// # Errors
+/// `SignatureInvalid`, `Malformed`.
+pub(crate) fn open_with<T: DeserializeOwned>(
+    token: &str,
+    algorithm: Algorithm,
+    key: &DecodingKey,
+) -> Result<T, TokenError> {
     choose_provider();
-    let mut validation = Validation::new(key.algorithm().library());
+    let mut validation = Validation::new(algorithm);
     // Claims are checked by ourselves: the library takes the time from the machine.
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
     validation.leeway = 0;
-    match jsonwebtoken::decode::<T>(token, &key.decoding_key(), &validation) {
+    match jsonwebtoken::decode::<T>(token, key, &validation) {
         Ok(data) => Ok(data.claims),
         Err(error) => Err(match error.kind() {
             ErrorKind::InvalidSignature => TokenError::SignatureInvalid,
@@ -237,7 +292,7 @@ fn read_header(token: &str) -> Result<UniqueObject, TokenError> {
 }
 
 /// Media types are compared without regard to case, and `application/` may be left out (RFC 7515 §4.1.9).
-fn is_media_type(typ: &str, accepted: &str) -> bool {
+pub(crate) fn is_media_type(typ: &str, accepted: &str) -> bool {
     let short = match typ.split_once('/') {
         Some((tree, rest)) if tree.eq_ignore_ascii_case("application") => rest,
         _ => typ,

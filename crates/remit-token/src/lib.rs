@@ -24,6 +24,7 @@
 //! | authenticate a client | [`client_assertion`] |
 //! | make or check a proof of possession | [`dpop`] |
 //! | issue or check SVIDs, publish what checks them | [`x509_svid`], [`jwt_svid`], [`spiffe_bundle`] |
+//! | check a token of another issuer | [`foreign`] |
 //! | read a request to the token endpoint | [`exchange::TokenRequest`] |
 //! | hold keys | [`keys::PublicJwk`], [`keys::SigningKey`], [`keys::Jwks`] |
 //! | publish metadata, challenge a caller | [`metadata`], [`challenge`] |
@@ -53,6 +54,8 @@ pub mod denial_token;
 pub mod dpop;
 pub mod error;
 pub mod exchange;
+pub mod foreign;
+pub mod id_jag;
 mod jws;
 pub mod jwt_svid;
 pub mod keys;
@@ -78,9 +81,11 @@ pub use client_assertion::{ClientAssertion, UnverifiedClientId};
 pub use denial_token::DenialClaims;
 pub use error::TokenError;
 pub use exchange::{
-    AccessTokenType, AuthorizationCode, ClientAuth, ClientCredentials, TokenExchange, TokenRequest,
-    TokenResponse, TokenType,
+    AccessTokenType, AuthorizationCode, ClientAuth, ClientCredentials, JwtBearer, TokenExchange,
+    TokenRequest, TokenResponse, TokenType,
 };
+pub use foreign::{ForeignAlgorithm, ForeignClaims, ForeignJwks};
+pub use id_jag::IdJagClaims;
 pub use jwt_svid::JwtSvidClaims;
 pub use keys::{Jwks, KeyAlgorithm, KeyError, PublicJwk, SigningKey, Thumbprint};
 pub use metadata::{

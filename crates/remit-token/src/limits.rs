@@ -8,6 +8,16 @@ pub const HEADER_BYTES_MAX: usize = 2 * 1024;
 pub const KID_BYTES_MAX: usize = 256;
 /// Longest JSON text of one public key, with room for members that we ignore.
 pub const JWK_BYTES_MAX: usize = 4 * 1024;
+/// Most keys of another issuer that are kept; large providers publish near ten.
+pub const FOREIGN_KEYS_MAX: usize = 64;
+/// Longest key set of another issuer.
+pub const FOREIGN_JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Most claims of a token of another issuer; those of GitHub Actions have near 35.
+pub const FOREIGN_CLAIMS_MAX: usize = 128;
+/// Longest remaining life of a token of another issuer that a document may accept (one day): it is remembered that long.
+pub const FOREIGN_TTL_S_MAX: i64 = 24 * 60 * 60;
+/// Longest life of an identity assertion that we make: it is brought to its server at once.
+pub const ID_JAG_TTL_S_MAX: i64 = 5 * 60;
 /// Longest PEM text of one key; a P-256 key is near 200 bytes.
 pub const PEM_BYTES_MAX: usize = 4 * 1024;
 /// Most keys in one key set: a few of ours during rotation, a few per client.

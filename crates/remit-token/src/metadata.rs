@@ -10,7 +10,10 @@ use url::Url;
 use crate::authorization::GRANT_AUTHORIZATION_CODE;
 use crate::authorization_details::TYPE_TOOL;
 use crate::dpop;
-use crate::exchange::{GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE};
+use crate::exchange::{
+    GRANT_CLIENT_CREDENTIALS, GRANT_JWT_BEARER, GRANT_TOKEN_EXCHANGE, TokenType,
+};
+use crate::foreign::GRANT_PROFILE_ID_JAG;
 use crate::limits::URI_BYTES_MAX;
 use crate::scope::Scope;
 
@@ -76,6 +79,12 @@ pub struct AuthorizationServerMetadata {
     pub authorization_details_types_supported: Vec<String>,
     /// RFC 9207 §3.
     pub authorization_response_iss_parameter_supported: bool,
+    /// What an exchange of tokens gives besides access tokens (draft-ietf-oauth-identity-assertion-authz-grant-04 §7.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identity_chaining_requested_token_types_supported: Vec<String>,
+    /// What assertions besides plain ones are taken as grants (draft-ietf-oauth-identity-assertion-authz-grant-04 §7.2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_grant_profiles_supported: Vec<String>,
     /// Where people read on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_documentation: Option<String>,
@@ -106,6 +115,7 @@ impl AuthorizationServerMetadata {
                 GRANT_AUTHORIZATION_CODE,
                 GRANT_CLIENT_CREDENTIALS,
                 GRANT_TOKEN_EXCHANGE,
+                GRANT_JWT_BEARER,
             ]),
             token_endpoint_auth_methods_supported: private_key_jwt.clone(),
             token_endpoint_auth_signing_alg_values_supported: texts(&["ES256", "EdDSA"]),
@@ -115,6 +125,8 @@ impl AuthorizationServerMetadata {
             dpop_signing_alg_values_supported: texts(&dpop::ALGORITHMS),
             authorization_details_types_supported: texts(&[TYPE_TOOL]),
             authorization_response_iss_parameter_supported: true,
+            identity_chaining_requested_token_types_supported: texts(&[TokenType::IdJag.urn()]),
+            authorization_grant_profiles_supported: texts(&[GRANT_PROFILE_ID_JAG]),
             service_documentation: None,
         })
     }
@@ -288,7 +300,8 @@ mod tests {
                 "scopes_supported": ["tools:call"],
                 "response_types_supported": ["code"],
                 "grant_types_supported":
-                    ["authorization_code", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
+                    ["authorization_code", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange",
+                        "urn:ietf:params:oauth:grant-type:jwt-bearer"],
                 "token_endpoint_auth_methods_supported": auth,
                 "token_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA"],
                 "introspection_endpoint_auth_methods_supported": auth,
@@ -297,6 +310,8 @@ mod tests {
                 "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
                 "authorization_details_types_supported": ["remit_tool"],
                 "authorization_response_iss_parameter_supported": true,
+                "identity_chaining_requested_token_types_supported": ["urn:ietf:params:oauth:token-type:id-jag"],
+                "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
             })
         );
         let openid = serde_json::to_value(OpenIdConfiguration::from(made)).unwrap();

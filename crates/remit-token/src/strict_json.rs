@@ -12,11 +12,11 @@ use serde_json::Value;
 /// Most members that a header or a key may have.
 const MEMBERS_MAX: usize = 32;
 
-/// A JSON object with unique member names, at its top level.
+/// A JSON object with unique member names, at its top level; of at most `MAX` members.
 #[derive(Debug)]
-pub(crate) struct UniqueObject(pub(crate) BTreeMap<String, Value>);
+pub(crate) struct UniqueObject<const MAX: usize = MEMBERS_MAX>(pub(crate) BTreeMap<String, Value>);
 
-impl UniqueObject {
+impl<const MAX: usize> UniqueObject<MAX> {
     /// The text value of `name`: `Ok(None)` if absent, `Err(())` if it is not a string.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, ()> {
         match self.0.get(name) {
@@ -27,21 +27,24 @@ impl UniqueObject {
     }
 }
 
-impl<'de> Deserialize<'de> for UniqueObject {
+impl<'de, const MAX: usize> Deserialize<'de> for UniqueObject<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
+        struct Members<const MAX: usize>;
 
-        impl<'de> Visitor<'de> for Members {
-            type Value = UniqueObject;
+        impl<'de, const MAX: usize> Visitor<'de> for Members<MAX> {
+            type Value = UniqueObject<MAX>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueObject, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<UniqueObject<MAX>, A::Error> {
                 let mut members = BTreeMap::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if members.len() >= MEMBERS_MAX {
+                    if members.len() >= MAX {
                         return Err(A::Error::custom("too many members"));
                     }
                     if members.insert(name, value).is_some() {
@@ -52,6 +55,6 @@ impl<'de> Deserialize<'de> for UniqueObject {
             }
         }
 
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(Members::<MAX>)
     }
 }

@@ -197,6 +197,12 @@ impl Control {
         if token.revoked.is_none() {
             return Ok(not_proved("it was not revoked"));
         }
+        if token.outside.is_some() {
+            return Ok(ItemStatus::Bounded {
+                until: token.expires,
+                why: "an identity assertion: no other is made, but its authorization server may take it until it expires, and what that gave for it is that server's to end".to_owned(),
+            });
+        }
         let book = self.book(org)?;
         let enforced = book
             .registry()

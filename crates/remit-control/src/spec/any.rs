@@ -6,9 +6,9 @@ use remit_domain::tool::ToolRef;
 use serde_json::Value;
 
 use super::{
-    AgentSpec, DocumentKind, EnforcementPointSpec, FreezeSpec, LimitSpec, OrganizationSpec,
-    PersonSpec, PolicySetSpec, SettingName, SettingSpec, SystemSpec, TeamSpec, ToolSpec,
-    UpstreamSpec, WorkflowRef, WorkflowSpec,
+    AgentSpec, AuthorizationServerSpec, DocumentKind, EnforcementPointSpec, FreezeSpec, LimitSpec,
+    OrganizationSpec, PersonSpec, PolicySetSpec, SettingName, SettingSpec, SystemSpec, TeamSpec,
+    ToolSpec, TrustedIssuerSpec, UpstreamSpec, WorkflowRef, WorkflowSpec,
 };
 
 /// Something a spec refers to by name.
@@ -94,7 +94,9 @@ impl Reference {
             | DocumentKind::Setting
             | DocumentKind::Limit
             | DocumentKind::Freeze
-            | DocumentKind::EnforcementPoint => false,
+            | DocumentKind::EnforcementPoint
+            | DocumentKind::TrustedIssuer
+            | DocumentKind::AuthorizationServer => false,
         }
     }
 }
@@ -125,6 +127,8 @@ pub enum AnySpec {
     Limit(Name, LimitSpec),
     Freeze(Name, FreezeSpec),
     EnforcementPoint(Name, EnforcementPointSpec),
+    TrustedIssuer(Name, TrustedIssuerSpec),
+    AuthorizationServer(Name, AuthorizationServerSpec),
 }
 
 impl AnySpec {
@@ -144,6 +148,8 @@ impl AnySpec {
             Self::Limit(..) => DocumentKind::Limit,
             Self::Freeze(..) => DocumentKind::Freeze,
             Self::EnforcementPoint(..) => DocumentKind::EnforcementPoint,
+            Self::TrustedIssuer(..) => DocumentKind::TrustedIssuer,
+            Self::AuthorizationServer(..) => DocumentKind::AuthorizationServer,
         }
     }
 
@@ -157,6 +163,8 @@ impl AnySpec {
             | Self::Limit(n, _)
             | Self::Freeze(n, _)
             | Self::EnforcementPoint(n, _)
+            | Self::TrustedIssuer(n, _)
+            | Self::AuthorizationServer(n, _)
             | Self::PolicySet(n, _) => n.to_string(),
             Self::Setting(n, _) => n.to_string(),
             Self::Person(n, _) => n.to_string(),
@@ -179,6 +187,8 @@ impl AnySpec {
             Self::Limit(_, s) => s.references(),
             Self::Freeze(_, s) => s.references(),
             Self::EnforcementPoint(_, s) => s.references(),
+            Self::TrustedIssuer(_, s) => s.references(),
+            Self::AuthorizationServer(_, s) => s.references(),
             Self::Person(_, s) => s.references(),
             Self::System(_, s) => s.references(),
             Self::Upstream(_, s) => s.references(),
@@ -240,6 +250,17 @@ impl AnySpec {
                 let point = registry.enforcement_point_named(n.as_str())?;
                 Self::EnforcementPoint(n.clone(), EnforcementPointSpec::of(&registry, point)?)
             }
+            Self::AuthorizationServer(n, _) => {
+                let server = registry.authorization_server_named(n.as_str())?;
+                Self::AuthorizationServer(
+                    n.clone(),
+                    AuthorizationServerSpec::of(&registry, server)?,
+                )
+            }
+            Self::TrustedIssuer(n, _) => {
+                let issuer = registry.trusted_issuer_named(n.as_str())?;
+                Self::TrustedIssuer(n.clone(), TrustedIssuerSpec::of(&registry, issuer)?)
+            }
             Self::PolicySet(n, _) => {
                 let sets = book.policy_sets();
                 Self::PolicySet(
@@ -276,6 +297,8 @@ impl AnySpec {
             Self::Limit(_, s) => serde_json::to_value(s),
             Self::Freeze(_, s) => serde_json::to_value(s),
             Self::EnforcementPoint(_, s) => serde_json::to_value(s),
+            Self::TrustedIssuer(_, s) => serde_json::to_value(s),
+            Self::AuthorizationServer(_, s) => serde_json::to_value(s),
         };
         // A spec has string keys and finite numbers only, which always are JSON.
         body.unwrap_or(Value::Null)

@@ -21,6 +21,7 @@ pub(super) const NOW: &str = "2026-11-22T08:00:00Z";
 pub(super) struct House {
     pub(super) control: Control,
     pub(super) upstreams: Arc<FakeUpstreams>,
+    pub(super) clock: Arc<SimClock>,
     pub(super) org: OrgId,
 }
 
@@ -132,9 +133,10 @@ impl House {
     /// An organization with nobody in it but an administrator.
     pub(super) async fn empty(separation: Separation) -> Self {
         let upstreams = Arc::new(FakeUpstreams::default());
+        let clock = Arc::new(SimClock::at(NOW));
         let parts = Parts {
             store: Arc::new(FakeStore::new()),
-            clock: Arc::new(SimClock::at(NOW)),
+            clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
             vault: Arc::new(FakeVault),
             origin: "test.example/log".to_owned(),
@@ -168,6 +170,7 @@ impl House {
         Self {
             control,
             upstreams,
+            clock,
             org: made.id,
         }
     }

@@ -50,9 +50,10 @@ impl Form {
             .pairs()
             .filter(|(name, _)| !matches!(name.as_ref(), "token" | "token_type_hint"));
         let grant = [("grant_type".into(), GRANT_CLIENT_CREDENTIALS.into())];
-        Ok(TokenRequest::from_pairs(others.chain(grant))?
+        TokenRequest::from_pairs(others.chain(grant))?
             .client()
-            .clone())
+            .cloned()
+            .ok_or_else(|| invalid("the client has to prove itself"))
     }
 
     /// The token that is asked about (RFC 7662 §2.1, RFC 7009 §2.1).

@@ -4,9 +4,9 @@ use remit_domain::Role;
 
 use super::route::{Route, Who};
 use super::{
-    agent, approval, breaker, containment, delegation, document, enforcement_point, evidence,
-    freeze, key, limit, organization, person, policy, run, scim, session, setting, ticket, tool,
-    upstream,
+    agent, approval, authorization_server, breaker, containment, delegation, document,
+    enforcement_point, evidence, freeze, key, limit, organization, person, policy, run, scim,
+    session, setting, ticket, tool, trusted_issuer, upstream,
 };
 
 /// Any person, agent or operator: whoever has proved who they are.
@@ -37,6 +37,8 @@ pub(crate) fn all() -> Vec<Route> {
         limit::routes(),
         freeze::routes(),
         enforcement_point::routes(),
+        trusted_issuer::routes(),
+        authorization_server::routes(),
         scim::routes(),
         ticket::routes(),
         breaker::routes(),

@@ -49,7 +49,7 @@ impl Issuer {
             .await
     }
 
-    async fn vouched(
+    pub(crate) async fn vouched(
         &self,
         org: &OrgId,
         person: &PersonId,

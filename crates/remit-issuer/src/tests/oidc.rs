@@ -115,7 +115,7 @@ impl Web for Reached {
     }
 }
 
-struct OneSecret;
+pub(super) struct OneSecret;
 
 #[async_trait]
 impl Secrets for OneSecret {

@@ -125,13 +125,18 @@ fn trust_nobody() -> ClientConfig {
 
 /// A resolver that fails when any address of a name may not be connected to.
 #[derive(Debug, Clone)]
-pub(super) struct Guarded {
+pub(super) struct Guarded<R = GaiResolver> {
     loopback: bool,
     private: bool,
-    inner: GaiResolver,
+    inner: R,
 }
 
-impl Service<Name> for Guarded {
+impl<R> Service<Name> for Guarded<R>
+where
+    R: Service<Name, Error = io::Error>,
+    R::Response: Iterator<Item = SocketAddr>,
+    R::Future: Send + 'static,
+{
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = io::Error;
     type Future = Boxed<Self::Response, io::Error>;
@@ -248,4 +253,56 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
         cause = error.source();
     }
     crate::outgoing::reason(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+
+    use super::*;
+
+    /// A name that leads elsewhere each time it is asked for.
+    #[derive(Clone)]
+    struct Rebinding(Vec<&'static str>);
+
+    impl Service<Name> for Rebinding {
+        type Response = std::vec::IntoIter<SocketAddr>;
+        type Error = io::Error;
+        type Future = Ready<io::Result<Self::Response>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Name) -> Self::Future {
+            let found = self.0.remove(0).split(' ');
+            let found: Vec<_> = found.map(|at| at.parse().unwrap()).collect();
+            ready(Ok(found.into_iter()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_the_next_time_is_refused_then() {
+        let mut guarded = Guarded {
+            loopback: false,
+            private: false,
+            inner: Rebinding(vec![
+                "203.0.113.7:443",
+                "127.0.0.1:443",
+                "203.0.113.7:443 169.254.169.254:443",
+                "203.0.113.7:443 10.0.0.1:443",
+                "[::ffff:10.0.0.1]:443",
+                "203.0.113.7:443",
+            ]),
+        };
+        let mut answers = Vec::new();
+        for _ in 0..6 {
+            let found = guarded.call("keys.example".parse().unwrap()).await;
+            // What is connected to is what was looked at, nothing that is resolved again.
+            answers.push(found.map(Iterator::collect::<Vec<_>>).ok());
+        }
+        let outside = Some(vec!["203.0.113.7:443".parse().unwrap()]);
+        let expected = [outside.clone(), None, None, None, None, outside];
+        assert_eq!(answers, expected);
+    }
 }

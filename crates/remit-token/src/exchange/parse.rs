@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use super::{
     AuthorizationCode, CLIENT_ASSERTION_JWT_BEARER, ClientAuth, ClientCredentials,
-    GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE, TokenExchange, TokenRequest, TokenType,
+    GRANT_CLIENT_CREDENTIALS, GRANT_JWT_BEARER, GRANT_TOKEN_EXCHANGE, JwtBearer, TokenExchange,
+    TokenRequest, TokenType,
 };
 use crate::authorization::GRANT_AUTHORIZATION_CODE;
 use crate::authorization_details::AuthorizationDetails;
@@ -66,9 +67,10 @@ impl TokenRequest {
             }
             GRANT_AUTHORIZATION_CODE => Ok(Self::AuthorizationCode(Box::new(form.code()?))),
             GRANT_TOKEN_EXCHANGE => Ok(Self::TokenExchange(Box::new(form.exchange()?))),
+            GRANT_JWT_BEARER => Ok(Self::JwtBearer(Box::new(form.jwt_bearer()?))),
             _ => refuse(
                 UnsupportedGrantType,
-                "use 'client_credentials', 'authorization_code' or the token exchange of RFC 8693",
+                "use 'client_credentials', 'authorization_code', the token exchange of RFC 8693 or the JWT bearer grant of RFC 7523",
             ),
         }
     }
@@ -204,6 +206,28 @@ impl Form {
             code_verifier: SecretString::from(self.required("code_verifier")?),
             scope: self.scope()?,
             resource: self.resources()?,
+        })
+    }
+
+    fn jwt_bearer(&self) -> Result<JwtBearer, OAuthError> {
+        if !self.audience.is_empty() {
+            let text = "this grant has no 'audience'; use 'resource'";
+            return refuse(InvalidRequest, text);
+        }
+        let proves = self.optional("client_assertion")?.is_some()
+            || self.optional("client_assertion_type")?.is_some()
+            || self.optional("client_secret")?.is_some();
+        let client_id = self.optional("client_id")?;
+        if client_id.is_some_and(|id| id.len() > URI_BYTES_MAX) {
+            return refuse(InvalidRequest, "'client_id' is too long");
+        }
+        Ok(JwtBearer {
+            assertion: SecretString::from(self.required("assertion")?),
+            client: if proves { Some(self.client()?) } else { None },
+            client_id: client_id.map(str::to_owned),
+            scope: self.scope()?,
+            resource: self.resources()?,
+            authorization_details: self.details()?,
         })
     }
 

@@ -99,7 +99,7 @@ fn empty_values_count_as_absent() {
         "",
     );
     let request = TokenRequest::from_pairs(form).unwrap();
-    assert!(request.scope().is_empty() && request.client().client_id.is_none());
+    assert!(request.scope().is_empty() && request.client().unwrap().client_id.is_none());
     let empty = and(without(exchange(), "subject_token"), "subject_token", "");
     assert_eq!(code(empty), OAuthErrorCode::InvalidRequest);
 }
@@ -258,4 +258,28 @@ proptest! {
             prop_assert!(error.error_description.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"'));
         }
     }
+}
+
+#[test]
+fn an_assertion_of_another_issuer_needs_no_client() {
+    let grant = format!("grant_type={GRANT_JWT_BEARER}&assertion=a.b.c");
+    let read = |more: &str| TokenRequest::from_form(format!("{grant}{more}").as_bytes());
+    let TokenRequest::JwtBearer(request) = read("&scope=workflow:a&client_id=x").unwrap() else {
+        panic!("another grant");
+    };
+    assert!(request.client.is_none());
+    assert_eq!(request.client_id.as_deref(), Some("x"));
+    let sent = TokenRequest::JwtBearer(request).to_form();
+    let again = TokenRequest::from_pairs(sent).unwrap();
+    assert_eq!(again.scope().to_string(), "workflow:a");
+    for wrong in [
+        "&client_secret=s",
+        "&client_assertion=a.b.c",
+        "&audience=x",
+        "&assertion=a.b.c",
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+    let missing = format!("grant_type={GRANT_JWT_BEARER}");
+    assert!(TokenRequest::from_form(missing.as_bytes()).is_err());
 }

@@ -114,7 +114,7 @@ fn token(seen: &mut Seen, body: &[u8]) -> Response<Full<Bytes>> {
         leeway_s: 5,
     };
     verify(
-        request.client().client_assertion.expose_secret(),
+        request.client().unwrap().client_assertion.expose_secret(),
         &[seen.key.unwrap()],
         &expect,
     )

@@ -1,0 +1,115 @@
+//! Trusted issuers: who may register one, what stands against it, and what ends with it.
+
+use remit_domain::containment::{Containment, Level, Target};
+use remit_domain::{RefusalCode, TrustedIssuer};
+use serde_json::json;
+
+use super::house::{House, code, name};
+use crate::Action;
+use crate::spec::TrustedIssuerSpec;
+
+fn spec(subject: &str) -> TrustedIssuerSpec {
+    serde_json::from_value(json!({
+        "issuer": "https://ci.example", "algorithms": ["RS256"], "reason": "a test",
+        "rules": [{ "subject": subject, "agent": "returns-bot", "workflow": "refund" }]
+    }))
+    .unwrap()
+}
+
+async fn put(house: &House, spec: TrustedIssuerSpec) -> Action {
+    let saved = house
+        .control
+        .put_trusted_issuer(&house.admin(), &name("ci"), spec, None)
+        .await
+        .unwrap();
+    saved.action
+}
+
+fn there(house: &House) -> TrustedIssuer {
+    let book = house.control.books().org(&house.org).unwrap();
+    let registry = book.registry();
+    (**registry.trusted_issuer_named("ci").unwrap()).clone()
+}
+
+#[tokio::test]
+async fn administrators_register_issuers_and_responders_only_stop_them() {
+    let house = House::active().await;
+    let refused = house
+        .control
+        .put_trusted_issuer(&house.as_("owner"), &name("ci"), spec("repo:acme/x"), None)
+        .await;
+    assert_eq!(code(refused), RefusalCode::Forbidden);
+    assert_eq!(put(&house, spec("repo:acme/x")).await, Action::Create);
+    assert_eq!(put(&house, spec("repo:acme/x")).await, Action::None);
+    let again = house
+        .control
+        .put_trusted_issuer(&house.admin(), &name("other"), spec("repo:acme/x"), None)
+        .await;
+    assert_eq!(code(again), RefusalCode::Conflict);
+    let before = house.epoch();
+    let off = house
+        .control
+        .disable_trusted_issuer(&house.admin(), &name("ci"), "INC-1")
+        .await
+        .unwrap();
+    assert_eq!(off.state, "disabled");
+    assert!(house.epoch() > before, "what was given ends at once");
+}
+
+#[tokio::test]
+async fn a_rule_is_another_one_when_anything_that_it_rests_on_changes() {
+    let house = House::active().await;
+    put(&house, spec("repo:acme/x")).await;
+    let first = there(&house).rules[0].id.clone();
+    let mut same = spec("repo:acme/x");
+    same.description = "words for people".to_owned();
+    put(&house, same).await;
+    assert_eq!(there(&house).rules[0].id, first);
+    for change in [
+        json!({ "keys": { "jwks_uri": "https://ci.example/keys" } }),
+        json!({ "audience": "https://other.example" }),
+        json!({ "algorithms": ["ES256"] }),
+        json!({ "issuer": "https://ci2.example" }),
+        json!({ "rules": [{ "subject": "repo:acme/y", "agent": "returns-bot", "workflow": "refund" }] }),
+        json!({ "rules": [{ "subject": "repo:acme/x", "claims": { "a": ["b"] }, "agent": "returns-bot", "workflow": "refund" }] }),
+    ] {
+        put(&house, spec("repo:acme/x")).await;
+        let before = there(&house).rules[0].id.clone();
+        let mut body = serde_json::to_value(spec("repo:acme/x")).unwrap();
+        for (field, value) in change.as_object().unwrap() {
+            body[field] = value.clone();
+        }
+        put(&house, serde_json::from_value(body).unwrap()).await;
+        assert_ne!(there(&house).rules[0].id, before, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_killed_agent_does_not_return_by_a_rule_that_was_there_before() {
+    let house = House::active().await;
+    let bot = name("returns-bot");
+    put(&house, spec("repo:acme/x")).await;
+    let admin = house.admin();
+    let suspended = house.control.suspend_agent(&admin, &bot, "rogue").await;
+    suspended.unwrap();
+    let books = house.control.books();
+    let kill = Containment {
+        id: books.id(remit_domain::ContainmentId::from_uuid),
+        target: Target::Agent(house.agent_id()),
+        level: Level::Kill,
+        reason: "rogue".to_owned(),
+        by: remit_domain::Principal::Remit,
+        at: books.now(),
+        lifted: None,
+        certificates: Vec::new(),
+    };
+    let change = remit_books::Change::new().create(&kill);
+    books.commit(&house.org, change).await.unwrap();
+    let sponsor = house.as_("sponsor");
+    let refused = house.control.activate_agent(&sponsor, &bot).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("trusted issuer `ci`"), "{refused}");
+    house.clock.advance(std::time::Duration::from_secs(1));
+    put(&house, spec("repo:acme/y")).await;
+    house.control.activate_agent(&sponsor, &bot).await.unwrap();
+}

@@ -1,0 +1,249 @@
+//! Identity assertions for others (ID-JAG): an agent that acts for a person gets the word that it does, for one authorization
+//! server of somebody else.
+//!
+//! Source: draft-ietf-oauth-identity-assertion-authz-grant-04 §4.3. Remit is the identity provider's side. The organization's
+//! list decides: server, workflow, scopes and resources; the assertion ends no later than the token that asked.
+
+use std::sync::Arc;
+
+use remit_books::Change;
+use remit_domain::authorization_server::{AuthorizationServer, ClientThere};
+use remit_domain::credential::Token;
+use remit_domain::event::{Event, EventKind};
+use remit_domain::{CredentialId, OrgId, PersonId, Principal, RefusalCode, Timestamp};
+use remit_token::limits::ID_JAG_TTL_S_MAX;
+use remit_token::{
+    AccessTokenType, Actor, IdJagClaims, OAuthErrorCode, Scope, TokenExchange, TokenResponse,
+    TokenType, id_jag,
+};
+use secrecy::SecretString;
+
+use crate::client::Client;
+use crate::door::Denied;
+use crate::mint::{actors, spent};
+use crate::refusal::no;
+use crate::{Issuer, Verified};
+
+fn target(code: &str, text: &'static str) -> Denied {
+    Denied::new(OAuthErrorCode::InvalidTarget, code, text)
+}
+
+impl Issuer {
+    /// The client's own access token, of a run for a person, becomes an identity assertion for `audience`.
+    pub(crate) async fn assert_identity(
+        &self,
+        org: &OrgId,
+        client: Client,
+        request: &TokenExchange,
+        audience: &str,
+    ) -> Result<TokenResponse, Denied> {
+        let subject = self.own_access_token(org, &client, request).await?;
+        let run = subject.run.clone();
+        self.assert_for(org, client, request, audience, &subject)
+            .await
+            .map_err(|denied| Denied {
+                run: Some(run),
+                ..denied
+            })
+    }
+
+    async fn assert_for(
+        &self,
+        org: &OrgId,
+        client: Client,
+        request: &TokenExchange,
+        audience: &str,
+        subject: &Verified,
+    ) -> Result<TokenResponse, Denied> {
+        let Some(person) = &subject.person else {
+            let text = "the run acts for nobody; a person has to delegate first";
+            return Err(Denied::from(no(RefusalCode::ChainBroken, text)));
+        };
+        if !request.authorization_details.is_empty() {
+            let text = "nothing in 'authorization_details' is asserted; ask with a listed scope";
+            return Err(Denied::new(
+                OAuthErrorCode::InvalidAuthorizationDetails,
+                "details-not-asserted",
+                text,
+            ));
+        }
+        let server = self.server_for(org, audience)?;
+        let about = |denied: Denied| denied.about(&server.id);
+        let there = server
+            .client_of(&subject.agent, &subject.workflow)
+            .ok_or_else(|| {
+                about(target(
+                    "workflow-not-for-server",
+                    "this workflow may assert nothing to that authorization server",
+                ))
+            })?;
+        let scope = scope_within(there, &request.scope).map_err(about)?;
+        let resource = resource_within(there, &request.resource).map_err(about)?;
+        let claims = self.identity_claims(org, &server, there, (person, subject), scope, resource);
+        self.give_assertion(org, client, &server, subject, claims.await.map_err(about)?)
+            .await
+            .map_err(about)
+    }
+
+    fn server_for(&self, org: &OrgId, audience: &str) -> Result<Arc<AuthorizationServer>, Denied> {
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let mut all = registry.authorization_servers.values();
+        let found = all.find(|server| server.issuer == audience && server.enabled);
+        found.cloned().ok_or_else(|| {
+            target(
+                "audience-not-listed",
+                "the 'audience' is not the issuer of an authorization server that is listed here",
+            )
+        })
+    }
+
+    async fn identity_claims(
+        &self,
+        org: &OrgId,
+        server: &AuthorizationServer,
+        there: &ClientThere,
+        (person, subject): (&PersonId, &Verified),
+        scope: Scope,
+        resource: Option<String>,
+    ) -> Result<IdJagClaims, Denied> {
+        let now = self.books().now();
+        let standing = self
+            .standing_run(org, &subject.run, Some(&subject.agent))
+            .await?;
+        let ends = standing.chain.iter().map(|link| link.expires);
+        let ends = ends.chain([standing.run.deadline, subject.expires]);
+        let exp = ends.fold(now.plus_secs(ID_JAG_TTL_S_MAX), Timestamp::min);
+        let email = standing.person.filter(|_| server.share_email);
+        Ok(IdJagClaims {
+            iss: self.issuer_url(org)?,
+            sub: person.to_string(),
+            aud: server.issuer.clone(),
+            client_id: there.client_id.clone(),
+            jti: self.books().id(CredentialId::from_uuid).to_string(),
+            iat: now.as_secs(),
+            exp: exp.as_secs(),
+            scope,
+            resource,
+            act: actors(&standing.chain).unwrap_or_else(|| Actor::new(subject.agent.as_str())),
+            email: email.map(|person| person.email.to_string()),
+        })
+    }
+
+    /// Signs, and records it as a credential of the run: it is listed, and a containment says when it ends.
+    async fn give_assertion(
+        &self,
+        org: &OrgId,
+        client: Client,
+        server: &AuthorizationServer,
+        subject: &Verified,
+        claims: IdJagClaims,
+    ) -> Result<TokenResponse, Denied> {
+        let unavailable = |why: String| {
+            Denied::new(
+                OAuthErrorCode::TemporarilyUnavailable,
+                "credential-unavailable",
+                why,
+            )
+        };
+        let keys = self.org_keys(org).await?;
+        let signed =
+            id_jag::sign(&claims, &keys.signing).map_err(|error| unavailable(error.to_string()))?;
+        let id: CredentialId = claims
+            .jti
+            .parse()
+            .map_err(|_| unavailable("no id could be made".to_owned()))?;
+        let token = Token {
+            id: id.clone(),
+            agent: subject.agent.clone(),
+            workflow: subject.workflow.clone(),
+            run: subject.run.clone(),
+            person: subject.person.clone(),
+            delegation: subject
+                .claims
+                .delegations
+                .last()
+                .and_then(|id| id.parse().ok()),
+            thumbprint: client.thumbprint.clone(),
+            bound_to: None,
+            outside: Some(server.id.clone()),
+            federated: None,
+            issued: Timestamp::from_secs(claims.iat),
+            expires: Timestamp::from_secs(claims.exp),
+            revoked: None,
+        };
+        let by = Principal::Agent(subject.agent.clone());
+        let event = Event::new(EventKind::IdJagIssued, self.books().now(), by)
+            .about(&id)
+            .agent(&subject.agent)
+            .run(&subject.run)
+            .fact("server", &server.id)
+            .fact("workflow", &subject.workflow)
+            .fact("person", &subject.person)
+            .fact("chain", &subject.claims.delegations)
+            .fact("expires", token.expires)
+            .content("audience", &claims.aud)
+            .content("client_id", &claims.client_id)
+            .content("scope", claims.scope.to_string())
+            .content("resource", &claims.resource);
+        let mut change = Change::new().create(&token).event(event).once(client.once);
+        if let Some(bound) = client.bound {
+            change = change.once(bound.once);
+        }
+        self.books().commit(org, change).await.map_err(spent)?;
+        if let Err(refusal) = self
+            .standing_run(org, &subject.run, Some(&subject.agent))
+            .await
+        {
+            self.withdraw(org, &id).await;
+            return Err(refusal.into());
+        }
+        Ok(TokenResponse {
+            access_token: SecretString::from(signed),
+            issued_token_type: Some(TokenType::IdJag),
+            token_type: AccessTokenType::NotApplicable,
+            expires_in: u32::try_from(claims.exp.saturating_sub(claims.iat)).unwrap_or(0),
+            scope: claims.scope,
+            authorization_details: Default::default(),
+        })
+    }
+}
+
+/// The scopes that are asked for, all of which have to be listed; all that are listed where none is asked for.
+fn scope_within(there: &ClientThere, asked: &Scope) -> Result<Scope, Denied> {
+    if asked.iter().any(|scope| !there.scopes.contains(scope)) {
+        let text = "a scope is asked for that is not listed for this workflow at that server";
+        return Err(Denied::new(OAuthErrorCode::InvalidScope, "wider", text));
+    }
+    if !asked.is_empty() {
+        return Ok(asked.clone());
+    }
+    Scope::from_tokens(there.scopes.iter().cloned()).map_err(|error| {
+        Denied::new(
+            OAuthErrorCode::InvalidScope,
+            "scope-invalid",
+            error.to_string(),
+        )
+    })
+}
+
+/// The resource that is asked for, which has to be listed; the only one that is listed where none is asked for.
+fn resource_within(there: &ClientThere, asked: &[String]) -> Result<Option<String>, Denied> {
+    match asked {
+        [] if there.resources.len() == 1 => Ok(there.resources.first().cloned()),
+        [] if there.resources.is_empty() => Ok(None),
+        [] => Err(target(
+            "resource-missing",
+            "several resources are listed for this workflow at that server; name one 'resource'",
+        )),
+        [one] if there.resources.contains(one) => Ok(Some(one.clone())),
+        [_] => Err(target(
+            "wider",
+            "the 'resource' is not listed for this workflow at that server",
+        )),
+        _ => Err(target(
+            "wider",
+            "an assertion is for one resource; name one 'resource'",
+        )),
+    }
+}
