@@ -17,6 +17,7 @@
 #   REMIT_TEST_ENVOY         Envoy
 #   REMIT_TEST_PY_SCIM       python with scim2-tester
 #   REMIT_TEST_PY_OAUTH      python with authlib and joserfc
+#   REMIT_TEST_PY_SPIFFE     python with a client of the SPIFFE Workload API
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 CLIENTS="$REMIT_ROOT/tests/clients"
@@ -145,7 +146,8 @@ write_env() {
             REMIT_TEST_CHROMIUM "$CHROMIUM" \
             REMIT_TEST_ENVOY "$ENVOY" \
             REMIT_TEST_PY_SCIM "$REMIT_CACHE/scim/bin/python" \
-            REMIT_TEST_PY_OAUTH "$REMIT_CACHE/oauth/bin/python"
+            REMIT_TEST_PY_OAUTH "$REMIT_CACHE/oauth/bin/python" \
+            REMIT_TEST_PY_SPIFFE "$REMIT_CACHE/spiffe/bin/python"
     } >"$file.new"
     mv "$file.new" "$file"
 }
@@ -161,6 +163,7 @@ setup_test() {
     setup_envoy
     setup_python scim requirements-scim.txt
     setup_python oauth requirements-oauth.txt
+    setup_python spiffe requirements-spiffe.txt
     setup_node
     setup_chromium
     write_env

@@ -37,4 +37,5 @@ mod server;
 mod shredded;
 mod sign_in;
 mod strangers;
+mod workloads;
 mod wrap;

@@ -86,6 +86,7 @@ pub fn fixed_facts(registry: &Registry, who: &Who, tool: &ToolRef) -> Option<Fix
             agent: who.workflow.agent.clone(),
             data_classes: who.workflow.data_classes.clone(),
             enabled: who.workflow.enabled,
+            attested: who.workflow.attestation.is_some(),
             grants: who
                 .workflow
                 .grants
@@ -106,6 +107,7 @@ pub fn fixed_facts(registry: &Registry, who: &Who, tool: &ToolRef) -> Option<Fix
             name: s.name.clone(),
             environment: s.environment,
             criticality: s.criticality,
+            trust: s.trust(),
         }),
         person: who.person.as_ref().map(|p| person_facts(registry, p)),
         chain: who.chain.iter().map(|d| link(d)).collect(),

@@ -90,6 +90,9 @@ pub struct Explain {
     /// Label that the run would carry; may be repeated
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
+    /// How well the caller would have proved what it is; as well as the workflow can where absent
+    #[arg(long, value_parser = ["none", "key", "attested"])]
+    trust: Option<String>,
 }
 
 const COLUMNS: [Column; 5] = [
@@ -275,6 +278,7 @@ async fn explained(client: &Client, out: Out, explain: Explain) -> Done {
     });
     if let Value::Object(fields) = &mut body {
         fields.extend(explain.person.map(|p| ("person".to_owned(), p.into())));
+        fields.extend(explain.trust.map(|t| ("trust".to_owned(), t.into())));
         if let Some(intent) = &explain.intent {
             fields.insert("intent".to_owned(), input::json(intent)?);
         }

@@ -1,7 +1,8 @@
 //! The SPIFFE Workload API on a Unix socket: workloads of one agent get SVIDs without ever holding its key.
 //!
-//! It runs beside the workloads and holds the agent's key in their stead. Whoever connects is attested by the kernel's word for
-//! who they are and by the binary that they run; only then is Remit asked, which issues while the registry says so. The private
+//! It runs beside the workloads and holds an attester's key of the agent in their stead. It looks at whoever connects: by the
+//! kernel's word for who they are, and at the binary that they run. What it saw goes to Remit, which compares it with what the
+//! workflow declares and issues while the registry says so. The private
 //! keys of X.509-SVIDs are made here and leave only through the socket.
 //!
 //! Source: SPIFFE Workload Endpoint §3 to §5, SPIFFE Workload API §4 to §6.
@@ -29,7 +30,7 @@ use crate::exit::{Done, OK};
 use crate::mcp::identity::Identity;
 use crate::print::note;
 
-use attest::{Peer, Selectors};
+use attest::Peer;
 use service::Service;
 use source::Remit;
 
@@ -38,10 +39,10 @@ const CONNECTIONS_MAX: usize = 256;
 /// Calls at the same time on one connection.
 const CALLS_MAX: u32 = 16;
 
-/// For which agent, and who may have its identity.
+/// For which agent and workflow.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Workloads find it by SPIFFE_ENDPOINT_SOCKET=unix:///run/remit/support.sock. A workload must match every selector that is given; anything else is denied and told on standard error. Run it as root, or as the workloads' own user, so that it can read their binaries; keep the key where they cannot.\n\nExamples:\n  remit workload-api --socket /run/remit/support.sock --agent support --key support.pem --workflow answer --uid 990 --binary /opt/support/bin/agent --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n  remit workload-api --socket /run/remit/support.sock --agent support --key support.pem --uid 990 --binary /opt/support/bin/agent --sha256 9f86… --unit support.service"
+    after_help = "Workloads find it by SPIFFE_ENDPOINT_SOCKET=unix:///run/remit/support.sock. What a workload has to be is `attestation` in its workflow, and the server decides; anything else is denied, told on standard error and a finding. The key is one that an administrator registered as an attester's, and no workload may read it. Run it as root, or as another user that can read the workloads' binaries.\n\nExamples:\n  remit agent key add support --attests --generate /etc/remit/support.pem\n  remit workload-api --socket /run/remit/support.sock --agent support --key /etc/remit/support.pem --workflow answer"
 )]
 pub struct WorkloadApi {
     /// Where to listen: absolute path of a Unix socket
@@ -50,14 +51,12 @@ pub struct WorkloadApi {
     /// Agent, by name or id (agt_…)
     #[arg(long, value_parser = crate::mcp::agent)]
     agent: String,
-    /// Its private key, PKCS #8 PEM
+    /// The attester's private key, PKCS #8 PEM
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// Workflow; may be left out when the agent has only one
     #[arg(long)]
     workflow: Option<String>,
-    #[command(flatten)]
-    selectors: Selectors,
 }
 
 /// Serves until told to end.
@@ -71,7 +70,7 @@ pub(crate) async fn run(connection: &Connection, args: WorkloadApi) -> Done {
         "serving the SPIFFE Workload API at unix://{}",
         args.socket.display()
     ));
-    let service = Arc::new(Service::new(source, args.selectors));
+    let service = Arc::new(Service::new(source));
     tokio::select! {
         () = serve(listener, service) => {}
         () = crate::mcp::told_to_end() => {}

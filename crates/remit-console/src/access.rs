@@ -247,6 +247,7 @@ fn call(ask: &Ask) -> Result<Hypothetical, Fault> {
             .split_whitespace()
             .map(ToOwned::to_owned)
             .collect(),
+        trust: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use remit_books::facts::{Situation, Who, fixed_facts};
+use remit_domain::attestation::Trust;
 use remit_domain::authority::Authority;
 use remit_domain::limits::DELEGATION_SECS_MAX;
 use remit_domain::name::{Email, Name};
@@ -83,6 +84,9 @@ pub struct Hypothetical {
     /// In a run with these labels.
     #[serde(default)]
     pub labels: std::collections::BTreeSet<String>,
+    /// By a caller that has proved so much of itself; as much as the workflow can where absent.
+    #[serde(default)]
+    pub trust: Option<Trust>,
 }
 
 /// What would be decided, and why.
@@ -172,6 +176,7 @@ impl Control {
             ticket: situation.ticket,
             findings: situation.findings,
             risk: situation.risk,
+            trust: call.trust.unwrap_or(fixed.trust_within_reach()),
             ..Dynamic::at(now)
         };
         let argument_problems = engine

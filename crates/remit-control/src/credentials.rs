@@ -254,7 +254,7 @@ fn svid_age(registry: &Registry, svid: &Svid, now: Timestamp) -> SvidAge {
         agent: names::agent(registry, &svid.agent),
         workflow: names::workflow(registry, &svid.workflow),
         run: svid.run.clone(),
-        attested: svid.attested.clone(),
+        attested: svid.attested.as_ref().map(|seen| seen.sha256.clone()),
         audience: svid.audience.clone(),
         key: svid.thumbprint.clone(),
         issued: svid.issued,

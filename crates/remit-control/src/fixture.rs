@@ -181,6 +181,7 @@ impl World {
             thumbprint: "thumb-1".to_owned(),
             agent: id("agt", 1).parse().unwrap(),
             jwk: json!({ "kty": "EC", "crv": "P-256", "x": "x1", "y": "y1" }),
+            attests: false,
             created: self.books.now(),
             removed: None,
         };
@@ -330,6 +331,8 @@ impl World {
             bound_to: None,
             outside: None,
             federated: None,
+            trust: remit_domain::attestation::Trust::Key,
+            svid: None,
             issued: self.books.now(),
             expires: self.books.now().plus_secs(300),
             revoked: None,

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::agent::{living, named};
+use crate::agent::{living, may_widen, named};
 use crate::error::{invalid, not_found};
 use crate::{Caller, Control, ControlError, refuse};
 
@@ -30,6 +30,9 @@ pub struct NewKey {
     pub jwk: Option<Value>,
     /// As a PEM `PUBLIC KEY`.
     pub pem: Option<String>,
+    /// Whether an attester (`remit workload-api`) holds it: what it says of a workload is believed. Never for a key that the
+    /// workload itself can reach; only an administrator who does not own the agent (in `dual`) says so.
+    pub attests: bool,
 }
 
 /// A key, as people see it.
@@ -43,6 +46,8 @@ pub struct KeyView {
     pub state: &'static str,
     /// The public JWK.
     pub jwk: Value,
+    /// Whether an attester holds it.
+    pub attests: bool,
     /// When it was added.
     pub created: Timestamp,
     /// When it was removed.
@@ -78,7 +83,8 @@ impl Control {
     /// Adds a public key.
     ///
     /// # Errors
-    /// `forbidden` for anyone but an administrator or the owner; `conflict` for a key that any agent here holds or ever held (which
+    /// `forbidden` for anyone but an administrator or the owner, and for an attester's key for anyone but an administrator who does not
+    /// own the agent (in `dual`); `conflict` for a key that any agent here holds or ever held (which
     /// is a finding), for one key too many, and for a retired agent; `invalid-request` for what is no public key.
     pub async fn add_key(
         &self,
@@ -94,6 +100,10 @@ impl Control {
             let registry = book.registry();
             let agent = living(&registry, name)?;
             keeper(&person, &agent)?;
+            if key.attests {
+                caller.require(&[Role::Admin])?;
+                may_widen(&registry, &person, &agent)?;
+            }
             let of_point = |p: &Arc<EnforcementPoint>| {
                 p.holds(&thumbprint) || p.removed_keys.contains(&thumbprint)
             };
@@ -122,13 +132,15 @@ impl Control {
             thumbprint: thumbprint.clone(),
             agent: agent.id.clone(),
             jwk: serde_json::to_value(jwk).map_err(|_| invalid("jwk", "cannot be written"))?,
+            attests: key.attests,
             created: self.books.now(),
             removed: None,
         };
         let event = self
             .event(caller, EventKind::AgentKeyAdded)
             .about(&thumbprint)
-            .agent(&agent.id);
+            .agent(&agent.id)
+            .fact("attests", key.attests);
         self.books
             .commit(&caller.org, Change::new().create(&key).event(event))
             .await?;
@@ -315,6 +327,7 @@ fn view(registry: &Registry, key: &AgentKey) -> KeyView {
         agent: crate::names::agent(registry, &key.agent),
         state: key.state(),
         jwk: key.jwk.clone(),
+        attests: key.attests,
         created: key.created,
         removed: key.removed,
         revision: registry

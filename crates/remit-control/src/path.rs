@@ -242,6 +242,7 @@ fn decide(
     entitled(registry, &reach.agent, &mut fixed, now);
     let dynamic = Dynamic {
         labels: labels.clone(),
+        trust: fixed.trust_within_reach(),
         ..Dynamic::at(now)
     };
     Some(engine.decide_without_args(Facts {

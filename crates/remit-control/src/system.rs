@@ -98,6 +98,7 @@ impl Control {
             owner: resolve::person(registry, "owner", &spec.owner)?,
             environment: spec.environment,
             criticality: spec.criticality,
+            trust: spec.trust,
         };
         let draft = Draft::over(
             registry,
@@ -114,6 +115,7 @@ impl Control {
                     .fact("owner", &system.owner)
                     .fact("environment", system.environment)
                     .fact("criticality", system.criticality)
+                    .fact("trust", system.trust())
                     .content("system", &system)
             },
         );

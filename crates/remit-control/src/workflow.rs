@@ -145,6 +145,7 @@ impl Control {
                 .agent(&agent.id)
                 .fact("grants", workflow.grants.len())
                 .fact("enabled", workflow.enabled)
+                .fact("attested", workflow.attestation.is_some())
                 .content("workflow", &workflow)
         });
         let draft = draft?.restrict_update();
@@ -193,6 +194,7 @@ impl Control {
                 .collect::<Result<_, _>>()?,
             dpop_bound_access_tokens: spec.dpop_bound_access_tokens,
             redirect_uris: spec.redirect_uris,
+            attestation: spec.attestation,
             enabled: spec.enabled,
         })
     }
@@ -312,6 +314,7 @@ fn permitted(
             || sees_more(old.discovery, new.discovery)
             || (old.dpop_bound_access_tokens && !new.dpop_bound_access_tokens)
             || !new.redirect_uris.is_subset(&old.redirect_uris)
+            || new.attestation != old.attestation
             || (new.enabled && !old.enabled)
     });
     if grows || !diff.added.is_empty() {
@@ -356,6 +359,11 @@ pub(crate) fn check_spec(spec: &WorkflowSpec) -> Result<(), ControlError> {
     for uri in &spec.redirect_uris {
         remit_token::authorization::check_redirect_uri(uri)
             .map_err(|why| invalid("redirect_uris", format!("`{uri}` {why}")))?;
+    }
+    if let Some(attestation) = &spec.attestation {
+        attestation
+            .check()
+            .map_err(|why| invalid("attestation", why))?;
     }
     if let Some(discovery) = &spec.discovery {
         discovery.check().map_err(|why| invalid("discovery", why))?;

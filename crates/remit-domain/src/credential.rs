@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::attestation::{Evidence, Trust};
 use crate::{
     AgentId, AuthorizationServerId, CredentialId, DelegationId, Kind, Noun, PersonId, RecordId,
     RunId, Timestamp, TrustedIssuerId, WorkflowId,
@@ -18,6 +19,9 @@ pub struct AgentKey {
     pub agent: AgentId,
     /// The public JWK (RFC 7517).
     pub jwk: Value,
+    /// Whether an attester holds it: who asks with it looks at a workload first, and says what was seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attests: bool,
     /// When it was added.
     pub created: Timestamp,
     /// When it was removed; a removed key proves nothing.
@@ -67,6 +71,12 @@ pub struct Token {
     /// By what trust in another issuer it was given; none where a registered key asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub federated: Option<Federated>,
+    /// How well whoever asked for it had proved what it is.
+    #[serde(default = "Trust::key")]
+    pub trust: Trust,
+    /// The SVID that proved it, where one did: it falls with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub svid: Option<CredentialId>,
     /// When it was issued.
     pub issued: Timestamp,
     /// When it ends by itself.
@@ -146,8 +156,8 @@ pub struct Svid {
     /// Thumbprint of the key that token is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<String>,
-    /// SHA-256 of the binary that was attested, hex; none where it was asked for with an access token.
-    pub attested: Option<String>,
+    /// What an attester saw of the process it is for; none where whoever holds a key asked for it.
+    pub attested: Option<Evidence>,
     /// Where a JWT-SVID is good.
     pub audience: Vec<String>,
     /// SHA-256 of the certificate, base64url.

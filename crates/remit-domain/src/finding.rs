@@ -40,6 +40,7 @@ pub enum FindingKind {
     SelfApprovedPolicy,
     PrivilegedPath,
     SeparationLoosened,
+    AttestationMismatch,
 }
 
 impl FindingKind {
@@ -60,6 +61,7 @@ impl FindingKind {
             Self::SelfApprovedPolicy => "self_approved_policy",
             Self::PrivilegedPath => "privileged_path",
             Self::SeparationLoosened => "separation_loosened",
+            Self::AttestationMismatch => "attestation_mismatch",
             Self::PasskeyCloned => "passkey_cloned",
             Self::RemovedPasskeyUsed => "removed_passkey_used",
             Self::BreakGlassUsed => "break_glass_used",
@@ -71,7 +73,9 @@ impl FindingKind {
     /// How much risk an open one means for what it is about: 1 low, 2 medium, 3 high.
     pub const fn risk(self) -> u8 {
         match self {
-            Self::SharedKey | Self::CallAfterRunEnd | Self::Looping => 3,
+            Self::SharedKey | Self::CallAfterRunEnd | Self::Looping | Self::AttestationMismatch => {
+                3
+            }
             Self::SelfActivated | Self::StandingAccess | Self::Stale | Self::Flagged => 1,
             _ => 2,
         }

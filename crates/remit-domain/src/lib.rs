@@ -17,6 +17,7 @@
 
 pub mod agent;
 pub mod approval;
+pub mod attestation;
 pub mod authority;
 pub mod authorization_server;
 pub mod bounds;

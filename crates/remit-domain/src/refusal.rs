@@ -33,6 +33,8 @@ pub enum RefusalCode {
     WorkflowUnknown,
     RunUnknown,
     RunEnded,
+    AttestationRequired,
+    AttestationMismatch,
     ChainBroken,
     ChainTooDeep,
     Wider,
@@ -65,7 +67,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 41] = [
         Self::Unauthenticated,
         Self::ProofInvalid,
         Self::Forbidden,
@@ -77,6 +79,8 @@ impl RefusalCode {
         Self::WorkflowUnknown,
         Self::RunUnknown,
         Self::RunEnded,
+        Self::AttestationRequired,
+        Self::AttestationMismatch,
         Self::ChainBroken,
         Self::ChainTooDeep,
         Self::Wider,
@@ -121,6 +125,8 @@ impl RefusalCode {
             Self::WorkflowUnknown => "workflow-unknown",
             Self::RunUnknown => "run-unknown",
             Self::RunEnded => "run-ended",
+            Self::AttestationRequired => "attestation-required",
+            Self::AttestationMismatch => "attestation-mismatch",
             Self::ChainBroken => "chain-broken",
             Self::ChainTooDeep => "chain-too-deep",
             Self::Wider => "wider",

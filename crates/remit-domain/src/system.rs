@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::attestation::Trust;
 use crate::{Kind, Noun, PersonId, SystemId, name::Name};
 
 /// Where something runs. Ordered: an agent of a lower environment never acts in a higher one.
@@ -78,6 +79,14 @@ impl Criticality {
             Self::Critical => "critical",
         }
     }
+
+    /// How well whoever calls has to have proved what it is, where the system says nothing else.
+    pub const fn trust(self) -> Trust {
+        match self {
+            Self::Low | Self::Medium | Self::High => Trust::None,
+            Self::Critical => Trust::Attested,
+        }
+    }
 }
 
 /// What an upstream belongs to.
@@ -93,6 +102,16 @@ pub struct System {
     pub environment: Environment,
     /// How much harm misuse does.
     pub criticality: Criticality,
+    /// How well whoever calls has to have proved what it is; as its criticality says where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
+}
+
+impl System {
+    /// How well whoever calls has to have proved what it is.
+    pub fn trust(&self) -> Trust {
+        self.trust.unwrap_or(self.criticality.trust())
+    }
 }
 
 impl Noun for System {

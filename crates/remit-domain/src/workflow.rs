@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::attestation::Attestation;
 use crate::bounds::{Bounds, Cumulative};
 use crate::discovery::Discovery;
 use crate::tool::{DataClass, ToolRef};
@@ -63,6 +64,9 @@ pub struct Workflow {
     /// Where its client may send people back to who let it act for them (RFC 6749 §3.1.2).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub redirect_uris: BTreeSet<String>,
+    /// What may run it: only such a process gets an SVID for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
     /// Whether it is in use.
     pub enabled: bool,
 }

@@ -1,6 +1,7 @@
 //! Who calls.
 
 use async_trait::async_trait;
+use remit_domain::attestation::Trust;
 use remit_domain::{AgentId, OrgId, PersonId, Refusal, RunId, WorkflowId};
 use secrecy::SecretString;
 
@@ -40,6 +41,8 @@ pub struct Caller {
     pub person: Option<PersonId>,
     /// The token's id.
     pub credential: String,
+    /// How well it proved what it is.
+    pub trust: Trust,
 }
 
 /// Checks tokens. Implemented by whoever issues them; the gateway knows only this.

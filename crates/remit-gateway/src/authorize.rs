@@ -36,6 +36,7 @@ impl Gateway {
             ticket: situation.ticket,
             findings: situation.findings,
             risk: situation.risk,
+            trust: resolved.caller.trust,
             ..Dynamic::at(now)
         };
         let decision = resolved

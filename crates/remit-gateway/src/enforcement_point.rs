@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use remit_books::{BooksError, NewRun};
+use remit_domain::attestation::Trust;
 use remit_domain::enforcement_point::EnforcementPoint;
 use remit_domain::run::{Intent, Mode, Provenance, Run};
 use remit_domain::tool::ToolRef;
@@ -269,6 +270,8 @@ impl Gateway {
             run,
             person,
             credential: vouched.point.to_string(),
+            // The point proves itself, not whom it speaks for.
+            trust: Trust::None,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use remit_books::facts::{Who, fixed_facts};
 use remit_domain::approval::Approval;
+use remit_domain::attestation::Trust;
 use remit_domain::standing::Standing;
 use remit_domain::tool::ToolState;
 use remit_domain::{OrgId, Refusal, RefusalCode, Registry};
@@ -73,6 +74,7 @@ impl Gateway {
             &standing,
             &request.endpoint,
             &names,
+            caller.trust,
             self.books().now(),
         );
         listed.push(approval_status_tool());
@@ -144,10 +146,14 @@ fn visible(
     standing: &Standing,
     endpoint: &Endpoint,
     names: &AggregatedNames,
+    trust: Trust,
     now: remit_domain::Timestamp,
 ) -> Vec<ListedTool> {
     let who = Who::from(standing);
-    let dynamic = Dynamic::at(now);
+    let dynamic = Dynamic {
+        trust,
+        ..Dynamic::at(now)
+    };
     let mut listed = Vec::new();
     for (tool, found) in &registry.tools {
         let here = match endpoint {

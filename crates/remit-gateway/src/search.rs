@@ -39,7 +39,10 @@ impl Gateway {
         {
             return Ok(false);
         }
-        let dynamic = Dynamic::at(now);
+        let dynamic = Dynamic {
+            trust: resolved.caller.trust,
+            ..Dynamic::at(now)
+        };
         let facts = Facts {
             fixed: resolved.fixed(),
             dynamic: &dynamic,

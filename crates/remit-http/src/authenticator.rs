@@ -108,5 +108,6 @@ fn caller(verified: &Verified) -> Caller {
         run: verified.run.clone(),
         person: verified.person.clone(),
         credential: verified.token.to_string(),
+        trust: verified.trust,
     }
 }

@@ -76,6 +76,8 @@ pub const fn row_of(refusal: RefusalCode) -> Row {
         C::WorkflowUnknown => row(S::FORBIDDEN, "Workflow unknown", O::InvalidScope, Result),
         C::RunUnknown => row(S::NOT_FOUND, "Run unknown", O::InvalidScope, Result),
         C::RunEnded => row(S::CONFLICT, "Run ended", O::InvalidScope, Result),
+        C::AttestationRequired => row(S::FORBIDDEN, "Attestation required", O::UnauthorizedClient, Result),
+        C::AttestationMismatch => row(S::FORBIDDEN, "Not the registered workload", O::UnauthorizedClient, Result),
         C::ChainBroken => row(S::FORBIDDEN, "Delegation not in force", O::InvalidGrant, Result),
         C::ChainTooDeep => row(S::FORBIDDEN, "Delegation too deep", O::InvalidGrant, Result),
         C::Wider => row(S::FORBIDDEN, "Wider than its parent", O::InvalidScope, Result),

@@ -168,6 +168,8 @@ impl Issuer {
             bound_to: None,
             outside: Some(server.id.clone()),
             federated: None,
+            trust: client.trust,
+            svid: client.svid.as_ref().map(|svid| svid.id.clone()),
             issued: Timestamp::from_secs(claims.iat),
             expires: Timestamp::from_secs(claims.exp),
             revoked: None,

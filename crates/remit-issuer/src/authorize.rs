@@ -158,7 +158,7 @@ impl Issuer {
         parameters: &AuthorizationParameters,
         proof: Option<&str>,
     ) -> Result<Pushed, Denied> {
-        let client = self.authenticate(org, auth)?;
+        let client = self.authenticate(org, auth).await?;
         let own = client.agent.id.clone();
         let bound = self.bound(&format!("{}/oauth2/par", self.issuer_url(org)?), proof);
         let bound = bound.map_err(|denied| denied.by(&own))?;
@@ -413,7 +413,7 @@ impl Issuer {
         request: &AuthorizationCode,
         proof: Option<&str>,
     ) -> Result<TokenResponse, Denied> {
-        let client = self.authenticate_with(org, &request.client, proof)?;
+        let client = self.authenticate_with(org, &request.client, proof).await?;
         let agent = client.agent.id.clone();
         let by = |denied: Denied| denied.by(&agent);
         let (state, code) = self.own_code(org, &client, request).map_err(by)?;

@@ -1,14 +1,19 @@
-//! Clients: agents that prove to hold a registered key (`private_key_jwt`, RFC 7523 §2.2).
+//! Clients: agents that prove to hold a registered key (`private_key_jwt`, RFC 7523 §2.2), and attested workloads of theirs.
+
+mod svid;
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use remit_domain::attestation::Trust;
 use remit_domain::containment::Target;
 use remit_domain::credential::{AgentKey, Federated};
-use remit_domain::{Agent, AgentId, OrgId, Refusal, RefusalCode, Timestamp};
+use remit_domain::{
+    Agent, AgentId, CredentialId, OrgId, Refusal, RefusalCode, Timestamp, WorkflowId,
+};
 use remit_ports::store::Once;
 use remit_token::client_assertion::{ExpectAssertion, unverified_client_id, verify};
-use remit_token::{ClientAuth, PublicJwk};
+use remit_token::{ClientAuth, ClientProof, PublicJwk};
 use secrecy::ExposeSecret;
 
 use crate::Issuer;
@@ -30,14 +35,39 @@ pub(crate) struct Client {
     pub(crate) bound: Option<Bound>,
     /// The trust in another issuer by which it is this agent; none where it proved a registered key.
     pub(crate) federated: Option<Federated>,
+    /// How well it has proved what it is.
+    pub(crate) trust: Trust,
+    /// The SVID that it proved itself with, where it did.
+    pub(crate) svid: Option<SvidShown>,
+}
+
+/// An SVID that proved a client: what it gets stays within it.
+#[derive(Clone)]
+pub(crate) struct SvidShown {
+    pub(crate) id: CredentialId,
+    pub(crate) workflow: WorkflowId,
+    pub(crate) expires: Timestamp,
 }
 
 impl Issuer {
     /// Authenticates a client. What went wrong before the proof is never told; afterwards a client learns its own state.
-    pub(crate) fn authenticate(&self, org: &OrgId, auth: &ClientAuth) -> Result<Client, Denied> {
+    pub(crate) async fn authenticate(
+        &self,
+        org: &OrgId,
+        auth: &ClientAuth,
+    ) -> Result<Client, Denied> {
+        match &auth.proof {
+            ClientProof::PrivateKeyJwt(assertion) => {
+                self.by_key(org, auth, assertion.expose_secret())
+            }
+            ClientProof::JwtSvid(svid) => self.by_jwt_svid(org, auth, svid.expose_secret()).await,
+        }
+    }
+
+    /// Authenticates a client by a JWT that its registered key signed.
+    fn by_key(&self, org: &OrgId, auth: &ClientAuth, assertion: &str) -> Result<Client, Denied> {
         let book = self.tenant(org)?;
         let (issuer, endpoint) = (self.issuer_url(org)?, self.token_endpoint(org)?);
-        let assertion = auth.client_assertion.expose_secret();
         let claimed =
             unverified_client_id(assertion).map_err(|error| Denied::client(error.code()))?;
         let id = self.client_called(org, claimed.as_str())?;
@@ -77,17 +107,19 @@ impl Issuer {
             once,
             bound: None,
             federated: None,
+            trust: Trust::Key,
+            svid: None,
         })
     }
 
     /// Authenticates a client of the token endpoint, and the key that it wants its token bound to.
-    pub(crate) fn authenticate_with(
+    pub(crate) async fn authenticate_with(
         &self,
         org: &OrgId,
         auth: &ClientAuth,
         proof: Option<&str>,
     ) -> Result<Client, Denied> {
-        let client = self.authenticate(org, auth)?;
+        let client = self.authenticate(org, auth).await?;
         let agent = client.agent.id.clone();
         let endpoint = self.token_endpoint(org)?;
         let bound = self.bound(&endpoint, proof);

@@ -14,8 +14,8 @@ use remit_ports::store::Once;
 use remit_token::client_assertion::{ExpectAssertion, unverified_client_id, verify};
 use remit_token::limits::{POINT_TOKEN_TTL_S_MAX, TOKEN_BYTES_MAX};
 use remit_token::{
-    AccessTokenType, AuthorizationDetails, ClientAuth, ClientCredentials, Expect, OAuthErrorCode,
-    PointClaims, PublicJwk, Scope, TokenError, TokenResponse, point_token,
+    AccessTokenType, AuthorizationDetails, ClientAuth, ClientCredentials, ClientProof, Expect,
+    OAuthErrorCode, PointClaims, PublicJwk, Scope, TokenError, TokenResponse, point_token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -46,7 +46,10 @@ fn unauthenticated(text: impl Into<String>) -> Refusal {
 
 /// The point that an assertion claims to be from; none for any other client. Nothing is proved yet.
 pub(crate) fn claimed(auth: &ClientAuth) -> Option<EnforcementPointId> {
-    let claimed = unverified_client_id(auth.client_assertion.expose_secret()).ok()?;
+    let ClientProof::PrivateKeyJwt(assertion) = &auth.proof else {
+        return None;
+    };
+    let claimed = unverified_client_id(assertion.expose_secret()).ok()?;
     claimed.as_str().parse().ok()
 }
 
@@ -156,7 +159,10 @@ impl Issuer {
             now: self.books().now().as_secs(),
             leeway_s: CLIENT_LEEWAY_SECS,
         };
-        let proved = verify(auth.client_assertion.expose_secret(), &keys, &expect)
+        let ClientProof::PrivateKeyJwt(assertion) = &auth.proof else {
+            return Err(Denied::client("client-method-other"));
+        };
+        let proved = verify(assertion.expose_secret(), &keys, &expect)
             .map_err(|error| Denied::client(error.code()).about(id))?;
         let thumbprint = proved.jkt.as_str().to_owned();
         self.standing_point(org, id, &thumbprint)

@@ -38,7 +38,7 @@ impl Issuer {
         request: &TokenExchange,
         proof: Option<&str>,
     ) -> Result<TokenResponse, Denied> {
-        let client = self.authenticate_with(org, &request.client, proof)?;
+        let client = self.authenticate_with(org, &request.client, proof).await?;
         let agent = client.agent.id.clone();
         self.exchange_as(org, client, request)
             .await

@@ -254,6 +254,8 @@ impl Issuer {
             once: once_of(issuer, claims),
             bound: None,
             federated: Some(issuer.federated(rule)),
+            trust: remit_domain::attestation::Trust::Key,
+            svid: None,
         })
     }
 }

@@ -44,7 +44,7 @@ impl Issuer {
             // ID-JAG §4.4: the client authenticates.
             return Err(Denied::client("assertion-without-client"));
         };
-        let client = self.authenticate_with(org, auth, proof)?;
+        let client = self.authenticate_with(org, auth, proof).await?;
         let agent = client.agent.id.clone();
         let issuer = self.trusted(org, iss).map_err(|denied| denied.by(&agent))?;
         self.id_jag_of(org, &issuer, client, request)

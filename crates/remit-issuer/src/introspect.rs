@@ -65,7 +65,7 @@ impl Issuer {
     ) -> Result<Introspection, Denied> {
         let own = match asker {
             Asker::Client(auth) => {
-                let client = self.authenticate(org, auth)?;
+                let client = self.authenticate(org, auth).await?;
                 self.books()
                     .commit(org, Change::new().once(client.once))
                     .await

@@ -16,6 +16,7 @@
 //! | see whether a trusted issuer can be reached | [`Issuer::test_trusted_issuer`] |
 //! | let a delegation be used | [`Issuer::assertion`] |
 //! | let a client ask a person | [`Issuer::authorize`], [`Issuer::push`], [`Issuer::consent_given`] |
+//! | attest a workload | [`Issuer::attestation`], [`Issuer::attest`] |
 //! | issue SVIDs, publish their bundle | [`Issuer::x509_svid`], [`Issuer::jwt_svid`], [`Issuer::bundle`] |
 //! | publish keys and metadata | [`Issuer::jwks`], [`Issuer::authorization_server`], [`Issuer::protected_resource`] |
 //! | begin | [`Issuer::init_operator`], [`Issuer::create_first_admin`] |
@@ -35,6 +36,7 @@
 mod address;
 mod assert_identity;
 mod assertion;
+mod attest;
 mod authorize;
 mod bootstrap;
 mod check;

@@ -361,9 +361,7 @@ impl Issuer {
         change: Change,
     ) -> Result<TokenResponse, Denied> {
         let agent = ask.client.agent.id.clone();
-        if ask.workflow.dpop_bound_access_tokens && ask.client.bound.is_none() {
-            return Err(demanded().by(&agent));
-        }
+        permitted(&ask).map_err(|denied| denied.by(&agent))?;
         let keys = self.org_keys(org).await?;
         let claims = self
             .claims(org, &run, chain, &ask)
@@ -392,6 +390,8 @@ impl Issuer {
             bound_to: claims.cnf.as_ref().map(|cnf| cnf.jkt.to_string()),
             outside: None,
             federated: ask.client.federated.clone(),
+            trust: ask.client.trust,
+            svid: ask.client.svid.as_ref().map(|svid| svid.id.clone()),
             issued: Timestamp::from_secs(claims.iat),
             expires: Timestamp::from_secs(claims.exp),
             revoked: None,
@@ -442,7 +442,8 @@ impl Issuer {
             .iter()
             .map(|link| link.expires)
             .chain([run.deadline])
-            .chain(ask.not_after);
+            .chain(ask.not_after)
+            .chain(ask.client.svid.as_ref().map(|svid| svid.expires));
         let exp = ends
             .fold(now.plus_secs(ACCESS_TOKEN_SECS), Timestamp::min)
             .as_secs();
@@ -488,6 +489,21 @@ impl Issuer {
             delegations: run.chain.iter().map(ToString::to_string).collect(),
         })
     }
+}
+
+/// Whether a client proved the key that its workflow demands, and asks for the workflow of the SVID that it showed.
+fn permitted(ask: &Ask) -> Result<(), Denied> {
+    if let Some(svid) = &ask.client.svid
+        && svid.workflow != ask.workflow.id
+    {
+        let text = "the SVID is for another workflow; ask for that one";
+        let code = OAuthErrorCode::InvalidScope;
+        return Err(Denied::new(code, "svid-workflow-other", text));
+    }
+    if ask.workflow.dpop_bound_access_tokens && ask.client.bound.is_none() {
+        return Err(demanded());
+    }
+    Ok(())
 }
 
 fn is_implicit(run: &Run, acting: &ActingFor, ask: &Ask) -> bool {
@@ -558,6 +574,8 @@ fn issued_event(now: Timestamp, token: &Token, run: &Run, ask: &Ask) -> Event {
             "trusted_issuer",
             token.federated.as_ref().map(|f| &f.issuer),
         )
+        .fact("trust", token.trust)
+        .fact("svid", &token.svid)
         .fact("resource", ask.resource.path())
         .fact("expires", token.expires)
 }

@@ -44,9 +44,13 @@ pub fn oauth_error(refusal: &Refusal) -> OAuthError {
     use RefusalCode as R;
     let code = match refusal.code {
         R::Unauthenticated | R::ProofInvalid => O::InvalidClient,
-        R::AgentNotActive | R::NoAccountablePerson | R::Contained | R::Forbidden | R::Denied => {
-            O::UnauthorizedClient
-        }
+        R::AgentNotActive
+        | R::NoAccountablePerson
+        | R::AttestationRequired
+        | R::AttestationMismatch
+        | R::Contained
+        | R::Forbidden
+        | R::Denied => O::UnauthorizedClient,
         R::WorkflowUnknown | R::RunUnknown | R::RunEnded | R::Wider => O::InvalidScope,
         R::ChainBroken | R::ChainTooDeep | R::Conflict => O::InvalidGrant,
         R::NotFound => O::InvalidTarget,

@@ -35,7 +35,7 @@ impl Issuer {
         auth: &ClientAuth,
         token: &str,
     ) -> Result<(), Denied> {
-        let Client { agent, once, .. } = self.authenticate(org, auth)?;
+        let Client { agent, once, .. } = self.authenticate(org, auth).await?;
         let verified = match self.inspect(org, token).await {
             Ok(verified) => Some(verified),
             // Its run may be contained or over: the token itself can be revoked all the same.

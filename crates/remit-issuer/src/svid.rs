@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use remit_books::{Change, Versioned};
+use remit_domain::attestation::Evidence;
 use remit_domain::containment::Target;
 use remit_domain::credential::{Federated, Svid, SvidForm, Token};
 use remit_domain::event::{Event, EventKind};
@@ -57,8 +58,8 @@ pub(crate) struct Holder {
     /// Last part of the SPIFFE ID.
     pub(crate) instance: String,
     pub(crate) run: Option<RunId>,
-    /// SHA-256 of the binary that was attested, hex.
-    pub(crate) attested: Option<String>,
+    /// What an attester saw of the process it is for.
+    pub(crate) attested: Option<Evidence>,
     /// Thumbprint of the key whose token asked.
     pub(crate) thumbprint: Option<String>,
     /// The token that asked.
@@ -70,17 +71,32 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    fn of(verified: &Verified) -> Self {
+    pub(crate) fn of(verified: &Verified, attested: Option<Evidence>) -> Self {
         Self {
             agent: verified.agent.clone(),
             workflow: verified.workflow.clone(),
             instance: verified.run.to_string(),
             run: Some(verified.run.clone()),
-            attested: None,
+            attested,
             thumbprint: Some(verified.thumbprint.clone()),
             token: Some(verified.token.clone()),
             bound_to: verified.claims.cnf.as_ref().map(|c| c.jkt.to_string()),
             not_after: Some(verified.expires),
+        }
+    }
+
+    /// As it was when an SVID was issued, to be looked at again.
+    pub(crate) fn again(svid: &Svid) -> Self {
+        Self {
+            agent: svid.agent.clone(),
+            workflow: svid.workflow.clone(),
+            instance: svid.instance.clone(),
+            run: svid.run.clone(),
+            attested: svid.attested.clone(),
+            thumbprint: svid.thumbprint.clone(),
+            token: svid.token.clone(),
+            bound_to: svid.bound_to.clone(),
+            not_after: Some(svid.expires),
         }
     }
 }
@@ -89,15 +105,18 @@ impl Issuer {
     /// Issues an X.509-SVID for the workflow and run of an access token.
     ///
     /// - `request`: a PKCS #10 request in DER; of what it asks for, only the key counts.
+    /// - `attested`: what an attester saw of the process it is for.
     ///
     /// # Errors
-    /// `invalid-request` for another request; `limited`; whatever the run's standing refuses with; `ledger-unavailable`.
+    /// `invalid-request` for another request; `attestation-required`, `attestation-mismatch` where the workflow declares what may run
+    /// it; `limited`; whatever the run's standing refuses with; `ledger-unavailable`.
     pub async fn x509_svid(
         &self,
         verified: &Verified,
         request: &[u8],
+        attested: Option<Evidence>,
     ) -> Result<X509Svid, Refusal> {
-        let holder = Holder::of(verified);
+        let holder = Holder::of(verified, attested);
         let issued = self.issue_x509(&verified.org, &holder, request).await;
         self.told(&verified.org, &holder, issued).await
     }
@@ -112,9 +131,10 @@ impl Issuer {
         &self,
         verified: &Verified,
         audience: &[String],
+        attested: Option<Evidence>,
     ) -> Result<JwtSvid, Refusal> {
-        let holder = Holder::of(verified);
-        let issued = match self.not_ours(&verified.org, audience) {
+        let holder = Holder::of(verified, attested);
+        let issued = match self.not_ours(&verified.org, audience, &holder) {
             Ok(()) => self.issue_jwt(&verified.org, &holder, audience).await,
             Err(refusal) => Err(refusal),
         };
@@ -131,15 +151,20 @@ impl Issuer {
         match issued {
             Ok(issued) => Ok(issued),
             Err(refusal) => {
+                self.note_mismatch(org, holder, &refusal).await;
                 let (agent, run) = (Some(&holder.agent), holder.run.as_ref());
                 Err(self.refuse(org, DOOR, agent, run, refusal).await)
             }
         }
     }
 
-    /// Whether none of these is an address of this organization.
-    fn not_ours(&self, org: &OrgId, audience: &[String]) -> Result<(), Refusal> {
+    /// Whether none of these is an address of this organization. The issuer, and nothing beside it, may be named for a workload that
+    /// an attester vouches for who proved its key: as a client it proves itself with that (draft-ietf-oauth-spiffe-client-auth).
+    fn not_ours(&self, org: &OrgId, audience: &[String], holder: &Holder) -> Result<(), Refusal> {
         let issuer = self.issuer_url(org)?;
+        if audience == [issuer.clone()] && holder.attested.is_some() && holder.bound_to.is_some() {
+            return Ok(());
+        }
         let root = &self.inner.public_url;
         let ours = |aud: &String| {
             let below = |base: &str| {
@@ -149,7 +174,7 @@ impl Issuer {
             below(&issuer) || below(root)
         };
         if audience.iter().any(ours) {
-            let text = "an SVID that was asked for with an access token is no proof towards Remit; leave its own address out of `audience`";
+            let text = "an SVID that was asked for with an access token is no proof towards Remit; leave its own address out of `audience`. A workload of an attester whose token is bound to its key names the issuer alone";
             return Err(no(RefusalCode::InvalidRequest, text));
         }
         Ok(())
@@ -231,7 +256,7 @@ impl Issuer {
         holder: &Holder,
     ) -> Result<(Arc<DomainKeys>, SpiffeId), Refusal> {
         self.svid_fresh()?;
-        self.holder_stands(org, holder).await?;
+        self.svid_holder(org, holder).await?;
         self.within_rate(&format!("svid:{}", holder.agent))?;
         let keys = self.domain_keys(org).await?;
         let domain = self.trust_domain(org)?;
@@ -252,6 +277,13 @@ impl Issuer {
         }
         let text = "changes of other nodes do not arrive; nothing is served until they do";
         Err(no(RefusalCode::SnapshotStale, text))
+    }
+
+    /// Whether a holder stands, and is what its workflow declares.
+    pub(crate) async fn svid_holder(&self, org: &OrgId, holder: &Holder) -> Result<(), Refusal> {
+        let workflow = self.holder_stands(org, holder).await?;
+        let book = self.tenant(org)?;
+        crate::attest::judge(&book.registry(), &workflow, holder)
     }
 
     /// Whether everything that answers for a holder stands now: agent, workflow, run, and the key that asks.
@@ -346,7 +378,7 @@ impl Issuer {
         .fact("workflow", &svid.workflow)
         .fact("instance", &svid.instance)
         .fact("key", &svid.thumbprint)
-        .fact("binary", &svid.attested)
+        .fact("binary", svid.attested.as_ref().map(|seen| &seen.sha256))
         .fact("certificate", &svid.certificate)
         .fact("expires", svid.expires);
         if let Some(run) = &svid.run {
@@ -355,9 +387,12 @@ impl Issuer {
         if !svid.audience.is_empty() {
             event = event.content("audience", &svid.audience);
         }
+        if let Some(seen) = &svid.attested {
+            event = event.content("attested", seen);
+        }
         let change = Change::new().create(&svid).event(event);
         self.books().commit(org, change).await.map_err(from_books)?;
-        if let Err(refusal) = self.holder_stands(org, holder).await {
+        if let Err(refusal) = self.svid_holder(org, holder).await {
             self.withdraw_svid(org, &svid.id).await;
             return Err(refusal);
         }

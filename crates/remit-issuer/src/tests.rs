@@ -1,6 +1,7 @@
 //! What attackers, and honest clients, get from the issuer: over a store in memory and a clock that stands still.
 
 mod assert_identity;
+mod attest;
 mod authorize;
 mod build;
 mod client;
@@ -18,6 +19,7 @@ mod people;
 mod runs;
 mod sign_in;
 mod spawn;
+mod spiffe_client;
 mod svid;
 mod verify;
 
@@ -369,10 +371,7 @@ pub(super) fn secret(response: &TokenResponse) -> String {
 }
 
 pub(super) fn auth(assertion: String) -> ClientAuth {
-    ClientAuth {
-        client_id: None,
-        client_assertion: SecretString::from(assertion),
-    }
+    ClientAuth::private_key_jwt(assertion)
 }
 
 pub(super) fn credentials(assertion: String, scope: &str, resource: &[&str]) -> TokenRequest {

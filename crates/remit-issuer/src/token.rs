@@ -66,13 +66,20 @@ impl Issuer {
         request: &ClientCredentials,
         proof: Option<&str>,
     ) -> Result<TokenResponse, Denied> {
-        let client = self.authenticate_with(org, &request.client, proof)?;
+        let client = self.authenticate_with(org, &request.client, proof).await?;
         let agent = client.agent.id.clone();
         let wanted = Wanted::read(&request.scope).map_err(|denied| denied.by(&agent))?;
         let resource = self
             .resource_asked(org, &request.resource)
             .map_err(|refusal| Denied::from(refusal).by(&agent))?;
-        let workflow = self.workflow_wanted(org, &agent, wanted.workflow.as_deref())?;
+        let workflow = match (&wanted.workflow, &client.svid) {
+            (None, Some(svid)) => {
+                let book = self.tenant(org)?;
+                let found = book.registry().standing_workflow(&agent, &svid.workflow);
+                found.map_err(|refusal| Denied::from(refusal).by(&agent))?
+            }
+            (named, _) => self.workflow_wanted(org, &agent, named.as_deref())?,
+        };
         let asked = details::read(&request.authorization_details);
         let ask = Ask {
             details: asked.map_err(|denied| denied.by(&agent))?,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use remit_domain::attestation::Trust;
 use remit_domain::{AgentId, CredentialId, OrgId, PersonId, Refusal, RunId, Timestamp, WorkflowId};
 use remit_token::AccessTokenClaims;
 
@@ -26,6 +27,8 @@ pub struct Verified {
     pub token: CredentialId,
     /// Thumbprint of the key that asked for it.
     pub thumbprint: String,
+    /// How well whoever asked for it had proved what it is.
+    pub trust: Trust,
     /// Where it is good.
     pub resource: Resource,
     /// When it ends by itself.
@@ -80,6 +83,8 @@ impl Verified {
             person,
             token: claims.jti.parse().ok()?,
             thumbprint: String::new(),
+            // Known once its record was looked up.
+            trust: Trust::None,
             resource,
             expires: Timestamp::from_secs(claims.exp),
             claims,

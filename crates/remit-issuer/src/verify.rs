@@ -174,9 +174,13 @@ impl Issuer {
             )));
         }
         self.key_stands(book, &issued).map_err(refused)?;
+        if let Some(svid) = &issued.svid {
+            self.svid_still_stands(org, svid).await.map_err(refused)?;
+        }
         let good_until = ends_of(&standing).fold(verified.expires, Timestamp::min);
         let verified = Arc::new(Verified {
             thumbprint: issued.thumbprint,
+            trust: issued.trust,
             ..(*verified).clone()
         });
         let last_used = self.activity_of(&standing.run.id, self.books().now());
@@ -211,6 +215,12 @@ impl Issuer {
             Target::Credential(issued.thumbprint.clone()),
         ];
         targets.extend(issued.bound_to.clone().map(Target::Credential));
+        targets.extend(
+            issued
+                .svid
+                .iter()
+                .map(|svid| Target::Credential(svid.to_string())),
+        );
         if let Some(held) = registry.containment_of(&targets) {
             let text = format!(
                 "the credential is contained ({}): {}",

@@ -166,6 +166,7 @@ fn workflow_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
         ("id", string(workflow.id.as_str())),
         ("name", string(workflow.name.as_str())),
         ("enabled", Expr::new_bool(workflow.enabled)),
+        ("attested", Expr::new_bool(workflow.attested)),
         ("data_classes", strings(&workflow.data_classes)),
     ];
     entity(uid, attrs, [])
@@ -287,6 +288,10 @@ fn system_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
         (
             "criticality_rank",
             Expr::new_long(system.map_or(NOWHERE, |s| criticality_rank(s.criticality))),
+        ),
+        (
+            "trust",
+            Expr::new_long(system.map_or(NOWHERE, |s| s.trust.rank())),
         ),
     ];
     entity(uid, attrs, [])

@@ -1,6 +1,7 @@
 //! Answers for people: why a call was decided so, and what an agent can reach at all.
 
 use remit_domain::Timestamp;
+use remit_domain::attestation::Trust;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Outcome};
@@ -58,6 +59,7 @@ impl Dynamic {
             ticket: remit_domain::ticket::NONE.to_owned(),
             findings: std::collections::BTreeSet::new(),
             risk: 0,
+            trust: Trust::Key,
         }
     }
 }
@@ -119,7 +121,10 @@ impl Engine {
 
     /// What the agent can reach at `now` in a fresh run, and under which conditions on arguments.
     pub fn access(&self, fixed: &Fixed, now: Timestamp) -> Access {
-        let dynamic = Dynamic::at(now);
+        let dynamic = Dynamic {
+            trust: fixed.trust_within_reach(),
+            ..Dynamic::at(now)
+        };
         let facts = Facts {
             fixed,
             dynamic: &dynamic,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use remit_domain::agent::{AgentState, Enforcement, Tier};
+use remit_domain::attestation::Trust;
 use remit_domain::authority::Authority;
 use remit_domain::discovery::Discovery;
 use remit_domain::freeze::Time;
@@ -67,6 +68,9 @@ pub struct WorkflowFacts {
     pub data_classes: BTreeSet<DataClass>,
     /// Whether it is in use.
     pub enabled: bool,
+    /// Whether it declares what may run it, so that its calls can come from an attested process.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attested: bool,
     /// Its grants of this tool, expired ones included; grants of other tools count for nothing.
     pub grants: Vec<Grant>,
 }
@@ -99,6 +103,9 @@ pub struct SystemFacts {
     pub environment: Environment,
     /// How much harm misuse does.
     pub criticality: Criticality,
+    /// How well whoever calls has to have proved what it is.
+    #[serde(default)]
+    pub trust: Trust,
 }
 
 /// The person at the root of the chain.
@@ -197,6 +204,15 @@ pub struct Fixed {
 }
 
 impl Fixed {
+    /// The most that a caller of this workflow can prove: what answers that know no caller are worked out for.
+    pub fn trust_within_reach(&self) -> Trust {
+        if self.workflow.attested {
+            Trust::Attested
+        } else {
+            Trust::Key
+        }
+    }
+
     /// Whether a data class, or the label it raises, is regulated in this organization.
     pub fn is_regulated(&self, class: &str) -> bool {
         is_regulated(class, &self.regulated)
@@ -237,6 +253,9 @@ pub struct Dynamic {
     /// The greatest risk of those findings: 0 none, 1 low, 2 medium, 3 high.
     #[serde(default)]
     pub risk: u8,
+    /// How well whoever calls has proved what it is.
+    #[serde(default = "Trust::key")]
+    pub trust: Trust,
 }
 
 fn no_ticket() -> String {

@@ -94,13 +94,44 @@ impl<'de> Deserialize<'de> for TokenType {
     }
 }
 
-/// How the client authenticates: always by a signed assertion.
+/// `client_assertion_type` of a JWT-SVID (draft-ietf-oauth-spiffe-client-auth §3).
+pub const CLIENT_ASSERTION_JWT_SPIFFE: &str =
+    "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
+
+/// How the client authenticates. Nothing is verified yet.
 #[derive(Debug, Clone)]
 pub struct ClientAuth {
-    /// The client, if it is said beside the assertion; must then be the assertion's (RFC 7521 §4.2).
+    /// The client, if it is said beside the proof; must then be the proof's (RFC 7521 §4.2).
     pub client_id: Option<String>,
-    /// The assertion, not verified yet.
-    pub client_assertion: SecretString,
+    /// The proof.
+    pub proof: ClientProof,
+}
+
+/// What a client proves itself with.
+#[derive(Debug, Clone)]
+pub enum ClientProof {
+    /// A JWT that its registered key signed (`private_key_jwt`, RFC 7523 §2.2).
+    PrivateKeyJwt(SecretString),
+    /// A JWT-SVID (`spiffe_jwt`, draft-ietf-oauth-spiffe-client-auth §3).
+    JwtSvid(SecretString),
+}
+
+impl ClientAuth {
+    /// A client that signs with its registered key.
+    pub fn private_key_jwt(assertion: impl Into<SecretString>) -> Self {
+        Self {
+            client_id: None,
+            proof: ClientProof::PrivateKeyJwt(assertion.into()),
+        }
+    }
+
+    /// A workload that shows its JWT-SVID.
+    pub fn jwt_svid(svid: impl Into<SecretString>) -> Self {
+        Self {
+            client_id: None,
+            proof: ClientProof::JwtSvid(svid.into()),
+        }
+    }
 }
 
 /// A request to the token endpoint, of known shape and within limits; nothing in it is verified.
@@ -303,14 +334,12 @@ impl TokenRequest {
             return form;
         };
         form.extend(client.client_id.clone().map(|id| ("client_id", id)));
-        form.push((
-            "client_assertion_type",
-            CLIENT_ASSERTION_JWT_BEARER.to_owned(),
-        ));
-        form.push((
-            "client_assertion",
-            client.client_assertion.expose_secret().to_owned(),
-        ));
+        let (kind, assertion) = match &client.proof {
+            ClientProof::PrivateKeyJwt(assertion) => (CLIENT_ASSERTION_JWT_BEARER, assertion),
+            ClientProof::JwtSvid(svid) => (CLIENT_ASSERTION_JWT_SPIFFE, svid),
+        };
+        form.push(("client_assertion_type", kind.to_owned()));
+        form.push(("client_assertion", assertion.expose_secret().to_owned()));
         form
     }
 }

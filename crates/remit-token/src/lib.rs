@@ -81,8 +81,8 @@ pub use client_assertion::{ClientAssertion, UnverifiedClientId};
 pub use denial_token::DenialClaims;
 pub use error::TokenError;
 pub use exchange::{
-    AccessTokenType, AuthorizationCode, ClientAuth, ClientCredentials, JwtBearer, TokenExchange,
-    TokenRequest, TokenResponse, TokenType,
+    AccessTokenType, AuthorizationCode, ClientAuth, ClientCredentials, ClientProof, JwtBearer,
+    TokenExchange, TokenRequest, TokenResponse, TokenType,
 };
 pub use foreign::{ForeignAlgorithm, ForeignClaims, ForeignJwks};
 pub use id_jag::IdJagClaims;

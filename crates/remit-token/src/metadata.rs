@@ -24,6 +24,9 @@ pub const WELL_KNOWN_OPENID_CONFIGURATION: &str = "openid-configuration";
 /// Well-known suffix of RFC 9728 §3.
 pub const WELL_KNOWN_PROTECTED_RESOURCE: &str = "oauth-protected-resource";
 
+/// How clients prove themselves (RFC 7523 §2.2, draft-ietf-oauth-spiffe-client-auth).
+pub const CLIENT_AUTH_METHODS: [&str; 2] = ["private_key_jwt", "spiffe_jwt"];
+
 /// Why metadata was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -61,7 +64,7 @@ pub struct AuthorizationServerMetadata {
     pub response_types_supported: Vec<String>,
     /// The grants of [`crate::exchange`].
     pub grant_types_supported: Vec<String>,
-    /// `private_key_jwt` only.
+    /// How clients prove themselves.
     pub token_endpoint_auth_methods_supported: Vec<String>,
     /// Algorithms of client assertions.
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
@@ -100,7 +103,7 @@ impl AuthorizationServerMetadata {
     pub fn new(issuer: &str, scopes: &Scope) -> Result<Self, MetadataError> {
         check_address(issuer)?;
         let endpoint = |name: &str| format!("{issuer}/oauth2/{name}");
-        let private_key_jwt = texts(&["private_key_jwt"]);
+        let methods = texts(&CLIENT_AUTH_METHODS);
         Ok(Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: Some(endpoint("authorize")),
@@ -117,10 +120,10 @@ impl AuthorizationServerMetadata {
                 GRANT_TOKEN_EXCHANGE,
                 GRANT_JWT_BEARER,
             ]),
-            token_endpoint_auth_methods_supported: private_key_jwt.clone(),
+            token_endpoint_auth_methods_supported: methods.clone(),
             token_endpoint_auth_signing_alg_values_supported: texts(&["ES256", "EdDSA"]),
-            introspection_endpoint_auth_methods_supported: private_key_jwt.clone(),
-            revocation_endpoint_auth_methods_supported: private_key_jwt,
+            introspection_endpoint_auth_methods_supported: methods.clone(),
+            revocation_endpoint_auth_methods_supported: methods,
             code_challenge_methods_supported: texts(&["S256"]),
             dpop_signing_alg_values_supported: texts(&dpop::ALGORITHMS),
             authorization_details_types_supported: texts(&[TYPE_TOOL]),
@@ -286,7 +289,7 @@ mod tests {
         let scopes = Scope::parse("tools:call").unwrap();
         let made =
             AuthorizationServerMetadata::new("https://remit.example/t/acme", &scopes).unwrap();
-        let auth = ["private_key_jwt"];
+        let auth = ["private_key_jwt", "spiffe_jwt"];
         assert_eq!(
             serde_json::to_value(&made).unwrap(),
             serde_json::json!({

@@ -33,6 +33,9 @@ pub enum KeyCommand {
         /// Make a new key pair, keep the private half in this new file (mode 0600), register the public one
         #[arg(long, value_name = "FILE", conflicts_with = "file")]
         generate: Option<PathBuf>,
+        /// An attester (`remit workload-api`) holds it: what it says of a workload is believed. Never for a key that the workload can read
+        #[arg(long)]
+        attests: bool,
     },
     /// List keys
     #[command(alias = "list")]
@@ -53,11 +56,17 @@ pub enum KeyCommand {
 }
 
 /// Columns of keys.
-pub(crate) const COLUMNS: [Column; 3] = [
+pub(crate) const COLUMNS: [Column; 4] = [
     column("THUMBPRINT", Show::Text("thumbprint")),
     column("STATE", Show::State("state")),
+    column("ATTESTER", Show::With(attester)),
     column("AGE", Show::When("created")),
 ];
+
+fn attester(key: &Value) -> String {
+    let attests = key.get("attests").and_then(Value::as_bool);
+    if attests.unwrap_or(false) { "yes" } else { "" }.to_owned()
+}
 
 /// Runs one.
 pub(crate) async fn run(client: &Client, out: Out, command: KeyCommand) -> anyhow::Result<()> {
@@ -66,12 +75,16 @@ pub(crate) async fn run(client: &Client, out: Out, command: KeyCommand) -> anyho
             agent,
             file,
             generate,
+            attests,
         } => {
-            let body = match (&generate, &file) {
+            let mut body = match (&generate, &file) {
                 (Some(path), _) => json!({ "jwk": generated(path)? }),
                 (None, Some(path)) => public(&input::file_or_stdin(path)?)?,
                 (None, None) => return Err(Usage("name the key's file".to_owned()).into()),
             };
+            if let (true, Some(body)) = (attests, body.as_object_mut()) {
+                body.insert("attests".to_owned(), true.into());
+            }
             let added = match client.post(&["agents", &agent, "keys"], &body).await {
                 Ok(added) => added,
                 Err(error) => return Err(not_registered(error, generate.as_deref())),

@@ -101,10 +101,7 @@ async fn get(connection: &Connection, id: &str, key: &SigningKey) -> anyhow::Res
     )?;
     let request = TokenRequest::ClientCredentials(ClientCredentials {
         authorization_details: AuthorizationDetails::default(),
-        client: ClientAuth {
-            client_id: None,
-            client_assertion: assertion.into(),
-        },
+        client: ClientAuth::private_key_jwt(assertion),
         scope: Scope::default(),
         resource: vec![format!("{}/access/v1", metadata.issuer)],
     });

@@ -311,10 +311,7 @@ impl Identity {
         )?;
         let request = TokenRequest::ClientCredentials(ClientCredentials {
             authorization_details: AuthorizationDetails::default(),
-            client: ClientAuth {
-                client_id: None,
-                client_assertion: assertion.into(),
-            },
+            client: ClientAuth::private_key_jwt(assertion),
             scope,
             resource: vec![format!("{}/mcp", metadata.issuer)],
         });

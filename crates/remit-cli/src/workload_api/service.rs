@@ -1,6 +1,6 @@
 //! The calls of the Workload API.
 //!
-//! Each is refused without its metadata, and before anything else the workload is attested; a stream attests anew before each of
+//! Each is refused without its metadata, and before anything else the workload is looked at; a stream looks anew before each of
 //! its messages, and ends when the workload is another one or Remit says no.
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
+use remit_domain::attestation::Evidence;
 use remit_token::jwt_svid::{self, ExpectSvid};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
@@ -17,7 +18,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use super::attest::{Peer, Selectors};
+use super::attest::Peer;
 use super::source::{Bundle, Source, X509};
 use super::wire;
 use crate::edge;
@@ -43,15 +44,13 @@ type Messages<T> = ReceiverStream<Result<T, Status>>;
 /// What answers workloads.
 pub(crate) struct Service<S> {
     source: S,
-    selectors: Selectors,
     streams: Arc<Semaphore>,
 }
 
 impl<S: Source> Service<S> {
-    pub(crate) fn new(source: S, selectors: Selectors) -> Self {
+    pub(crate) fn new(source: S) -> Self {
         Self {
             source,
-            selectors,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
     }
@@ -105,7 +104,7 @@ impl<S: Source> Call<S> {
     async fn unary<M, T>(
         self,
         request: http::Request<Incoming>,
-        answer: impl Fn(Self, M) -> BoxFuture<'static, Result<T, Status>>
+        answer: impl Fn(Self, M, Evidence) -> BoxFuture<'static, Result<T, Status>>
         + Clone
         + Send
         + Sync
@@ -118,8 +117,10 @@ impl<S: Source> Call<S> {
         let service = service_fn(move |request: Request<M>| {
             let (call, answer) = (self.clone(), answer.clone());
             async move {
-                call.attested().await?;
-                answer(call, request.into_inner()).await.map(Response::new)
+                let seen = call.look().await?;
+                answer(call, request.into_inner(), seen)
+                    .await
+                    .map(Response::new)
             }
         });
         Grpc::new(ProstCodec::<T, M>::default())
@@ -131,7 +132,7 @@ impl<S: Source> Call<S> {
     async fn stream<T>(
         self,
         request: http::Request<Incoming>,
-        next: impl Fn(Self) -> BoxFuture<'static, Next<T>> + Clone + Send + Sync + 'static,
+        next: impl Fn(Self, Evidence) -> BoxFuture<'static, Next<T>> + Clone + Send + Sync + 'static,
     ) -> Answer
     where
         T: prost::Message + PartialEq + Clone + Send + Sync + 'static,
@@ -149,16 +150,16 @@ impl<S: Source> Call<S> {
     /// Starts a stream. Its first message is made before it starts, so that a refusal is the answer to the call.
     async fn messages<T>(
         self,
-        next: impl Fn(Self) -> BoxFuture<'static, Next<T>> + Send + Sync + 'static,
+        next: impl Fn(Self, Evidence) -> BoxFuture<'static, Next<T>> + Send + Sync + 'static,
     ) -> Result<Messages<T>, Status>
     where
         T: PartialEq + Clone + Send + Sync + 'static,
     {
         // Whoever gets no identity takes no place from those who do.
-        self.attested().await?;
+        let seen = self.look().await?;
         let place = Arc::clone(&self.service.streams).try_acquire_owned();
         let place = place.map_err(|_| Status::resource_exhausted("too many streams are open"))?;
-        let (first, mut wait) = next(self.clone()).await?;
+        let (first, mut wait) = next(self.clone(), seen).await?;
         let (sender, messages) = mpsc::channel(1);
         tokio::spawn(async move {
             let _place = place;
@@ -171,8 +172,8 @@ impl<S: Source> Call<S> {
                     () = sender.closed() => return,
                     () = tokio::time::sleep(wait) => {}
                 }
-                let made = match self.attested().await {
-                    Ok(()) => next(self.clone()).await,
+                let made = match self.look().await {
+                    Ok(seen) => next(self.clone(), seen).await,
                     Err(status) => Err(status),
                 };
                 match made {
@@ -199,39 +200,35 @@ impl<S: Source> Call<S> {
         Ok(ReceiverStream::new(messages))
     }
 
-    /// Whether the workload is one that may have the identity.
-    async fn attested(&self) -> Result<(), Status> {
-        let denied = || Status::permission_denied("no identity is issued to this workload");
+    /// What the workload is now. Remit judges that, when it is asked for something.
+    async fn look(&self) -> Result<Evidence, Status> {
         // Known since it connected: for another user nothing is read, and nothing told each time.
-        if self.peer.uid != self.service.selectors.uid {
+        if self.peer.uid != self.service.source.uid().await.map_err(status)? {
             return Err(denied());
         }
         let peer = self.peer.clone();
         let seen = tokio::task::spawn_blocking(move || peer.look()).await;
-        let pid = self.peer.pid;
         let wrong = match seen {
-            Ok(Ok(seen)) => match self.service.selectors.mismatch(&seen) {
-                None => return Ok(()),
-                Some(wrong) => {
-                    let digest = &seen.sha256;
-                    let binary = seen.binary.display().to_string();
-                    let binary = binary.escape_debug();
-                    format!("{wrong} (user {}, `{binary}`, sha256 {digest})", seen.uid)
-                }
-            },
-            Ok(Err(error)) => format!("it cannot be looked at: {error}"),
-            Err(_) => "it cannot be looked at".to_owned(),
+            Ok(Ok(seen)) => return Ok(seen),
+            Ok(Err(error)) => format!(": {error}"),
+            Err(_) => String::new(),
         };
-        note(&format!(
-            "denied: process {pid} is not what was registered: {wrong}"
-        ));
+        let pid = self.peer.pid;
+        note(&format!("denied: process {pid} cannot be looked at{wrong}"));
         Err(denied())
     }
 
-    fn x509_svids(self) -> BoxFuture<'static, Next<wire::X509SvidResponse>> {
+    /// The bundle, for a workload that is what was registered.
+    async fn bundle(&self, seen: &Evidence) -> Result<Bundle, Status> {
+        let source = &self.service.source;
+        source.attest(seen).await.map_err(status)?;
+        source.bundle().await.map_err(status)
+    }
+
+    fn x509_svids(self, seen: Evidence) -> BoxFuture<'static, Next<wire::X509SvidResponse>> {
         Box::pin(async move {
             let source = &self.service.source;
-            let svid = source.x509().await.map_err(status)?;
+            let svid = source.x509(&seen).await.map_err(status)?;
             let bundle = source.bundle().await.map_err(status)?;
             let wait = half_of(&svid);
             let response = wire::X509SvidResponse {
@@ -248,9 +245,9 @@ impl<S: Source> Call<S> {
         })
     }
 
-    fn x509_bundles(self) -> BoxFuture<'static, Next<wire::X509BundlesResponse>> {
+    fn x509_bundles(self, seen: Evidence) -> BoxFuture<'static, Next<wire::X509BundlesResponse>> {
         Box::pin(async move {
-            let bundle = self.service.source.bundle().await.map_err(status)?;
+            let bundle = self.bundle(&seen).await?;
             let response = wire::X509BundlesResponse {
                 bundles: [(of(&bundle), bundle.x509.concat())].into(),
                 ..wire::X509BundlesResponse::default()
@@ -259,9 +256,9 @@ impl<S: Source> Call<S> {
         })
     }
 
-    fn jwt_bundles(self) -> BoxFuture<'static, Next<wire::JwtBundlesResponse>> {
+    fn jwt_bundles(self, seen: Evidence) -> BoxFuture<'static, Next<wire::JwtBundlesResponse>> {
         Box::pin(async move {
-            let bundle = self.service.source.bundle().await.map_err(status)?;
+            let bundle = self.bundle(&seen).await?;
             let response = wire::JwtBundlesResponse {
                 bundles: [(of(&bundle), bundle.jwks)].into(),
             };
@@ -272,12 +269,13 @@ impl<S: Source> Call<S> {
     fn jwt_svid(
         self,
         asked: wire::JwtSvidRequest,
+        seen: Evidence,
     ) -> BoxFuture<'static, Result<wire::JwtSvidResponse, Status>> {
         Box::pin(async move {
             if asked.audience.is_empty() {
                 return Err(Status::invalid_argument("name at least one audience"));
             }
-            let svid = self.service.source.jwt(&asked.audience).await;
+            let svid = self.service.source.jwt(&asked.audience, &seen).await;
             let svid = svid.map_err(status)?;
             if !asked.spiffe_id.is_empty() && asked.spiffe_id != svid.spiffe_id {
                 let text = "this workload does not have the identity that it asks for";
@@ -295,12 +293,13 @@ impl<S: Source> Call<S> {
     fn validate(
         self,
         asked: wire::ValidateJwtSvidRequest,
+        seen: Evidence,
     ) -> BoxFuture<'static, Result<wire::ValidateJwtSvidResponse, Status>> {
         Box::pin(async move {
             if asked.audience.is_empty() || asked.svid.is_empty() {
                 return Err(Status::invalid_argument("name the audience and the SVID"));
             }
-            let bundle = self.service.source.bundle().await.map_err(status)?;
+            let bundle = self.bundle(&seen).await?;
             let expect = ExpectSvid {
                 trust_domain: &bundle.trust_domain,
                 audience: &asked.audience,
@@ -333,6 +332,10 @@ fn half_of(svid: &X509) -> Duration {
     Duration::from_secs(u64::try_from(left).unwrap_or(2) / 2)
 }
 
+fn denied() -> Status {
+    Status::permission_denied("no identity is issued to this workload")
+}
+
 /// What Remit refuses is denied; what cannot be reached is tried again.
 fn status(error: anyhow::Error) -> Status {
     match error.downcast_ref::<Refused>() {
@@ -341,7 +344,7 @@ fn status(error: anyhow::Error) -> Status {
             if refused.code == "invalid-request" {
                 return Status::invalid_argument("Remit does not take what was asked for");
             }
-            Status::permission_denied("no identity is issued to this workload")
+            denied()
         }
         _ => {
             note(&format!("Remit cannot be asked: {error:#}"));

@@ -8,17 +8,25 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use remit_domain::Timestamp;
+use remit_domain::attestation::{Attestation, Evidence};
 use remit_token::{PublicJwk, SpiffeId, x509_svid};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::client::{Client, bytes};
+use crate::edge;
 use crate::mcp::identity::{Identity, TOKEN_TIMEOUT};
 use crate::value::text;
 
 /// How long a token has to be good for an SVID to be asked for with it, in seconds: an SVID ends with it.
 const TOKEN_SECS_LEFT: i64 = 240;
+
+/// How long what Remit said is good for what gives no SVID, in seconds.
+const KNOWN_SECS: i64 = 30;
+/// Processes that are remembered.
+const KNOWN_MAX: usize = 256;
 
 /// An X.509-SVID with its key.
 #[derive(Clone)]
@@ -50,10 +58,18 @@ pub(crate) struct Bundle {
     pub(crate) jwks: Vec<u8>,
 }
 
-/// Gives out SVIDs and the bundle that checks them.
+/// Gives out SVIDs and the bundle that checks them, to processes that are what was registered.
 pub(crate) trait Source: Send + Sync + 'static {
-    fn x509(&self) -> impl Future<Output = anyhow::Result<X509>> + Send;
-    fn jwt(&self, audience: &[String]) -> impl Future<Output = anyhow::Result<Jwt>> + Send;
+    /// Which user the workload runs as. For another one nothing is looked at.
+    fn uid(&self) -> impl Future<Output = anyhow::Result<u32>> + Send;
+    /// Whether a process is what was registered.
+    fn attest(&self, seen: &Evidence) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn x509(&self, seen: &Evidence) -> impl Future<Output = anyhow::Result<X509>> + Send;
+    fn jwt(
+        &self,
+        audience: &[String],
+        seen: &Evidence,
+    ) -> impl Future<Output = anyhow::Result<Jwt>> + Send;
     fn bundle(&self) -> impl Future<Output = anyhow::Result<Bundle>> + Send;
 }
 
@@ -61,16 +77,30 @@ pub(crate) trait Source: Send + Sync + 'static {
 pub(crate) struct Remit {
     identity: Identity,
     client: Client,
+    known: Mutex<Known>,
+}
+
+/// What Remit said a moment ago.
+#[derive(Default)]
+struct Known {
+    uid: Option<(u32, Timestamp)>,
+    attested: BTreeMap<Evidence, Timestamp>,
 }
 
 impl Remit {
     pub(crate) fn new(identity: Identity, client: Client) -> Self {
-        Self { identity, client }
+        let known = Mutex::default();
+        Self {
+            identity,
+            client,
+            known,
+        }
     }
 
-    /// Whether the agent gets a token and the bundle can be read: better told at once than to the first workload.
+    /// Whether the agent gets a token, its workflow says what may run it, and the bundle can be read: better told at once than to
+    /// the first workload.
     pub(crate) async fn check(&self) -> anyhow::Result<()> {
-        self.identity.short_client(TOKEN_SECS_LEFT).await?;
+        self.uid().await?;
         self.bundle().await.map(drop)
     }
 
@@ -81,12 +111,45 @@ impl Remit {
 }
 
 impl Source for Remit {
-    async fn x509(&self) -> anyhow::Result<X509> {
+    async fn uid(&self) -> anyhow::Result<u32> {
+        let mut known = self.known.lock().await;
+        let now = edge::now();
+        if let Some((uid, _)) = known.uid.filter(|(_, until)| now < *until) {
+            return Ok(uid);
+        }
+        let client = self.identity.short_client(TOKEN_SECS_LEFT).await?;
+        let found = client.get(&["svids", "attestation"]).await?;
+        let registered: Attestation = serde_json::from_value(found)
+            .context("what may run the workflow cannot be read; is the server of this version?")?;
+        known.uid = Some((registered.uid, now.plus_secs(KNOWN_SECS)));
+        Ok(registered.uid)
+    }
+
+    async fn attest(&self, seen: &Evidence) -> anyhow::Result<()> {
+        let now = edge::now();
+        let known = self.known.lock().await;
+        if known.attested.get(seen).is_some_and(|until| now < *until) {
+            return Ok(());
+        }
+        drop(known);
+        self.ask("attestation", &json!({ "attested": seen }))
+            .await?;
+        let mut known = self.known.lock().await;
+        known.attested.retain(|_, until| now < *until);
+        if known.attested.len() < KNOWN_MAX {
+            let until = now.plus_secs(KNOWN_SECS);
+            known.attested.insert(seen.clone(), until);
+        }
+        Ok(())
+    }
+
+    async fn x509(&self, seen: &Evidence) -> anyhow::Result<X509> {
         let random = SystemRandom::new();
         let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
         let made = made.map_err(|_| anyhow::anyhow!("no key could be made"))?;
         let csr = x509_svid::request_pem(&x509_svid::request(made.as_ref())?);
-        let answer = self.ask("x509", &json!({ "csr": csr })).await?;
+        let body = json!({ "csr": csr, "attested": seen });
+        let answer = self.ask("x509", &body).await?;
         let pem = text(&answer, "certificate");
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| anyhow::anyhow!("the server's certificate cannot be read"))?;
@@ -100,8 +163,9 @@ impl Source for Remit {
         })
     }
 
-    async fn jwt(&self, audience: &[String]) -> anyhow::Result<Jwt> {
-        let answer = self.ask("jwt", &json!({ "audience": audience })).await?;
+    async fn jwt(&self, audience: &[String], seen: &Evidence) -> anyhow::Result<Jwt> {
+        let body = json!({ "audience": audience, "attested": seen });
+        let answer = self.ask("jwt", &body).await?;
         Ok(Jwt {
             spiffe_id: text(&answer, "spiffe_id"),
             token: text(&answer, "svid"),

@@ -8,6 +8,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use futures_util::StreamExt;
 use remit_domain::Timestamp;
+use remit_domain::attestation::{Attestation, Evidence};
 use remit_token::jwt_svid::{self, JwtSvidClaims};
 use remit_token::x509_svid::{self, Validity};
 use remit_token::{Audience, Authority, SigningKey, SpiffeId};
@@ -33,10 +34,11 @@ struct Domain {
     /// How long a certificate is good, in seconds.
     life: i64,
     refuses: Mutex<Option<u16>>,
+    registered: Attestation,
 }
 
 impl Domain {
-    fn new(life: i64) -> Self {
+    fn new(life: i64, registered: Attestation) -> Self {
         let secret_key = secret();
         let domain = SpiffeId::parse("spiffe://acme.remit.example").unwrap();
         let der = Authority::certificate(&domain, &secret_key, &validity(86_400)).unwrap();
@@ -45,20 +47,25 @@ impl Domain {
             jwt: SigningKey::from_pkcs8(&secret()).unwrap(),
             life,
             refuses: Mutex::default(),
+            registered,
         }
     }
 
-    fn stands(&self) -> anyhow::Result<()> {
-        match *self.refuses.lock().unwrap() {
-            None => Ok(()),
-            Some(status) => Err(crate::exit::Refused {
-                status,
-                code: "unauthorized_client".to_owned(),
-                detail: "the agent is contained".to_owned(),
-                errors: Vec::new(),
-            }
-            .into()),
+    /// As the server says it.
+    fn stands(&self, seen: &Evidence) -> anyhow::Result<()> {
+        let refused = *self.refuses.lock().unwrap();
+        let (status, code) = match (refused, self.registered.mismatch(seen)) {
+            (Some(status), _) => (status, "unauthorized_client"),
+            (None, Some(_)) => (403, "attestation-mismatch"),
+            (None, None) => return Ok(()),
+        };
+        Err(crate::exit::Refused {
+            status,
+            code: code.to_owned(),
+            detail: "the agent is contained".to_owned(),
+            errors: Vec::new(),
         }
+        .into())
     }
 }
 
@@ -74,8 +81,16 @@ fn validity(secs: i64) -> Validity {
 }
 
 impl Source for &'static Domain {
-    async fn x509(&self) -> anyhow::Result<X509> {
-        self.stands()?;
+    async fn uid(&self) -> anyhow::Result<u32> {
+        Ok(self.registered.uid)
+    }
+
+    async fn attest(&self, seen: &Evidence) -> anyhow::Result<()> {
+        self.stands(seen)
+    }
+
+    async fn x509(&self, seen: &Evidence) -> anyhow::Result<X509> {
+        self.stands(seen)?;
         let key = secret();
         let validity = validity(self.life);
         let id = SpiffeId::parse(ID)?;
@@ -88,8 +103,8 @@ impl Source for &'static Domain {
         })
     }
 
-    async fn jwt(&self, audience: &[String]) -> anyhow::Result<Jwt> {
-        self.stands()?;
+    async fn jwt(&self, audience: &[String], seen: &Evidence) -> anyhow::Result<Jwt> {
+        self.stands(seen)?;
         let now = crate::edge::now().as_secs();
         let claims = JwtSvidClaims {
             iss: "https://remit.example".to_owned(),
@@ -121,37 +136,37 @@ impl Source for &'static Domain {
 }
 
 /// What this very process is, by which it is attested.
-fn this() -> Selectors {
+fn this() -> Attestation {
     let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     one.set_nonblocking(true).unwrap();
     let seen = Peer::of(&UnixStream::from_std(one).unwrap())
         .unwrap()
         .look()
         .unwrap();
-    Selectors {
+    Attestation {
         uid: seen.uid,
         binary: seen.binary,
-        sha256: seen.sha256,
+        sha256: [seen.sha256].into(),
         unit: None,
         cgroup: None,
     }
 }
 
-fn start(dir: &Path, domain: &'static Domain, selectors: Selectors) -> String {
+fn start(dir: &Path, domain: &'static Domain) -> String {
     let path = dir.join("api.sock");
     let listener = listen(&path).unwrap();
-    tokio::spawn(serve(listener, Arc::new(Service::new(domain, selectors))));
+    tokio::spawn(serve(listener, Arc::new(Service::new(domain))));
     format!("unix://{}", path.display())
 }
 
-fn domain(life: i64) -> &'static Domain {
-    Box::leak(Box::new(Domain::new(life)))
+fn domain(life: i64, registered: Attestation) -> &'static Domain {
+    Box::leak(Box::new(Domain::new(life, registered)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_others_gets_svids_and_bundles_that_it_can_check() {
     let dir = tempfile::tempdir().unwrap();
-    let address = start(dir.path(), domain(600), this());
+    let address = start(dir.path(), domain(600, this()));
     let client = WorkloadApiClient::connect_to(&address).await.unwrap();
     let context = client.fetch_x509_context().await.unwrap();
     let svid = context.default_svid().unwrap();
@@ -175,17 +190,17 @@ async fn a_client_of_others_gets_svids_and_bundles_that_it_can_check() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_binary_user_or_digest_gets_nothing() {
-    let changes: [fn(&mut Selectors); 4] = [
-        |s| s.sha256 = "00".repeat(32),
+    let changes: [fn(&mut Attestation); 4] = [
+        |s| s.sha256 = ["00".repeat(32)].into(),
         |s| s.binary = "/bin/sh".into(),
         |s| s.uid += 1,
         |s| s.unit = Some("support.service".to_owned()),
     ];
     for change in changes {
         let dir = tempfile::tempdir().unwrap();
-        let mut selectors = this();
-        change(&mut selectors);
-        let address = start(dir.path(), domain(600), selectors);
+        let mut registered = this();
+        change(&mut registered);
+        let address = start(dir.path(), domain(600, registered));
         let client = WorkloadApiClient::connect_to(&address).await.unwrap();
         let refused = client.fetch_jwt_svid([AUDIENCE], None).await.unwrap_err();
         assert!(
@@ -201,8 +216,8 @@ async fn another_binary_user_or_digest_gets_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_rotates_and_ends_when_remit_says_no() {
     let dir = tempfile::tempdir().unwrap();
-    let domain = domain(4);
-    let address = start(dir.path(), domain, this());
+    let domain = domain(4, this());
+    let address = start(dir.path(), domain);
     let client = WorkloadApiClient::connect_to(&address).await.unwrap();
     let mut stream = client.stream_x509_contexts().await.unwrap();
     let first = stream.next().await.unwrap().unwrap();
@@ -229,7 +244,7 @@ async fn a_stream_rotates_and_ends_when_remit_says_no() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_metadata_a_call_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    start(dir.path(), domain(600), this());
+    start(dir.path(), domain(600, this()));
     let stream = UnixStream::connect(dir.path().join("api.sock"))
         .await
         .unwrap();

@@ -58,6 +58,9 @@ pub(crate) fn for_decision(decision: &Decision) -> Vec<String> {
 
 fn hint(code: &str) -> Option<&'static str> {
     Some(match code {
+        "trust-too-low" => {
+            "an attested caller (`remit workload-api`), or a lower `trust` of the system by an administrator"
+        }
         "not-granted" => "a grant of this tool to the workflow, by an administrator",
         "grant-bounds" => {
             "arguments within the bounds of the grant, or wider bounds by an administrator"

@@ -1,6 +1,7 @@
 //! Systems.
 
 use remit_domain::Registry;
+use remit_domain::attestation::Trust;
 use remit_domain::name::Email;
 use remit_domain::system::{Criticality, Environment, System};
 use schemars::JsonSchema;
@@ -18,6 +19,10 @@ pub struct SystemSpec {
     pub environment: Environment,
     /// How much harm misuse does.
     pub criticality: Criticality,
+    /// How well whoever calls has to have proved what it is: `none`, `key` (it holds a registered key), `attested` (an attester saw
+    /// the registered binary run). Where it is not said, a critical system asks for `attested`, and any other for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
 }
 
 impl SystemSpec {
@@ -28,6 +33,7 @@ impl SystemSpec {
             owner,
             environment: system.environment,
             criticality: system.criticality,
+            trust: system.trust,
         })
     }
 }

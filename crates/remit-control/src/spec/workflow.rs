@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use remit_domain::attestation::Attestation;
 use remit_domain::bounds::{Bounds, Cumulative};
 use remit_domain::discovery::Discovery;
 use remit_domain::name::Name;
@@ -130,6 +131,10 @@ pub struct WorkflowSpec {
     /// very machine, where the port does not count. None means that it asks nobody in a browser.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub redirect_uris: BTreeSet<String>,
+    /// What may run it: which user, which binary and, where they are named, which systemd unit and control group. Only such a
+    /// process gets an SVID for it, from an attester (`remit workload-api`); another one is a finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
     /// Whether it is in use.
     #[serde(default = "super::yes")]
     pub enabled: bool,
@@ -163,6 +168,7 @@ impl WorkflowSpec {
             spawnable: workflow.spawnable.iter().filter_map(name).collect(),
             dpop_bound_access_tokens: workflow.dpop_bound_access_tokens,
             redirect_uris: workflow.redirect_uris.clone(),
+            attestation: workflow.attestation.clone(),
             enabled: workflow.enabled,
         }
     }

@@ -56,6 +56,7 @@ pub(super) fn key(seed: u8) -> NewKey {
     NewKey {
         jwk: Some(jwk(seed)),
         pem: None,
+        attests: false,
     }
 }
 

@@ -158,6 +158,7 @@ async fn opened(world: &World, mode: Mode, parent: Option<RunId>) -> (Gateway, R
         run: run.id.clone(),
         person: None,
         credential: "crd_00000000000000000000000001".to_owned(),
+        trust: remit_domain::attestation::Trust::Key,
     };
     let gateway = Gateway::new(
         world.books.clone(),

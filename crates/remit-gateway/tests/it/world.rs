@@ -137,6 +137,7 @@ impl World {
             run: run.id.clone(),
             person: None,
             credential: id("crd", 1),
+            trust: remit_domain::attestation::Trust::Key,
         };
         let upstreams = Arc::new(FakeUpstreams::default());
         let revoked = Arc::new(AtomicBool::new(false));

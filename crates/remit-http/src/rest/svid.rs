@@ -1,6 +1,7 @@
 //! SVIDs for agents, asked for with their own access tokens.
 
 use axum::http::Method;
+use remit_domain::attestation::{Attestation, Evidence, Trust};
 use remit_domain::{RefusalCode, Timestamp};
 use remit_token::x509_svid::{self, certificate_pem};
 use schemars::JsonSchema;
@@ -8,7 +9,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::table::AGENT;
-use super::{Ask, Reply, Route, route};
+use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
 
 #[rustfmt::skip]
@@ -16,6 +17,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::POST, "/svids/x509", AGENT, "An X.509-SVID for the workflow and run of the token; it ends with the token", x509),
         route(Method::POST, "/svids/jwt", AGENT, "A JWT-SVID for the workflow and run of the token; it ends with the token", jwt),
+        route(Method::GET, "/svids/attestation", AGENT, "What may run the workflow of the token, for its attester", attestation),
+        route(Method::POST, "/svids/attestation", AGENT, "Whether a process may run the workflow of the token, in the words of its attester", attest),
     ]
 }
 
@@ -25,6 +28,10 @@ pub(super) fn routes() -> Vec<Route> {
 struct NewX509 {
     /// A PKCS #10 request for a key on P-256, in PEM (`CERTIFICATE REQUEST`). Of what it asks for, only the key counts.
     csr: String,
+    /// What an attester saw of the process it is for. The workflow has to declare what may run it, and the token's key has to be
+    /// an attester's.
+    #[serde(default)]
+    attested: Option<Evidence>,
 }
 
 /// An X.509-SVID, without its private key, which never left its holder.
@@ -44,6 +51,24 @@ struct X509View {
 struct NewJwt {
     /// Where it is to be good: 1 to 8 values, none of them an address of Remit itself.
     audience: Vec<String>,
+    /// What an attester saw of the process it is for.
+    #[serde(default)]
+    attested: Option<Evidence>,
+}
+
+/// A process to look at.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewAttestation {
+    /// What an attester saw of it.
+    attested: Evidence,
+}
+
+/// That it is what was registered.
+#[derive(Serialize, JsonSchema)]
+struct AttestedView {
+    /// The level of trust that it earns.
+    trust: Trust,
 }
 
 /// A JWT-SVID.
@@ -67,7 +92,9 @@ async fn x509(ask: Ask<NewX509>) -> Result<Reply<X509View>, Problem> {
     let verified = ask.agent().ok_or_else(agents_only)?;
     let request = x509_svid::request_from_pem(&ask.body.csr)
         .map_err(|error| Problem::invalid(format!("`csr`: {error}")))?;
-    let svid = issuer.x509_svid(verified, &request).await?;
+    let svid = issuer
+        .x509_svid(verified, &request, ask.body.attested.clone())
+        .await?;
     let bundle = issuer.bundle(ask.place.org()).await?;
     let authorities = bundle.x509.iter().map(|(der, _)| certificate_pem(der));
     Ok(Reply::created(X509View {
@@ -81,10 +108,25 @@ async fn x509(ask: Ask<NewX509>) -> Result<Reply<X509View>, Problem> {
 async fn jwt(ask: Ask<NewJwt>) -> Result<Reply<JwtView>, Problem> {
     let verified = ask.agent().ok_or_else(agents_only)?;
     let issuer = &ask.site.app.issuer;
-    let svid = issuer.jwt_svid(verified, &ask.body.audience).await?;
+    let svid = issuer
+        .jwt_svid(verified, &ask.body.audience, ask.body.attested.clone())
+        .await?;
     Ok(Reply::created(JwtView {
         spiffe_id: svid.spiffe_id.to_string(),
         svid: svid.token.expose_secret().to_owned(),
         expires: svid.expires,
     }))
+}
+
+async fn attestation(ask: Ask<Nothing>) -> Result<Reply<Attestation>, Problem> {
+    let verified = ask.agent().ok_or_else(agents_only)?;
+    Ok(ask.site.app.issuer.attestation(verified).await?.into())
+}
+
+async fn attest(ask: Ask<NewAttestation>) -> Result<Reply<AttestedView>, Problem> {
+    let verified = ask.agent().ok_or_else(agents_only)?;
+    let seen = ask.body.attested.clone();
+    ask.site.app.issuer.attest(verified, seen).await?;
+    let trust = Trust::Attested;
+    Ok(AttestedView { trust }.into())
 }

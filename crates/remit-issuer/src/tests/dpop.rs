@@ -43,7 +43,7 @@ impl World {
     }
 
     /// A token that is bound to this key.
-    async fn bound(&self, key: &SigningKey) -> String {
+    pub(super) async fn bound(&self, key: &SigningKey) -> String {
         let jti = format!("bound-{}", self.jti.fetch_add(1, Ordering::SeqCst));
         let proof = self.proof_at(key, ENDPOINT, None, &jti);
         secret(&self.ask(Some(&proof)).await.unwrap())

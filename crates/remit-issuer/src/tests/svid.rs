@@ -7,9 +7,9 @@ use remit_domain::key::KeyUse;
 use remit_token::jwt_svid::{self, ExpectSvid};
 use remit_token::x509_svid::request;
 
-const ELSEWHERE: &str = "https://orders.example";
+pub(super) const ELSEWHERE: &str = "https://orders.example";
 
-fn csr() -> Vec<u8> {
+pub(super) fn csr() -> Vec<u8> {
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
     let random = aws_lc_rs::rand::SystemRandom::new();
     let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
@@ -22,7 +22,7 @@ fn signed_by(certificate: &[u8], authority: &[u8]) -> bool {
     leaf.verify_signature(Some(authority.public_key())).is_ok()
 }
 
-async fn holder(world: &World) -> Arc<Verified> {
+pub(super) async fn holder(world: &World) -> Arc<Verified> {
     let token = world.token(&world.triage, "workflow:answer").await;
     world.verify(&token).await.unwrap()
 }
@@ -33,10 +33,10 @@ async fn an_svid_names_agent_workflow_and_run_and_ends_with_its_token() {
     let holder = holder(&world).await;
     world.advance(60);
     let (x509, jwt) = (
-        world.issuer.x509_svid(&holder, &csr()).await.unwrap(),
+        world.issuer.x509_svid(&holder, &csr(), None).await.unwrap(),
         world
             .issuer
-            .jwt_svid(&holder, &[ELSEWHERE.to_owned()])
+            .jwt_svid(&holder, &[ELSEWHERE.to_owned()], None)
             .await
             .unwrap(),
     );
@@ -104,14 +104,24 @@ async fn a_stolen_token_gets_no_proof_towards_remit_itself() {
         "https://remit.example/t/globex",
     ] {
         let audience = [ELSEWHERE.to_owned(), own.to_owned()];
-        let refused = world.issuer.jwt_svid(&holder, &audience).await.unwrap_err();
+        let refused = world
+            .issuer
+            .jwt_svid(&holder, &audience, None)
+            .await
+            .unwrap_err();
         assert_eq!(refused.code, RefusalCode::InvalidRequest, "{own}");
     }
     assert_eq!(world.refused().await.0, 3);
     let near = ["https://remit.example.attacker.example".to_owned()];
-    assert!(world.issuer.jwt_svid(&holder, &near).await.is_ok());
+    assert!(world.issuer.jwt_svid(&holder, &near, None).await.is_ok());
     for audience in [vec![], vec![String::new()], vec!["a".to_owned(); 9]] {
-        assert!(world.issuer.jwt_svid(&holder, &audience).await.is_err());
+        assert!(
+            world
+                .issuer
+                .jwt_svid(&holder, &audience, None)
+                .await
+                .is_err()
+        );
     }
 }
 
@@ -169,10 +179,18 @@ async fn what_does_not_stand_gets_no_svid_though_its_token_was_checked_before() 
                 RefusalCode::Contained
             }
         };
-        let refused = world.issuer.x509_svid(&holder, &csr()).await.unwrap_err();
+        let refused = world
+            .issuer
+            .x509_svid(&holder, &csr(), None)
+            .await
+            .unwrap_err();
         assert_eq!(refused.code, expected, "{case}");
         let audience = [ELSEWHERE.to_owned()];
-        let refused = world.issuer.jwt_svid(&holder, &audience).await.unwrap_err();
+        let refused = world
+            .issuer
+            .jwt_svid(&holder, &audience, None)
+            .await
+            .unwrap_err();
         assert_eq!(refused.code, expected, "{case}");
         assert_eq!(world.entries(EventKind::SvidIssued).await.0, 0, "{case}");
         assert_eq!(world.refused().await.0, 2, "{case}");
@@ -185,7 +203,7 @@ async fn an_authority_is_published_before_it_signs_and_until_what_it_signed_has_
     let bundle = async || world.issuer.bundle(&world.acme).await.unwrap();
     let signs = async || {
         let holder = holder(&world).await;
-        let svid = world.issuer.x509_svid(&holder, &csr()).await.unwrap();
+        let svid = world.issuer.x509_svid(&holder, &csr(), None).await.unwrap();
         let all = bundle().await.x509;
         all.iter()
             .position(|(der, _)| signed_by(&svid.certificate, der))
@@ -242,7 +260,7 @@ async fn what_is_at_rest_of_an_authority_is_sealed() {
 async fn svids_of_one_agent_are_limited_and_withdrawn_ones_are_not_live() {
     let world = World::new().await;
     let holder = holder(&world).await;
-    world.issuer.x509_svid(&holder, &csr()).await.unwrap();
+    world.issuer.x509_svid(&holder, &csr(), None).await.unwrap();
     let live = world.books.live_svids(&world.acme, None).await.unwrap();
     let change = world.books.plan_withdrawal(live, &Principal::Remit);
     world.books.commit(&world.acme, change).await.unwrap();
@@ -263,7 +281,7 @@ async fn svids_of_one_agent_are_limited_and_withdrawn_ones_are_not_live() {
     assert!(kept[0].noun.withdrawn.is_some());
     let mut refused = None;
     for _ in 0..crate::limits::CLIENT_REQUESTS_PER_MINUTE {
-        if let Err(refusal) = world.issuer.x509_svid(&holder, &csr()).await {
+        if let Err(refusal) = world.issuer.x509_svid(&holder, &csr(), None).await {
             refused = Some(refusal.code);
             break;
         }
@@ -277,7 +295,7 @@ async fn a_revoked_token_takes_its_svids_with_it_and_gets_no_more() {
     let token = world.token(&world.triage, "workflow:answer").await;
     let (holder, other) = (world.verify(&token).await.unwrap(), holder(&world).await);
     for holder in [&holder, &other] {
-        world.issuer.x509_svid(holder, &csr()).await.unwrap();
+        world.issuer.x509_svid(holder, &csr(), None).await.unwrap();
     }
     let client = auth(world.assertion(&world.triage));
     let revoked = world.issuer.revoke(&world.acme, &client, &token).await;
@@ -285,6 +303,10 @@ async fn a_revoked_token_takes_its_svids_with_it_and_gets_no_more() {
     let live = world.books.live_svids(&world.acme, None).await.unwrap();
     assert_eq!(live.len(), 1, "what another token asked for stays");
     assert_eq!(live[0].noun.token.as_ref(), Some(&other.token));
-    let refused = world.issuer.x509_svid(&holder, &csr()).await.unwrap_err();
+    let refused = world
+        .issuer
+        .x509_svid(&holder, &csr(), None)
+        .await
+        .unwrap_err();
     assert_eq!(refused.code, RefusalCode::Unauthenticated);
 }

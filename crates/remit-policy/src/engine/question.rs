@@ -80,7 +80,7 @@ impl<'a> Question<'a> {
         let labels = || dynamic.labels.iter().map(String::as_str);
         let depth = i64::try_from(fixed.chain.len()).unwrap_or(i64::MAX);
         let live = dynamic.run_active && !dynamic.run_idle && dynamic.now < fixed.run.deadline;
-        let pairs: [(&'static str, Value); 21] = [
+        let pairs: [(&'static str, Value); 22] = [
             ("approved", value(approved)),
             ("args", self.args.clone()),
             ("breaches", words(self.findings.codes())),
@@ -103,6 +103,7 @@ impl<'a> Question<'a> {
             ("risk", value(i64::from(dynamic.risk))),
             ("run", value(Arc::clone(&ready.cast.run))),
             ("ticket", value(dynamic.ticket.as_str())),
+            ("trust", value(dynamic.trust.rank())),
             // 1970-01-01 was a Thursday.
             (
                 "weekday",

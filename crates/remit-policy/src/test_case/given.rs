@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use remit_domain::agent::{AgentState, Enforcement, Tier};
+use remit_domain::attestation::Trust;
 use remit_domain::authority::Authority;
 use remit_domain::bounds::{Bounds, Cumulative};
 use remit_domain::discovery::Discovery;
@@ -63,6 +64,8 @@ pub struct Given {
     pub ticket: Option<String>,
     /// The greatest risk of open findings, 0 to 3.
     pub risk: u8,
+    /// How well whoever calls has proved what it is.
+    pub trust: Trust,
 }
 
 /// The agent of a case.
@@ -91,6 +94,8 @@ pub struct GivenSystem {
     pub environment: Environment,
     /// How much harm misuse does.
     pub criticality: Criticality,
+    /// How well whoever calls has to have proved what it is; as the criticality says where absent.
+    pub trust: Option<Trust>,
 }
 
 /// The person of a case.
@@ -127,6 +132,7 @@ impl Default for Given {
             used: BTreeMap::new(),
             ticket: None,
             risk: 0,
+            trust: Trust::Attested,
         }
     }
 }
@@ -149,6 +155,7 @@ impl Default for GivenSystem {
             name: "system".to_owned(),
             environment: Environment::Production,
             criticality: Criticality::High,
+            trust: None,
         }
     }
 }
@@ -194,6 +201,7 @@ pub(super) fn facts(
             agent,
             data_classes: classes,
             enabled: true,
+            attested: true,
             grants: grants(&given, tool, sponsor),
         },
         tool: ToolFacts {
@@ -203,12 +211,7 @@ pub(super) fn facts(
             upstream_enabled: true,
             classification: classification.cloned(),
         },
-        system: Some(SystemFacts {
-            id: system,
-            name: name(&given.system.name)?,
-            environment: given.system.environment,
-            criticality: given.system.criticality,
-        }),
+        system: Some(place(&given, system)?),
         person,
         chain,
         run: run(&given),
@@ -222,12 +225,24 @@ pub(super) fn facts(
         labels: given.labels,
         counters: given.used,
         risk: given.risk,
+        trust: given.trust,
         ..Dynamic::at(given.at)
     };
     if let Some(ticket) = given.ticket {
         dynamic.ticket = ticket;
     }
     Ok((fixed, dynamic))
+}
+
+fn place(given: &Given, id: SystemId) -> Result<SystemFacts, String> {
+    let system = &given.system;
+    Ok(SystemFacts {
+        id,
+        name: system.name.parse().map_err(|e| format!("{e}"))?,
+        environment: system.environment,
+        criticality: system.criticality,
+        trust: system.trust.unwrap_or(system.criticality.trust()),
+    })
 }
 
 fn run(given: &Given) -> RunFacts {

@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::{
-    AuthorizationCode, CLIENT_ASSERTION_JWT_BEARER, ClientAuth, ClientCredentials,
-    GRANT_CLIENT_CREDENTIALS, GRANT_JWT_BEARER, GRANT_TOKEN_EXCHANGE, JwtBearer, TokenExchange,
-    TokenRequest, TokenType,
+    AuthorizationCode, CLIENT_ASSERTION_JWT_BEARER, CLIENT_ASSERTION_JWT_SPIFFE, ClientAuth,
+    ClientCredentials, ClientProof, GRANT_CLIENT_CREDENTIALS, GRANT_JWT_BEARER,
+    GRANT_TOKEN_EXCHANGE, JwtBearer, TokenExchange, TokenRequest, TokenType,
 };
 use crate::authorization::GRANT_AUTHORIZATION_CODE;
 use crate::authorization_details::AuthorizationDetails;
@@ -142,23 +142,31 @@ impl Form {
         if client_id.is_some_and(|id| id.len() > URI_BYTES_MAX) {
             return refuse(InvalidRequest, "'client_id' is too long");
         }
-        match (
+        let proof = match (
             self.optional("client_assertion_type")?,
             self.optional("client_assertion")?,
         ) {
-            (Some(CLIENT_ASSERTION_JWT_BEARER), Some(assertion)) => Ok(ClientAuth {
-                client_id: client_id.map(str::to_owned),
-                client_assertion: SecretString::from(assertion),
-            }),
-            (Some(_), Some(_)) => refuse(
-                InvalidClient,
-                "the 'client_assertion_type' is not supported; use jwt-bearer",
-            ),
-            _ => refuse(
-                InvalidClient,
-                "authenticate with 'client_assertion_type' and 'client_assertion' (private_key_jwt)",
-            ),
-        }
+            (Some(CLIENT_ASSERTION_JWT_BEARER), Some(assertion)) => {
+                ClientProof::PrivateKeyJwt(assertion.into())
+            }
+            (Some(CLIENT_ASSERTION_JWT_SPIFFE), Some(svid)) => ClientProof::JwtSvid(svid.into()),
+            (Some(_), Some(_)) => {
+                return refuse(
+                    InvalidClient,
+                    "the 'client_assertion_type' is not supported; use jwt-bearer or jwt-spiffe",
+                );
+            }
+            _ => {
+                return refuse(
+                    InvalidClient,
+                    "authenticate with 'client_assertion_type' and 'client_assertion' (private_key_jwt)",
+                );
+            }
+        };
+        Ok(ClientAuth {
+            client_id: client_id.map(str::to_owned),
+            proof,
+        })
     }
 
     fn scope(&self) -> Result<Scope, OAuthError> {

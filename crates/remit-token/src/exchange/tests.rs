@@ -53,7 +53,10 @@ fn a_client_credentials_body_is_read() {
     assert_eq!(request.scope.to_string(), "workflow:refund run:r1");
     assert_eq!(request.resource, ["https://remit.example/mcp"]);
     assert_eq!(request.client.client_id.as_deref(), Some("triage"));
-    assert_eq!(request.client.client_assertion.expose_secret(), "a.b.c");
+    let ClientProof::PrivateKeyJwt(assertion) = &request.client.proof else {
+        panic!("{:?}", request.client);
+    };
+    assert_eq!(assertion.expose_secret(), "a.b.c");
 }
 
 #[test]

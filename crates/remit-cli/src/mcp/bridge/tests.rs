@@ -113,12 +113,11 @@ fn token(seen: &mut Seen, body: &[u8]) -> Response<Full<Bytes>> {
         now: crate::edge::now().as_secs(),
         leeway_s: 5,
     };
-    verify(
-        request.client().unwrap().client_assertion.expose_secret(),
-        &[seen.key.unwrap()],
-        &expect,
-    )
-    .unwrap();
+    let remit_token::ClientProof::PrivateKeyJwt(assertion) = &request.client().unwrap().proof
+    else {
+        panic!("another proof");
+    };
+    verify(assertion.expose_secret(), &[seen.key.unwrap()], &expect).unwrap();
     assert_eq!(request.resource(), [format!("{}/mcp", seen.issuer)]);
     seen.tokens += 1;
     let scope = if request.scope().contains("run:run_1") {
