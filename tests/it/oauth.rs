@@ -249,6 +249,81 @@ async fn authlib_gets_tokens_that_joserfc_verifies() {
     );
 }
 
+/// The authorization mode of the MCP suite, as far as it has clients that prove a key.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_conformance_suite_finds_the_metadata_that_mcp_asks_for() {
+    let server = Server::dev().await;
+    let script = installed("REMIT_TEST_NODE_MODULES")
+        .join("@modelcontextprotocol/conformance/dist/index.js");
+    let output = Command::new(installed("REMIT_TEST_NODE"))
+        .arg(script)
+        .args(["authorization", "--url", &server.base()])
+        .args(["--scenario", "authorization-server-metadata-endpoint"])
+        .current_dir(server.dir.path())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("Passed: 1/1, 0 failed"), "{text}");
+}
+
+/// No shared secret is a proof, however it comes, and nobody registers by themselves.
+#[tokio::test]
+async fn there_are_no_shared_secrets_and_no_dynamic_registration() {
+    let server = Server::dev().await;
+    let base = server.base();
+    let http = reqwest::Client::new();
+    let metadata = format!("{base}/.well-known/oauth-authorization-server");
+    let metadata: Value = http
+        .get(metadata)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert!(metadata["registration_endpoint"].is_null(), "{metadata}");
+    assert_eq!(metadata["client_id_metadata_document_supported"], true);
+    let methods = metadata["token_endpoint_auth_methods_supported"]
+        .as_array()
+        .unwrap();
+    assert!(
+        !methods
+            .iter()
+            .any(|m| m.as_str().unwrap().contains("secret") || m == "none")
+    );
+    for path in ["/oauth2/register", "/register"] {
+        let body = json!({ "client_name": "x", "redirect_uris": ["https://client.example/back"] });
+        let answer = http
+            .post(format!("{base}{path}"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+    let client = server.ready["agents"][AGENT]["client_id"].as_str().unwrap();
+    let form = [("grant_type", "client_credentials"), ("client_id", client)];
+    let token = format!("{base}/oauth2/token");
+    let basic = http
+        .post(&token)
+        .basic_auth(client, Some("secret"))
+        .form(&form);
+    let posted = [form.as_slice(), &[("client_secret", "secret")]].concat();
+    for request in [
+        basic,
+        http.post(&token).form(&posted),
+        http.post(&token).form(&form),
+    ] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(answer["error"], "invalid_client", "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn another_token_is_asked_for_with_everything_that_it_needs() {
     let server = world().await;

@@ -89,6 +89,7 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
             "Data it may touch",
             Cell::lines(workflow.data_classes.iter().map(ToString::to_string)),
         )
+        .maybe("Its client", asked.client.as_ref().map(Cell::text))
         .row("The answer goes to", Cell::text(&asked.redirect_uri));
     let yes = ask
         .form("allow", "/consent/allow")

@@ -333,6 +333,7 @@ impl World {
             federated: None,
             trust: remit_domain::attestation::Trust::Key,
             svid: None,
+            client_id: None,
             issued: self.books.now(),
             expires: self.books.now().plus_secs(300),
             revoked: None,

@@ -1,5 +1,7 @@
 //! Workflows, and the grants in them: privileges, so that each one added or revoked is an event of its own.
 
+use std::collections::BTreeSet;
+
 use remit_domain::bounds::{Bound, Cumulative};
 use remit_domain::discovery::Discovery;
 use remit_domain::event::EventKind;
@@ -8,7 +10,7 @@ use remit_domain::limits::{LIST_MAX, RUN_IDLE_SECS_MAX, RUN_SECS_MAX};
 use remit_domain::name::Name;
 use remit_domain::workflow::Grant;
 use remit_domain::{
-    Agent, GrantId, Kind, Noun, Person, Registry, Role, Timestamp, Workflow, WorkflowId,
+    Agent, AgentId, GrantId, Kind, Noun, Person, Registry, Role, Timestamp, Workflow, WorkflowId,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,6 +26,9 @@ const BOUNDS_MAX: usize = 16;
 
 /// Most redirect addresses of a workflow.
 const REDIRECTS_MAX: usize = 16;
+
+/// Most clients of a workflow that are known by a metadata document.
+const CLIENTS_MAX: usize = 8;
 
 /// Longest word of what shows that a grant may be used without asking.
 const EVIDENCE_CHARS_MAX: usize = 500;
@@ -175,6 +180,7 @@ impl Control {
                 ));
             }
         }
+        of_one_agent(registry, &agent.id, &spec.client_ids)?;
         Ok(Workflow {
             id: there
                 .as_ref()
@@ -195,6 +201,7 @@ impl Control {
             dpop_bound_access_tokens: spec.dpop_bound_access_tokens,
             redirect_uris: spec.redirect_uris,
             attestation: spec.attestation,
+            client_ids: spec.client_ids,
             enabled: spec.enabled,
         })
     }
@@ -315,6 +322,7 @@ fn permitted(
             || (old.dpop_bound_access_tokens && !new.dpop_bound_access_tokens)
             || !new.redirect_uris.is_subset(&old.redirect_uris)
             || new.attestation != old.attestation
+            || !new.client_ids.is_subset(&old.client_ids)
             || (new.enabled && !old.enabled)
     });
     if grows || !diff.added.is_empty() {
@@ -322,6 +330,24 @@ fn permitted(
     } else {
         Ok(())
     }
+}
+
+/// Refuses a client that acts as another agent already: whose key it proves would not be known.
+fn of_one_agent(
+    registry: &Registry,
+    agent: &AgentId,
+    clients: &BTreeSet<String>,
+) -> Result<(), ControlError> {
+    let others = registry.workflows.values().filter(|w| w.agent != *agent);
+    let taken = others
+        .flat_map(|w| &w.client_ids)
+        .find(|id| clients.contains(*id));
+    taken.map_or(Ok(()), |id| {
+        Err(invalid(
+            "client_ids",
+            format!("`{id}` is a client of another agent"),
+        ))
+    })
 }
 
 /// Whether runs that only looked around may do more than that now, or look around for more.
@@ -364,6 +390,16 @@ pub(crate) fn check_spec(spec: &WorkflowSpec) -> Result<(), ControlError> {
         attestation
             .check()
             .map_err(|why| invalid("attestation", why))?;
+    }
+    if spec.client_ids.len() > CLIENTS_MAX {
+        return Err(invalid(
+            "client_ids",
+            format!("more than {CLIENTS_MAX} clients"),
+        ));
+    }
+    for id in &spec.client_ids {
+        remit_token::client_metadata::check_client_id(id)
+            .map_err(|why| invalid("client_ids", format!("`{id}` {why}")))?;
     }
     if let Some(discovery) = &spec.discovery {
         discovery.check().map_err(|why| invalid("discovery", why))?;

@@ -77,6 +77,10 @@ pub struct Token {
     /// The SVID that proved it, where one did: it falls with that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub svid: Option<CredentialId>,
+    /// The client that asked for it, where it is known by the address of its metadata document: it falls when the workflow lists
+    /// that no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
     /// When it was issued.
     pub issued: Timestamp,
     /// When it ends by itself.

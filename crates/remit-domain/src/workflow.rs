@@ -67,6 +67,9 @@ pub struct Workflow {
     /// What may run it: only such a process gets an SVID for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attestation: Option<Attestation>,
+    /// Clients that act as its agent in it, each known by the address of its metadata document.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub client_ids: BTreeSet<String>,
     /// Whether it is in use.
     pub enabled: bool,
 }

@@ -11,7 +11,7 @@ use remit_domain::bounds::Bounds;
 use remit_domain::run::RunEnd;
 use remit_domain::tool::ToolRef;
 use remit_domain::{
-    AgentId, DelegationId, OrgId, PersonId, Principal, Refusal, RefusalCode, WorkflowId,
+    AgentId, DelegationId, OrgId, PersonId, Principal, Refusal, RefusalCode, Workflow, WorkflowId,
 };
 use remit_token::authorization::{
     AuthorizationParameters, AuthorizationRequest, REQUEST_URI, is_redirect_uri, verifies,
@@ -32,7 +32,7 @@ use crate::mint::{ActingFor, Ask, CODE_REPLAYED, spent};
 use crate::refusal::{from_books, no};
 use crate::scope::Wanted;
 use crate::sign_in::{Purpose, State};
-use crate::{Issuer, details};
+use crate::{Issuer, details, document};
 
 /// What a client asks of whoever signs in, once it is known to be one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct Asked {
     /// Where the answer goes.
     pub redirect_uri: String,
     state: Option<String>,
+    /// The client, where it is known by the address of its metadata document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// Which tools it asks for, and within which bounds; none for all of the workflow's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<BTreeMap<ToolRef, Bounds>>,
@@ -89,6 +92,18 @@ const OF_THE_REQUEST: [&str; 5] = [
     details::REPEATED,
 ];
 
+/// Whether a client may ask people for a workflow: it is listed there, or its redirect address is. Which addresses a listed one
+/// has, its document has said.
+fn may_ask(workflow: &Workflow, client: Option<&str>, redirect_uri: &str) -> bool {
+    match client {
+        Some(client) => workflow.client_ids.contains(client),
+        None => workflow
+            .redirect_uris
+            .iter()
+            .any(|uri| is_redirect_uri(redirect_uri, uri)),
+    }
+}
+
 /// What a client hears that has not proved itself: the ledger says why.
 fn not_told() -> OAuthError {
     let text = "this cannot be granted now; whoever runs the agent finds the reason in the ledger";
@@ -114,7 +129,7 @@ impl Issuer {
                 Err(denied) => Err(NotAsked::Told(self.deny(org, "authorize", denied).await)),
             };
         }
-        let (agent, redirect_uri) = match self.client_asking(org, parameters) {
+        let (agent, redirect_uri) = match self.client_asking(org, parameters).await {
             Ok(known) => known,
             Err(denied) => return Err(NotAsked::Told(self.deny(org, "authorize", denied).await)),
         };
@@ -162,10 +177,10 @@ impl Issuer {
         let own = client.agent.id.clone();
         let bound = self.bound(&format!("{}/oauth2/par", self.issuer_url(org)?), proof);
         let bound = bound.map_err(|denied| denied.by(&own))?;
-        let (agent, redirect_uri) = self
-            .client_asking(org, parameters)
-            .map_err(|denied| denied.by(&own))?;
-        if agent != own {
+        let asking = self.client_asking(org, parameters).await;
+        let (agent, redirect_uri) = asking.map_err(|denied| denied.by(&own))?;
+        let said = parameters.get("client_id").and_then(document::address);
+        if agent != own || said != client.document.as_deref() {
             let text = "the request is of another client than the one that pushes it";
             let denied = Denied::new(OAuthErrorCode::InvalidRequest, "client-id-other", text);
             return Err(denied.by(&own));
@@ -208,12 +223,12 @@ impl Issuer {
     }
 
     /// The client of a request, and its redirect address, when one of its workflows has registered that.
-    fn client_asking(
+    async fn client_asking(
         &self,
         org: &OrgId,
         parameters: &AuthorizationParameters,
     ) -> Result<(AgentId, String), Denied> {
-        let invalid = |code, text| Denied::new(OAuthErrorCode::InvalidRequest, code, text);
+        let invalid = |code: &str, text| Denied::new(OAuthErrorCode::InvalidRequest, code, text);
         let said = parameters.get("client_id").unwrap_or_default();
         let agent = self
             .client_called(org, said)
@@ -222,13 +237,23 @@ impl Issuer {
         let asked = parameters
             .get("redirect_uri")
             .ok_or_else(|| invalid("redirect-unknown", text).by(&agent))?;
-        let book = self.tenant(org)?;
-        let known = book.registry().workflows_of(&agent).into_iter().any(|w| {
-            w.enabled
-                && w.redirect_uris
-                    .iter()
-                    .any(|uri| is_redirect_uri(asked, uri))
-        });
+        let known = match document::address(said) {
+            Some(url) => {
+                let said = self.client_document(org, url).await;
+                let said = said.map_err(|denied| invalid(&denied.code, text).by(&agent))?;
+                said.redirect_uris.iter().any(|uri| uri == asked)
+            }
+            None => {
+                let book = self.tenant(org)?;
+                let registry = book.registry();
+                registry.workflows_of(&agent).into_iter().any(|w| {
+                    w.enabled
+                        && w.redirect_uris
+                            .iter()
+                            .any(|uri| is_redirect_uri(asked, uri))
+                })
+            }
+        };
         if known {
             Ok((agent, asked.to_owned()))
         } else {
@@ -260,8 +285,8 @@ impl Issuer {
             ));
         }
         let workflow = self.workflow_wanted(org, agent, wanted.workflow.as_deref())?;
-        let own = |uri: &String| is_redirect_uri(redirect_uri, uri);
-        if !workflow.redirect_uris.iter().any(own) {
+        let client = parameters.get("client_id").and_then(document::address);
+        if !may_ask(&workflow, client, redirect_uri) {
             let text = "the 'redirect_uri' is registered with another workflow of this client";
             return Err(Denied::new(
                 OAuthErrorCode::InvalidScope,
@@ -276,6 +301,7 @@ impl Issuer {
             details::not_wider(asked, &workflow, std::iter::empty(), self.books().now())?;
         }
         let asked = Asked {
+            client: client.map(str::to_owned),
             tools: details.and_then(|asked| asked.tools),
             agent: agent.clone(),
             workflow: workflow.id.clone(),
@@ -314,11 +340,10 @@ impl Issuer {
     /// `proof-invalid` when it was not asked here, has ended, or its redirect address is not registered any more.
     pub fn consent_asked(&self, org: &OrgId, sealed: &str) -> Result<Asked, Refusal> {
         let (_, asked) = self.open_asked(org, sealed)?;
-        let own = |uri: &String| is_redirect_uri(&asked.redirect_uri, uri);
         let still = self.books().org(org).is_some_and(|book| {
             let registry = book.registry();
             let workflow = registry.workflows.get(&asked.workflow);
-            workflow.is_some_and(|w| w.redirect_uris.iter().any(own))
+            workflow.is_some_and(|w| may_ask(w, asked.client.as_deref(), &asked.redirect_uri))
         });
         if still {
             Ok(asked)
@@ -445,7 +470,7 @@ impl Issuer {
         let state = state.map_err(|_| unknown())?;
         let code: Code = serde_json::from_value(state.inner.clone()).map_err(|_| unknown())?;
         let asked = &code.asked;
-        if asked.agent != client.agent.id {
+        if asked.agent != client.agent.id || asked.client != client.document {
             return Err(grant(
                 "code-client-other",
                 "the code was given to another client",

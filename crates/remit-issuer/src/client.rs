@@ -9,18 +9,18 @@ use remit_domain::attestation::Trust;
 use remit_domain::containment::Target;
 use remit_domain::credential::{AgentKey, Federated};
 use remit_domain::{
-    Agent, AgentId, CredentialId, OrgId, Refusal, RefusalCode, Timestamp, WorkflowId,
+    Agent, AgentId, CredentialId, OrgId, Refusal, RefusalCode, Timestamp, Workflow, WorkflowId,
 };
 use remit_ports::store::Once;
 use remit_token::client_assertion::{ExpectAssertion, unverified_client_id, verify};
 use remit_token::{ClientAuth, ClientProof, PublicJwk};
 use secrecy::ExposeSecret;
 
-use crate::Issuer;
 use crate::door::Denied;
 use crate::dpop::Bound;
 use crate::limits::{CLIENT_LEEWAY_SECS, CLIENT_REQUESTS_PER_MINUTE, ONCE_MARGIN_SECS};
 use crate::refusal::no;
+use crate::{Issuer, document};
 
 /// A client that has proved who it is. Its assertion is spent by the commit that holds `once`, and not before.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub(crate) struct Client {
     pub(crate) trust: Trust,
     /// The SVID that it proved itself with, where it did.
     pub(crate) svid: Option<SvidShown>,
+    /// The address of the metadata document that it is known by, where it is.
+    pub(crate) document: Option<String>,
 }
 
 /// An SVID that proved a client: what it gets stays within it.
@@ -58,14 +60,19 @@ impl Issuer {
     ) -> Result<Client, Denied> {
         match &auth.proof {
             ClientProof::PrivateKeyJwt(assertion) => {
-                self.by_key(org, auth, assertion.expose_secret())
+                self.by_key(org, auth, assertion.expose_secret()).await
             }
             ClientProof::JwtSvid(svid) => self.by_jwt_svid(org, auth, svid.expose_secret()).await,
         }
     }
 
     /// Authenticates a client by a JWT that its registered key signed.
-    fn by_key(&self, org: &OrgId, auth: &ClientAuth, assertion: &str) -> Result<Client, Denied> {
+    async fn by_key(
+        &self,
+        org: &OrgId,
+        auth: &ClientAuth,
+        assertion: &str,
+    ) -> Result<Client, Denied> {
         let book = self.tenant(org)?;
         let (issuer, endpoint) = (self.issuer_url(org)?, self.token_endpoint(org)?);
         let claimed =
@@ -79,9 +86,14 @@ impl Issuer {
         {
             return Err(Denied::client("client-id-other"));
         }
-        let keys = {
-            let registry = book.registry();
-            live_keys(registry.keys_of(&id).into_iter())
+        let document = document::address(claimed.as_str()).map(str::to_owned);
+        let keys = match &document {
+            Some(url) => {
+                let said = self.client_document(org, url).await;
+                let said = said.map_err(|denied| denied.by(&id))?;
+                said.keys.iter().copied().collect()
+            }
+            None => live_keys(book.registry().keys_of(&id).into_iter()),
         };
         let expect = ExpectAssertion {
             client_id: claimed.as_str(),
@@ -109,6 +121,7 @@ impl Issuer {
             federated: None,
             trust: Trust::Key,
             svid: None,
+            document,
         })
     }
 
@@ -128,10 +141,17 @@ impl Issuer {
     }
 
     /// The agent that a client calls itself by: its client id, or its name, which no other agent of the organization ever
-    /// gets. Either way it has to prove a key of that agent, and its tokens carry the id.
+    /// gets, or the address of a metadata document that a workflow of that agent lists. It has to prove a key of that agent, or of
+    /// that document, and its tokens carry the agent's id.
     pub(crate) fn client_called(&self, org: &OrgId, said: &str) -> Result<AgentId, Denied> {
         let book = self.tenant(org)?;
         let registry = book.registry();
+        if let Some(url) = document::address(said) {
+            let lists = |w: &&Arc<Workflow>| w.enabled && w.client_ids.contains(url);
+            let found = registry.workflows.values().find(lists);
+            let found = found.ok_or_else(|| Denied::client("client-unknown"))?;
+            return Ok(found.agent.clone());
+        }
         let found = match said.parse::<AgentId>() {
             Ok(id) => registry.agents.get(&id),
             Err(_) => registry.agent_named(said),

@@ -43,6 +43,7 @@ mod check;
 mod client;
 mod denial;
 mod details;
+mod document;
 mod door;
 mod dpop;
 mod enforcement_point;
@@ -128,6 +129,8 @@ struct Inner {
     verified: moka::sync::Cache<[u8; 32], Arc<verify::Seen>>,
     /// Tokens of enforcement points whose signature was checked.
     points: moka::sync::Cache<[u8; 32], Arc<remit_token::PointClaims>>,
+    /// Documents of clients, and those that could not be had.
+    documents: moka::sync::Cache<(OrgId, String), document::Kept>,
     people: moka::sync::Cache<[u8; 32], Arc<person::Known>>,
     activity: moka::sync::Cache<RunId, Arc<AtomicI64>>,
     refusals: Mutex<HashMap<OrgId, door::Window>>,
@@ -167,6 +170,7 @@ impl Issuer {
                 .max_capacity(limits::PEOPLE_MAX)
                 .time_to_live(Duration::from_secs(limits::VERIFIED_SECS))
                 .build(),
+            documents: moka::sync::Cache::new(limits::CLIENT_DOCUMENTS_MAX),
             people: moka::sync::Cache::builder()
                 .max_capacity(limits::PEOPLE_MAX)
                 .time_to_live(Duration::from_secs(limits::VERIFIED_SECS))

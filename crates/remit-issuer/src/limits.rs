@@ -58,6 +58,16 @@ pub const LABEL_BYTES_MAX: usize = 100;
 pub const SESSIONS_MAX: usize = 16;
 /// Most sessions whose look-up is remembered.
 pub const SESSIONS_KNOWN_MAX: u64 = 10_000;
+/// Most clients' metadata documents that are remembered.
+pub const CLIENT_DOCUMENTS_MAX: u64 = 1_000;
+/// How long a client's metadata document counts that says nothing of it, in seconds.
+pub const CLIENT_DOCUMENT_SECS: u64 = 300;
+/// Shortest time for which one counts, in seconds, whatever it says: nobody makes us ask all the time.
+pub const CLIENT_DOCUMENT_SECS_MIN: u64 = 60;
+/// Longest time for which one counts, in seconds, whatever it says: a key that is taken out of it is soon worth nothing.
+pub const CLIENT_DOCUMENT_SECS_MAX: u64 = 600;
+/// How long it counts that one could not be had, in seconds.
+pub const CLIENT_DOCUMENT_FAILED_SECS: u64 = 15;
 /// How long the two halves of a passkey ceremony, or of a visit to an OpenID provider, may be apart, in seconds.
 pub const CEREMONY_SECS: i64 = 300;
 /// Longest sealed state of a ceremony, in characters: it lists a person's passkeys.

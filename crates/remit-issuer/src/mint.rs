@@ -392,6 +392,7 @@ impl Issuer {
             federated: ask.client.federated.clone(),
             trust: ask.client.trust,
             svid: ask.client.svid.as_ref().map(|svid| svid.id.clone()),
+            client_id: ask.client.document.clone(),
             issued: Timestamp::from_secs(claims.iat),
             expires: Timestamp::from_secs(claims.exp),
             revoked: None,
@@ -502,6 +503,15 @@ fn permitted(ask: &Ask) -> Result<(), Denied> {
     }
     if ask.workflow.dpop_bound_access_tokens && ask.client.bound.is_none() {
         return Err(demanded());
+    }
+    let foreign = |url: &String| !ask.workflow.client_ids.contains(url);
+    if ask.client.document.as_ref().is_some_and(foreign) {
+        let text = "workflow-unknown: the workflow does not list this client";
+        return Err(Denied::new(
+            OAuthErrorCode::InvalidScope,
+            "client-not-listed",
+            text,
+        ));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod attest;
 mod authorize;
 mod build;
 mod client;
+mod client_document;
 mod details;
 mod door;
 mod dpop;

@@ -238,6 +238,16 @@ impl Issuer {
                 ))
             };
         }
+        if let Some(client) = &issued.client_id {
+            let workflow = registry.workflows.get(&issued.workflow);
+            return if workflow.is_some_and(|w| w.client_ids.contains(client)) {
+                Ok(())
+            } else {
+                Err(unauthenticated(
+                    "the workflow does not list the client any more that asked for this token",
+                ))
+            };
+        }
         match registry.keys.get(&issued.thumbprint) {
             Some(key) if key.removed.is_none() && key.agent == issued.agent => Ok(()),
             _ => Err(unauthenticated(

@@ -23,6 +23,8 @@ pub struct WebResponse {
     pub status: u16,
     /// What the body is.
     pub content_type: Option<String>,
+    /// For how long it says that it keeps, in seconds; 0 where it is not to be kept, none where it says nothing.
+    pub max_age_s: Option<u64>,
     /// The body.
     pub body: Vec<u8>,
 }

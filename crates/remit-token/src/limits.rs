@@ -63,6 +63,11 @@ pub const AUTHORIZATION_DETAILS_BYTES_MAX: usize = 8 * 1024;
 /// Most objects in one `authorization_details`: more is a workflow of its own.
 pub const AUTHORIZATION_DETAILS_MAX: usize = 16;
 
+/// Longest client ID metadata document; a few keys and addresses are near 2 KiB.
+pub const CLIENT_METADATA_BYTES_MAX: usize = 8 * 1024;
+/// Most redirect addresses in one client ID metadata document.
+pub const CLIENT_REDIRECTS_MAX: usize = 32;
+
 /// Longest redirect address.
 pub const REDIRECT_BYTES_MAX: usize = 512;
 /// Longest `state` of an authorization request: it travels sealed with the rest of it, in addresses.

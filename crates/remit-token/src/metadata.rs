@@ -80,6 +80,9 @@ pub struct AuthorizationServerMetadata {
     /// Types of authorization details (RFC 9396 §10).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorization_details_types_supported: Vec<String>,
+    /// Whether clients may be known by the address of their metadata document.
+    #[serde(default)]
+    pub client_id_metadata_document_supported: bool,
     /// RFC 9207 §3.
     pub authorization_response_iss_parameter_supported: bool,
     /// What an exchange of tokens gives besides access tokens (draft-ietf-oauth-identity-assertion-authz-grant-04 §7.1).
@@ -127,6 +130,7 @@ impl AuthorizationServerMetadata {
             code_challenge_methods_supported: texts(&["S256"]),
             dpop_signing_alg_values_supported: texts(&dpop::ALGORITHMS),
             authorization_details_types_supported: texts(&[TYPE_TOOL]),
+            client_id_metadata_document_supported: true,
             authorization_response_iss_parameter_supported: true,
             identity_chaining_requested_token_types_supported: texts(&[TokenType::IdJag.urn()]),
             authorization_grant_profiles_supported: texts(&[GRANT_PROFILE_ID_JAG]),
@@ -312,6 +316,7 @@ mod tests {
                 "code_challenge_methods_supported": ["S256"],
                 "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
                 "authorization_details_types_supported": ["remit_tool"],
+                "client_id_metadata_document_supported": true,
                 "authorization_response_iss_parameter_supported": true,
                 "identity_chaining_requested_token_types_supported": ["urn:ietf:params:oauth:token-type:id-jag"],
                 "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],

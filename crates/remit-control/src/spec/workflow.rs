@@ -135,6 +135,10 @@ pub struct WorkflowSpec {
     /// process gets an SVID for it, from an attester (`remit workload-api`); another one is a finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attestation: Option<Attestation>,
+    /// Clients that act as the agent in this workflow, at most 8, each by the https address of its client ID metadata document:
+    /// its keys and redirect addresses are those that the document has. A client is of one agent.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub client_ids: BTreeSet<String>,
     /// Whether it is in use.
     #[serde(default = "super::yes")]
     pub enabled: bool,
@@ -169,6 +173,7 @@ impl WorkflowSpec {
             dpop_bound_access_tokens: workflow.dpop_bound_access_tokens,
             redirect_uris: workflow.redirect_uris.clone(),
             attestation: workflow.attestation.clone(),
+            client_ids: workflow.client_ids.clone(),
             enabled: workflow.enabled,
         }
     }

@@ -177,6 +177,11 @@ impl Issuer {
         })
     }
 
+    /// The way outside.
+    pub(crate) fn web(&self) -> Result<Arc<dyn remit_ports::Web>, Refusal> {
+        Ok(Arc::clone(&self.outside()?.web))
+    }
+
     /// A provider's metadata and keys.
     ///
     /// - `anew`: whether what is remembered does not count.

@@ -104,6 +104,7 @@ impl Web for Reached {
         }
         let body = self.0.answer(&request);
         Ok(WebResponse {
+            max_age_s: None,
             status: if body.get("error").is_some() {
                 400
             } else {

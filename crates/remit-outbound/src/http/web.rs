@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Bytes;
@@ -82,6 +82,7 @@ impl HttpWeb {
         Ok(WebResponse {
             status: parts.status.as_u16(),
             content_type: kind.and_then(|v| v.to_str().ok()).map(str::to_owned),
+            max_age_s: max_age(&parts.headers),
             body: body.to_bytes().to_vec(),
         })
     }
@@ -94,6 +95,26 @@ impl Web for HttpWeb {
             .await
             .unwrap_or(Err(WebError::Timeout))
     }
+}
+
+/// What an answer says of how long it keeps (RFC 9111 §5.2.2); the least where it says several things.
+fn max_age(headers: &HeaderMap) -> Option<u64> {
+    let values = headers.get_all(CACHE_CONTROL).iter();
+    let directives = values
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','));
+    let secs = directives.filter_map(|directive| {
+        let directive = directive.trim().to_ascii_lowercase();
+        match directive.as_str() {
+            "no-store" | "no-cache" => Some(0),
+            other => other
+                .strip_prefix("max-age=")?
+                .trim_matches('"')
+                .parse()
+                .ok(),
+        }
+    });
+    secs.min()
 }
 
 fn headers(given: &[(String, String)]) -> Result<HeaderMap, WebError> {
@@ -164,6 +185,21 @@ mod tests {
             (200, b"{}".as_slice())
         );
         assert!(!asked.await.unwrap().contains("evil.test"));
+    }
+
+    #[test]
+    fn how_long_an_answer_keeps_is_read() {
+        for (said, secs) in [
+            ("max-age=60", Some(60)),
+            ("public, MAX-AGE=300, immutable", Some(300)),
+            ("max-age=60, no-store", Some(0)),
+            ("no-cache", Some(0)),
+            ("max-age=x", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static(said))]);
+            assert_eq!(max_age(&headers), secs, "{said}");
+        }
     }
 
     #[tokio::test]
