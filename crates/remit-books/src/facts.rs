@@ -14,7 +14,7 @@ use remit_domain::standing::Standing;
 use remit_domain::system::System;
 use remit_domain::ticket;
 use remit_domain::tool::ToolRef;
-use remit_domain::{Agent, AgentId, Person, Registry, RunId, Timestamp, Workflow};
+use remit_domain::{Agent, AgentId, Person, Registry, Run, RunId, Timestamp, Workflow};
 use remit_policy::Fixed;
 use remit_policy::facts::{
     AgentFacts, DiscoveryFacts, Link, PersonFacts, RunFacts, SystemFacts, ToolFacts, WorkflowFacts,
@@ -154,7 +154,10 @@ fn discovery(registry: &Registry, who: &Who) -> Option<DiscoveryFacts> {
         Some((run, started)) => (run.clone(), *started),
         None => (who.root.clone(), Timestamp::from_secs(0)),
     };
-    if let Some(within) = declared(&who.intent, Some(&who.workflow)) {
+    // A run that was only narrowed from another one looks around within what is left of that.
+    let narrowed = |run: &Run| run.implicit_key.is_some() && run.parent.is_some();
+    let is_own = !registry.runs.get(&own).is_some_and(|run| narrowed(run));
+    if let Some(within) = declared(&who.intent, Some(&who.workflow)).filter(|_| is_own) {
         return Some(match &who.run {
             Some(_) => boxed(own, started, within),
             // A run that might be has all its time before it.
@@ -169,7 +172,8 @@ fn discovery(registry: &Registry, who: &Who) -> Option<DiscoveryFacts> {
     for _ in 0..CHAIN_DEPTH_MAX {
         let run = registry.runs.get(&above?)?;
         let workflow = registry.workflows.get(&run.workflow);
-        if let Some(within) = declared(&run.intent, workflow.map(Arc::as_ref)) {
+        let within = declared(&run.intent, workflow.map(Arc::as_ref));
+        if let Some(within) = within.filter(|_| !narrowed(run)) {
             return Some(boxed(run.id.clone(), run.started, within));
         }
         above = run.parent.clone();

@@ -186,9 +186,12 @@ mod tests {
 
     #[test]
     fn a_document_is_read_with_its_keys_and_addresses() {
-        let read = ClientMetadata::parse(document().to_string().as_bytes(), ID).unwrap();
+        let key = signing_key();
+        let mut document = document();
+        document["jwks"]["keys"] = json!([key.public()]);
+        let read = ClientMetadata::parse(document.to_string().as_bytes(), ID).unwrap();
         assert_eq!(read.redirect_uris, ["https://client.example/back"]);
-        assert!(read.keys.find(signing_key().kid().as_str()).is_some());
+        assert!(read.keys.find(key.kid().as_str()).is_some());
     }
 
     #[test]

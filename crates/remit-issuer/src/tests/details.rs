@@ -226,6 +226,49 @@ async fn an_exchange_only_ever_narrows() {
 }
 
 #[tokio::test]
+async fn a_narrowed_run_looks_around_within_what_is_left_of_the_one_above() {
+    let world = World::with_refunds().await;
+    let key = world.triage.workflows["answer"].to_string();
+    let little = serde_json::from_value(json!({ "secs": 100, "calls": 5 })).unwrap();
+    world
+        .change::<Workflow>(&key, |w| w.discovery = Some(little))
+        .await;
+    let tool: remit_domain::Tool = serde_json::from_value(json!({
+        "tool": "orders/read", "definition": { "hash": "11", "body": {} }, "pending": null,
+        "classification": { "effect": "read" }, "state": "enabled"
+    }))
+    .unwrap();
+    put(&world.books, &world.acme, &tool).await;
+    let wide = world.credentials(&world.triage, "workflow:answer").await;
+    let wide = wide.unwrap();
+    let wide_run = world.run_of(&wide).await;
+    let mut last = wide;
+    for order in ["A", "A-1"] {
+        let less = json!({ "type": "remit_tool", "tool": "orders/read",
+            "bounds": { "order": [{ "prefix": { "prefix": order, "separator": "-" } }] } });
+        let text = secret(&last);
+        let own = (TokenType::AccessToken, text.as_str());
+        world.advance(10);
+        last = world
+            .narrowing(&world.triage, own, None, &[less])
+            .await
+            .unwrap();
+        let run = world.run_of(&last).await;
+        assert_ne!(run.id, wide_run.id);
+        let book = world.books.org(&world.acme).unwrap();
+        let registry = book.registry();
+        let standing = registry.standing(&run.id, world.books.now()).unwrap();
+        let who = remit_books::facts::Who::from(&standing);
+        let facts = remit_books::facts::fixed_facts(&registry, &who, &tool.tool).unwrap();
+        let boxed = facts.run.discovery.unwrap();
+        assert_eq!(
+            (boxed.over, boxed.until),
+            (wide_run.id.clone(), wide_run.started.plus_secs(100))
+        );
+    }
+}
+
+#[tokio::test]
 async fn narrowing_comes_to_an_end() {
     let world = World::with_refunds().await;
     let mut last = world
