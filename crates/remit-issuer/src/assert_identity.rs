@@ -154,6 +154,7 @@ impl Issuer {
             .parse()
             .map_err(|_| unavailable("no id could be made".to_owned()))?;
         let token = Token {
+            client_id: None,
             id: id.clone(),
             agent: subject.agent.clone(),
             workflow: subject.workflow.clone(),

@@ -253,6 +253,7 @@ impl Issuer {
             thumbprint,
             once: once_of(issuer, claims),
             bound: None,
+            document: None,
             federated: Some(issuer.federated(rule)),
             trust: remit_domain::attestation::Trust::Key,
             svid: None,

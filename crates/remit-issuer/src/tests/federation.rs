@@ -87,6 +87,7 @@ impl Web for Reached {
             other => panic!("{other}"),
         };
         Ok(WebResponse {
+            max_age_s: None,
             status: 200,
             content_type: None,
             body: body.to_string().into_bytes(),
