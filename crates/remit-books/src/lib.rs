@@ -34,6 +34,7 @@ mod svid;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod uses;
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -80,6 +81,7 @@ struct Inner {
     orgs: RwLock<HashMap<OrgId, Arc<OrgBook>>>,
     data_keys: moka::sync::Cache<(OrgId, String), Arc<DataKey>>,
     in_flight: in_flight::InFlight,
+    uses: uses::Uses,
     changes:
         tokio::sync::Mutex<Option<tokio::sync::broadcast::Receiver<remit_ports::store::Changed>>>,
 }

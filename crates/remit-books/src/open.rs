@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::{Books, BooksError, Inner, OPERATOR_ORG, OrgBook, Parts};
 
 /// What the registry keeps in memory.
-const KEPT: [Kind; 26] = [
+const KEPT: [Kind; 27] = [
     Kind::Organization,
     Kind::Team,
     Kind::Person,
@@ -38,6 +38,7 @@ const KEPT: [Kind; 26] = [
     Kind::AuthorizationServer,
     Kind::ScimClient,
     Kind::DirectoryGroup,
+    Kind::CredentialUse,
     Kind::Finding,
 ];
 
@@ -63,6 +64,7 @@ impl Books {
                 orgs: RwLock::new(HashMap::new()),
                 data_keys,
                 in_flight: Default::default(),
+                uses: Default::default(),
                 changes: tokio::sync::Mutex::new(Some(changes)),
             }),
         };

@@ -68,6 +68,9 @@ pub enum AgentCommand {
         /// E-mail address of the new deputy
         #[arg(long)]
         deputy: Option<String>,
+        /// Team one of whom takes over where no deputy is here
+        #[arg(long)]
+        deputy_team: Option<String>,
     },
     /// Keys that an agent proves itself with
     #[command(subcommand)]
@@ -130,14 +133,23 @@ pub(crate) async fn run(at: &Connection, command: AgentCommand) -> Done {
             owner,
             sponsor,
             deputy,
+            deputy_team,
         } => {
-            let given = [("owner", owner), ("sponsor", sponsor), ("deputy", deputy)];
+            let given = [
+                ("owner", owner),
+                ("sponsor", sponsor),
+                ("deputy", deputy),
+                ("deputy_team", deputy_team),
+            ];
             let body: Map<String, Value> = given
                 .into_iter()
                 .filter_map(|(k, v)| Some((k.to_owned(), v?.into())))
                 .collect();
             if body.is_empty() {
-                return Err(Usage("say to whom: --owner, --sponsor or --deputy".to_owned()).into());
+                return Err(Usage(
+                    "say to whom: --owner, --sponsor, --deputy or --deputy-team".to_owned(),
+                )
+                .into());
             }
             act(
                 &client,
@@ -224,6 +236,7 @@ fn page(out: Out, agent: &Value, workflows: &[Value], keys: &[Value]) -> String 
         .at("Owner", agent, "owner")
         .at("Sponsor", agent, "sponsor")
         .at("Deputy", agent, "deputy")
+        .at("Team of deputies", agent, "deputy_team")
         .at("Responsible team", agent, "responsible_team")
         .at("Platform team", agent, "platform_team")
         .field("Model", model)

@@ -17,7 +17,7 @@ pub enum PersonCommand {
     #[command(alias = "list")]
     Ls {
         /// Only people in this state
-        #[arg(long, value_parser = ["active", "left"])]
+        #[arg(long, value_parser = ["active", "suspended", "left"])]
         state: Option<String>,
     },
     /// Show one person
@@ -33,6 +33,22 @@ pub enum PersonCommand {
     Enrol {
         /// E-mail address
         email: String,
+    },
+    /// A person may do nothing until resumed: their delegations, runs, tokens and sessions end, and runs of agents that they own or sponsor
+    Suspend {
+        /// E-mail address
+        email: String,
+        /// Why; goes into the ledger
+        #[arg(long)]
+        reason: String,
+    },
+    /// A suspended person may act again; what ended stays ended
+    Resume {
+        /// E-mail address
+        email: String,
+        /// Why; goes into the ledger
+        #[arg(long)]
+        reason: String,
     },
     /// A person leaves: their delegations, runs and tokens end, their agents go to a deputy or are suspended
     Leave {
@@ -111,13 +127,23 @@ pub(crate) async fn run(at: &Connection, command: PersonCommand) -> Done {
             let left = client
                 .post(&["people", &email, "leave"], &json!({}))
                 .await?;
-            out.one(&left, "person", || departure(&email, &left))?;
+            out.one(&left, "person", || departure(&email, "has left", &left))?;
+        }
+        PersonCommand::Suspend { email, reason } => {
+            let path = ["people", &email, "suspend"];
+            let done = client.post(&path, &json!({ "reason": reason })).await?;
+            out.one(&done, "person", || departure(&email, "is suspended", &done))?;
+        }
+        PersonCommand::Resume { email, reason } => {
+            let path = ["people", &email, "resume"];
+            let resumed = client.post(&path, &json!({ "reason": reason })).await?;
+            out.done(&resumed, "email", &format!("{email} may act again."))?;
         }
     }
     Ok(OK)
 }
 
-fn departure(email: &str, left: &Value) -> String {
+fn departure(email: &str, became: &str, left: &Value) -> String {
     let n = |path: &str, noun: &str| count(items(left, path).len() as u64, noun);
     let number = |path: &str, noun: &str| {
         count(
@@ -126,7 +152,7 @@ fn departure(email: &str, left: &Value) -> String {
         )
     };
     let mut lines = vec![format!(
-        "{email} has left. Ended: {}, {}, {}, {} of agents, {} of their own.",
+        "{email} {became}. Ended: {}, {}, {}, {} of agents, {} of their own.",
         n("delegations", "delegation"),
         n("runs", "run"),
         number("approvals", "approval"),
@@ -208,6 +234,6 @@ mod tests {
             "transferred": ["support-triage"], "suspended": [], "orphaned": ["hr-bot"], "delegations": ["dlg_1"],
             "runs": ["run_1", "run_2"], "tokens": 3, "approvals": 0, "personal_tokens": 1,
         });
-        insta::assert_snapshot!(departure("maria@acme.example", &left));
+        insta::assert_snapshot!(departure("maria@acme.example", "has left", &left));
     }
 }

@@ -166,7 +166,7 @@ fn others(ask: &Ask, wanted: &str) -> Vec<Row> {
             vec![
                 Cell::link(href, &person.email),
                 Cell::text("person"),
-                Cell::badge(if person.is_active() { "active" } else { "left" }),
+                Cell::badge(remit_domain::Noun::state(&**person)),
             ],
         ));
     }

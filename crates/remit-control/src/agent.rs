@@ -8,6 +8,7 @@ use remit_books::Change;
 use remit_books::facts::Situation;
 use remit_domain::agent::{AgentProfile, AgentState};
 use remit_domain::event::{Event, EventKind};
+use remit_domain::hygiene::DAYS_MAX;
 use remit_domain::name::Name;
 use remit_domain::upstream::UpstreamName;
 use remit_domain::vouch::stands_behind;
@@ -166,7 +167,7 @@ impl Control {
         to: &Agent,
     ) -> Result<Change, ControlError> {
         let (old, new) = (&from.profile, &to.profile);
-        if (&old.owner, &old.sponsor, &old.deputy) == (&new.owner, &new.sponsor, &new.deputy) {
+        if same_people(old, new) {
             return Ok(Change::new());
         }
         let event = transferred(self.event(caller, EventKind::AgentTransferred), from, to);
@@ -305,6 +306,12 @@ pub(crate) fn check_spec(spec: &AgentSpec) -> Result<(), ControlError> {
     }
     check::list("systems", spec.systems.len())?;
     check::list("data_classes", spec.data_classes.len())?;
+    if let Some(days) = spec.rotate_days
+        && !(1..=DAYS_MAX).contains(&days)
+    {
+        let why = format!("`{days}` is not within 1 to {DAYS_MAX}");
+        return Err(invalid("rotate_days", why));
+    }
     if (1..=CADENCE_DAYS_MAX).contains(&spec.review_cadence_days) {
         Ok(())
     } else {
@@ -338,6 +345,7 @@ fn profile(
         owner: kept("owner", &spec.owner, now.map(|p| &p.owner))?,
         sponsor: kept("sponsor", &spec.sponsor, now.map(|p| &p.sponsor))?,
         deputy: resolve::maybe_person(registry, "deputy", spec.deputy.as_ref())?,
+        deputy_team: resolve::maybe_team(registry, "deputy_team", spec.deputy_team.as_ref())?,
         responsible_team: resolve::maybe_team(
             registry,
             "responsible_team",
@@ -356,6 +364,7 @@ fn profile(
         tier: spec.tier,
         review_cadence_days: spec.review_cadence_days,
         next_review: spec.next_review,
+        rotate_days: spec.rotate_days,
         enforcement: spec.enforcement,
     })
 }
@@ -392,11 +401,19 @@ fn permitted(
     may_widen(registry, person, there)
 }
 
+/// Whether the same people answer for an agent, and would take over.
+fn same_people(old: &AgentProfile, new: &AgentProfile) -> bool {
+    let people = |p: &AgentProfile| {
+        let (owner, sponsor) = (p.owner.clone(), p.sponsor.clone());
+        (owner, sponsor, p.deputy.clone(), p.deputy_team.clone())
+    };
+    people(old) == people(new)
+}
+
 /// Whether a profile gives an agent more than it has, puts less between it and its tools, makes others answerable, or puts
 /// off its review.
 fn widens(old: &AgentProfile, new: &AgentProfile) -> bool {
-    let people = (&old.owner, &old.sponsor, &old.deputy) != (&new.owner, &new.sponsor, &new.deputy);
-    people
+    !same_people(old, new)
         || new.tier > old.tier
         || new.environment > old.environment
         || new.enforcement != old.enforcement

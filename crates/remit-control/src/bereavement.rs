@@ -4,7 +4,7 @@ use remit_books::Change;
 use remit_domain::agent::AgentState;
 use remit_domain::event::EventKind;
 use remit_domain::finding::FindingKind;
-use remit_domain::{Agent, Kind, Noun, Person, RefusalCode};
+use remit_domain::{Agent, Kind, Noun, Person, PersonId, RefusalCode, Registry};
 
 use crate::agent::{agent_event, transferred};
 use crate::error::not_found;
@@ -23,6 +23,27 @@ pub(crate) enum Bereaved {
     Deputy,
 }
 
+/// Who takes over from somebody who leaves: the deputy, or else who has been longest of the deputies' team, so that it is always the same
+/// one. Not who answers for the agent in the other role where somebody else is there too.
+fn heir(registry: &Registry, agent: &Agent, gone: &Person) -> Option<PersonId> {
+    let p = &agent.profile;
+    let here =
+        |id: &PersonId| *id != gone.id && registry.people.get(id).is_some_and(|p| p.is_active());
+    if let Some(deputy) = p.deputy.clone().filter(|d| here(d)) {
+        return Some(deputy);
+    }
+    let team = p.deputy_team.as_ref()?;
+    let members = registry.people.values().filter(|m| m.teams.contains(team));
+    let mut members: Vec<&PersonId> = members.map(|m| &m.id).filter(|id| here(id)).collect();
+    members.sort();
+    let other = |id: &&&PersonId| ***id != p.owner && ***id != p.sponsor;
+    members
+        .iter()
+        .find(other)
+        .or(members.first())
+        .map(|id| (*id).clone())
+}
+
 impl Control {
     /// The change that hands an agent to its deputy, or suspends it where nobody was named, because `gone` has left.
     pub(crate) async fn plan_bereavement(
@@ -34,9 +55,7 @@ impl Control {
         let (revision, deputy) = {
             let book = self.book(&caller.org)?;
             let registry = book.registry();
-            let deputy = agent.profile.deputy.clone();
-            let deputy = deputy
-                .filter(|d| *d != gone.id && registry.people.get(d).is_some_and(|p| p.is_active()));
+            let deputy = heir(&registry, agent, gone);
             (
                 registry
                     .revision(Kind::Agent, &agent.key())
@@ -61,7 +80,7 @@ impl Control {
                     *role = deputy.clone();
                 }
             }
-            p.deputy = None;
+            p.deputy = p.deputy.take().filter(|d| *d != deputy && *d != gone.id);
             let event = transferred(
                 self.event(caller, EventKind::AgentTransferred),
                 agent,
@@ -98,3 +117,6 @@ impl Control {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

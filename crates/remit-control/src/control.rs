@@ -1,6 +1,8 @@
 //! Control itself, and what its methods share.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use remit_books::{Books, BooksError, Change, OrgBook};
 use remit_domain::event::{Event, EventKind};
@@ -25,6 +27,8 @@ pub struct Control {
     pub(crate) counter: Arc<crate::activity::Counter>,
     pub(crate) prover: Arc<dyn Prover>,
     pub(crate) proving: Arc<crate::bundle::Proving>,
+    /// When the credentials of each organization were last looked at.
+    pub(crate) looked: Arc<Mutex<HashMap<OrgId, Duration>>>,
     pub(crate) probes: Arc<Vec<crate::doctor::Probe>>,
 }
 
@@ -56,6 +60,7 @@ impl Control {
             counter: Arc::default(),
             prover: Arc::new(NoProver),
             proving: Arc::default(),
+            looked: Arc::default(),
             probes: Arc::default(),
         }
     }

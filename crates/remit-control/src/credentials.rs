@@ -1,6 +1,6 @@
 //! Credentials: the keys agents prove themselves with and the tokens they hold, how old each is, and what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use remit_domain::credential::{AgentKey, Svid, SvidForm, Token};
 use remit_domain::name::Name;
@@ -10,10 +10,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::not_found;
-use crate::{Caller, Control, ControlError, names};
+use crate::hygiene::material;
+use crate::{Caller, Control, ControlError, CredentialView, names};
 
-/// Age above which a key should have been rotated, in days.
-const KEY_DAYS_MAX: i64 = 90;
 /// Age above which a key that no live token was asked with counts as not used, in days.
 const KEY_IDLE_DAYS: i64 = 7;
 const DAY: i64 = 86_400;
@@ -27,6 +26,9 @@ pub struct Credentials {
     pub tokens: Vec<TokenAge>,
     /// SVIDs that have not ended.
     pub svids: Vec<SvidAge>,
+    /// Everything else that somebody or something holds: keys with their state, tokens of people and directories, links, keys of enforcement
+    /// points and of Remit itself. None of these where one agent is asked for.
+    pub held: Vec<CredentialView>,
     /// Grants and delegations that outlive any task.
     pub standing: Vec<StandingAccess>,
 }
@@ -146,6 +148,10 @@ impl Control {
             let runs: Vec<RunId> = wanted.map(|r| r.id.clone()).collect();
             (only, runs)
         };
+        let held = match agent {
+            None => self.held_credentials(caller).await?,
+            Some(_) => Vec::new(),
+        };
         let now = self.books.now();
         let mut live = Vec::new();
         for run in runs {
@@ -184,6 +190,7 @@ impl Control {
             keys,
             tokens,
             svids,
+            held,
             standing: standing(&registry, only.as_ref(), now),
         })
     }
@@ -196,7 +203,11 @@ fn key_age(registry: &Registry, key: &AgentKey, live: &[Token], now: Timestamp) 
         .count();
     let age_days = now.secs_since(key.created) / DAY;
     let mut findings = Vec::new();
-    if age_days > KEY_DAYS_MAX {
+    let rules = registry.organization.as_ref().map(|o| o.hygiene);
+    let rules = rules.unwrap_or_default();
+    let agents = registry.agents.get(&key.agent);
+    let days = agents.and_then(|a| a.profile.rotate_days);
+    if age_days > i64::from(days.unwrap_or(rules.rotate_days)) {
         findings.push("old");
     }
     if live_tokens == 0 && age_days >= KEY_IDLE_DAYS {
@@ -220,16 +231,11 @@ fn key_age(registry: &Registry, key: &AgentKey, live: &[Token], now: Timestamp) 
 
 /// Another agent with the same public key. Registration refuses that; what is found here came another way.
 fn same_key<'a>(registry: &'a Registry, key: &AgentKey) -> Option<&'a AgentId> {
-    let material: BTreeMap<&str, &serde_json::Value> = ["kty", "crv", "x", "y", "n", "e"]
-        .iter()
-        .filter_map(|m| Some((*m, key.jwk.get(*m)?)))
-        .collect();
-    let same = |other: &AgentKey| material.iter().all(|(m, v)| other.jwk.get(*m) == Some(v));
-    registry
-        .keys
-        .values()
-        .find(|k| k.removed.is_none() && k.agent != key.agent && !material.is_empty() && same(k))
-        .map(|k| &k.agent)
+    let own = material(key)?;
+    let other = |k: &&Arc<AgentKey>| {
+        k.removed.is_none() && k.agent != key.agent && material(k).as_ref() == Some(&own)
+    };
+    registry.keys.values().find(other).map(|k| &k.agent)
 }
 
 fn token_age(registry: &Registry, token: &Token, now: Timestamp) -> TokenAge {

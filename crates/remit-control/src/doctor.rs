@@ -23,8 +23,6 @@ const UPSTREAM_WAIT: Duration = Duration::from_secs(3);
 const CLOCK_SKEW_SECS: i64 = 5;
 /// Age above which a signing key should be rotated, in days.
 const SIGNING_KEY_DAYS_MAX: i64 = 365;
-/// Age above which an agent's key should be rotated, in days.
-const AGENT_KEY_DAYS_MAX: i64 = 90;
 const DAY: i64 = 86_400;
 /// Most names in one line.
 const NAMES_MAX: usize = 5;
@@ -341,7 +339,7 @@ impl Control {
             |a: &&Arc<remit_domain::Agent>| a.profile.next_review.is_some_and(|due| due <= now);
         let alone = listed(
             active()
-                .filter(|a| a.profile.deputy.is_none())
+                .filter(|a| a.profile.deputy.is_none() && a.profile.deputy_team.is_none())
                 .map(|a| a.name.to_string()),
         );
         let late = listed(active().filter(overdue).map(|a| a.name.to_string()));
@@ -362,7 +360,9 @@ impl Control {
             lines.join("; "),
             fix,
         );
-        let old = |created: Timestamp| now.secs_since(created) / DAY > AGENT_KEY_DAYS_MAX;
+        let rules = registry.organization.as_ref().map(|o| o.hygiene);
+        let days = i64::from(rules.unwrap_or_default().rotate_days);
+        let old = |created: Timestamp| now.secs_since(created) / DAY > days;
         let keys = || registry.keys.values().filter(|k| k.removed.is_none());
         let aged = listed(
             keys()
@@ -379,7 +379,7 @@ impl Control {
         )];
         lines.extend(
             aged.as_ref()
-                .map(|keys| format!("older than {AGENT_KEY_DAYS_MAX} days: {keys}")),
+                .map(|keys| format!("older than {days} days: {keys}")),
         );
         if standing > 0 {
             lines.push(format!("{standing} grants without an end"));
@@ -478,6 +478,42 @@ fn explained(kind: FindingKind) -> (&'static str, &'static str) {
         F::Stale => (
             "something has not been used for long",
             "ask its sponsor whether it is needed, and retire it if not",
+        ),
+        _ => explained_hygiene(kind),
+    }
+}
+
+/// The same of what hygiene finds.
+fn explained_hygiene(kind: FindingKind) -> (&'static str, &'static str) {
+    use FindingKind as F;
+    match kind {
+        F::RotationDue => (
+            "a key or token that is to be replaced now",
+            "replace it with `remit credential rotate`",
+        ),
+        F::RotationOverdue => (
+            "a key or token that was to be replaced long ago",
+            "replace it with `remit credential rotate`, or revoke it",
+        ),
+        F::LongLived => (
+            "a token that lives longer than the organization wants",
+            "make a shorter one, and revoke this with `remit credential revoke`",
+        ),
+        F::UnusedCredential => (
+            "a key or token that nobody uses",
+            "revoke it with `remit credential revoke` if nothing needs it",
+        ),
+        F::OverScoped => (
+            "a grant that its workflow does not use",
+            "take it back: `remit policy suggest` writes the narrower workflow",
+        ),
+        F::PersonTokenAtAgent => (
+            "a person's own token was presented where agents come with theirs",
+            "revoke the token with `remit credential revoke`, and give the agent a key of its own",
+        ),
+        F::StandingAdmin => (
+            "an administrator who keeps a token, or does not use the role",
+            "take the role back where it is not needed, and revoke the token",
         ),
         _ => (
             kind.as_str(),

@@ -153,7 +153,12 @@ impl Control {
             let text = format!("an organization has at most {POINTS_MAX} enforcement points");
             return Err(refuse(RefusalCode::LimitExceeded, text));
         }
-        let keys = keys(registry, there.map(AsRef::as_ref), &spec.keys)?;
+        let keys = keys(
+            registry,
+            there.map(AsRef::as_ref),
+            &spec.keys,
+            self.books.now(),
+        )?;
         let same = there.filter(|t| EnforcementPointSpec::of(registry, t).as_ref() == Some(spec));
         let mut removed = there.map(|t| t.removed_keys.clone()).unwrap_or_default();
         let had = there.iter().flat_map(|t| &t.keys);
@@ -266,6 +271,7 @@ fn keys(
     registry: &Registry,
     there: Option<&EnforcementPoint>,
     jwks: &[Value],
+    now: Timestamp,
 ) -> Result<Vec<PointKey>, ControlError> {
     if !(1..=KEYS_MAX).contains(&jwks.len()) {
         let why = format!("has {} members; 1 or {KEYS_MAX} are permitted", jwks.len());
@@ -287,7 +293,9 @@ fn keys(
             let text = "`keys`: an agent or an enforcement point holds or held this key; every one has its own: make a new one";
             return Err(refuse(RefusalCode::Conflict, text));
         }
+        let had = there.and_then(|t| t.keys.iter().find(|k| k.thumbprint == thumbprint));
         keys.push(PointKey {
+            added: had.map_or(Some(now), |k| k.added),
             thumbprint,
             jwk: serde_json::to_value(jwk).map_err(|_| invalid("keys", "cannot be written"))?,
         });

@@ -4,13 +4,13 @@ use remit_books::{Books, BooksError, Change, Versioned};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::{Finding, FindingKind};
 use remit_domain::vouch::stands_behind;
-use remit_domain::{FindingId, OrgId, PersonId, Principal, Role, Timestamp};
+use remit_domain::{FindingId, OrgId, PersonId, Principal, Registry, Role, Timestamp};
 use remit_ports::store::Filter;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::not_found;
-use crate::{Caller, Control, ControlError, ListQuery, Listing, check, newest, refuse};
+use crate::{Caller, Control, ControlError, ListQuery, Listing, check, names, newest, refuse};
 
 /// Most findings read at once.
 const SCAN: u32 = 1_000;
@@ -28,6 +28,8 @@ pub struct FindingView {
     pub subject: String,
     /// One line for people.
     pub text: String,
+    /// Address of who has to do something about it.
+    pub owner: Option<String>,
     /// When it was first seen.
     pub opened: Timestamp,
     /// How often it was seen.
@@ -52,6 +54,18 @@ pub async fn finding_change(
     finding_by(books, org, (kind, subject), text.into(), &[]).await
 }
 
+/// The same, with who has to do something about it.
+pub(crate) async fn finding_for(
+    books: &Books,
+    org: &OrgId,
+    (kind, subject): (FindingKind, &str),
+    text: String,
+    owner: Option<PersonId>,
+) -> Result<Change, BooksError> {
+    let of = (kind, subject);
+    finding_of(books, org, of, text, (&[], owner)).await
+}
+
 /// The same for what is the doing of these people, who do not close it.
 async fn finding_by(
     books: &Books,
@@ -60,11 +74,22 @@ async fn finding_by(
     text: String,
     by: &[&PersonId],
 ) -> Result<Change, BooksError> {
+    finding_of(books, org, (kind, subject), text, (by, None)).await
+}
+
+async fn finding_of(
+    books: &Books,
+    org: &OrgId,
+    (kind, subject): (FindingKind, &str),
+    text: String,
+    (by, owner): (&[&PersonId], Option<PersonId>),
+) -> Result<Change, BooksError> {
     let by = by.iter().map(|id| (*id).clone());
     if let Some(Versioned { noun, revision }) = open_one(books, org, kind, subject).await? {
         let again = Finding {
             seen: noun.seen.saturating_add(1),
             text,
+            owner: owner.or(noun.owner),
             by: noun.by.into_iter().chain(by).collect(),
             ..noun
         };
@@ -78,6 +103,7 @@ async fn finding_by(
         text,
         opened: now,
         seen: 1,
+        owner,
         by: by.collect(),
         closed: None,
     };
@@ -86,6 +112,10 @@ async fn finding_by(
         .fact("kind", kind)
         .fact("of", subject)
         .content("text", &finding.text);
+    let event = match &finding.owner {
+        Some(owner) => event.fact("owner", owner),
+        None => event,
+    };
     Ok(Change::new().create(&finding).event(event))
 }
 
@@ -209,8 +239,10 @@ impl Control {
             |one: &Finding| one.opened,
         )
         .await?;
+        let book = self.book(&caller.org)?;
+        let registry = book.registry();
         Ok(Listing {
-            items: found.into_iter().map(view).collect(),
+            items: found.into_iter().map(|f| view(&registry, f)).collect(),
             next,
         })
     }
@@ -260,14 +292,15 @@ impl Control {
         }
         let (closed, change) = closing(&self.books, found, &caller.principal, reason);
         let committed = self.books.commit(&caller.org, change).await?;
-        Ok(view(Versioned {
+        let closed = Versioned {
             noun: closed,
             revision: committed.revisions.first().copied().unwrap_or(0),
-        }))
+        };
+        Ok(view(&self.book(&caller.org)?.registry(), closed))
     }
 }
 
-fn view(found: Versioned<Finding>) -> FindingView {
+fn view(registry: &Registry, found: Versioned<Finding>) -> FindingView {
     let Versioned { noun, revision } = found;
     FindingView {
         state: if noun.closed.is_some() {
@@ -279,6 +312,7 @@ fn view(found: Versioned<Finding>) -> FindingView {
         kind: noun.kind,
         subject: noun.subject,
         text: noun.text,
+        owner: noun.owner.map(|id| names::person(registry, &id)),
         opened: noun.opened,
         seen: noun.seen,
         closed: noun.closed,

@@ -183,6 +183,7 @@ impl World {
             jwk: json!({ "kty": "EC", "crv": "P-256", "x": "x1", "y": "y1" }),
             attests: false,
             created: self.books.now(),
+            retires: None,
             removed: None,
         };
         self.books

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use remit_books::{Change, Ending, Versioned};
 use remit_domain::credential::{AgentKey, Token};
-use remit_domain::event::EventKind;
+use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::FindingKind;
 use remit_domain::limits::AGENT_KEYS_MAX;
 use remit_domain::name::Name;
 use remit_domain::run::RunEnd;
 use remit_domain::{
-    Agent, EnforcementPoint, Kind, Noun, Person, RefusalCode, Registry, Role, RunId, Timestamp,
+    Agent, EnforcementPoint, Kind, Noun, OrgId, Person, Principal, RefusalCode, Registry, Role,
+    Run, RunId, Timestamp,
 };
 use remit_ports::store::Filter;
 use remit_token::PublicJwk;
@@ -21,6 +22,9 @@ use serde_json::Value;
 use crate::agent::{living, may_widen, named};
 use crate::error::{invalid, not_found};
 use crate::{Caller, Control, ControlError, refuse};
+
+/// Longest time that a replaced key stays good beside the new one, in seconds (30 days).
+pub const OVERLAP_SECS_MAX: i64 = 30 * 86_400;
 
 /// A public key to add: exactly one of the two forms.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -50,6 +54,9 @@ pub struct KeyView {
     pub attests: bool,
     /// When it was added.
     pub created: Timestamp,
+    /// When it stops being good: it was replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retires: Option<Timestamp>,
     /// When it was removed.
     pub removed: Option<Timestamp>,
     /// Its revision, which is also its ETag.
@@ -134,6 +141,7 @@ impl Control {
             jwk: serde_json::to_value(jwk).map_err(|_| invalid("jwk", "cannot be written"))?,
             attests: key.attests,
             created: self.books.now(),
+            retires: None,
             removed: None,
         };
         let event = self
@@ -189,65 +197,18 @@ impl Control {
     ) -> Result<KeyView, ControlError> {
         let person = Arc::clone(caller.person()?);
         let book = self.book(&caller.org)?;
-        let ((), _) = self
-            .settle(&caller.org, || async {
-                let (agent, runs) = {
-                    let registry = book.registry();
-                    let agent = named(&registry, name)?;
-                    keeper(&person, &agent)?;
-                    let runs: Vec<_> = registry
-                        .runs
-                        .values()
-                        .filter(|r| r.agent == agent.id)
-                        .cloned()
-                        .collect();
-                    (agent, runs)
-                };
-                let found = self
-                    .books
-                    .get::<AgentKey>(&caller.org, thumbprint)
-                    .await?
-                    .filter(|k| k.noun.agent == agent.id);
-                let Versioned { noun, revision } =
-                    found.ok_or_else(|| not_found("key", thumbprint))?;
-                if let Some(at) = noun.removed {
-                    return Err(refuse(
-                        RefusalCode::Conflict,
-                        format!("the key was removed at {at} already"),
-                    ));
-                }
-                let removed = AgentKey {
-                    removed: Some(self.books.now()),
-                    ..noun
-                };
-                let event = self
-                    .event(caller, EventKind::AgentKeyRemoved)
-                    .about(thumbprint)
-                    .agent(&agent.id);
-                let mut change = Change::new()
-                    .update(&removed, revision)
-                    .event(event)
-                    .restrict();
-                let mut over: Vec<RunId> = Vec::new();
-                let ending = Ending::because(caller.principal.clone(), RunEnd::Person);
-                for run in runs
-                    .iter()
-                    .filter(|r| r.implicit_key.as_deref() == Some(thumbprint))
-                {
-                    if over.contains(&run.id) {
-                        continue;
-                    }
-                    let (ended, end) = self.books.plan_end(&caller.org, &run.id, &ending).await?;
-                    over.extend(ended.runs);
-                    change = change.and(end);
-                }
-                change = change.and(self.withdraw_svids(caller, &agent, thumbprint).await?);
-                for run in runs.iter().filter(|r| !over.contains(&r.id)) {
-                    change = change.and(self.revoke_tokens(caller, &run.id, thumbprint).await?);
-                }
-                Ok(((), change))
-            })
-            .await?;
+        self.settle(&caller.org, || async {
+            let agent = {
+                let registry = book.registry();
+                let agent = named(&registry, name)?;
+                keeper(&person, &agent)?;
+                agent
+            };
+            let by = &caller.principal;
+            let change = self.plan_key_removal(&caller.org, &agent, thumbprint, by);
+            Ok(((), change.await?))
+        })
+        .await?;
         let registry = book.registry();
         registry
             .keys
@@ -256,49 +217,205 @@ impl Control {
             .ok_or_else(|| not_found("key", thumbprint))
     }
 
-    /// The change that withdraws the SVIDs that were asked for with a key.
-    async fn withdraw_svids(
+    /// The change that removes a key of an agent, with everything that was got with it.
+    async fn plan_key_removal(
         &self,
-        caller: &Caller,
+        org: &OrgId,
         agent: &Agent,
         thumbprint: &str,
+        by: &Principal,
     ) -> Result<Change, ControlError> {
-        let mut svids = self.books.live_svids(&caller.org, Some(&agent.id)).await?;
+        let runs: Vec<_> = {
+            let book = self.book(org)?;
+            let registry = book.registry();
+            let all = registry.runs.values();
+            all.filter(|r| r.agent == agent.id).cloned().collect()
+        };
+        let found = self.books.get::<AgentKey>(org, thumbprint).await?;
+        let found = found.filter(|k| k.noun.agent == agent.id);
+        let Versioned { noun, revision } = found.ok_or_else(|| not_found("key", thumbprint))?;
+        if let Some(at) = noun.removed {
+            let text = format!("the key was removed at {at} already");
+            return Err(refuse(RefusalCode::Conflict, text));
+        }
+        let removed = AgentKey {
+            removed: Some(self.books.now()),
+            ..noun
+        };
+        let event = Event::new(EventKind::AgentKeyRemoved, self.books.now(), by.clone())
+            .about(thumbprint)
+            .agent(&agent.id);
+        let mut change = Change::new()
+            .update(&removed, revision)
+            .event(event)
+            .restrict();
+        let mut over: Vec<RunId> = Vec::new();
+        let ending = Ending::because(by.clone(), RunEnd::Person);
+        let implicit = |r: &&Arc<Run>| r.implicit_key.as_deref() == Some(thumbprint);
+        for run in runs.iter().filter(implicit) {
+            if over.contains(&run.id) {
+                continue;
+            }
+            let (ended, end) = self.books.plan_end(org, &run.id, &ending).await?;
+            over.extend(ended.runs);
+            change = change.and(end);
+        }
+        let mut svids = self.books.live_svids(org, Some(&agent.id)).await?;
         svids.retain(|svid| svid.noun.thumbprint.as_deref() == Some(thumbprint));
-        Ok(self.books.plan_withdrawal(svids, &caller.principal))
+        change = change.and(self.books.plan_withdrawal(svids, by));
+        for run in runs.iter().filter(|r| !over.contains(&r.id)) {
+            change = change.and(self.revoke_tokens(org, &run.id, thumbprint, by).await?);
+        }
+        Ok(change)
+    }
+
+    /// Replaces a key with overlap: the new one is good at once, the old one until `overlap_s` seconds have passed. Nothing that was got
+    /// with the old one ends before that.
+    ///
+    /// # Errors
+    /// As [`Control::add_key`]; `not-found` for a key that is not this agent's; `conflict` for one that was removed or is being
+    /// replaced; `invalid-request` for an overlap that is not within 0 to 30 days.
+    pub async fn rotate_key(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        thumbprint: &str,
+        key: &NewKey,
+        overlap_s: i64,
+    ) -> Result<KeyView, ControlError> {
+        let person = Arc::clone(caller.person()?);
+        if !(0..=OVERLAP_SECS_MAX).contains(&overlap_s) {
+            let why = format!("`{overlap_s}` is not within 0 to {OVERLAP_SECS_MAX}");
+            return Err(invalid("overlap_s", why));
+        }
+        {
+            let book = self.book(&caller.org)?;
+            let registry = book.registry();
+            let agent = living(&registry, name)?;
+            keeper(&person, &agent)?;
+            replaceable(&registry, &agent, thumbprint)?;
+        }
+        let added = self.add_key(caller, name, key).await?;
+        let retires = self.books.now().plus_secs(overlap_s);
+        let book = self.book(&caller.org)?;
+        self.settle(&caller.org, || async {
+            let registry = book.registry();
+            let agent = living(&registry, name)?;
+            let there = replaceable(&registry, &agent, thumbprint)?;
+            let revision = registry.revision(Kind::AgentKey, thumbprint).unwrap_or(0);
+            let next = AgentKey {
+                retires: Some(retires),
+                ..AgentKey::clone(&there)
+            };
+            let event = self
+                .event(caller, EventKind::AgentKeyReplaced)
+                .about(thumbprint)
+                .agent(&agent.id)
+                .fact("by_key", &added.thumbprint)
+                .fact("retires", retires);
+            Ok(((), Change::new().update(&next, revision).event(event)))
+        })
+        .await?;
+        if overlap_s == 0 {
+            self.retire_keys(&caller.org).await?;
+        }
+        Ok(added)
+    }
+
+    /// Removes the replaced keys whose time has come; how many.
+    pub(crate) async fn retire_keys(&self, org: &OrgId) -> Result<u32, ControlError> {
+        let now = self.books.now();
+        let book = self.book(org)?;
+        let due: Vec<(Arc<Agent>, String)> = {
+            let registry = book.registry();
+            let keys = registry.keys.values();
+            let due = keys.filter(|k| k.removed.is_none() && !k.is_good(now));
+            due.filter_map(|k| {
+                let agent = registry.agents.get(&k.agent)?;
+                Some((Arc::clone(agent), k.thumbprint.clone()))
+            })
+            .collect()
+        };
+        let mut count = 0;
+        for (agent, thumbprint) in due {
+            let plan = || async {
+                let by = &Principal::Remit;
+                let change = self.plan_key_removal(org, &agent, &thumbprint, by);
+                Ok(((), change.await?))
+            };
+            match self.settle(org, plan).await {
+                Ok(_) => count += 1,
+                // Another node was first.
+                Err(error) if error.code() == Some(RefusalCode::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(count)
     }
 
     async fn revoke_tokens(
         &self,
-        caller: &Caller,
+        org: &OrgId,
         run: &RunId,
         thumbprint: &str,
+        by: &Principal,
     ) -> Result<Change, ControlError> {
+        let mut change = Change::new();
         let filter = Filter {
             parent: Some(run.to_string()),
             state: Some("active".to_owned()),
             limit: 1_000,
             ..Filter::default()
         };
-        let (tokens, _) = self.books.list::<Token>(&caller.org, &filter).await?;
-        let mut change = Change::new();
-        for Versioned { noun, revision } in tokens
-            .into_iter()
-            .filter(|t| t.noun.thumbprint == thumbprint)
-        {
-            let revoked = Token {
-                revoked: Some(self.books.now()),
-                ..noun
-            };
-            let event = self
-                .event(caller, EventKind::TokenRevoked)
-                .about(&revoked.id)
-                .agent(&revoked.agent)
-                .run(run)
-                .fact("key", thumbprint);
-            change = change.update(&revoked, revision).event(event);
+        let (tokens, _) = self.books.list::<Token>(org, &filter).await?;
+        let with_key = |t: &Versioned<Token>| t.noun.thumbprint == thumbprint;
+        for found in tokens.into_iter().filter(with_key) {
+            let told = |event: Event| event.fact("key", thumbprint);
+            change = change.and(self.token_revocation(found, by, told));
         }
         Ok(change)
+    }
+
+    /// The change that revokes a token.
+    pub(crate) fn token_revocation(
+        &self,
+        found: Versioned<Token>,
+        by: &Principal,
+        told: impl Fn(Event) -> Event,
+    ) -> Change {
+        let revoked = Token {
+            revoked: Some(self.books.now()),
+            ..found.noun
+        };
+        let event = Event::new(EventKind::TokenRevoked, self.books.now(), by.clone())
+            .about(&revoked.id)
+            .agent(&revoked.agent)
+            .run(&revoked.run);
+        Change::new()
+            .update(&revoked, found.revision)
+            .event(told(event))
+    }
+}
+
+/// A key of an agent that may be replaced now.
+fn replaceable(
+    registry: &Registry,
+    agent: &Agent,
+    thumbprint: &str,
+) -> Result<Arc<AgentKey>, ControlError> {
+    let found = registry.keys.get(thumbprint);
+    let found = found.filter(|k| k.agent == agent.id);
+    let found = found.ok_or_else(|| not_found("key", thumbprint))?;
+    match (found.removed, found.retires) {
+        (None, None) => Ok(Arc::clone(found)),
+        (Some(at), _) => Err(refuse(
+            RefusalCode::Conflict,
+            format!("the key was removed at {at}; add another with `remit agent key add`"),
+        )),
+        (None, Some(at)) => Err(refuse(
+            RefusalCode::Conflict,
+            format!("the key was replaced already, and is good until {at}"),
+        )),
     }
 }
 
@@ -329,6 +446,7 @@ fn view(registry: &Registry, key: &AgentKey) -> KeyView {
         jwk: key.jwk.clone(),
         attests: key.attests,
         created: key.created,
+        retires: key.retires,
         removed: key.removed,
         revision: registry
             .revision(Kind::AgentKey, &key.thumbprint)

@@ -47,6 +47,18 @@ pub struct Departure {
     pub sessions: usize,
 }
 
+impl Departure {
+    /// Counts what was stopped.
+    pub(crate) fn told(&mut self, report: &StopReport) {
+        let ended = &report.ended;
+        let delegations = report.delegations.iter().chain(&ended.delegations);
+        self.delegations.extend(delegations.cloned());
+        self.runs.clone_from(&ended.runs);
+        self.tokens = ended.tokens.len();
+        self.approvals = ended.approvals.len();
+    }
+}
+
 impl Control {
     /// A person leaves. In one change: their delegations end with every run in their name, their personal tokens and links
     /// end, and each agent they own or sponsor goes to its deputy or is suspended. The epoch rises.
@@ -64,7 +76,7 @@ impl Control {
     }
 
     fn may_leave(&self, org: &OrgId, person: &Person) -> Result<(), ControlError> {
-        if !person.is_active() {
+        if person.has_left() {
             let text = format!("`{}` has left already", person.email);
             return Err(refuse(RefusalCode::Conflict, text));
         }
@@ -136,20 +148,12 @@ impl Control {
         };
         let (report, stop) =
             plan_stop_person(&self.books, &caller.org, &person.id, &suspended, &stopping).await?;
-        change = change
-            .and(stop)
-            .and(self.end_personal(caller, &person, &mut departure).await?);
-        change = change.and(self.orphan_systems(caller, &person).await?);
-        departure.delegations.extend(
-            report
-                .delegations
-                .iter()
-                .chain(&report.ended.delegations)
-                .cloned(),
+        change = change.and(stop).and(
+            self.end_personal(caller, &person, "left", &mut departure)
+                .await?,
         );
-        departure.runs.clone_from(&report.ended.runs);
-        departure.tokens = report.ended.tokens.len();
-        departure.approvals = report.ended.approvals.len();
+        change = change.and(self.orphan_systems(caller, &person).await?);
+        departure.told(&report);
         Ok(((departure, report), change))
     }
 
@@ -179,10 +183,12 @@ impl Control {
         Ok((suspended, change))
     }
 
-    async fn end_personal(
+    /// The change that ends a person's tokens, links and sessions.
+    pub(crate) async fn end_personal(
         &self,
         caller: &Caller,
         person: &Person,
+        why: &'static str,
         departure: &mut Departure,
     ) -> Result<Change, ControlError> {
         let now = self.books.now();
@@ -229,14 +235,15 @@ impl Control {
             );
             departure.personal_tokens += 1;
         }
-        Ok(change.and(self.end_sessions(caller, person, departure).await?))
+        Ok(change.and(self.end_sessions(caller, person, why, departure).await?))
     }
 
     /// Nobody is signed in after they left: the check of a session asks the registry, and here the records say so too.
-    async fn end_sessions(
+    pub(crate) async fn end_sessions(
         &self,
         caller: &Caller,
         person: &Person,
+        why: &'static str,
         departure: &mut Departure,
     ) -> Result<Change, ControlError> {
         let filter = Filter {
@@ -253,7 +260,7 @@ impl Control {
                 .event(caller, EventKind::SessionEnded)
                 .about(&found.noun.id)
                 .fact("person", &person.id)
-                .fact("why", "left");
+                .fact("why", why);
             let ended = Session {
                 ended: Some(now),
                 ..found.noun

@@ -35,6 +35,8 @@ pub struct Transfer {
     pub sponsor: Option<Email>,
     /// Address of the deputy.
     pub deputy: Option<Email>,
+    /// Name of the team one of whom takes over where no deputy is here.
+    pub deputy_team: Option<Name>,
 }
 
 impl Control {
@@ -203,6 +205,7 @@ impl Control {
         may: impl Fn(&Agent) -> Result<(), ControlError> + Send + Sync,
     ) -> Result<StopReport, ControlError> {
         let for_good = to == AgentState::Retired;
+        let book = self.book(&caller.org)?;
         let stopping = Stopping {
             by: caller.principal.clone(),
             cause: RunEnd::Person,
@@ -210,7 +213,6 @@ impl Control {
             remove_keys: for_good,
             end_delegations: for_good,
         };
-        let book = self.book(&caller.org)?;
         let (report, _) = self
             .settle(&caller.org, || async {
                 let (agent, revision) = {
@@ -244,6 +246,51 @@ impl Control {
             .await?;
         self.end_upstream_runs(&caller.org, &report).await;
         Ok(report)
+    }
+
+    /// Retires the agents that were suspended because nobody answers for them, once the organization's grace time is over; how many.
+    pub(crate) async fn retire_orphans(&self, org: &OrgId) -> Result<u32, ControlError> {
+        let due: Vec<Name> = {
+            let book = self.book(org)?;
+            let registry = book.registry();
+            let rules = registry.organization.as_ref().map(|o| o.hygiene);
+            let grace = DAY * i64::from(rules.unwrap_or_default().orphan_days);
+            let now = self.books.now();
+            let gone = |id| registry.people.get(id).is_none_or(|p| p.has_left());
+            let over = |agent: &Agent| {
+                let about = registry.findings.get(agent.id.as_str());
+                let orphan = about.and_then(|open| {
+                    let orphans = open.values().filter(|f| f.kind == FindingKind::Orphan);
+                    orphans.map(|f| f.opened).min()
+                });
+                orphan.is_some_and(|since| now.secs_since(since) >= grace)
+            };
+            let suspended = registry.agents.values().filter(|a| {
+                a.state == AgentState::Suspended
+                    && (gone(&a.profile.owner) || gone(&a.profile.sponsor))
+            });
+            suspended
+                .filter(|a| over(a))
+                .map(|a| a.name.clone())
+                .collect()
+        };
+        let mut count = 0;
+        let caller = Caller {
+            principal: remit_domain::Principal::Remit,
+            person: None,
+            org: org.clone(),
+        };
+        let reason = "nobody answered for it within the organization's grace time";
+        for name in due {
+            let stopped = self.stop_whom(&caller, &name, reason, AgentState::Retired, |_| Ok(()));
+            match stopped.await {
+                Ok(_) => count += 1,
+                // Another node was first.
+                Err(error) if error.code() == Some(RefusalCode::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(count)
     }
 
     /// Resumes a suspended agent that still holds a key, after the same checks as activation.
@@ -332,7 +379,7 @@ impl Control {
             if *from == to {
                 return Err(invalid(
                     "owner",
-                    "name an owner, sponsor or deputy other than those it has",
+                    "name an owner, sponsor, deputy or team of deputies other than those it has",
                 ));
             }
             let change = Change::new().update(&to, revision).restrict();
@@ -470,6 +517,10 @@ fn moved(registry: &Registry, from: &Agent, transfer: &Transfer) -> Result<Agent
     }
     if let Some(email) = &transfer.deputy {
         to.profile.deputy = Some(resolve::person(registry, "deputy", email)?);
+    }
+    if transfer.deputy_team.is_some() {
+        let team = transfer.deputy_team.as_ref();
+        to.profile.deputy_team = resolve::maybe_team(registry, "deputy_team", team)?;
     }
     Ok(to)
 }

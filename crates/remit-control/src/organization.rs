@@ -3,6 +3,7 @@
 mod loosen;
 
 use remit_domain::event::EventKind;
+use remit_domain::hygiene::DAYS_MAX;
 use remit_domain::name::Name;
 use remit_domain::organization::Loosening;
 use remit_domain::{Kind, Noun, OrgId, Organization, RefusalCode, Registry, Role, Separation};
@@ -130,6 +131,10 @@ impl Control {
             let text = "idle_s is 60 to 86400 and at most life_s, which is 300 to 604800";
             return Err(invalid("sessions", text));
         }
+        if !spec.hygiene.is_valid() {
+            let why = format!("every rule is 1 to {DAYS_MAX} days");
+            return Err(invalid("hygiene", why));
+        }
         if spec.regulated.len() > REGULATED_MAX {
             let text = format!("at most {REGULATED_MAX} data classes may be named");
             return Err(invalid("regulated", text));
@@ -144,6 +149,7 @@ impl Control {
         let new = Organization {
             separation: spec.separation,
             sessions: spec.sessions,
+            hygiene: spec.hygiene,
             regulated: spec.regulated,
             loosening: there.loosening.clone().filter(|_| !tightened),
             ..there.clone()
@@ -153,6 +159,7 @@ impl Control {
                 .about(&new.id)
                 .fact("separation", new.separation)
                 .fact("sessions", new.sessions)
+                .fact("hygiene", new.hygiene)
                 .fact("regulated", new.regulated.len())
                 .content("organization", &new)
         });

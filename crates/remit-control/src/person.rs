@@ -125,7 +125,7 @@ impl Control {
             groups_roles: there.and_then(|p| p.groups_roles.clone()),
             directory: there.and_then(|p| p.directory.clone()),
             break_glass: spec.break_glass,
-            state: PersonState::Active,
+            state: there.map_or(PersonState::Active, |p| p.state.clone()),
         };
         let there = there.map(AsRef::as_ref);
         permitted(registry, admin, there, &new)?;
@@ -169,7 +169,7 @@ fn permitted(
     there: Option<&Person>,
     new: &Person,
 ) -> Result<(), ControlError> {
-    if there.is_some_and(|p| !p.is_active()) {
+    if there.is_some_and(Person::has_left) {
         let text = format!(
             "`{}` has left; people do not come back under the same address",
             new.email

@@ -30,7 +30,8 @@ pub(crate) fn person(
     if person.is_active() {
         Ok(person.id.clone())
     } else {
-        Err(invalid(field, format!("`{email}` has left")))
+        let state = remit_domain::Noun::state(&**person);
+        Err(invalid(field, format!("`{email}` is not here: {state}")))
     }
 }
 

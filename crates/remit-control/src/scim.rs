@@ -107,7 +107,7 @@ fn regive(
     // Whom another directory tells of by now, this one's groups give nothing and take nothing from.
     let own = |p: &&Arc<Person>| !is_of_another(registry, &client.id, p);
     let people = affected.iter().filter_map(|id| registry.people.get(id));
-    for person in people.filter(|p| p.is_active()).filter(own) {
+    for person in people.filter(|p| !p.has_left()).filter(own) {
         let of_theirs = groups.values().filter(|g| g.members.contains(&person.id));
         let (roles, teams) = given(registry, client, of_theirs);
         let had = listed(client, person);

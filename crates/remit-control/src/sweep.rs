@@ -13,7 +13,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::delegation::topmost;
-use crate::{Control, ControlError, credentials, finding_change, settle_finding};
+use crate::finding::finding_for;
+use crate::hygiene::Wanted;
+use crate::{Control, ControlError, credentials, settle_finding};
 
 /// What one sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -26,6 +28,10 @@ pub struct Swept {
     pub certificates: u32,
     /// Gaps reported.
     pub gaps: u32,
+    /// Replaced keys whose time had come.
+    pub keys: u32,
+    /// Agents that were retired because nobody answered for them in time.
+    pub orphans: u32,
     /// Findings opened or settled.
     pub findings: u32,
 }
@@ -48,13 +54,20 @@ impl Control {
         let runs = self.end_due(org).await;
         let certificates = self.finalize_due(org).await;
         let gaps = self.report_gaps(org).await;
+        let uses = self.books.write_uses(org).await;
+        let keys = self.retire_keys(org).await;
+        let orphans = self.retire_orphans(org).await;
         let findings = self.look_around(org).await;
+        let unclean = self.keep_clean(org).await;
+        uses?;
         Ok(Swept {
             approvals: approvals?,
             runs: runs?,
             certificates: certificates?,
             gaps: gaps?,
-            findings: findings?,
+            keys: keys?,
+            orphans: orphans?,
+            findings: findings?.saturating_add(unclean?),
         })
     }
 
@@ -113,16 +126,33 @@ impl Control {
     async fn look_around(&self, org: &OrgId) -> Result<u32, ControlError> {
         let wanted = causes(&self.book(org)?.registry(), self.books.now());
         let open = self.open_findings(org).await?;
+        self.hold_findings(org, &wanted, &open, &OWN).await
+    }
+
+    /// Opens what is wanted and not open, and settles what is open of the kinds `own` and not wanted; how many.
+    pub(crate) async fn hold_findings(
+        &self,
+        org: &OrgId,
+        wanted: &[Wanted],
+        open: &BTreeSet<(FindingKind, String)>,
+        own: &[FindingKind],
+    ) -> Result<u32, ControlError> {
+        let asked: BTreeSet<(FindingKind, &str)> = wanted
+            .iter()
+            .map(|w| (w.kind, w.subject.as_str()))
+            .collect();
         let mut changes = 0;
-        for (kind, subject, text) in &wanted {
-            if !open.contains(&(*kind, subject.clone())) {
-                let change = finding_change(&self.books, org, *kind, subject, text.clone()).await?;
+        for one in wanted {
+            let of = (one.kind, one.subject.as_str());
+            if !open.contains(&(one.kind, one.subject.clone())) {
+                let (text, owner) = (one.text.clone(), one.owner.clone());
+                let change = finding_for(&self.books, org, of, text, owner).await?;
                 self.books.commit(org, change).await?;
                 changes += 1;
             }
         }
-        for (kind, subject) in &open {
-            if OWN.contains(kind) && !wanted.iter().any(|(k, s, _)| k == kind && s == subject) {
+        for (kind, subject) in open {
+            if own.contains(kind) && !asked.contains(&(*kind, subject.as_str())) {
                 let reason = "its cause is gone";
                 let change =
                     settle_finding(&self.books, org, *kind, subject, &Principal::Remit, reason)
@@ -182,7 +212,7 @@ fn over(registry: &Registry, run: &Run, now: Timestamp) -> Option<RunEnd> {
 }
 
 /// What somebody should look at: what, whose, and in words.
-fn causes(registry: &Registry, now: Timestamp) -> Vec<(FindingKind, String, String)> {
+fn causes(registry: &Registry, now: Timestamp) -> Vec<Wanted> {
     let mut out = Vec::new();
     let living = |id| registry.people.get(id).is_some_and(|p| p.is_active());
     for agent in registry
@@ -205,13 +235,13 @@ fn causes(registry: &Registry, now: Timestamp) -> Vec<(FindingKind, String, Stri
                 agent.name,
                 gone.join(" and no ")
             );
-            out.push((FindingKind::Orphan, agent.id.to_string(), text));
+            out.push(Wanted::new(FindingKind::Orphan, &agent.id, text));
         }
         if agent.state == AgentState::Active
             && let Some(due) = agent.profile.next_review.filter(|due| *due <= now)
         {
             let text = format!("the access review of agent {} was due at {due}", agent.name);
-            out.push((FindingKind::Stale, agent.id.to_string(), text));
+            out.push(Wanted::new(FindingKind::Stale, &agent.id, text));
         }
     }
     for access in credentials::standing(registry, None, now) {
@@ -221,7 +251,7 @@ fn causes(registry: &Registry, now: Timestamp) -> Vec<(FindingKind, String, Stri
                 "{} has {}; give the grant an end",
                 access.workflow, access.text
             );
-            out.push((FindingKind::StandingAccess, access.id, text));
+            out.push(Wanted::new(FindingKind::StandingAccess, access.id, text));
         }
     }
     out

@@ -5,7 +5,7 @@ mod applying;
 mod caller;
 mod departure;
 mod grants;
-mod house;
+pub(crate) mod house;
 mod stopping;
 mod tools;
 mod trusted_issuers;

@@ -91,6 +91,9 @@ pub struct AgentProfile {
     pub sponsor: PersonId,
     /// Who takes over when owner or sponsor leaves.
     pub deputy: Option<PersonId>,
+    /// The team one of whom takes over when owner or sponsor leaves, and no deputy is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deputy_team: Option<TeamId>,
     /// Its own team.
     pub responsible_team: Option<TeamId>,
     /// Who runs it.
@@ -119,6 +122,9 @@ pub struct AgentProfile {
     pub review_cadence_days: u16,
     /// When the next review is due.
     pub next_review: Option<Timestamp>,
+    /// Age at which its keys are due for rotation, in days; what the organization says where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_days: Option<u16>,
     /// What stands between it and its tools.
     pub enforcement: Enforcement,
 }

@@ -24,8 +24,18 @@ pub struct AgentKey {
     pub attests: bool,
     /// When it was added.
     pub created: Timestamp,
+    /// When it stops proving anything: it was replaced, and the new key is in use beside it until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retires: Option<Timestamp>,
     /// When it was removed; a removed key proves nothing.
     pub removed: Option<Timestamp>,
+}
+
+impl AgentKey {
+    /// Whether it proves something at `now`.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.removed.is_none() && self.retires.is_none_or(|at| now < at)
+    }
 }
 
 impl Noun for AgentKey {

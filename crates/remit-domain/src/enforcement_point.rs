@@ -36,6 +36,9 @@ pub struct PointKey {
     pub thumbprint: String,
     /// The public JWK (RFC 7517).
     pub jwk: Value,
+    /// When it was added; none of keys that were there before that was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<Timestamp>,
 }
 
 /// A subject in the words of whoever asks: `user` `alice` (AuthZEN Authorization API 1.0 §5.1).

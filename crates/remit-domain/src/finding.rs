@@ -41,6 +41,13 @@ pub enum FindingKind {
     PrivilegedPath,
     SeparationLoosened,
     AttestationMismatch,
+    RotationDue,
+    RotationOverdue,
+    LongLived,
+    UnusedCredential,
+    OverScoped,
+    PersonTokenAtAgent,
+    StandingAdmin,
 }
 
 impl FindingKind {
@@ -65,6 +72,13 @@ impl FindingKind {
             Self::PasskeyCloned => "passkey_cloned",
             Self::RemovedPasskeyUsed => "removed_passkey_used",
             Self::BreakGlassUsed => "break_glass_used",
+            Self::RotationDue => "rotation_due",
+            Self::RotationOverdue => "rotation_overdue",
+            Self::LongLived => "long_lived",
+            Self::UnusedCredential => "unused_credential",
+            Self::OverScoped => "over_scoped",
+            Self::PersonTokenAtAgent => "person_token_at_agent",
+            Self::StandingAdmin => "standing_admin",
         }
     }
 }
@@ -73,10 +87,17 @@ impl FindingKind {
     /// How much risk an open one means for what it is about: 1 low, 2 medium, 3 high.
     pub const fn risk(self) -> u8 {
         match self {
-            Self::SharedKey | Self::CallAfterRunEnd | Self::Looping | Self::AttestationMismatch => {
-                3
-            }
-            Self::SelfActivated | Self::StandingAccess | Self::Stale | Self::Flagged => 1,
+            Self::SharedKey
+            | Self::CallAfterRunEnd
+            | Self::Looping
+            | Self::AttestationMismatch
+            | Self::PersonTokenAtAgent => 3,
+            Self::SelfActivated
+            | Self::StandingAccess
+            | Self::Stale
+            | Self::Flagged
+            | Self::RotationDue
+            | Self::UnusedCredential => 1,
             _ => 2,
         }
     }
@@ -97,6 +118,9 @@ pub struct Finding {
     pub opened: Timestamp,
     /// How often it was seen.
     pub seen: u32,
+    /// Who has to do something about it: the owner of the agent whose key is due, the person whose token it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<PersonId>,
     /// Whose doing it is: somebody else closes it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub by: BTreeSet<PersonId>,

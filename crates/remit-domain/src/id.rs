@@ -47,6 +47,16 @@ fn check(prefix: &'static str, text: &str) -> Result<(), IdError> {
     }
 }
 
+fn made(id: &str) -> crate::Timestamp {
+    let body = id.rsplit('_').next().unwrap_or_default();
+    let digit = |b: u8| ALPHABET.iter().position(|d| *d == b).unwrap_or(0) as u128;
+    let value = body
+        .bytes()
+        .fold(0u128, |v, b| v.wrapping_shl(5) | digit(b));
+    let millis = i64::try_from(value >> 80).unwrap_or(0);
+    crate::Timestamp::from_micros(millis.saturating_mul(1_000))
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
@@ -62,6 +72,11 @@ macro_rules! ids {
             /// Makes the id from a UUID (version 7, so that ids sort by creation).
             pub fn from_uuid(uuid: uuid::Uuid) -> Self {
                 Self(encode($prefix, uuid))
+            }
+
+            /// When it was made, as a UUIDv7 says (RFC 9562 §5.7).
+            pub fn made(&self) -> crate::Timestamp {
+                made(&self.0)
             }
 
             /// The id as text.
@@ -160,6 +175,14 @@ ids! {
     AuthorizationServerId = "azs";
     /// An issuer of other tokens that is trusted here.
     TrustedIssuerId = "tis";
+    /// Somebody who hears signals from here.
+    SignalReceiverId = "sgr";
+    /// A stream of signals to a receiver.
+    SignalStreamId = "sgs";
+    /// A signal that was given up.
+    DeadSignalId = "sgd";
+    /// Somebody whose signals are heard here.
+    SignalTransmitterId = "sgt";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }
@@ -174,6 +197,13 @@ mod tests {
         let b = AgentId::from_uuid(uuid::Uuid::from_u128((1 << 90) + 1));
         assert!(a < b);
         assert_eq!(a.as_str().parse::<AgentId>().unwrap(), a);
+    }
+
+    #[test]
+    fn an_id_says_when_it_was_made() {
+        let millis = 1_795_334_400_123_u128;
+        let id = AgentId::from_uuid(uuid::Uuid::from_u128(millis << 80 | 0xfff));
+        assert_eq!(id.made().as_micros(), 1_795_334_400_123_000);
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub mod event;
 pub mod exception;
 pub mod finding;
 pub mod freeze;
+pub mod hygiene;
 pub mod id;
 pub mod idp;
 pub mod key;

@@ -58,6 +58,7 @@ pub enum Kind {
     DirectoryGroup,
     TrustedIssuer,
     AuthorizationServer,
+    CredentialUse,
 }
 
 impl Kind {
@@ -103,11 +104,12 @@ impl Kind {
             Self::DirectoryGroup => "directory_group",
             Self::TrustedIssuer => "trusted_issuer",
             Self::AuthorizationServer => "authorization_server",
+            Self::CredentialUse => "credential_use",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -147,6 +149,7 @@ impl Kind {
         Self::DirectoryGroup,
         Self::TrustedIssuer,
         Self::AuthorizationServer,
+        Self::CredentialUse,
     ];
 
     /// The kind of that word.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hygiene::Hygiene;
 use crate::tool::DataClass;
 use crate::{Kind, Noun, OrgId, PersonId, SessionLimits, TeamId, Timestamp, name::Name};
 
@@ -54,6 +55,9 @@ pub struct Organization {
     /// How long its people stay signed in.
     #[serde(default)]
     pub sessions: SessionLimits,
+    /// When a credential is something to look at.
+    #[serde(default)]
+    pub hygiene: Hygiene,
     /// Data classes that are regulated here besides [`crate::tool::REGULATED`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub regulated: BTreeSet<DataClass>,
@@ -74,6 +78,7 @@ impl Organization {
             name,
             separation,
             sessions: SessionLimits::default(),
+            hygiene: Hygiene::default(),
             regulated: BTreeSet::new(),
             loosening: None,
             groups_narrow: false,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Listed;
-use crate::{Kind, Noun, PersonId, TeamId, Timestamp, name::Email, name::Name};
+use crate::{
+    Kind, Noun, PersonId, SignalTransmitterId, TeamId, Timestamp, name::Email, name::Name,
+};
 
 /// What a person may do in their organization.
 #[derive(
@@ -62,12 +64,20 @@ impl Role {
     }
 }
 
-/// Whether a person is still here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether a person is here and may act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum PersonState {
     /// Present.
     Active,
+    /// May do nothing until somebody lifts it: delegations, runs, tokens and sessions of theirs ended at `at`.
+    Suspended {
+        /// When.
+        at: Timestamp,
+        /// Whose signal it was; none where a person of the organization did it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<SignalTransmitterId>,
+    },
     /// Departed: every delegation of theirs ended at `at`.
     Left {
         /// When.
@@ -113,9 +123,14 @@ pub struct Person {
 }
 
 impl Person {
-    /// Whether the person is still here.
+    /// Whether the person is here and may act.
     pub fn is_active(&self) -> bool {
         self.state == PersonState::Active
+    }
+
+    /// Whether the person has left, for good.
+    pub fn has_left(&self) -> bool {
+        matches!(self.state, PersonState::Left { .. })
     }
 
     /// The person with at most these roles.
@@ -146,6 +161,10 @@ impl Noun for Person {
         Some(self.email.to_string())
     }
     fn state(&self) -> &'static str {
-        if self.is_active() { "active" } else { "left" }
+        match self.state {
+            PersonState::Active => "active",
+            PersonState::Suspended { .. } => "suspended",
+            PersonState::Left { .. } => "left",
+        }
     }
 }

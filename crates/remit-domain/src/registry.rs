@@ -21,6 +21,7 @@ use crate::directory::{DirectoryGroup, ScimClient};
 use crate::enforcement_point::EnforcementPoint;
 use crate::finding::Finding;
 use crate::freeze::Freeze;
+use crate::hygiene::CredentialUse;
 use crate::limit::Limit;
 use crate::name::Name;
 use crate::organization::Team;
@@ -92,6 +93,8 @@ pub struct Registry {
     pub authorization_servers: BTreeMap<AuthorizationServerId, Arc<AuthorizationServer>>,
     /// Groups of directories that were not removed.
     pub directory_groups: BTreeMap<DirectoryGroupId, Arc<DirectoryGroup>>,
+    /// When credentials and grants were last used, by what they are known by.
+    pub uses: HashMap<String, Arc<CredentialUse>>,
     /// What is known of tickets, by id.
     pub tickets: HashMap<String, Arc<Ticket>>,
     /// The breaker, where somebody has set it.
@@ -144,6 +147,7 @@ impl Registry {
                     | Kind::AuthorizationServer
                     | Kind::ScimClient
                     | Kind::DirectoryGroup
+                    | Kind::CredentialUse
             );
             self.generation += u64::from(!passing);
             self.revisions.insert((kind, key.to_owned()), revision);
@@ -154,9 +158,9 @@ impl Registry {
     /// Takes in a body; says whether records of its kind are kept here.
     fn take(&mut self, kind: Kind, body: &Value) -> Result<bool, serde_json::Error> {
         macro_rules! keep {
-            ($map:ident, $key:ident: $noun:ty) => {{
+            ($map:ident, $($key:ident).+: $noun:ty) => {{
                 let noun: Arc<$noun> = self.named(body)?;
-                self.$map.insert(noun.$key.clone(), noun);
+                self.$map.insert(noun.$($key).+.clone(), noun);
             }};
         }
         match kind {
@@ -185,23 +189,15 @@ impl Registry {
             Kind::Delegation => self.take_delegation(read(body)?),
             Kind::Containment => self.take_containment(read(body)?),
             Kind::Setting => self.take_setting(read(body)?),
-            Kind::Limit => {
-                let limit: Arc<Limit> = read(body)?;
-                self.limits.insert(limit.quota.name.clone(), limit);
-            }
-            Kind::Freeze => {
-                let freeze: Arc<Freeze> = read(body)?;
-                self.freezes.insert(freeze.time.name.clone(), freeze);
-            }
-            Kind::Ticket => {
-                let ticket: Arc<Ticket> = read(body)?;
-                self.tickets.insert(ticket.id.clone(), ticket);
-            }
+            Kind::Limit => keep!(limits, quota.name: Limit),
+            Kind::Freeze => keep!(freezes, time.name: Freeze),
+            Kind::Ticket => keep!(tickets, id: Ticket),
             Kind::EnforcementPoint => keep!(enforcement_points, id: EnforcementPoint),
             Kind::AuthorizationServer => keep!(authorization_servers, id: AuthorizationServer),
             Kind::TrustedIssuer => keep!(trusted_issuers, id: TrustedIssuer),
             Kind::ScimClient => keep!(scim_clients, id: ScimClient),
             Kind::DirectoryGroup => self.take_group(read(body)?),
+            Kind::CredentialUse => keep!(uses, id: CredentialUse),
             Kind::Breaker => self.breaker = Some(read(body)?),
             Kind::Finding => self.take_finding(read(body)?),
             Kind::Token

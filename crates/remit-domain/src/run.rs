@@ -89,6 +89,7 @@ pub enum RunEnd {
     Deadline,
     Idle,
     SponsorLeft,
+    SponsorSuspended,
     ParentEnded,
     DelegationEnded,
     Contained,

@@ -83,6 +83,7 @@ impl Gateway {
             text,
             opened: self.books().now(),
             seen: 1,
+            owner: None,
             by: Default::default(),
             closed: None,
         };

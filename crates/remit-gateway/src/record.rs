@@ -59,6 +59,7 @@ impl Gateway {
             .await
         {
             Ok(index) => {
+                self.note_grant(&call);
                 self.flagged(&call).await;
                 self.policies_failed(&call, &call.authorized.decision).await;
                 Ok(self.recorded(call, index)?)
@@ -82,6 +83,20 @@ impl Gateway {
                 Err(NotRecorded::Failed(unavailable(&error)))
             }
             Err(AdmitFailure::Books(error)) => Err(NotRecorded::Failed(unavailable(&error))),
+        }
+    }
+
+    /// Notes that the grant which permitted a call was used.
+    fn note_grant(&self, call: &Approved) {
+        let decision = &call.authorized.decision;
+        let goes_on = matches!(call.consent, Consent::NotNeeded | Consent::Given(..));
+        if let Some(grant) = decision
+            .grant
+            .as_ref()
+            .filter(|_| goes_on && !decision.is_deny())
+        {
+            let org = &call.authorized.resolved.received.org;
+            self.books().note_use(org, grant.as_str());
         }
     }
 

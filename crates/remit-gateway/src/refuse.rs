@@ -194,6 +194,7 @@ impl Gateway {
                     text: "the agent went on calling after its run had ended".to_owned(),
                     opened: self.books().now(),
                     seen: 1,
+                    owner: None,
                     by: Default::default(),
                     closed: None,
                 };

@@ -10,6 +10,7 @@ mod authorization_server;
 mod breaker;
 mod bundle;
 mod containment;
+mod credential;
 mod delegation;
 mod dispatch;
 mod document;

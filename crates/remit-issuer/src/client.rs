@@ -93,7 +93,7 @@ impl Issuer {
                 let said = said.map_err(|denied| denied.by(&id))?;
                 said.keys.iter().copied().collect()
             }
-            None => live_keys(book.registry().keys_of(&id).into_iter()),
+            None => live_keys(book.registry().keys_of(&id).into_iter(), self.books().now()),
         };
         let expect = ExpectAssertion {
             client_id: claimed.as_str(),
@@ -109,6 +109,7 @@ impl Issuer {
             .map_err(|refusal| Denied::proved(refusal).by(&id))?;
         self.within_rate(id.as_str())
             .map_err(|refusal| Denied::from(refusal).by(&id))?;
+        self.books().note_use(org, &thumbprint);
         let once = Once {
             key: format!("assertion:{id}:{}", proved.jti),
             until: Timestamp::from_secs(proved.exp).plus_secs(ONCE_MARGIN_SECS),
@@ -204,8 +205,8 @@ impl Issuer {
 }
 
 /// Keys that still prove something. A stored key that cannot be read proves nothing.
-fn live_keys<'a>(keys: impl Iterator<Item = &'a Arc<AgentKey>>) -> Vec<PublicJwk> {
-    keys.filter(|key| key.removed.is_none())
+fn live_keys<'a>(keys: impl Iterator<Item = &'a Arc<AgentKey>>, now: Timestamp) -> Vec<PublicJwk> {
+    keys.filter(|key| key.is_good(now))
         .filter_map(|key| {
             PublicJwk::from_json(&key.jwk.to_string())
                 .ok()

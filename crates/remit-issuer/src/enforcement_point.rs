@@ -173,6 +173,7 @@ impl Issuer {
             key: format!("assertion:{id}:{}", proved.jti),
             until: Timestamp::from_secs(proved.exp).plus_secs(ONCE_MARGIN_SECS),
         };
+        self.books().note_use(org, &thumbprint);
         Ok((thumbprint, once))
     }
 

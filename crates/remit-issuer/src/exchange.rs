@@ -51,7 +51,10 @@ impl Issuer {
         client: Client,
         request: &TokenExchange,
     ) -> Result<TokenResponse, Denied> {
-        if opaque_secret::has_prefix(request.subject_token.expose_secret()) {
+        let subject = request.subject_token.expose_secret();
+        if opaque_secret::has_prefix(subject) {
+            let agent = &client.agent;
+            self.person_token_at_agent(org, subject, Some(agent)).await;
             let text = "a personal token is never accepted as a subject token; get one with `remit delegation grant`";
             return Err(grant("personal-token", text));
         }

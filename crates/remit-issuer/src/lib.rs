@@ -62,6 +62,7 @@ mod operator;
 mod passkey;
 mod person;
 mod person_token;
+mod person_token_at_agent;
 mod refusal;
 mod revoke;
 mod run;

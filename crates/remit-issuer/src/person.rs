@@ -84,6 +84,8 @@ impl Issuer {
         let person = person
             .filter(|person| person.is_active())
             .ok_or_else(not_good)?;
+        self.books().note_use(org, &token.digest);
+        self.books().note_use(org, person.id.as_str());
         Ok(PersonIdentity {
             person: registry.narrowed(person),
             token: token.digest,

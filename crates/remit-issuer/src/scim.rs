@@ -49,6 +49,8 @@ impl Issuer {
         let now = self.books().now();
         let mut clients = registry.scim_clients.values();
         let found = clients.find(|client| client.accepts(&digest, now));
-        found.cloned().ok_or_else(not_good)
+        let found = found.cloned().ok_or_else(not_good)?;
+        self.books().note_use(org, found.id.as_str());
+        Ok(found)
     }
 }

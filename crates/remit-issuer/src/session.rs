@@ -238,6 +238,9 @@ impl Issuer {
             let person = registry.people.get(&known.found.noun.person).cloned();
             registry.narrowed(person.filter(|p| p.is_active()).ok_or_else(over)?)
         };
+        if is_use {
+            self.books().note_use(org, person.id.as_str());
+        }
         let interval = SESSION_SEEN_SECS.min(i64::from(limits.idle_s) / 4);
         if is_use && now.secs_since(known.found.noun.seen) >= interval {
             known = self.mark_seen(org, &digest, known).await?;

@@ -52,7 +52,13 @@ impl Issuer {
         key: Option<&str>,
         at: &Resource,
     ) -> Result<Arc<Verified>, AccessRefused> {
-        let seen = self.seen(org, token).await?;
+        let seen = match self.seen(org, token).await {
+            Ok(seen) => seen,
+            Err(refused) => {
+                self.person_token_at_agent(org, token, None).await;
+                return Err(refused);
+            }
+        };
         if !seen.verified.resource.covers(at) {
             let refusal = unauthenticated(
                 "the token is for another resource; ask for one with this `resource`",
@@ -90,7 +96,13 @@ impl Issuer {
         org: &OrgId,
         token: &str,
     ) -> Result<Arc<Verified>, AccessRefused> {
-        Ok(Arc::clone(&self.seen(org, token).await?.verified))
+        match self.seen(org, token).await {
+            Ok(seen) => Ok(Arc::clone(&seen.verified)),
+            Err(refused) => {
+                self.person_token_at_agent(org, token, None).await;
+                Err(refused)
+            }
+        }
     }
 
     async fn seen(&self, org: &OrgId, token: &str) -> Result<Arc<Seen>, AccessRefused> {

@@ -170,7 +170,7 @@ pub(crate) fn generated(path: &Path) -> anyhow::Result<Value> {
 }
 
 /// A key that was made and surely not registered goes again: nothing of it is left to be mistaken for the agent's.
-fn not_registered(error: anyhow::Error, made: Option<&Path>) -> anyhow::Error {
+pub(crate) fn not_registered(error: anyhow::Error, made: Option<&Path>) -> anyhow::Error {
     let Some(path) = made else { return error };
     let surely = error.chain().any(|e| {
         e.is::<Refused>()

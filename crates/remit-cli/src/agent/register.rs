@@ -28,6 +28,9 @@ pub struct Register {
     /// E-mail address of who takes over when one of them leaves
     #[arg(long)]
     deputy: Option<String>,
+    /// Team one of whom takes over where no deputy is here
+    #[arg(long)]
+    deputy_team: Option<String>,
     /// What it is for
     #[arg(long)]
     purpose: Option<String>,
@@ -79,6 +82,7 @@ impl Register {
             ("owner", self.owner),
             ("sponsor", self.sponsor),
             ("deputy", self.deputy),
+            ("deputy_team", self.deputy_team),
             ("purpose", self.purpose),
             ("business_process", self.business_process),
             ("model", self.model),
@@ -129,10 +133,11 @@ fn from_document(
 }
 
 /// Fields of an agent that are its own to say; a view has more.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 20] = [
     "owner",
     "sponsor",
     "deputy",
+    "deputy_team",
     "responsible_team",
     "platform_team",
     "purpose",
@@ -147,6 +152,7 @@ const FIELDS: [&str; 18] = [
     "tier",
     "review_cadence_days",
     "next_review",
+    "rotate_days",
     "enforcement",
 ];
 

@@ -129,6 +129,7 @@ fn fields(ask: &Ask) -> Form {
             "Takes over when owner or sponsor leaves.",
             "",
         ))
+        .field(line("deputy_team", "Team of deputies", ""))
         .field(line("responsible_team", "Responsible team", ""))
         .field(line("platform_team", "Platform team", ""))
         .field(line("model", "Model", "").required())
@@ -202,7 +203,7 @@ fn spec(ask: &Ask) -> Result<AgentSpec, Fault> {
         "expected_actions": expected,
         "tier": tier,
     });
-    for name in ["deputy", "responsible_team", "platform_team"] {
+    for name in ["deputy", "deputy_team", "responsible_team", "platform_team"] {
         if let (Some(value), Some(all)) = (ask.given(name), spec.as_object_mut()) {
             all.insert(name.to_owned(), value.into());
         }

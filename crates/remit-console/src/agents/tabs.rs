@@ -86,6 +86,7 @@ fn declared(agent: &AgentView) -> Section {
         )
         .row("Runtime", Cell::text(&s.runtime))
         .maybe("Deputy", s.deputy.as_ref().map(Cell::text))
+        .maybe("Team of deputies", s.deputy_team.as_ref().map(Cell::text))
         .maybe(
             "Responsible team",
             s.responsible_team.as_ref().map(Cell::text),

@@ -44,7 +44,7 @@ pub(super) async fn people(ask: Ask) -> Result<Answer, Fault> {
     let filter = Filter::new(ask.to("/settings/people")).select(
         "state",
         "State",
-        &["active", "left"],
+        &["active", "suspended", "left"],
         ask.q("state"),
     );
     let copy = Copy::get("person ls", &ask.place.base, "/people");

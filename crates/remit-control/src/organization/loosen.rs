@@ -172,6 +172,7 @@ mod tests {
         let spec = OrganizationSpec {
             separation,
             sessions: Default::default(),
+            hygiene: Default::default(),
             regulated: Default::default(),
         };
         let admin = w.caller(ADMIN);

@@ -251,6 +251,35 @@ impl Control {
         })
     }
 
+    /// Ends the token of a client; the client stays, and gets the next one with [`Control::make_scim_token`].
+    pub(crate) async fn end_directory_token(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        reason: &str,
+    ) -> Result<(), ControlError> {
+        caller.require(&[Role::Admin, Role::Responder])?;
+        let book = self.book(&caller.org)?;
+        self.settle(&caller.org, || async {
+            let registry = book.registry();
+            let there = named(&registry, name)?;
+            stands(there)?;
+            let revision = registry.revision(Kind::ScimClient, &there.key());
+            let client = ScimClient {
+                digest: None,
+                ..ScimClient::clone(there)
+            };
+            let event = self
+                .event(caller, EventKind::ScimClientTokenEnded)
+                .about(&client.id)
+                .content("reason", reason);
+            let change = Before::of(revision, None)?.put(&client).event(event);
+            Ok(((), change.restrict()))
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Revokes a client for good: its token ends at once. Whom it made stay, and what its groups gave them; an empty mapping
     /// beforehand takes that back.
     ///

@@ -216,7 +216,7 @@ fn members(
         let unknown = || invalid("members", "name people of this directory, by their id");
         let person = found_person(by, registry, id).map_err(|_| unknown())?;
         let was = there.is_some_and(|g| g.members.contains(&person.id));
-        if !person.is_active() && !was {
+        if person.has_left() && !was {
             return Err(unknown());
         }
         members.insert(person.id.clone());

@@ -196,7 +196,7 @@ impl Control {
             if same == now {
                 return Ok(None);
             }
-            if !there.is_active() {
+            if there.has_left() {
                 let text = format!("`{email}` has left; people do not come back under the same address");
                 return Err(refuse(RefusalCode::Conflict, text));
             }
@@ -258,7 +258,7 @@ impl Control {
                 let change = self.person_change(&caller, registry, &gone);
                 Ok((gone, change))
             })?;
-            if !person.is_active() {
+            if person.has_left() {
                 return Ok((StopReport::default(), gone));
             }
             let leaving = self.plan_departure(&caller, &person.email, person.directory.clone());
@@ -310,7 +310,7 @@ fn view(registry: &Registry, person: &Person, mut groups: Vec<(String, String)>)
                 .as_ref()
                 .and_then(|d| d.external_id.clone()),
             display_name: person.display_name.clone(),
-            active: person.is_active(),
+            active: !person.has_left(),
         },
         groups,
         roles: person.roles.clone(),

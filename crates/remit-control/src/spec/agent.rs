@@ -23,6 +23,9 @@ pub struct AgentSpec {
     /// Address of who takes over when owner or sponsor leaves.
     #[serde(default)]
     pub deputy: Option<Email>,
+    /// The team one of whom takes over when owner or sponsor leaves, and no deputy is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deputy_team: Option<Name>,
     /// Its own team.
     #[serde(default)]
     pub responsible_team: Option<Name>,
@@ -63,6 +66,9 @@ pub struct AgentSpec {
     /// When the next review is due; computed from the cadence at activation where absent.
     #[serde(default)]
     pub next_review: Option<Timestamp>,
+    /// Age at which its keys are due for rotation, in days, 1 to 3,650; what the organization says where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_days: Option<u16>,
     /// What stands between it and its tools.
     #[serde(default = "gateway")]
     pub enforcement: Enforcement,
@@ -86,6 +92,7 @@ impl AgentSpec {
             owner: email(&p.owner)?,
             sponsor: email(&p.sponsor)?,
             deputy: p.deputy.as_ref().and_then(email),
+            deputy_team: p.deputy_team.as_ref().and_then(team),
             responsible_team: p.responsible_team.as_ref().and_then(team),
             platform_team: p.platform_team.as_ref().and_then(team),
             purpose: p.purpose,
@@ -105,6 +112,7 @@ impl AgentSpec {
             tier: p.tier,
             review_cadence_days: p.review_cadence_days,
             next_review: p.next_review,
+            rotate_days: p.rotate_days,
             enforcement: p.enforcement,
         })
     }
@@ -127,6 +135,7 @@ impl References for AgentSpec {
             ("deputy", self.deputy.as_ref()),
         ];
         let teams = [
+            ("deputy_team", &self.deputy_team),
             ("responsible_team", &self.responsible_team),
             ("platform_team", &self.platform_team),
         ];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use remit_domain::hygiene::Hygiene;
 use remit_domain::tool::DataClass;
 use remit_domain::{Organization, Separation, SessionLimits};
 use schemars::JsonSchema;
@@ -17,6 +18,9 @@ pub struct OrganizationSpec {
     /// How long people stay signed in with a browser.
     #[serde(default)]
     pub sessions: SessionLimits,
+    /// When a credential is something to look at.
+    #[serde(default)]
+    pub hygiene: Hygiene,
     /// Data classes that are regulated here besides those that are regulated everywhere: changing them and sending them
     /// outside waits for a person, and results that cannot be looked into are withheld. At most 100.
     #[serde(default)]
@@ -29,6 +33,7 @@ impl OrganizationSpec {
         Self {
             separation: organization.separation,
             sessions: organization.sessions,
+            hygiene: organization.hygiene,
             regulated: organization.regulated.clone(),
         }
     }

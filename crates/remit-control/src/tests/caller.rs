@@ -51,6 +51,7 @@ async fn refusals(
                         OrganizationSpec {
                             separation: Separation::Single,
                             sessions: Default::default(),
+                            hygiene: Default::default(),
                             regulated: Default::default(),
                         },
                         None,

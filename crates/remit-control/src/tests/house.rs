@@ -44,7 +44,7 @@ pub(super) fn code(result: Result<impl Sized, ControlError>) -> RefusalCode {
     }
 }
 
-pub(super) fn jwk(seed: u8) -> Value {
+pub(crate) fn jwk(seed: u8) -> Value {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use base64::Engine;
     let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();

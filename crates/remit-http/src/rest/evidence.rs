@@ -1,9 +1,9 @@
-//! What proves it: credentials, findings, decisions, the ledger, and the state of the house.
+//! What proves it: findings, decisions, the ledger, and the state of the house.
 
 use axum::http::Method;
 use remit_control::{
-    Check, Credentials, DecisionView, EntryQuery, EventView, FindingView, ListQuery, Listing,
-    Replay, Verification, Why,
+    Check, DecisionView, EntryQuery, EventView, FindingView, ListQuery, Listing, Replay,
+    Verification, Why,
 };
 use remit_domain::event::EventKind;
 use remit_domain::name::Name;
@@ -27,7 +27,6 @@ const DOCTOR: &[Who] = &[
 #[rustfmt::skip]
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route(Method::GET, "/credentials", PERSON, "Keys, live tokens and standing access, with their ages", credentials),
         route(Method::GET, "/findings", PERSON, "What somebody should look at", findings),
         route(Method::POST, "/findings/{id}/close", ADMIN, "Close a finding", close_finding),
         route(Method::GET, "/decisions/{id}", PERSON, "One decision", decision),
@@ -38,24 +37,6 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::POST, "/audit/verify", AUDITOR, "Verify the whole ledger", verify),
         route(Method::GET, "/doctor", DOCTOR, "What is wrong with the house, and how to mend it", doctor),
     ]
-}
-
-/// Whose credentials.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-struct CredentialQuery {
-    /// Only of this agent.
-    agent: Option<Name>,
-}
-
-async fn credentials(ask: Ask<Nothing, CredentialQuery>) -> Result<Reply<Credentials>, Problem> {
-    Ok(ask
-        .site
-        .app
-        .control
-        .credentials(&ask.caller()?, ask.query.agent.as_ref())
-        .await?
-        .into())
 }
 
 async fn findings(ask: Ask<Nothing, PastQuery>) -> Result<Reply<Listing<FindingView>>, Problem> {

@@ -10,8 +10,9 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::agent::Because;
 use super::list::page;
-use super::table::{ADMIN, EVERYBODY, PERSON};
+use super::table::{ADMIN, EVERYBODY, PERSON, RESPONDER_ADMIN};
 use super::{Ask, Nothing, Reply, Route, route};
 use crate::problem::Problem;
 
@@ -25,11 +26,27 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/people/{email}", PERSON, "One person", person),
         route(Method::PUT, "/people/{email}", ADMIN, "Create or change a person", put_person),
         route(Method::POST, "/people/{email}/leave", ADMIN, "A person leaves: what rests on them ends", leave),
+        route(Method::POST, "/people/{email}/suspend", RESPONDER_ADMIN, "A person may do nothing until resumed: their delegations, runs, tokens and sessions end", suspend),
+        route(Method::POST, "/people/{email}/resume", ADMIN, "A suspended person may act again; what ended stays ended", resume),
         route(Method::POST, "/people/{email}/enrolments", ADMIN, "Make a link with which a person makes their own token, once", enrol),
         route(Method::POST, "/enrolments/redeem", EVERYBODY, "Make one's own token with the code of a link", redeem),
         route(Method::GET, "/me/tokens", PERSON, "One's own tokens", tokens),
         route(Method::DELETE, "/me/tokens/{digest}", PERSON, "Revoke one of one's own tokens, by the start of its digest", revoke),
     ]
+}
+
+async fn suspend(ask: Ask<Because>) -> Result<Reply<Departure>, Problem> {
+    let (caller, email) = (ask.caller()?, ask.named::<Email>("email")?);
+    let control = &ask.site.app.control;
+    let done = control.suspend_person(&caller, &email, &ask.body.reason);
+    Ok(done.await?.into())
+}
+
+async fn resume(ask: Ask<Because>) -> Result<Reply<PersonView>, Problem> {
+    let (caller, email) = (ask.caller()?, ask.named::<Email>("email")?);
+    let control = &ask.site.app.control;
+    let resumed = control.resume_person(&caller, &email, &ask.body.reason);
+    Ok(resumed.await?.into())
 }
 
 async fn teams(ask: Ask<Nothing, ListQuery>) -> Result<Reply<Listing<TeamView>>, Problem> {

@@ -4,7 +4,7 @@ use remit_domain::Role;
 
 use super::route::{Route, Who};
 use super::{
-    agent, approval, authorization_server, breaker, containment, delegation, document,
+    agent, approval, authorization_server, breaker, containment, credential, delegation, document,
     enforcement_point, evidence, freeze, key, limit, organization, person, policy, run, scim,
     session, setting, ticket, tool, trusted_issuer, upstream,
 };
@@ -47,6 +47,7 @@ pub(crate) fn all() -> Vec<Route> {
         run::routes(),
         approval::routes(),
         containment::routes(),
+        credential::routes(),
         evidence::routes(),
         session::routes(),
         key::routes(),

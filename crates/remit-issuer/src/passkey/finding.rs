@@ -3,7 +3,7 @@
 use remit_books::{Change, Versioned};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::{Finding, FindingKind};
-use remit_domain::{FindingId, OrgId, Principal, Refusal};
+use remit_domain::{FindingId, OrgId, PersonId, Principal, Refusal};
 use remit_ports::store::Filter;
 
 use crate::Issuer;
@@ -17,6 +17,17 @@ impl Issuer {
         kind: FindingKind,
         subject: &str,
         text: String,
+    ) -> Result<Change, Refusal> {
+        self.finding_for(org, (kind, subject), text, None).await
+    }
+
+    /// The same, with who has to do something about it.
+    pub(crate) async fn finding_for(
+        &self,
+        org: &OrgId,
+        (kind, subject): (FindingKind, &str),
+        text: String,
+        owner: Option<PersonId>,
     ) -> Result<Change, Refusal> {
         let filter = Filter {
             parent: Some(subject.to_owned()),
@@ -42,6 +53,7 @@ impl Issuer {
             text,
             opened: now,
             seen: 1,
+            owner,
             by: Default::default(),
             closed: None,
         };

@@ -98,6 +98,7 @@ pub(super) async fn agent(
         jwk: serde_json::to_value(key.public()).unwrap(),
         attests: false,
         created: books.now(),
+        retires: None,
         removed: None,
     };
     put(books, org, &stored).await;
