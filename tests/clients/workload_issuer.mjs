@@ -3,7 +3,7 @@
 //   node workload_issuer.mjs MODULES      prints its issuer once it answers
 //
 // MODULES is the node_modules folder with `jose`. Each line of standard input is a command in JSON and gets a line: {"claims": {…}, "typ": "…"}
-// a token with these claims; {"rotate": true} another key from here on; {"down": true} or {"down": false} whether it answers.
+// a token with these claims over its issuer and times; {"rotate": true} another key from here on; {"down": true} or {"down": false} whether it answers.
 
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -46,7 +46,9 @@ for await (const text of createInterface({ input: process.stdin })) {
   if (command.down !== undefined) down = command.down;
   if (command.claims) {
     const header = { alg: 'RS256', kid: current.kid, ...(command.typ && { typ: command.typ }) };
-    console.log(await new SignJWT({ iss: issuer, ...command.claims }).setProtectedHeader(header).sign(current.key));
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { iss: issuer, iat: now, nbf: now, exp: now + 600, ...command.claims };
+    console.log(await new SignJWT(claims).setProtectedHeader(header).sign(current.key));
   } else {
     console.log('done');
   }

@@ -108,10 +108,10 @@ async fn put(connection: &Connection, set: &Set) -> anyhow::Result<()> {
         Err(error) if crate::client::is_not_found(&error) => None,
         Err(error) => return Err(error),
     };
-    let mut body = json!({ "reason": set.reason });
+    let mut body = serde_json::Map::from_iter([("reason".to_owned(), json!(set.reason))]);
     for name in ["description", "issuer", "clients", "share_email"] {
         if let Some(value) = there.as_ref().and_then(|t| t.get(name)) {
-            body[name] = value.clone();
+            body.insert(name.to_owned(), value.clone());
         }
     }
     let clients = set.clients.as_ref().map(|file| input::document(file));
@@ -123,7 +123,7 @@ async fn put(connection: &Connection, set: &Set) -> anyhow::Result<()> {
     ];
     for (name, value) in said {
         if let Some(value) = value {
-            body[name] = value;
+            body.insert(name.to_owned(), value);
         }
     }
     if body.get("issuer").is_none() {
@@ -131,7 +131,7 @@ async fn put(connection: &Connection, set: &Set) -> anyhow::Result<()> {
         return Err(Usage(text.to_owned()).into());
     }
     let revision = there.as_ref().and_then(|t| t.get("revision")?.as_u64());
-    let saved = client.put(&path, &body, revision).await?;
+    let saved = client.put(&path, &Value::Object(body), revision).await?;
     let said = format!(
         "{} may carry to {} for whom they act.",
         match agents(&saved) {

@@ -158,7 +158,7 @@ async fn put(connection: &Connection, set: &Set) -> anyhow::Result<()> {
 /// What is to be there: what is said, over what is there.
 fn body(set: &Set, there: Option<&Value>) -> anyhow::Result<Value> {
     let needed = |what: &str| Usage(format!("name {what}: there is no such trusted issuer yet"));
-    let mut body = json!({ "reason": set.reason });
+    let mut body = serde_json::Map::from_iter([("reason".to_owned(), json!(set.reason))]);
     let kept = [
         "description",
         "issuer",
@@ -171,12 +171,12 @@ fn body(set: &Set, there: Option<&Value>) -> anyhow::Result<Value> {
     ];
     for name in kept {
         if let Some(value) = there.and_then(|t| t.get(name)) {
-            body[name] = value.clone();
+            body.insert(name.to_owned(), value.clone());
         }
     }
     let mut say = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
-            body[name] = value;
+            body.insert(name.to_owned(), value);
         }
     };
     say("issuer", set.issuer.clone().map(Value::from));
@@ -205,7 +205,7 @@ fn body(set: &Set, there: Option<&Value>) -> anyhow::Result<Value> {
     if body.get("algorithms").is_none() {
         return Err(needed("each --algorithm that it signs with").into());
     }
-    Ok(body)
+    Ok(Value::Object(body))
 }
 
 fn agents(issuer: &Value) -> String {

@@ -309,6 +309,7 @@ impl World {
             depth_left: 3,
             parent: parent.map(|p| p.id.clone()),
             run: run.map(|r| r.id.clone()),
+            federated: None,
             created: self.books.now(),
             expires: self.books.now().plus_secs(3_600),
             state: remit_domain::delegation::DelegationState::Active,
