@@ -30,7 +30,7 @@ impl WorkloadApi {
     /// Starts it with this key; what it says where it does not come to serve.
     fn start(server: &Server, key: &Path) -> Result<Self, String> {
         let socket = server.dir.path().join("api.sock");
-        let mut child = Command::new(binary())
+        let child = Command::new(binary())
             .args(["workload-api", "--agent", "support-triage"])
             .args(["--workflow", "answer", "--socket"])
             .arg(&socket)
@@ -41,17 +41,17 @@ impl WorkloadApi {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut api = Self { child, socket };
+        let mut said = BufReader::new(api.child.stderr.take().unwrap());
         let mut lines = String::new();
         loop {
             let read = said.read_line(&mut lines).unwrap();
             if lines.contains("serving the SPIFFE Workload API") {
                 // It goes on saying whom it denied.
                 std::thread::spawn(move || said.lines().for_each(drop));
-                return Ok(Self { child, socket });
+                return Ok(api);
             }
             if read == 0 {
-                let _ = child.wait();
                 return Err(lines);
             }
         }
@@ -94,7 +94,7 @@ async fn declare(server: &Server, digest: Option<&str>) {
 fn key(server: &Server, name: &str, more: &[&str]) -> PathBuf {
     let path = server.dir.path().join(name);
     let add = ["agent", "key", "add", "support-triage", "--generate"];
-    let (code, said) = server.remit(&[&add, &[path.to_str().unwrap()], more].concat());
+    let (code, said) = server.remit(&[&add[..], &[path.to_str().unwrap()], more].concat());
     assert_eq!(code, 0, "{said}");
     path
 }

@@ -296,7 +296,11 @@ fn svid(registry: &Registry, svid: Svid, now: Timestamp) -> Found {
     view.about.insert("form", svid.form.as_str().to_owned());
     view.about.insert("spiffe id", svid.spiffe_id.clone());
     if let Some(attested) = &svid.attested {
-        view.about.insert("attested", attested.clone());
+        let seen = format!(
+            "{}, user {}, sha256 {}",
+            attested.binary, attested.uid, attested.sha256
+        );
+        view.about.insert("attested", seen);
     }
     Found {
         view,

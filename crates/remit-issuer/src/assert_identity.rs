@@ -139,13 +139,6 @@ impl Issuer {
         subject: &Verified,
         claims: IdJagClaims,
     ) -> Result<TokenResponse, Denied> {
-        let unavailable = |why: String| {
-            Denied::new(
-                OAuthErrorCode::TemporarilyUnavailable,
-                "credential-unavailable",
-                why,
-            )
-        };
         let keys = self.org_keys(org).await?;
         let signed =
             id_jag::sign(&claims, &keys.signing).map_err(|error| unavailable(error.to_string()))?;
@@ -154,7 +147,7 @@ impl Issuer {
             .parse()
             .map_err(|_| unavailable("no id could be made".to_owned()))?;
         let token = Token {
-            client_id: None,
+            client_id: client.document.clone(),
             id: id.clone(),
             agent: subject.agent.clone(),
             workflow: subject.workflow.clone(),
@@ -210,6 +203,11 @@ impl Issuer {
             authorization_details: Default::default(),
         })
     }
+}
+
+fn unavailable(why: String) -> Denied {
+    let code = OAuthErrorCode::TemporarilyUnavailable;
+    Denied::new(code, "credential-unavailable", why)
 }
 
 /// The scopes that are asked for, all of which have to be listed; all that are listed where none is asked for.

@@ -13,12 +13,13 @@ use remit_domain::{
 };
 use remit_ports::store::Once;
 use remit_token::client_assertion::{ExpectAssertion, unverified_client_id, verify};
-use remit_token::{ClientAuth, ClientProof, PublicJwk};
+use remit_token::{ClientAuth, ClientProof, OAuthErrorCode, PublicJwk};
 use secrecy::ExposeSecret;
 
 use crate::door::Denied;
-use crate::dpop::Bound;
+use crate::dpop::{Bound, demanded};
 use crate::limits::{CLIENT_LEEWAY_SECS, CLIENT_REQUESTS_PER_MINUTE, ONCE_MARGIN_SECS};
+use crate::mint::Ask;
 use crate::refusal::no;
 use crate::{Issuer, document};
 
@@ -202,6 +203,31 @@ impl Issuer {
         }
         registry.standing_agent(id)
     }
+}
+
+/// Whether a client may have tokens of the workflow that it asks for: it proved the key that this demands, is one that it lists, and
+/// showed no SVID of another one.
+pub(crate) fn permitted(ask: &Ask) -> Result<(), Denied> {
+    if let Some(svid) = &ask.client.svid
+        && svid.workflow != ask.workflow.id
+    {
+        let text = "the SVID is for another workflow; ask for that one";
+        let code = OAuthErrorCode::InvalidScope;
+        return Err(Denied::new(code, "svid-workflow-other", text));
+    }
+    if ask.workflow.dpop_bound_access_tokens && ask.client.bound.is_none() {
+        return Err(demanded());
+    }
+    let foreign = |url: &String| !ask.workflow.client_ids.contains(url);
+    if ask.client.document.as_ref().is_some_and(foreign) {
+        let text = "workflow-unknown: the workflow does not list this client";
+        return Err(Denied::new(
+            OAuthErrorCode::InvalidScope,
+            "client-not-listed",
+            text,
+        ));
+    }
+    Ok(())
 }
 
 /// Keys that still prove something. A stored key that cannot be read proves nothing.

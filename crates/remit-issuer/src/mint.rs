@@ -23,9 +23,9 @@ use remit_token::{
 };
 use secrecy::SecretString;
 
-use crate::client::Client;
+use crate::client::{Client, permitted};
 use crate::door::Denied;
-use crate::dpop::{demanded, spent_proof};
+use crate::dpop::spent_proof;
 use crate::federation::{self, FEDERATED};
 use crate::limits::START_REMEMBERED_SECS;
 use crate::refusal::no;
@@ -366,21 +366,13 @@ impl Issuer {
         let claims = self
             .claims(org, &run, chain, &ask)
             .map_err(|denied| denied.by(&agent))?;
-        let signed = remit_token::access_token::sign(&claims, &keys.signing).map_err(|error| {
-            Denied::new(
-                OAuthErrorCode::TemporarilyUnavailable,
-                error.code(),
-                error.to_string(),
-            )
-        })?;
+        let unavailable =
+            |code, text: String| Denied::new(OAuthErrorCode::TemporarilyUnavailable, code, text);
+        let signed = remit_token::access_token::sign(&claims, &keys.signing)
+            .map_err(|error| unavailable(error.code(), error.to_string()))?;
+        let id = claims.jti.parse();
         let token = Token {
-            id: claims.jti.parse().map_err(|_| {
-                Denied::new(
-                    OAuthErrorCode::TemporarilyUnavailable,
-                    "id-invalid",
-                    "no id could be made",
-                )
-            })?,
+            id: id.map_err(|_| unavailable("id-invalid", "no id could be made".to_owned()))?,
             agent: run.agent.clone(),
             workflow: run.workflow.clone(),
             run: run.id.clone(),
@@ -490,30 +482,6 @@ impl Issuer {
             delegations: run.chain.iter().map(ToString::to_string).collect(),
         })
     }
-}
-
-/// Whether a client proved the key that its workflow demands, and asks for the workflow of the SVID that it showed.
-fn permitted(ask: &Ask) -> Result<(), Denied> {
-    if let Some(svid) = &ask.client.svid
-        && svid.workflow != ask.workflow.id
-    {
-        let text = "the SVID is for another workflow; ask for that one";
-        let code = OAuthErrorCode::InvalidScope;
-        return Err(Denied::new(code, "svid-workflow-other", text));
-    }
-    if ask.workflow.dpop_bound_access_tokens && ask.client.bound.is_none() {
-        return Err(demanded());
-    }
-    let foreign = |url: &String| !ask.workflow.client_ids.contains(url);
-    if ask.client.document.as_ref().is_some_and(foreign) {
-        let text = "workflow-unknown: the workflow does not list this client";
-        return Err(Denied::new(
-            OAuthErrorCode::InvalidScope,
-            "client-not-listed",
-            text,
-        ));
-    }
-    Ok(())
 }
 
 fn is_implicit(run: &Run, acting: &ActingFor, ask: &Ask) -> bool {

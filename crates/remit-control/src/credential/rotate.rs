@@ -67,6 +67,7 @@ impl Control {
                 let new = NewKey {
                     jwk: next.jwk.clone(),
                     pem: next.pem.clone(),
+                    attests: key.attests,
                 };
                 let overlap = next.overlap_s.unwrap_or(OVERLAP_SECS);
                 let added = self

@@ -88,6 +88,8 @@ impl Issuer {
             thumbprint,
             once,
             bound: None,
+            federated: None,
+            document: None,
             trust: Trust::Attested,
             svid: Some(SvidShown {
                 id: svid.id,
