@@ -8,4 +8,17 @@ CREATE TABLE entry_times (
     last  BIGINT NOT NULL,
     PRIMARY KEY (org, block)
 );
+-- By the database, so that nodes of the version before, which still append while the others are replaced, leave none out.
+CREATE FUNCTION note_entry_times() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO entry_times (org, block, first, last)
+    SELECT org, idx >> 10, min(at), max(at) FROM new_entries GROUP BY 1, 2
+    ON CONFLICT (org, block) DO UPDATE
+    SET first = least(entry_times.first, excluded.first), last = greatest(entry_times.last, excluded.last);
+    RETURN NULL;
+END
+$$;
+LOCK TABLE entries IN SHARE ROW EXCLUSIVE MODE;
+CREATE TRIGGER entries_have_times AFTER INSERT ON entries
+REFERENCING NEW TABLE AS new_entries FOR EACH STATEMENT EXECUTE FUNCTION note_entry_times();
 INSERT INTO entry_times (org, block, first, last) SELECT org, idx >> 10, min(at), max(at) FROM entries GROUP BY 1, 2;

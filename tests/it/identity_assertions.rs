@@ -143,7 +143,7 @@ async fn one_server_takes_the_word_of_another_for_a_person() {
     let id = id.as_str().unwrap();
     let (code, text) = both.resource.remit_as(
         &maria,
-        &["delegation", "revoke", id, "--reason", "not this", "--yes"],
+        &["delegation", "revoke", id, "--reason", "not this"],
     );
     assert_eq!(code, 0, "{text}");
     let after = both

@@ -266,7 +266,7 @@ async fn the_conformance_suite_finds_the_metadata_that_mcp_asks_for() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("Passed: 1/1, 0 failed"), "{text}");
+    assert!(text.contains("Passed: 2/2, 0 failed"), "{text}");
 }
 
 /// No shared secret is a proof, however it comes, and nobody registers by themselves.

@@ -135,7 +135,7 @@ async fn only_the_declared_workload_reaches_a_critical_system() {
     // A key that nobody calls an attester's serves no identity.
     let plain = key(&server, "plain.pem", &[]);
     let said = WorkloadApi::start(&server, &plain).err().unwrap();
-    assert!(said.contains("attestation-required"), "{said}");
+    assert!(said.contains("no attester's"), "{said}");
 
     let api = WorkloadApi::start(&server, &key(&server, "attester.pem", &["--attests"])).unwrap();
     let output = api.workload(&server.base());

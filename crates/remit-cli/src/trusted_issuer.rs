@@ -234,7 +234,9 @@ fn rule(rule: &Value) -> String {
             .collect();
         format!(" with {name} {}", values.join(" or "))
     });
-    let claims: String = claims.collect();
+    let mut claims: Vec<String> = claims.collect();
+    claims.sort();
+    let claims = claims.concat();
     format!(
         "{}{claims} is {}/{}",
         text(rule, "subject"),

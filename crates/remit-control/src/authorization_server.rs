@@ -12,6 +12,7 @@ use remit_token::Scope;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::agent::may_widen;
 use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::{AuthorizationServerSpec, ClientThereSpec, WorkflowRef};
@@ -177,6 +178,13 @@ impl Control {
             by: same.map_or_else(|| caller.principal.clone(), |s| s.by.clone()),
             at: same.map_or_else(|| self.books.now(), |s| s.at),
         };
+        let same_server = there.filter(|t| t.enabled && t.issuer == server.issuer);
+        let had = |client| same_server.is_some_and(|t| t.clients.contains(client));
+        for client in server.clients.iter().filter(|c| server.enabled && !had(c)) {
+            if let Some(agent) = registry.agents.get(&client.agent) {
+                may_widen(registry, caller.person()?, agent)?;
+            }
+        }
         Draft::over(registry, there.map(AsRef::as_ref), &server, seen, |_| {
             self.event(caller, EventKind::AuthorizationServerChanged)
                 .about(&server.id)

@@ -224,7 +224,7 @@ impl Control {
             }
         }
         filter.after = None;
-        let (links, _) = self.books.list::<Enrolment>(&caller.org, &filter).await?;
+        let links = self.all::<Enrolment>(caller, filter).await?;
         for Versioned { noun, revision } in links.into_iter().filter(|l| l.noun.expires > now) {
             change = change.update(
                 &Enrolment {
@@ -236,6 +236,23 @@ impl Control {
             departure.personal_tokens += 1;
         }
         Ok(change.and(self.end_sessions(caller, person, why, departure).await?))
+    }
+
+    /// Every record that a filter matches, however many.
+    async fn all<N: Noun>(
+        &self,
+        caller: &Caller,
+        mut filter: Filter,
+    ) -> Result<Vec<Versioned<N>>, ControlError> {
+        let mut all = Vec::new();
+        loop {
+            let (page, next) = self.books.list::<N>(&caller.org, &filter).await?;
+            all.extend(page);
+            match next {
+                Some(next) => filter.after = Some(next),
+                None => return Ok(all),
+            }
+        }
     }
 
     /// Nobody is signed in after they left: the check of a session asks the registry, and here the records say so too.
@@ -252,7 +269,7 @@ impl Control {
             limit: 1_000,
             ..Filter::default()
         };
-        let (sessions, _) = self.books.list::<Session>(&caller.org, &filter).await?;
+        let sessions = self.all::<Session>(caller, filter).await?;
         departure.sessions = sessions.len();
         let now = self.books.now();
         Ok(sessions.into_iter().fold(Change::new(), |change, found| {

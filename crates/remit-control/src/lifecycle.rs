@@ -250,29 +250,33 @@ impl Control {
 
     /// Retires the agents that were suspended because nobody answers for them, once the organization's grace time is over; how many.
     pub(crate) async fn retire_orphans(&self, org: &OrgId) -> Result<u32, ControlError> {
-        let due: Vec<Name> = {
+        let due: Vec<Arc<Agent>> = {
             let book = self.book(org)?;
             let registry = book.registry();
             let rules = registry.organization.as_ref().map(|o| o.hygiene);
             let grace = DAY * i64::from(rules.unwrap_or_default().orphan_days);
             let now = self.books.now();
             let gone = |id| registry.people.get(id).is_none_or(|p| p.has_left());
+            let left =
+                |id: &remit_domain::PersonId| registry.people.get(id).and_then(|p| p.left_at());
             let over = |agent: &Agent| {
                 let about = registry.findings.get(agent.id.as_str());
                 let orphan = about.and_then(|open| {
                     let orphans = open.values().filter(|f| f.kind == FindingKind::Orphan);
                     orphans.map(|f| f.opened).min()
                 });
-                orphan.is_some_and(|since| now.secs_since(since) >= grace)
+                // A person who was suspended first is missed from when they left on.
+                let gone = [&agent.profile.owner, &agent.profile.sponsor];
+                let gone = gone.into_iter().filter_map(left).min();
+                orphan.is_some_and(|since| {
+                    now.secs_since(gone.map_or(since, |at| at.max(since))) >= grace
+                })
             };
             let suspended = registry.agents.values().filter(|a| {
                 a.state == AgentState::Suspended
                     && (gone(&a.profile.owner) || gone(&a.profile.sponsor))
             });
-            suspended
-                .filter(|a| over(a))
-                .map(|a| a.name.clone())
-                .collect()
+            suspended.filter(|a| over(a)).cloned().collect()
         };
         let mut count = 0;
         let caller = Caller {
@@ -281,8 +285,13 @@ impl Control {
             org: org.clone(),
         };
         let reason = "nobody answered for it within the organization's grace time";
-        for name in due {
-            let stopped = self.stop_whom(&caller, &name, reason, AgentState::Retired, |_| Ok(()));
+        for seen in due {
+            let may =
+                |agent: &Agent| match agent.state == seen.state && agent.profile == seen.profile {
+                    true => Ok(()),
+                    false => Err(conflict("somebody answers for it again".to_owned())),
+                };
+            let stopped = self.stop_whom(&caller, &seen.name, reason, AgentState::Retired, may);
             match stopped.await {
                 Ok(_) => count += 1,
                 // Another node was first.
@@ -503,6 +512,13 @@ fn trusted_anew(registry: &Registry, agent: &Agent, killed: &[String]) -> Result
                 agent.name, issuer.name
             )));
         }
+    }
+    let mut workflows = registry.workflows.values().filter(|w| w.agent == agent.id);
+    if last.is_some() && workflows.any(|w| !w.client_ids.is_empty()) {
+        return Err(conflict(format!(
+            "agent `{}` was killed, and clients of a metadata document were this agent before: take `client_ids` out of its workflows, activate it and, where they still hold, list them anew",
+            agent.name
+        )));
     }
     Ok(())
 }

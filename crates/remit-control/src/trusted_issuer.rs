@@ -13,6 +13,7 @@ use remit_token::ForeignJwks;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::agent::may_widen;
 use crate::draft::Draft;
 use crate::error::{invalid, not_found};
 use crate::spec::{TrustedIssuerSpec, WorkflowRef, WorkloadRuleSpec};
@@ -174,13 +175,23 @@ impl Control {
             rules: Vec::new(),
             identities: None,
             enabled: spec.enabled,
+            set_by: BTreeMap::new(),
             reason: spec.reason.clone(),
             by: same.map_or_else(|| caller.principal.clone(), |s| s.by.clone()),
             at: same.map_or_else(|| self.books.now(), |s| s.at),
         };
-        let before = there.filter(|t| t.signs_as(&issuer)).map(AsRef::as_ref);
+        match there.filter(|t| t.signs_as(&issuer)) {
+            Some(same) => issuer.set_by = same.set_by.clone(),
+            None => {
+                issuer.set_by = there.map(|t| t.set_by.clone()).unwrap_or_default();
+                if let Some(by) = caller.principal.person() {
+                    issuer.set_by.insert(by.clone(), self.books.now());
+                }
+            }
+        }
+        let before = there.filter(|t| goes_on(t, &issuer)).map(AsRef::as_ref);
         let rules = spec.rules.iter();
-        let rules = rules.map(|rule| self.rule(registry, before, rule));
+        let rules = rules.map(|rule| self.rule(registry, caller, before, rule));
         issuer.rules = rules.collect::<Result<_, _>>()?;
         issuer.identities =
             self.identities(registry, caller, there.map(AsRef::as_ref), &issuer, spec)?;
@@ -205,6 +216,7 @@ impl Control {
     fn rule(
         &self,
         registry: &Registry,
+        caller: &Caller,
         before: Option<&TrustedIssuer>,
         spec: &WorkloadRuleSpec,
     ) -> Result<WorkloadRule, ControlError> {
@@ -229,6 +241,9 @@ impl Control {
                 == (&rule.subject, &rule.claims, &rule.agent, &rule.workflow)
         };
         let old = before.and_then(|before| before.rules.iter().find(reads_so));
+        if old.is_none() {
+            may_widen(registry, caller.person()?, agent)?;
+        }
         Ok(old.cloned().unwrap_or(rule))
     }
 }
@@ -261,13 +276,21 @@ impl Control {
         let workflows: BTreeSet<_> = workflows.collect::<Result<_, _>>()?;
         let before = there.and_then(|t| t.identities.as_ref());
         let same = before.filter(|b| {
-            there.is_some_and(|t| t.signs_as(now))
+            there.is_some_and(|t| goes_on(t, now))
                 && (&b.people, &b.workflows) == (&people, &workflows)
         });
         if let Some(same) = same {
             return Ok(Some(same.clone()));
         }
+        let person = caller.person()?;
+        for workflow in workflows.iter().filter_map(|id| registry.workflows.get(id)) {
+            if let Some(agent) = registry.agents.get(&workflow.agent) {
+                may_widen(registry, person, agent)?;
+            }
+        }
+        // Whoever set its keys can sign as anybody whom it speaks for.
         let mut behind = before.map(|b| b.behind.clone()).unwrap_or_default();
+        behind.extend(now.set_by.clone());
         if let Some(by) = caller.principal.person() {
             behind.insert(by.clone(), self.books.now());
         }
@@ -278,6 +301,11 @@ impl Control {
             behind,
         }))
     }
+}
+
+/// Whether what was given by its tokens still counts under the new document: nothing does that was turned off in between.
+fn goes_on(before: &TrustedIssuer, now: &TrustedIssuer) -> bool {
+    before.signs_as(now) && (before.enabled || !now.enabled)
 }
 
 /// What stands against a spec by itself.

@@ -133,6 +133,14 @@ impl Person {
         matches!(self.state, PersonState::Left { .. })
     }
 
+    /// When the person left, where they have.
+    pub fn left_at(&self) -> Option<Timestamp> {
+        match self.state {
+            PersonState::Left { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
     /// The person with at most these roles.
     #[must_use]
     pub fn with_at_most(self: Arc<Self>, most: &BTreeSet<Role>) -> Arc<Self> {

@@ -289,6 +289,9 @@ pub struct TrustedIssuer {
     pub identities: Option<Identities>,
     /// Whether it is trusted now.
     pub enabled: bool,
+    /// Everybody who has set how it signs, and when: they can sign as anybody whom it speaks for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_by: BTreeMap<PersonId, Timestamp>,
     /// Why, for people.
     pub reason: String,
     /// Who changed it last.

@@ -15,6 +15,7 @@ use remit_issuer::Asker;
 use remit_token::exchange::TokenRequest;
 use remit_token::oauth_error::{OAuthError, OAuthErrorCode};
 use secrecy::ExposeSecret;
+use tracing::Instrument;
 
 use crate::presented::{self, DPOP};
 use crate::problem::Problem;
@@ -69,6 +70,14 @@ fn proof(request: &Request) -> Result<Option<String>, OAuthError> {
     Ok(proof)
 }
 
+/// What a request has begun, to its end, whether or not its sender waits for it: a fetch that is shared, a record, a denial.
+async fn to_its_end<T: Send + 'static>(
+    running: impl Future<Output = T> + Send + 'static,
+) -> Result<T, OAuthError> {
+    let ended = tokio::spawn(running.in_current_span()).await;
+    ended.map_err(|_| OAuthError::new(OAuthErrorCode::TemporarilyUnavailable, "try again"))
+}
+
 async fn token(
     State(site): State<Site>,
     place: Place,
@@ -77,11 +86,13 @@ async fn token(
     let proof = proof(&request)?;
     let form = Form::read(request).await?;
     let request = TokenRequest::from_pairs(form.pairs())?;
-    let issuer = &site.app.issuer;
-    let response = issuer
-        .token_with_proof(place.org(), &request, proof.as_deref())
-        .await?;
-    Ok(Json(response).into_response())
+    let (issuer, org) = (site.app.issuer.clone(), place.org().clone());
+    let response = to_its_end(async move {
+        issuer
+            .token_with_proof(&org, &request, proof.as_deref())
+            .await
+    });
+    Ok(Json(response.await??).into_response())
 }
 
 /// A client asks with its assertion; a person with a role for it asks with their own token.

@@ -7,10 +7,12 @@
 use std::sync::Arc;
 
 use remit_books::Change;
+use remit_domain::authority::Authority;
 use remit_domain::authorization_server::{AuthorizationServer, ClientThere};
 use remit_domain::credential::Token;
 use remit_domain::event::{Event, EventKind};
-use remit_domain::{CredentialId, OrgId, PersonId, Principal, RefusalCode, Timestamp};
+use remit_domain::standing::Standing;
+use remit_domain::{CredentialId, OrgId, PersonId, Principal, RefusalCode, Run, Timestamp};
 use remit_token::limits::ID_JAG_TTL_S_MAX;
 use remit_token::{
     AccessTokenType, Actor, IdJagClaims, OAuthErrorCode, Scope, TokenExchange, TokenResponse,
@@ -98,6 +100,23 @@ impl Issuer {
         })
     }
 
+    /// Whether less was let than the whole workflow, by the person or by a run above: another server's scopes know nothing of tools,
+    /// so that what is narrowed to some would be all of it there.
+    fn narrowed(&self, org: &OrgId, standing: &Standing) -> Result<bool, Denied> {
+        let now = self.books().now();
+        let over = |a: &Authority| a.until.is_some_and(|end| end <= now);
+        let narrows = |a: &Authority| {
+            a.tools.is_some() || a.effects.is_some() || a.targets.is_some() || over(a)
+        };
+        let first = standing.chain.first();
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let above = |run: &Arc<Run>| registry.runs.get(run.parent.as_ref()?).cloned();
+        let mut runs = std::iter::successors(Some(Arc::clone(&standing.run)), above);
+        let by_person = first.is_some_and(|l| l.federated.is_some() || narrows(&l.authority));
+        Ok(by_person || runs.any(|run| narrows(&run.intent.authority)))
+    }
+
     async fn identity_claims(
         &self,
         org: &OrgId,
@@ -111,6 +130,12 @@ impl Issuer {
         let standing = self
             .standing_run(org, &subject.run, Some(&subject.agent))
             .await?;
+        if self.narrowed(org, &standing)? {
+            return Err(target(
+                "wider",
+                "what is narrowed to tools, or rests on another provider's word, is not asserted elsewhere",
+            ));
+        }
         let ends = standing.chain.iter().map(|link| link.expires);
         let ends = ends.chain([standing.run.deadline, subject.expires]);
         let exp = ends.fold(now.plus_secs(ID_JAG_TTL_S_MAX), Timestamp::min);

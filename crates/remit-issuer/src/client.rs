@@ -19,7 +19,6 @@ use secrecy::ExposeSecret;
 use crate::door::Denied;
 use crate::dpop::{Bound, demanded};
 use crate::limits::{CLIENT_LEEWAY_SECS, CLIENT_REQUESTS_PER_MINUTE, ONCE_MARGIN_SECS};
-use crate::mint::Ask;
 use crate::refusal::no;
 use crate::{Issuer, document};
 
@@ -92,7 +91,10 @@ impl Issuer {
             Some(url) => {
                 let said = self.client_document(org, url).await;
                 let said = said.map_err(|denied| denied.by(&id))?;
-                said.keys.iter().copied().collect()
+                // A key that was ever an agent's here proves that agent or nobody.
+                let registry = book.registry();
+                let here = |key: &PublicJwk| registry.keys.contains_key(key.thumbprint().as_str());
+                said.keys.iter().copied().filter(|key| !here(key)).collect()
             }
             None => live_keys(book.registry().keys_of(&id).into_iter(), self.books().now()),
         };
@@ -207,19 +209,19 @@ impl Issuer {
 
 /// Whether a client may have tokens of the workflow that it asks for: it proved the key that this demands, is one that it lists, and
 /// showed no SVID of another one.
-pub(crate) fn permitted(ask: &Ask) -> Result<(), Denied> {
-    if let Some(svid) = &ask.client.svid
-        && svid.workflow != ask.workflow.id
+pub(crate) fn permitted(client: &Client, workflow: &Workflow) -> Result<(), Denied> {
+    if let Some(svid) = &client.svid
+        && svid.workflow != workflow.id
     {
         let text = "the SVID is for another workflow; ask for that one";
         let code = OAuthErrorCode::InvalidScope;
         return Err(Denied::new(code, "svid-workflow-other", text));
     }
-    if ask.workflow.dpop_bound_access_tokens && ask.client.bound.is_none() {
+    if workflow.dpop_bound_access_tokens && client.bound.is_none() {
         return Err(demanded());
     }
-    let foreign = |url: &String| !ask.workflow.client_ids.contains(url);
-    if ask.client.document.as_ref().is_some_and(foreign) {
+    let foreign = |url: &String| !workflow.client_ids.contains(url);
+    if client.document.as_ref().is_some_and(foreign) {
         let text = "workflow-unknown: the workflow does not list this client";
         return Err(Denied::new(
             OAuthErrorCode::InvalidScope,

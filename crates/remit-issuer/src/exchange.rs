@@ -14,7 +14,7 @@ use remit_token::{
 };
 use secrecy::ExposeSecret;
 
-use crate::client::Client;
+use crate::client::{Client, permitted};
 use crate::door::Denied;
 use crate::dpop::holds;
 use crate::mint::{ActingFor, Ask};
@@ -320,6 +320,11 @@ impl Issuer {
             ));
         }
         holds(&verified, client.bound.as_ref())?;
+        let book = self.tenant(org)?;
+        let workflow = book
+            .registry()
+            .standing_workflow(&verified.agent, &verified.workflow)?;
+        permitted(client, &workflow)?;
         Ok(verified)
     }
 }

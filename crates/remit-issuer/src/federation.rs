@@ -173,9 +173,9 @@ impl Issuer {
             other => other,
         };
         proved.map_err(|error| match error {
-            TokenError::KeyUnknown | TokenError::SignatureInvalid => {
-                denied(error.code(), NOT_PROVED)
-            }
+            TokenError::KeyUnknown
+            | TokenError::SignatureInvalid
+            | TokenError::AlgorithmRefused { .. } => denied(error.code(), NOT_PROVED),
             TokenError::AudienceWrong => denied(
                 error.code(),
                 format!("the assertion has another audience; its one `aud` has to be {audience}"),

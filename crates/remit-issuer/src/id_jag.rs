@@ -116,11 +116,12 @@ impl Issuer {
         let said: Vec<String> = match claims.all.get("resource") {
             None => Vec::new(),
             Some(Value::String(one)) => vec![one.clone()],
-            Some(Value::Array(many)) => many
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
+            Some(Value::Array(many)) if !many.is_empty() && many.iter().all(Value::is_string) => {
+                many.iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect()
+            }
             Some(_) => return Err(denied("token-claim-invalid", "`resource` is no address")),
         };
         let granted = self.resource_asked(org, &said)?;

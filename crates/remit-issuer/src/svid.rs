@@ -336,6 +336,11 @@ impl Issuer {
         };
         let found = self.books().get::<Token>(org, token.as_str()).await;
         match found.map_err(from_books)?.map(|found| found.noun) {
+            // Else whoever was attested could attest themselves, and what was withdrawn would come back by what it had got.
+            Some(token) if token.svid.is_some() => {
+                let text = "a token that was got with an SVID asks for no other; the attester asks with its own";
+                Err(no(RefusalCode::AttestationRequired, text))
+            }
             Some(token) if token.revoked.is_none() => Ok(token.federated),
             _ => {
                 let text = "the token that asked for it was revoked";

@@ -117,7 +117,6 @@ impl Control {
         reason: &str,
     ) -> Result<(), ControlError> {
         only(caller, &MAY, self.owns(caller, &svid.agent)?)?;
-        let _ = reason;
         let plan = || async {
             let found = self
                 .books
@@ -127,8 +126,19 @@ impl Control {
             if let Some(at) = found.noun.withdrawn {
                 return Err(ended(&format!("the SVID was withdrawn at {at}")));
             }
-            let change = self.books.plan_withdrawal(vec![found], &caller.principal);
-            Ok(((), change.restrict()))
+            let event = self
+                .event(caller, EventKind::SvidWithdrawn)
+                .about(&found.noun.id)
+                .agent(&found.noun.agent)
+                .fact("form", found.noun.form)
+                .fact("expires", found.noun.expires)
+                .content("reason", reason);
+            let withdrawn = Svid {
+                withdrawn: Some(self.books.now()),
+                ..found.noun
+            };
+            let change = Change::new().update(&withdrawn, found.revision);
+            Ok(((), change.event(event).restrict()))
         };
         self.settle(&caller.org, plan).await?;
         Ok(())

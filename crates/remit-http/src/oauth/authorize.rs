@@ -34,7 +34,12 @@ async fn ask(
         Ok(parameters) => parameters,
         Err(error) => return told(&error),
     };
-    match site.app.issuer.authorize(place.org(), &parameters).await {
+    let (issuer, org) = (site.app.issuer.clone(), place.org().clone());
+    let asked = super::to_its_end(async move { issuer.authorize(&org, &parameters).await });
+    match asked
+        .await
+        .unwrap_or_else(|error| Err(NotAsked::Told(error)))
+    {
         Ok(sealed) => {
             let root = &site.app.public_url;
             let at = place.base.strip_prefix(root.as_str()).unwrap_or_default();
@@ -54,10 +59,13 @@ pub(super) async fn push(
     let proof = super::proof(&request)?;
     let form = Form::read(request).await?;
     let parameters = AuthorizationParameters::from_pairs(form.pairs())?;
-    let issuer = &site.app.issuer;
-    let pushed = issuer
-        .push(place.org(), &form.client()?, &parameters, proof.as_deref())
-        .await?;
+    let (issuer, org, client) = (site.app.issuer.clone(), place.org().clone(), form.client()?);
+    let pushed = super::to_its_end(async move {
+        issuer
+            .push(&org, &client, &parameters, proof.as_deref())
+            .await
+    });
+    let pushed = pushed.await??;
     Ok((StatusCode::CREATED, Json(pushed)).into_response())
 }
 

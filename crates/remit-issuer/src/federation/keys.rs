@@ -119,7 +119,7 @@ impl Issuer {
         }
         // What is not among old keys stays unknown; what is, is believed for a while.
         held.within(now, FOREIGN_KEYS_STALE_SECS).ok_or_else(|| {
-            let text = format!("{}; try again", held.why);
+            let text = "the assertion cannot be looked at now; try again";
             Denied::new(
                 OAuthErrorCode::TemporarilyUnavailable,
                 "issuer-unreachable",

@@ -126,7 +126,7 @@ pub(super) const FACTS: &[Row] = &[
     (Context, "weekday", Long, "the clock", Call, "1 Monday to 7 Sunday, UTC"),
     (Context, "ticket", Text, "tickets that were pushed", Call, "state of the ticket the run names; `none` where it names none, `unknown` where nobody has told of it"),
     (Context, "risk", Long, "open findings", Call, "greatest risk of the open findings about the agent and its run: 0 none, 1 low, 2 medium, 3 high"),
-    (Context, "trust", Long, "the credential", Call, "how well whoever calls has proved what it is: 0 an enforcement point vouches for it, 1 it holds a registered key, 2 it is attested"),
+    (Context, "trust", Long, "the credential", Call, "how well whoever calls has proved what it is: 0 an enforcement point vouches for it, 1 it holds a registered key or is vouched for by a trusted issuer, 2 it is attested"),
     (Context, "findings", Strings, "open findings", Call, "kinds of those findings"),
     (Context, "freezes", Strings, "freezes and the clock", Call, "names of the change freezes that hold now for the tool's system"),
     (Context, "frozen", Boolean, "freezes and the clock", Call, "whether any change freeze holds now for the tool's system"),

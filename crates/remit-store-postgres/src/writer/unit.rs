@@ -140,16 +140,9 @@ impl<'c> Unit<'c> {
             .map(|(_, _, entry)| entry.at.as_micros())
             .collect();
         sqlx::query(
-            "WITH new AS (
-               SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
-                                    $8::bytea[], $9::bytea[]) AS new (org, idx, kind, at, agent, run, decision, leaf, sealed)
-             ), times AS (
-               INSERT INTO entry_times (org, block, first, last)
-               SELECT org, idx >> 10, min(at), max(at) FROM new GROUP BY 1, 2
-               ON CONFLICT (org, block) DO UPDATE
-               SET first = least(entry_times.first, excluded.first), last = greatest(entry_times.last, excluded.last)
-             )
-             INSERT INTO entries (org, idx, kind, at, agent, run, decision, leaf, sealed) SELECT * FROM new",
+            "INSERT INTO entries (org, idx, kind, at, agent, run, decision, leaf, sealed)
+             SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+                                  $8::bytea[], $9::bytea[])",
         )
         .bind(orgs)
         .bind(indexes)
