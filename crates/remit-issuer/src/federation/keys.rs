@@ -35,8 +35,6 @@ pub(crate) struct Held {
     keys: Option<Arc<ForeignJwks>>,
     fetched: Duration,
     tried: Option<Duration>,
-    /// Why the last try failed.
-    why: String,
 }
 
 impl Held {
@@ -113,7 +111,6 @@ impl Issuer {
                 }
                 Err(refusal) => {
                     tracing::warn!(%org, issuer = %issuer.name, %refusal, "keys of a trusted issuer cannot be had");
-                    held.why = refusal.text;
                 }
             }
         }

@@ -135,6 +135,24 @@ async fn what_is_not_listed_is_not_asserted() {
 }
 
 #[tokio::test]
+async fn what_is_narrowed_to_tools_is_no_word_for_everything_elsewhere() {
+    let world = World::new().await;
+    listed(&world).await;
+    let token = world.acting(&world.triage, "refund", 0).await;
+    let run = world.verify(&token).await.unwrap().run.clone();
+    world
+        .change::<remit_domain::Run>(run.as_str(), |run| {
+            run.intent.authority =
+                serde_json::from_value(json!({ "tools": { "orders/read": {} } })).unwrap();
+        })
+        .await;
+    let narrow = ask(world.assertion(&world.triage), &token, THERE, "chat.read");
+    assert!(asserted(&world, &world.triage, narrow).await.is_err());
+    assert_eq!(world.refused().await.1["code"], "wider");
+    assert_eq!(world.entries(EventKind::IdJagIssued).await.0, 0);
+}
+
+#[tokio::test]
 async fn nothing_is_asserted_for_an_ended_delegation_or_twice_for_one_proof() {
     let world = World::new().await;
     let server = listed(&world).await;

@@ -102,6 +102,32 @@ async fn an_attested_workload_gets_a_token_of_that_trust_which_ends_with_its_svi
 }
 
 #[tokio::test]
+async fn what_was_got_with_an_svid_buys_no_other() {
+    let place = Place::new().await;
+    let svid = place.svid(URL).await;
+    let token = secret(&place.ask(&svid, "workflow:answer").await.unwrap());
+    let workload = place.world.verify(&token).await.unwrap();
+    // The workload says itself what it is, with the attester's thumbprint behind its token.
+    let own = place
+        .world
+        .issuer
+        .x509_svid(&workload, &super::svid::csr(), Some(seen()));
+    assert_eq!(
+        own.await.unwrap_err().code,
+        RefusalCode::AttestationRequired
+    );
+    let audience = ["https://else.example".to_owned()];
+    let own = place
+        .world
+        .issuer
+        .jwt_svid(&workload, &audience, Some(seen()));
+    assert_eq!(
+        own.await.unwrap_err().code,
+        RefusalCode::AttestationRequired
+    );
+}
+
+#[tokio::test]
 async fn the_client_may_be_named_by_its_spiffe_id_or_its_own_id_and_no_other() {
     let place = Place::new().await;
     let agent = place.holder.agent.to_string();
