@@ -108,10 +108,8 @@ async fn what_was_got_with_an_svid_buys_no_other() {
     let token = secret(&place.ask(&svid, "workflow:answer").await.unwrap());
     let workload = place.world.verify(&token).await.unwrap();
     // The workload says itself what it is, with the attester's thumbprint behind its token.
-    let own = place
-        .world
-        .issuer
-        .x509_svid(&workload, &super::svid::csr(), Some(seen()));
+    let csr = super::svid::csr();
+    let own = place.world.issuer.x509_svid(&workload, &csr, Some(seen()));
     assert_eq!(
         own.await.unwrap_err().code,
         RefusalCode::AttestationRequired
