@@ -128,7 +128,7 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
         .ok()
 }
 
-/// What heads the tools: whether they are all of the workflow's, or only what the client asks for now.
+/// What heads the tools: all of the workflow's, or those of them that the client asks for.
 fn what(asked: &Asked) -> Section {
     let section = Section::new("what", "What it may do");
     match asked.tools {

@@ -279,6 +279,39 @@ impl House {
             .count()
     }
 
+    /// Gives a person the role of an administrator.
+    pub(super) async fn make_admin(&self, local: &str) {
+        let person = self.as_(local).person().unwrap().id.clone();
+        let books = self.control.books();
+        let found = books.get::<Person>(&self.org, person.as_str()).await;
+        let found = found.unwrap().unwrap();
+        let person = Person {
+            roles: [Role::Admin].into(),
+            ..found.noun
+        };
+        let change = Change::new().update(&person, found.revision);
+        books.commit(&self.org, change).await.unwrap();
+    }
+
+    /// Lists clients of metadata documents in the agent's workflow, none where nothing is said.
+    pub(super) async fn list_clients(&self, urls: &[&str]) {
+        let books = self.control.books();
+        let id = {
+            let book = books.org(&self.org).unwrap();
+            let registry = book.registry();
+            let found = registry.workflow_named(&self.agent_id(), "refund").unwrap();
+            found.id.clone()
+        };
+        let found = books.get::<remit_domain::Workflow>(&self.org, id.as_str());
+        let found = found.await.unwrap().unwrap();
+        let workflow = remit_domain::Workflow {
+            client_ids: urls.iter().map(|url| (*url).to_owned()).collect(),
+            ..found.noun
+        };
+        let change = Change::new().update(&workflow, found.revision);
+        books.commit(&self.org, change).await.unwrap();
+    }
+
     pub(super) fn epoch(&self) -> u64 {
         self.control.books().org(&self.org).unwrap().epoch()
     }

@@ -31,6 +31,27 @@ fn there(house: &House) -> TrustedIssuer {
     (**registry.trusted_issuer_named("ci").unwrap()).clone()
 }
 
+/// Suspends the agent and has it killed.
+async fn kill(house: &House) {
+    let bot = name("returns-bot");
+    let admin = house.admin();
+    let suspended = house.control.suspend_agent(&admin, &bot, "rogue");
+    suspended.await.unwrap();
+    let books = house.control.books();
+    let kill = Containment {
+        id: books.id(remit_domain::ContainmentId::from_uuid),
+        target: Target::Agent(house.agent_id()),
+        level: Level::Kill,
+        reason: "rogue".to_owned(),
+        by: remit_domain::Principal::Remit,
+        at: books.now(),
+        lifted: None,
+        certificates: Vec::new(),
+    };
+    let change = remit_books::Change::new().create(&kill);
+    books.commit(&house.org, change).await.unwrap();
+}
+
 #[tokio::test]
 async fn administrators_register_issuers_and_responders_only_stop_them() {
     let house = House::active().await;
@@ -89,22 +110,7 @@ async fn a_killed_agent_does_not_return_by_a_rule_that_was_there_before() {
     let house = House::active().await;
     let bot = name("returns-bot");
     put(&house, spec("repo:acme/x")).await;
-    let admin = house.admin();
-    let suspended = house.control.suspend_agent(&admin, &bot, "rogue").await;
-    suspended.unwrap();
-    let books = house.control.books();
-    let kill = Containment {
-        id: books.id(remit_domain::ContainmentId::from_uuid),
-        target: Target::Agent(house.agent_id()),
-        level: Level::Kill,
-        reason: "rogue".to_owned(),
-        by: remit_domain::Principal::Remit,
-        at: books.now(),
-        lifted: None,
-        certificates: Vec::new(),
-    };
-    let change = remit_books::Change::new().create(&kill);
-    books.commit(&house.org, change).await.unwrap();
+    kill(&house).await;
     let sponsor = house.as_("sponsor");
     let refused = house.control.activate_agent(&sponsor, &bot).await;
     let refused = refused.unwrap_err().to_string();
@@ -112,4 +118,94 @@ async fn a_killed_agent_does_not_return_by_a_rule_that_was_there_before() {
     house.clock.advance(std::time::Duration::from_secs(1));
     put(&house, spec("repo:acme/y")).await;
     house.control.activate_agent(&sponsor, &bot).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_agent_does_not_return_by_a_metadata_document_that_was_listed_before() {
+    let house = House::active().await;
+    house
+        .list_clients(&["https://client.example/agent.json"])
+        .await;
+    kill(&house).await;
+    let (bot, sponsor) = (name("returns-bot"), house.as_("sponsor"));
+    let refused = house.control.activate_agent(&sponsor, &bot).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("client_ids"), "{refused}");
+    house.list_clients(&[]).await;
+    house.control.activate_agent(&sponsor, &bot).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_turned_off_counts_for_nothing_when_it_is_turned_on_again() {
+    let house = House::active().await;
+    put(&house, spec("repo:acme/x")).await;
+    let before = there(&house).rules[0].id.clone();
+    let off = house
+        .control
+        .disable_trusted_issuer(&house.admin(), &name("ci"), "INC-1")
+        .await;
+    off.unwrap();
+    put(&house, spec("repo:acme/x")).await;
+    assert_ne!(there(&house).rules[0].id, before);
+}
+
+fn speaking(house: &House) -> TrustedIssuerSpec {
+    let mut body = serde_json::to_value(spec("repo:acme/x")).unwrap();
+    body["rules"] = json!([]);
+    body["identities"] = json!({
+        "people": { "maria": house.as_("sponsor").person().unwrap().email },
+        "workflows": ["returns-bot/refund"],
+    });
+    serde_json::from_value(body).unwrap()
+}
+
+#[tokio::test]
+async fn whoever_set_the_keys_stands_behind_the_people_that_another_maps_later() {
+    let house = House::active().await;
+    let mut keys = spec("repo:acme/x");
+    keys.rules.clear();
+    put(&house, keys).await;
+    house.make_admin("deputy").await;
+    let (first, second) = (house.admin(), house.as_("deputy"));
+    let mapped = speaking(&house);
+    let put = house
+        .control
+        .put_trusted_issuer(&second, &name("ci"), mapped, None)
+        .await;
+    put.unwrap();
+    let behind = there(&house).identities.unwrap().behind;
+    for caller in [first, second] {
+        assert!(behind.contains_key(&caller.person().unwrap().id));
+    }
+}
+
+#[tokio::test]
+async fn nobody_lets_an_agent_of_their_own_in_by_another_issuer_or_out_to_another_server() {
+    let house = House::active().await;
+    house.make_admin("owner").await;
+    let owner = house.as_("owner");
+    for spec in [spec("repo:acme/x"), speaking(&house)] {
+        let put = house
+            .control
+            .put_trusted_issuer(&owner, &name("ci"), spec, None)
+            .await;
+        assert_eq!(code(put), RefusalCode::Forbidden);
+    }
+    let server: crate::spec::AuthorizationServerSpec = serde_json::from_value(json!({
+        "issuer": "https://auth.chat.example", "reason": "a test",
+        "clients": [{ "agent": "returns-bot", "workflow": "refund", "client_id": "f5", "scopes": ["chat.read"] }]
+    }))
+    .unwrap();
+    let put = |caller| {
+        let server = server.clone();
+        let house = &house;
+        async move {
+            house
+                .control
+                .put_authorization_server(&caller, &name("chat"), server, None)
+                .await
+        }
+    };
+    assert_eq!(code(put(owner).await), RefusalCode::Forbidden);
+    put(house.admin()).await.unwrap();
 }
