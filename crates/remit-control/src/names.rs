@@ -35,6 +35,6 @@ pub(crate) fn principal(registry: &Registry, who: &Principal) -> String {
             .scim_clients
             .get(id)
             .map_or_else(|| id.to_string(), |c| format!("directory {}", c.name)),
-        Principal::Transmitter(_) | Principal::Operator | Principal::Remit => who.to_string(),
+        Principal::Operator | Principal::Remit => who.to_string(),
     }
 }

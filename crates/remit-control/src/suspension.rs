@@ -11,7 +11,7 @@ use remit_domain::event::EventKind;
 use remit_domain::name::Email;
 use remit_domain::person::PersonState;
 use remit_domain::run::RunEnd;
-use remit_domain::{AgentId, Kind, Noun, Person, PersonId, RefusalCode, Role, SignalTransmitterId};
+use remit_domain::{AgentId, Kind, Noun, Person, PersonId, RefusalCode, Role};
 
 use crate::approval::eligible;
 use crate::person::leaves_an_admin;
@@ -41,7 +41,7 @@ impl Control {
             let registry = book.registry();
             resolve::addressed(&registry, email)?.id.clone()
         };
-        let plan = || self.plan_suspension(caller, &id, None, reason);
+        let plan = || self.plan_suspension(caller, &id, reason);
         let ((done, report), _) = self.settle(&caller.org, plan).await?;
         self.end_upstream_runs(&caller.org, &report).await;
         Ok(done)
@@ -75,13 +75,10 @@ impl Control {
     }
 
     /// The change by which a person may do nothing.
-    ///
-    /// - `by`: whose signal it is, where it is one.
     pub(crate) async fn plan_suspension(
         &self,
         caller: &Caller,
         id: &PersonId,
-        by: Option<&SignalTransmitterId>,
         reason: &str,
     ) -> Result<((Departure, StopReport), Change), ControlError> {
         let (person, revision, agents, alone) = {
@@ -115,7 +112,6 @@ impl Control {
         let next = Person {
             state: PersonState::Suspended {
                 at: self.books.now(),
-                by: by.cloned(),
             },
             ..Person::clone(&person)
         };

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Listed;
-use crate::{
-    Kind, Noun, PersonId, SignalTransmitterId, TeamId, Timestamp, name::Email, name::Name,
-};
+use crate::{Kind, Noun, PersonId, TeamId, Timestamp, name::Email, name::Name};
 
 /// What a person may do in their organization.
 #[derive(
@@ -74,9 +72,6 @@ pub enum PersonState {
     Suspended {
         /// When.
         at: Timestamp,
-        /// Whose signal it was; none where a person of the organization did it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by: Option<SignalTransmitterId>,
     },
     /// Departed: every delegation of theirs ended at `at`.
     Left {
@@ -136,7 +131,7 @@ impl Person {
     /// When the person left, where they have.
     pub fn left_at(&self) -> Option<Timestamp> {
         match self.state {
-            PersonState::Left { at, .. } => Some(at),
+            PersonState::Left { at } => Some(at),
             _ => None,
         }
     }

@@ -126,6 +126,27 @@ async fn until(what: &str, state: impl AsyncFn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn entries_of_a_node_that_knows_no_times_are_found_by_time_too() {
+    let database = TestDatabase::create();
+    let store = open(&database, "new").await;
+    // As a node of the version before still appends while the others are replaced.
+    database.sql(&format!(
+        "INSERT INTO entries (org, idx, kind, at, leaf, sealed)
+         SELECT '{}', n, 'agent.changed', n::bigint * 1000000, '\\x00', '\\x' FROM generate_series(0, 3000) AS n",
+        org()
+    ));
+    let filter = EntryFilter {
+        since: Some(Timestamp::from_secs(2_990)),
+        until: Some(Timestamp::from_secs(2_995)),
+        ..EntryFilter::default()
+    };
+    let found = store.entries(&org(), &filter).await.unwrap();
+    let found: Vec<u64> = found.iter().map(|entry| entry.index).collect();
+    assert_eq!(found, [2_990, 2_991, 2_992, 2_993, 2_994]);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn migrations_are_checkable_first() {
     let database = TestDatabase::create();
     assert_eq!(

@@ -117,6 +117,26 @@ async fn what_nobody_answers_for_stays_suspended_for_the_grace_time_and_is_then_
 }
 
 #[tokio::test]
+async fn who_was_suspended_first_is_missed_from_when_they_left_on() {
+    let w = world(&[]).await;
+    let owner = format!("p{OWNER}@acme.example").parse().unwrap();
+    let admin = w.caller(ADMIN);
+    let suspended = w.control.suspend_person(&admin, &owner, "an inquiry");
+    suspended.await.unwrap();
+    w.control.tick(&w.org).await.unwrap();
+    w.pass(91 * 86_400);
+    leave(&w, OWNER).await;
+    assert_eq!(w.control.tick(&w.org).await.unwrap().orphans, 0);
+    assert_eq!(
+        agent(&w, 1).state,
+        AgentState::Suspended,
+        "their grace begins now"
+    );
+    w.pass(90 * 86_400);
+    assert_eq!(w.control.tick(&w.org).await.unwrap().orphans, 2);
+}
+
+#[tokio::test]
 async fn who_found_somebody_in_time_is_not_retired() {
     let w = world(&[]).await;
     leave(&w, OWNER).await;

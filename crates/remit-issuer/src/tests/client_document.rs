@@ -161,6 +161,40 @@ async fn a_listed_client_is_let_in_by_the_key_in_its_document_and_falls_with_its
 }
 
 #[tokio::test]
+async fn a_key_that_is_an_agents_here_proves_no_client_of_another() {
+    let site = site(Vec::new());
+    let world = World::with_client(&site).await;
+    let of_agents = json!([world.searcher.key.public(), world.triage.key.public()]);
+    let mut body = document(&world.searcher.key);
+    body["jwks"]["keys"] = of_agents;
+    site.answers.lock().unwrap().push_back(found(&body, None));
+    for key in [&world.searcher.key, &world.triage.key] {
+        let refused = world.by_document(ID, key, "workflow:answer").await;
+        assert_refused(refused, InvalidClient, "");
+    }
+}
+
+#[tokio::test]
+async fn a_client_hands_nothing_on_of_a_workflow_that_does_not_list_it() {
+    let own = key();
+    let site = site(vec![found(&document(&own), None)]);
+    let world = World::with_client(&site).await;
+    // A token of the same agent that it has come by.
+    let token = world.acting(&world.triage, "refund", 1).await;
+    let assertion = world.assertion_as(ID, &own, URL);
+    let TokenRequest::TokenExchange(mut request) =
+        exchange(assertion, &token, TokenType::AccessToken, "workflow:search")
+    else {
+        panic!("another grant")
+    };
+    request.audience = vec![world.searcher.id.to_string()];
+    let request = TokenRequest::TokenExchange(request);
+    let spawned = world.issuer.token(&world.acme, &request).await;
+    assert_refused(spawned, InvalidScope, "");
+    assert_eq!(world.refused().await.1["code"], "client-not-listed");
+}
+
+#[tokio::test]
 async fn nothing_that_is_not_listed_is_ever_fetched() {
     let own = key();
     let site = site(vec![found(&document(&own), None)]);
