@@ -26,6 +26,7 @@ use crate::error::{ArgsError, Problem};
 use crate::except::InForce;
 use crate::facts::{Dynamic, Facts, Fixed};
 use crate::load::Loaded;
+use crate::quick::Live;
 use crate::slice::{Slice, ToolSlice};
 use crate::validate::{self, Compiled};
 
@@ -77,8 +78,8 @@ impl Prepared {
 pub(crate) struct Ready {
     cast: Cast,
     slice: Arc<Slice>,
-    /// Whether no forbid holds that looks at nothing but the registry.
-    still: bool,
+    /// What is left to ask where nothing was found in breach, and the same without the arguments.
+    live: (Option<Live>, Option<Live>),
 }
 
 /// Why a slice cannot be decided on at all.

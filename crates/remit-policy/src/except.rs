@@ -8,7 +8,7 @@ use remit_domain::Timestamp;
 
 use crate::error::PolicyError;
 use crate::load::Loaded;
-use crate::quick;
+use crate::quick::Condition;
 
 /// An approved exception, as an engine takes it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -75,7 +75,7 @@ pub(crate) fn apply(
         );
         let policy = Policy::parse(Some(PolicyId::new(&loaded.id)), text).map_err(|e| wrong(&e))?;
         let json = policy.to_json().map_err(|e| wrong(&e))?;
-        loaded.condition = quick::condition(&json);
+        loaded.condition = Condition::of(&json);
         loaded.policy = policy;
         out.push(InForce {
             id: exception.id.to_owned(),

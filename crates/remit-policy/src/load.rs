@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::ask::{self, Terms};
 use crate::error::Problem;
-use crate::quick;
+use crate::quick::Condition;
 
 /// The set of the guardrails.
 pub(crate) const GUARDRAIL: &str = "guardrail";
@@ -52,8 +52,8 @@ pub(crate) struct Loaded {
     pub(crate) terms: Option<Terms>,
     /// Whether it looks at the arguments, so that it says nothing while they are unknown.
     pub(crate) mentions_args: bool,
-    /// When it holds, apart from its action scope and from approval; see [`crate::quick`].
-    pub(crate) condition: Option<Value>,
+    /// When it holds, apart from approval; see [`crate::quick`]. None where that is not known.
+    pub(crate) condition: Option<Condition>,
     pub(crate) policy: Policy,
 }
 
@@ -165,7 +165,7 @@ fn one(place: &Place<'_>, policy: &Policy, source: String, start: usize) -> Resu
         set: place.set.to_owned(),
         line: place.position(start).0,
         mentions_args: ask::mentions(json.get("conditions").unwrap_or(&Value::Null), "args"),
-        condition: quick::condition(&json),
+        condition: Condition::of(&json),
         id,
         code,
         text,

@@ -1,182 +1,204 @@
-//! One question instead of many: does any forbid hold?
+//! The short way to an answer: does any forbid hold?
 //!
-//! Most calls are allowed, and Cedar pays for each policy it looks at. So the forbids of a slice are also joined into
-//! one, the disjunction of their conditions, with the clause about approval left out of those that ask. It is asked
-//! where nothing was found in breach, so that conditions on single breaches are left out too. Where Cedar
-//! allows under that one, without an error, each condition was evaluated and none held: the answer is allow, with the
-//! same permits. In every other case the slice itself is evaluated, for its reasons.
+//! Most calls are allowed, and Cedar pays for each policy it looks at. So the condition of each policy is cut in two, once: what
+//! comes first in it and looks at nothing but the registry, and the rest. The first part is
+//! evaluated once for each registry slice, and for a call only the rest of those policies where it is true. The clause
+//! about approval is left out of those that ask, and conditions on single breaches are false: all this is asked only
+//! where nothing was found in breach. Where every condition of a forbid can be evaluated and none holds, the answer is allow, with the
+//! permits that hold; in every other case the slice itself is put to Cedar, for its reasons.
+//!
+//! Both parts are in the order of the policy, and a part is only asked where what comes before it is true: Cedar's `&&` does the same, so
+//! that nothing is left out that Cedar would have failed on.
 
 use cedar_policy::{Policy, PolicyId};
-use cedar_policy_core::ast::{self, Expr, Literal, SlotEnv, ValueKind};
+use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Literal, SlotEnv, ValueKind, Var};
 use cedar_policy_core::evaluator::Evaluator;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::ask::is_ask;
 use crate::load::Loaded;
 
-/// The id of the joined forbid.
-pub(crate) const ANY_FORBID: &str = "guardrail/any-forbid";
+/// What of the context is the same for every call of a registry slice.
+pub(crate) const OF_SLICE: [&str; 3] = ["chain_depth", "person", "run"];
 
-/// The condition of a policy apart from its action scope and from approval, as an expression of Cedar's JSON format.
-/// None where the policy has a shape that is not known here.
-pub(crate) fn condition(policy: &Value) -> Option<Value> {
-    let mut parts = Vec::new();
-    for variable in ["principal", "resource"] {
-        parts.extend(scope(variable, policy.get(variable)?)?);
-    }
-    for clause in policy
-        .get("conditions")?
-        .as_array()?
-        .iter()
-        .filter(|c| !is_ask(c))
-    {
-        let body = clause.get("body")?.clone();
-        parts.push(match clause.get("kind")?.as_str()? {
-            "when" => body,
-            "unless" => json!({ "!": { "arg": body } }),
-            _ => return None,
-        });
-    }
-    let all = |left: Value, right: Value| json!({ "&&": { "left": left, "right": right } });
-    Some(
-        parts
-            .into_iter()
-            .reduce(all)
-            .unwrap_or_else(|| json!({ "Value": true })),
-    )
+/// When a policy holds, scope included and approval left out, cut in two. A missing part is true.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    /// What is the same for every call of a registry slice.
+    of_slice: Option<Expr>,
+    of_call: OfCall,
 }
 
-/// A scope constraint as an expression; nothing where it constrains nothing.
-fn scope(variable: &str, constraint: &Value) -> Option<Option<Value>> {
-    let var = json!({ "Var": variable });
-    let entity =
-        |constraint: &Value| Some(json!({ "Value": { "__entity": constraint.get("entity")? } }));
-    let expr = match constraint.get("op")?.as_str()? {
-        "All" => return Some(None),
-        op @ ("==" | "in") => {
-            let mut expr = serde_json::Map::new();
-            expr.insert(
-                op.to_owned(),
-                json!({ "left": var, "right": entity(constraint)? }),
-            );
-            Value::Object(expr)
-        }
-        "is" => {
-            let mut is = json!({ "left": var, "entity_type": constraint.get("entity_type")? });
-            if let (Some(within), Some(is)) = (constraint.get("in"), is.as_object_mut()) {
-                is.insert("in".to_owned(), entity(within)?);
-            }
-            json!({ "is": is })
-        }
-        _ => return None,
-    };
-    Some(Some(expr))
+#[derive(Debug, Clone)]
+enum OfCall {
+    /// True wherever the first part is.
+    Always,
+    /// False while there are no breaches.
+    Never,
+    When(Expr),
 }
-
-/// Whether a condition is `context.breaches.contains("…")` and nothing else: false while there are no breaches, which
-/// is when the joined forbid is asked.
-fn is_breach(condition: &Value) -> bool {
-    let left = json!({ ".": { "left": { "Var": "context" }, "attr": "breaches" } });
-    let contains = condition.get("contains");
-    contains.is_some_and(|c| {
-        c.get("left") == Some(&left)
-            && c.get("right")
-                .and_then(|r| r.get("Value"))
-                .is_some_and(Value::is_string)
-    })
-}
-
-/// Whether an expression looks at the call: at the context, whatever of it.
-fn looks_at_call(expr: &Value) -> bool {
-    match expr {
-        Value::Array(items) => items.iter().any(looks_at_call),
-        Value::Object(object) => {
-            object.get("Var").and_then(Value::as_str) == Some("context")
-                || object.values().any(looks_at_call)
-        }
-        _ => false,
-    }
-}
-
-/// An expression that is true or false of a call, ready to be evaluated: its place in the text left out, since Cedar would
-/// carry it along with each value.
-#[derive(Debug)]
-pub(crate) struct Condition(Expr);
 
 impl Condition {
-    /// When a policy of Cedar's JSON format holds, scope included. None where Cedar does not take it.
-    fn of(policy: Value) -> Option<Self> {
-        let policy = Policy::from_json(Some(PolicyId::new(ANY_FORBID)), policy).ok()?;
+    /// Of a policy in Cedar's JSON format. None where Cedar does not take it without its clause about approval.
+    pub(crate) fn of(policy: &Value) -> Option<Self> {
+        let mut policy = policy.clone();
+        policy
+            .get_mut("conditions")?
+            .as_array_mut()?
+            .retain(|clause| !is_ask(clause));
+        let policy = Policy::from_json(Some(PolicyId::new("condition")), policy).ok()?;
         let policy: &ast::Policy = policy.as_ref();
-        Some(Self(policy.condition()))
-    }
-
-    /// Whether it is true. None where that cannot be said: an error, or no boolean.
-    pub(crate) fn hold(&self, evaluator: &Evaluator<'_>) -> Option<bool> {
-        let value = evaluator.interpret(&self.0, &SlotEnv::new()).ok()?;
-        match value.value {
-            ValueKind::Lit(Literal::Bool(holds)) => Some(holds),
-            _ => None,
-        }
-    }
-}
-
-/// The policies of a slice, good for calls without breaches.
-#[derive(Debug)]
-pub(crate) struct Quick {
-    /// The permits, by position in the list of policies.
-    pub(crate) permits: Vec<(usize, Condition)>,
-    /// Every forbid as one; none where there are none.
-    pub(crate) all: Option<Condition>,
-    /// As one the forbids that look at the call. Good where none of the others holds.
-    pub(crate) of_call: Option<Condition>,
-    /// The forbids that look at nothing but the principal, the action and the resource, as one: found out once for each
-    /// registry slice, whatever the call.
-    pub(crate) of_slice: Option<Condition>,
-}
-
-impl Quick {
-    /// None where a policy has a shape that is not known here.
-    pub(crate) fn of(policies: &[Loaded], at: &[usize]) -> Option<Self> {
-        let chosen = at.iter().filter_map(|at| Some((*at, policies.get(*at)?)));
-        let (forbids, permits): (Vec<_>, Vec<_>) = chosen.partition(|(_, l)| l.is_forbid());
-        let permit =
-            |(at, l): (usize, &Loaded)| Some((at, Condition::of(l.policy.to_json().ok()?)?));
-        let conditions = forbids.iter().map(|(_, l)| l.condition.clone());
-        let mut conditions = conditions.collect::<Option<Vec<_>>>()?;
-        conditions.retain(|c| !is_breach(c));
-        let (of_call, of_slice): (Vec<_>, Vec<_>) =
-            conditions.iter().cloned().partition(looks_at_call);
+        let mut parts = conjuncts(&policy.condition());
+        let cut = parts.iter().position(looks_at_call);
+        let rest = parts.split_off(cut.unwrap_or(parts.len()));
+        let of_call = match rest.first() {
+            None => OfCall::Always,
+            Some(first) if is_breach(first) => OfCall::Never,
+            Some(_) => all(rest).map_or(OfCall::Always, OfCall::When),
+        };
         Some(Self {
-            permits: permits.into_iter().map(permit).collect::<Option<_>>()?,
-            all: join(conditions)?,
-            of_call: join(of_call)?,
-            of_slice: join(of_slice)?,
+            of_slice: all(parts),
+            of_call,
         })
     }
 }
 
-/// The disjunction of these conditions, Some(None) where there are none; None where Cedar does not take it.
-fn join(mut conditions: Vec<Value>) -> Option<Option<Condition>> {
-    // A balanced tree, so that Cedar's limit on depth is far away however many policies there are.
-    while conditions.len() > 1 {
-        let mut pairs = conditions.into_iter();
-        let mut joined = Vec::new();
-        while let Some(left) = pairs.next() {
-            joined.push(match pairs.next() {
-                Some(right) => json!({ "||": { "left": left, "right": right } }),
-                None => left,
-            });
+/// The parts of a conjunction, in the order in which they are evaluated, but for those that are `true` as written.
+fn conjuncts(expr: &Expr) -> Vec<Expr> {
+    let mut out = Vec::new();
+    // No recursion: a policy may be one long conjunction.
+    let mut ahead = vec![expr];
+    while let Some(expr) = ahead.pop() {
+        match expr.expr_kind() {
+            ExprKind::And { left, right } => ahead.extend([right.as_ref(), left.as_ref()]),
+            ExprKind::Lit(Literal::Bool(true)) => {}
+            _ => out.push(expr.clone()),
         }
-        conditions = joined;
     }
-    let any = json!({ "op": "All" });
-    match conditions.pop() {
-        None => Some(None),
-        Some(body) => Condition::of(json!({
-            "effect": "forbid", "principal": any, "action": any, "resource": any,
-            "conditions": [{ "kind": "when", "body": body }],
-        }))
-        .map(Some),
+    out
+}
+
+fn all(parts: Vec<Expr>) -> Option<Expr> {
+    parts.into_iter().reduce(Expr::and)
+}
+
+/// Whether an expression looks at the call: at the context, whatever of it is not the slice's own.
+fn looks_at_call(expr: &Expr) -> bool {
+    let is_of_slice = |e: &&Expr| match e.expr_kind() {
+        ExprKind::GetAttr { expr, attr } => is_context(expr) && OF_SLICE.contains(&attr.as_str()),
+        _ => false,
+    };
+    let looks = expr.subexpressions().filter(|e| is_context(e)).count();
+    looks > expr.subexpressions().filter(is_of_slice).count()
+}
+
+fn is_context(expr: &Expr) -> bool {
+    matches!(expr.expr_kind(), ExprKind::Var(Var::Context))
+}
+
+/// Whether a condition is `context.breaches.contains("…")`: false while there are no breaches.
+fn is_breach(expr: &Expr) -> bool {
+    let ExprKind::BinaryApp {
+        op: BinaryOp::Contains,
+        arg1,
+        arg2,
+    } = expr.expr_kind()
+    else {
+        return false;
+    };
+    let is_word = matches!(arg2.expr_kind(), ExprKind::Lit(Literal::String(_)));
+    let ExprKind::GetAttr { expr, attr } = arg1.expr_kind() else {
+        return false;
+    };
+    is_word && attr == "breaches" && is_context(expr)
+}
+
+/// Whether an expression is true. None where that cannot be said: an error, or no boolean.
+fn holds(expr: &Expr, evaluator: &Evaluator<'_>) -> Option<bool> {
+    match evaluator.interpret(expr, &SlotEnv::new()).ok()?.value {
+        ValueKind::Lit(Literal::Bool(holds)) => Some(holds),
+        _ => None,
+    }
+}
+
+/// What is left to ask of each call of a registry slice that has no breaches, by position in the list of policies.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Live {
+    forbids: Vec<usize>,
+    permits: Vec<usize>,
+}
+
+impl Live {
+    /// Of all policies of a slice, and of those that do not look at the arguments. None where the short way cannot answer: a
+    /// forbid holds whatever the call, a first part fails, or a policy is not known to it.
+    ///
+    /// - `slice`: positions in the list of policies.
+    /// - `evaluator`: over the registry slice, with nothing but [`OF_SLICE`] in the context.
+    pub(crate) fn of(
+        policies: &[Loaded],
+        slice: &[usize],
+        evaluator: &Evaluator<'_>,
+    ) -> (Option<Self>, Option<Self>) {
+        let (mut all, mut without_args) = (Some(Self::default()), Some(Self::default()));
+        for at in slice {
+            let loaded = policies.get(*at);
+            let asked = loaded.and_then(|l| Some((l.is_forbid(), may_hold(l, evaluator)?)));
+            let of_args = loaded.is_some_and(|l| l.mentions_args);
+            let meant = [Some(&mut all), (!of_args).then_some(&mut without_args)];
+            for live in meant.into_iter().flatten() {
+                match (asked, live.as_mut()) {
+                    (None, _) => *live = None,
+                    (Some((true, true)), Some(live)) => live.forbids.push(*at),
+                    (Some((false, true)), Some(live)) => live.permits.push(*at),
+                    _ => {}
+                }
+            }
+        }
+        (all, without_args)
+    }
+
+    /// The permits of a call that no forbid stands against, ordered by id. None where one does, where nothing permits it, and
+    /// where anything fails.
+    ///
+    /// - `evaluator`: over the call, which has no breaches.
+    pub(crate) fn allowed<'a>(
+        &self,
+        policies: &'a [Loaded],
+        evaluator: &Evaluator<'_>,
+    ) -> Option<Vec<&'a Loaded>> {
+        let asked = |at: &usize| {
+            let loaded = policies.get(*at)?;
+            let holds = match &loaded.condition.as_ref()?.of_call {
+                OfCall::Always => true,
+                OfCall::Never => false,
+                OfCall::When(expr) => holds(expr, evaluator)?,
+            };
+            Some((loaded, holds))
+        };
+        for at in &self.forbids {
+            if asked(at)?.1 {
+                return None;
+            }
+        }
+        let mut permits = Vec::with_capacity(self.permits.len());
+        for at in &self.permits {
+            let (loaded, holds) = asked(at)?;
+            permits.extend(holds.then_some(loaded));
+        }
+        permits.sort_by(|a, b| a.id.cmp(&b.id));
+        (!permits.is_empty()).then_some(permits)
+    }
+}
+
+/// Whether a policy may hold for a call of this registry slice without breaches. None where that cannot be said, and of a forbid that
+/// always does.
+fn may_hold(loaded: &Loaded, evaluator: &Evaluator<'_>) -> Option<bool> {
+    let condition = loaded.condition.as_ref()?;
+    let first = condition.of_slice.as_ref();
+    let first = first.map_or(Some(true), |expr| holds(expr, evaluator))?;
+    match condition.of_call {
+        OfCall::Always if first && loaded.is_forbid() => None,
+        OfCall::Never => Some(false),
+        OfCall::Always | OfCall::When(_) => Some(first),
     }
 }

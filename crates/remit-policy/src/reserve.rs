@@ -58,7 +58,8 @@ impl Reservation {
     pub(crate) fn sliding(key: &str, amount: i64, max: i64, secs: i64, now: Timestamp) -> Self {
         let slot_secs = (secs / SLOTS).max(1);
         let slot = now.as_secs().div_euclid(slot_secs);
-        let named = |n: i64| format!("{key}|slot:{slot_secs}:{n}");
+        let of = format!("{key}|slot:{slot_secs}:");
+        let named = |n: i64| of.clone() + &n.to_string();
         let until = Timestamp::from_secs((slot + SLOTS + 2).saturating_mul(slot_secs));
         Self {
             // The next one too: a node whose clock is ahead may have counted there already.

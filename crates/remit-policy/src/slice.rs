@@ -13,65 +13,43 @@ use remit_domain::tool::{Classification, ToolRef};
 
 use crate::entities::Types;
 use crate::load::Loaded;
-use crate::quick::Quick;
 use crate::schema::groups;
 
 /// Policies that are evaluated together.
 #[derive(Debug)]
 pub(crate) struct Slice {
     /// All of them.
-    pub(crate) all: Pair,
+    pub(crate) all: Chosen,
     /// Those that do not look at the arguments.
-    pub(crate) without_args: Pair,
+    pub(crate) without_args: Chosen,
     /// Whether there are others.
     pub(crate) mentions_args: bool,
 }
 
-/// The same policies, one by one and with their forbids joined.
+/// Policies by position in the list of them.
 #[derive(Debug)]
-pub(crate) struct Pair {
-    /// By position in the list of policies.
+pub(crate) struct Chosen {
     at: Vec<usize>,
     /// Made when it is first needed: most calls never need it.
     full: OnceLock<Option<PolicySet>>,
-    /// What answers for all of them together: the part for many tools, the one for this tool, the one for this agent. None
-    /// where it cannot.
-    quick: Option<Vec<Arc<Quick>>>,
 }
 
-impl Pair {
-    fn of(policies: &[Loaded], at: Vec<usize>) -> Self {
-        let quick = Quick::of(policies, &at).map(|quick| vec![Arc::new(quick)]);
-        Self {
-            at,
-            full: OnceLock::new(),
-            quick,
-        }
+impl Chosen {
+    fn of(at: Vec<usize>) -> Self {
+        let full = OnceLock::new();
+        Self { at, full }
     }
 
-    /// With these besides. What answers for the first does so on, so that a tool or an agent with policies of its own costs no
-    /// more than those.
-    fn and(&self, more: Self) -> Self {
-        Self {
-            at: self.at.iter().chain(&more.at).copied().collect(),
-            full: OnceLock::new(),
-            quick: self.quick.clone().zip(more.quick).map(|(mut quick, own)| {
-                quick.extend(own);
-                quick
-            }),
-        }
+    /// With these besides.
+    fn and(&self, more: &Self) -> Self {
+        Self::of(self.at.iter().chain(&more.at).copied().collect())
     }
 
-    /// All of them, one by one. None where Cedar does not take them together, which the engine they come from rules out.
+    /// All of them, as Cedar takes them. None where it does not take them together, which the engine they come from rules out.
     pub(crate) fn full(&self, policies: &[Loaded]) -> Option<&PolicySet> {
         let chosen = self.at.iter().filter_map(|at| policies.get(*at));
         let made = || PolicySet::from_policies(chosen.map(|l| l.policy.clone())).ok();
         self.full.get_or_init(made).as_ref()
-    }
-
-    /// What answers for them together; nothing where it cannot.
-    pub(crate) fn quick(&self) -> &[Arc<Quick>] {
-        self.quick.as_deref().unwrap_or_default()
     }
 
     /// Where they are, in the list of policies.
@@ -86,15 +64,15 @@ impl Slice {
         let without_args = at.iter().copied().filter(|at| !looks(at)).collect();
         Self {
             mentions_args: at.iter().any(looks),
-            without_args: Pair::of(policies, without_args),
-            all: Pair::of(policies, at),
+            without_args: Chosen::of(without_args),
+            all: Chosen::of(at),
         }
     }
 
-    fn and(&self, more: Self) -> Self {
+    fn and(&self, more: &Self) -> Self {
         Self {
-            all: self.all.and(more.all),
-            without_args: self.without_args.and(more.without_args),
+            all: self.all.and(&more.all),
+            without_args: self.without_args.and(&more.without_args),
             mentions_args: self.mentions_args || more.mentions_args,
         }
     }
@@ -121,7 +99,7 @@ impl ToolSlice {
         let own = [extra(agent), extra(workflow)].concat();
         match own.is_empty() {
             true => Arc::clone(&self.shared),
-            false => Arc::new(self.shared.and(Slice::of(policies, own))),
+            false => Arc::new(self.shared.and(&Slice::of(policies, own))),
         }
     }
 }
@@ -207,7 +185,7 @@ impl<'a> Slicer<'a> {
         ToolSlice {
             shared: match of_tool.is_empty() {
                 true => Arc::clone(wide),
-                false => Arc::new(wide.and(Slice::of(self.policies, of_tool))),
+                false => Arc::new(wide.and(&Slice::of(self.policies, of_tool))),
             },
             scoped,
         }

@@ -8,19 +8,18 @@
 //! calls that nothing stands against.
 
 use cedar_policy::{Decision as Cedar, Request, Response};
-use cedar_policy_core::ast::Context;
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
 use super::answer::{allow, ask, deny, errors, refusal};
-use super::question::{Question, put, request};
+use super::question::{Question, put, request, slice_context};
 use super::{Engine, Ready, Refused};
 use crate::breaches::{Args, Findings};
 use crate::decision::Decision;
 use crate::entities;
 use crate::facts::{Facts, Fixed};
 use crate::load::Loaded;
-use crate::slice::{Pair, Slice};
+use crate::quick::Live;
 
 impl Engine {
     /// Builds what does not change from call to call.
@@ -42,17 +41,13 @@ impl Engine {
         let slice = entry
             .slice
             .select(&self.policies, &cast.principal, &cast.workflow);
-        let still = Self::still(&cast, &slice);
-        Ok(Ready { cast, slice, still })
-    }
-
-    /// Whether, of the forbids that look at nothing but the registry, none holds for this slice and none fails.
-    fn still(cast: &entities::Cast, slice: &Slice) -> bool {
-        let evaluator = evaluator(&put(cast, Context::empty()), cast);
-        let quick = slice.all.quick().iter();
-        quick
-            .filter_map(|q| q.of_slice.as_ref())
-            .all(|forbids| forbids.hold(&evaluator) == Some(false))
+        let asked = put(&cast, slice_context(&cast, fixed));
+        let live = Live::of(
+            &self.policies,
+            slice.all.positions(),
+            &evaluator(&asked, &cast),
+        );
+        Ok(Ready { cast, slice, live })
     }
 
     pub(super) fn answer(
@@ -75,18 +70,17 @@ impl Engine {
             }
         };
         let question = Question::new(entry, ready, facts, args);
-        let pair = if question.with_args {
-            &ready.slice.all
-        } else {
-            &ready.slice.without_args
+        let (chosen, live) = match question.with_args {
+            true => (&ready.slice.all, &ready.live.0),
+            false => (&ready.slice.without_args, &ready.live.1),
         };
         let broken = |text| refusal("guardrail/facts", "policy-error", text);
         let request = request(ready, &question, false);
         let entities = &ready.cast.entities;
-        let decision = match self.quickly(ready, pair, &question.findings, &request) {
+        let decision = match self.quickly(ready, live.as_ref(), &question.findings, &request) {
             Some(allowed) => allow(&allowed, &question.findings),
             None => {
-                let Some(full) = pair.full(&self.policies) else {
+                let Some(full) = chosen.full(&self.policies) else {
                     return broken("its policies do not go together".to_owned());
                 };
                 let put =
@@ -99,39 +93,17 @@ impl Engine {
         self.with_exceptions(decision, ready, facts, question.with_args, &request)
     }
 
-    /// The permits of a call that nothing stands against, ordered by id. None where something does, where nothing permits it,
-    /// where anything fails, and where it is not known: then each policy is asked.
+    /// The permits of a call that nothing stands against; see [`Live::allowed`].
     fn quickly(
         &self,
         ready: &Ready,
-        pair: &Pair,
+        live: Option<&Live>,
         findings: &Findings,
         request: &Request,
     ) -> Option<Vec<&Loaded>> {
-        if !findings.breaches.is_empty() {
-            return None;
-        }
-        let evaluator = evaluator(request.as_ref(), &ready.cast);
-        let mut permits = Vec::new();
-        for quick in pair.quick() {
-            let part = if ready.still {
-                &quick.of_call
-            } else {
-                &quick.all
-            };
-            if let Some(forbids) = part
-                && forbids.hold(&evaluator)?
-            {
-                return None;
-            }
-            for (at, permit) in &quick.permits {
-                if permit.hold(&evaluator)? {
-                    permits.push(self.policies.get(*at)?);
-                }
-            }
-        }
-        permits.sort_by(|a, b| a.id.cmp(&b.id));
-        (!permits.is_empty()).then_some(permits)
+        let clear = findings.breaches.is_empty();
+        let live = live.filter(|_| clear)?;
+        live.allowed(&self.policies, &evaluator(request.as_ref(), &ready.cast))
     }
 
     /// Reads the evaluation with `approved = false`, and the other one where it matters.

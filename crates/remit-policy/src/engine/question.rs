@@ -14,8 +14,9 @@ use remit_domain::tool::Classification;
 use super::{Ready, ToolEntry};
 use crate::breaches::{self, ARGUMENTS_INVALID, Args, Findings};
 use crate::entities::Cast;
-use crate::facts::Facts;
+use crate::facts::{Facts, Fixed};
 use crate::labels::is_private;
+use crate::quick::OF_SLICE;
 
 /// The request about a call, with `approved` as given.
 pub(super) fn request(ready: &Ready, question: &Question<'_>, approved: bool) -> Request {
@@ -78,13 +79,13 @@ impl<'a> Question<'a> {
                 .map(|t| t.name.as_str())
         };
         let labels = || dynamic.labels.iter().map(String::as_str);
-        let depth = i64::try_from(fixed.chain.len()).unwrap_or(i64::MAX);
         let live = dynamic.run_active && !dynamic.run_idle && dynamic.now < fixed.run.deadline;
+        let [chain_depth, person, run] = of_slice(&ready.cast, fixed);
         let pairs: [(&'static str, Value); 22] = [
             ("approved", value(approved)),
             ("args", self.args.clone()),
             ("breaches", words(self.findings.codes())),
-            ("chain_depth", value(depth)),
+            chain_depth,
             (
                 "findings",
                 words(dynamic.findings.iter().map(String::as_str)),
@@ -96,12 +97,12 @@ impl<'a> Question<'a> {
             ("labels", words(labels())),
             ("live", value(live)),
             ("now", value(secs)),
-            ("person", value(Arc::clone(&ready.cast.person))),
+            person,
             ("private", value(labels().any(is_private))),
             ("regulated", value(labels().any(|l| fixed.is_regulated(l)))),
             ("released", value(self.findings.released)),
             ("risk", value(i64::from(dynamic.risk))),
-            ("run", value(Arc::clone(&ready.cast.run))),
+            run,
             ("ticket", value(dynamic.ticket.as_str())),
             ("trust", value(dynamic.trust.rank())),
             // 1970-01-01 was a Thursday.
@@ -111,9 +112,29 @@ impl<'a> Question<'a> {
             ),
             ("windows", words(times(Means::Window))),
         ];
-        let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value));
-        Context::Value(Arc::new(pairs.collect::<BTreeMap<_, _>>()))
+        context(pairs)
     }
+}
+
+/// The context of a registry slice without a call: [`crate::quick::OF_SLICE`], and nothing else.
+pub(super) fn slice_context(cast: &Cast, fixed: &Fixed) -> Context {
+    context(of_slice(cast, fixed))
+}
+
+/// What of the context is the same for every call of a slice; see [`crate::quick::OF_SLICE`].
+fn of_slice(cast: &Cast, fixed: &Fixed) -> [(&'static str, Value); 3] {
+    let [chain_depth, person, run] = OF_SLICE;
+    let depth = i64::try_from(fixed.chain.len()).unwrap_or(i64::MAX);
+    [
+        (chain_depth, value(depth)),
+        (person, value(Arc::clone(&cast.person))),
+        (run, value(Arc::clone(&cast.run))),
+    ]
+}
+
+fn context<const N: usize>(pairs: [(&'static str, Value); N]) -> Context {
+    let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value));
+    Context::Value(Arc::new(pairs.collect::<BTreeMap<_, _>>()))
 }
 
 fn value(literal: impl Into<Literal>) -> Value {

@@ -54,7 +54,7 @@ fn facts() -> (Fixed, Dynamic) {
 }
 
 /// Policies that can stand together in any number and order.
-const POOL: [&str; 13] = [
+const POOL: [&str; 17] = [
     r#"@id("a") forbid (principal, action == Action::"orders/refund", resource) when { context.args.amount.greaterThan(decimal("50.0")) };"#,
     r#"@id("b") @approvers("sponsor") forbid (principal, action, resource) when { context.labels.contains("x") } unless { context.approved };"#,
     r#"@id("c") @approvers("role:approver") @quorum("2") forbid (principal, action == Action::"orders/refund", resource) when { context.args.amount.greaterThan(decimal("20.0")) } unless { context.approved };"#,
@@ -68,6 +68,10 @@ const POOL: [&str; 13] = [
     r#"@id("k") permit (principal == Agent::"support", action, resource) when { context.hour < 30 };"#,
     r#"@id("l") forbid (principal == Agent::"support", action, resource) when { context.labels.contains("y") };"#,
     r#"@id("m") forbid (principal == Agent::"support", action == Action::"orders/lookup", resource in System::"shop");"#,
+    r#"@id("n") forbid (principal, action, resource) when { context.hour * 1152921504606846976 > 0 && resource.external };"#,
+    r#"@id("o") forbid (principal, action, resource) when { resource.external && context.hour * 1152921504606846976 > 0 };"#,
+    r#"@id("p") forbid (principal, action, resource) when { context.person.present && context.chain_depth > 0 } when { context.run.mode == "background" && context.labels.contains("y") };"#,
+    r#"@id("q") forbid (principal, action, resource) when { (context.labels.contains("y") || resource.external) && principal.tier < 3 };"#,
 ];
 
 prop_compose! {
@@ -402,6 +406,8 @@ fn a_policy_that_cannot_be_evaluated_denies() {
     for text in [
         POOL[8],
         POOL[7],
+        // What comes later in it would be false for every call of this slice.
+        POOL[13],
         r#"permit (principal, action, resource) when { context.hour * 1152921504606846976 > 0 };"#,
     ] {
         let engine = engine(&[text]).unwrap();
@@ -416,6 +422,12 @@ fn a_policy_that_cannot_be_evaluated_denies() {
         );
         assert_eq!(decision.errors.len(), 1);
     }
+    let (engine, (fixed, dynamic)) = (engine(&[POOL[14]]).unwrap(), facts());
+    let facts = Facts {
+        fixed: &fixed,
+        dynamic: &dynamic,
+    };
+    assert_eq!(engine.decide(facts).outcome, Outcome::Allow);
 }
 
 #[test]
