@@ -5,6 +5,7 @@
 //! | change what a use-case does | the file of its name |
 //! | change how calls are made, counted and expected | `stage` |
 //! | change the eight questions, or what the command line is asked | `answers` |
+//! | change how authority is handed on, and taken back in the middle | `hops` |
 //! | change what happens at the end | `closing` |
 //! | change what is left for people to look at | `encore` |
 
@@ -14,6 +15,7 @@ mod compliance_audit;
 mod customer_support;
 mod devops;
 mod encore;
+mod hops;
 mod it_support;
 mod proof;
 mod report;
@@ -43,7 +45,8 @@ pub struct DemoContext {
     pub json: bool,
 }
 
-/// Runs the five use-cases, asks the eight questions, verifies the ledger offline and contains the rogue agent.
+/// Runs the five use-cases, asks the eight questions, hands one person's authority on over three hops and takes it back in the
+/// middle, verifies the ledger offline and contains the rogue agent.
 ///
 /// What did not end as it had to is in the report; the run goes on, so that all of it is seen at once.
 ///
@@ -73,6 +76,10 @@ pub async fn run(context: DemoContext) -> Result<Report> {
     answers::run(&mut stage)
         .await
         .context("the eight questions")?;
+    // After the questions: a call in what was taken back is a finding, and the doctor is asked before.
+    hops::run(&mut stage)
+        .await
+        .context("three hops from one person")?;
     proof::run(&mut stage)
         .await
         .context("offline verification")?;

@@ -141,10 +141,15 @@ impl Stage {
 
     /// A person delegates and opens a run with its intent; the agent exchanges the person's word with its own key.
     pub(super) async fn interactive(&mut self, task: Task<'_>) -> Result<Work> {
+        self.interactive_deep(task, 1).await
+    }
+
+    /// The same, where the agent may hand it on over so many hops.
+    pub(super) async fn interactive_deep(&mut self, task: Task<'_>, depth: u8) -> Result<Work> {
         let person = self.person(task.person)?;
         let delegation = json!({
             "agent": task.agent, "workflow": task.workflow, "kind": "interactive", "for_secs": DELEGATION_SECS,
-            "ticket": task.ticket,
+            "ticket": task.ticket, "depth": depth,
         });
         let delegation = text_of(&person.post("/delegations", &delegation).await?, "/id");
         let run = json!({
