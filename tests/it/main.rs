@@ -36,6 +36,8 @@ mod scim;
 mod server;
 mod shredded;
 mod sign_in;
+mod signals;
+mod signals_between;
 mod strangers;
 mod workloads;
 mod wrap;

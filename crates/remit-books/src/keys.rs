@@ -195,6 +195,22 @@ impl Books {
         Ok((key, change))
     }
 
+    /// Seals a secret that others gave, to be stored; base64.
+    ///
+    /// # Errors
+    /// When it cannot be sealed.
+    pub fn seal_secret(&self, secret: &[u8], context: &str) -> Result<String, BooksError> {
+        self.seal_bytes(secret, context)
+    }
+
+    /// Opens what [`Self::seal_secret`] made for the same context.
+    ///
+    /// # Errors
+    /// When it was not sealed here, for another context, or was changed.
+    pub fn open_secret(&self, sealed: &str, context: &str) -> Result<Vec<u8>, BooksError> {
+        self.unseal(sealed, context)
+    }
+
     fn seal_bytes(&self, plain: &[u8], context: &str) -> Result<String, BooksError> {
         use base64::Engine;
         Ok(base64::engine::general_purpose::STANDARD.encode(self.vault().seal(plain, context)?))

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::{Books, BooksError, Inner, OPERATOR_ORG, OrgBook, Parts};
 
 /// What the registry keeps in memory.
-const KEPT: [Kind; 27] = [
+const KEPT: [Kind; 30] = [
     Kind::Organization,
     Kind::Team,
     Kind::Person,
@@ -39,6 +39,9 @@ const KEPT: [Kind; 27] = [
     Kind::ScimClient,
     Kind::DirectoryGroup,
     Kind::CredentialUse,
+    Kind::SignalReceiver,
+    Kind::SignalStream,
+    Kind::SignalTransmitter,
     Kind::Finding,
 ];
 

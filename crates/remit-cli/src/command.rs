@@ -33,6 +33,8 @@ pub enum Command {
     Idp(Noun<crate::idp::IdpCommand>),
     /// Directories that tell who is here, over SCIM
     Scim(Noun<crate::scim::ScimCommand>),
+    /// Who hears what happens here (shared signals)
+    Signal(Noun<crate::signal::SignalCommand>),
     /// Organizations
     Organization(Noun<organization::OrganizationCommand>),
     /// People
@@ -142,6 +144,7 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Passkey(c) => crate::session::passkeys(&c.connection, c.command).await,
         Command::Idp(c) => crate::idp::run(&c.connection, c.command).await,
         Command::Scim(c) => crate::scim::run(&c.connection, c.command).await,
+        Command::Signal(c) => crate::signal::run(&c.connection, c.command).await,
         Command::Organization(c) => organization::run(&c.connection, c.command).await,
         Command::Person(c) => person::run(&c.connection, c.command).await,
         Command::Team(c) => person::teams(&c.connection, c.command).await,

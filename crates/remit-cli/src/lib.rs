@@ -73,6 +73,7 @@ mod run;
 mod scim;
 mod session;
 mod setting;
+mod signal;
 mod table;
 mod ticket;
 mod tool;

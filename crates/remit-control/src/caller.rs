@@ -38,6 +38,9 @@ impl Caller {
             (Principal::Directory(_), _) => Err(forbidden(
                 "a directory tells who is here, at `/scim/v2`; a person has to ask",
             )),
+            (Principal::Transmitter(_), _) => Err(forbidden(
+                "a transmitter tells what happened, at `/ssf/events`; a person has to ask",
+            )),
             (Principal::Operator, _) => Err(forbidden(
                 "the operator creates organizations and reads nothing inside them; a person of it has to ask",
             )),

@@ -14,11 +14,12 @@ mod stop_all;
 
 use std::collections::BTreeSet;
 
-use remit_books::Versioned;
+use remit_books::{BooksError, Change, Versioned};
 use remit_domain::agent::AgentState;
 use remit_domain::containment::{Certificate, Containment, ItemStatus, Level, Target};
 use remit_domain::credential::{Svid, Token};
 use remit_domain::{AgentId, ContainmentId, OrgId, RefusalCode, Registry, Role, Timestamp};
+use remit_ports::store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -216,7 +217,9 @@ impl Control {
             lifted: None,
             certificates: Vec::new(),
         };
-        let stopped = self.stop_all(&caller.org, &containment, &agent).await?;
+        let none = Change::new();
+        let stopped = self.stop_all(&caller.org, &containment, &agent, &none);
+        let stopped = stopped.await?;
         let id = containment.id.clone();
         self.certify(&caller.org, &id, stopped).await?;
         self.containment_view(&caller.org, &id).await
@@ -229,8 +232,27 @@ impl Control {
         containment: Containment,
         agent: &AgentId,
     ) -> Result<(), ControlError> {
-        let stopped = self.stop_all(org, &containment, agent).await?;
+        let none = Change::new();
+        let stopped = self.stop_all(org, &containment, agent, &none).await?;
         self.certify(org, &containment.id, stopped).await
+    }
+
+    /// Contains because of what was heard, once; `false` when it was heard before, and then nothing has changed.
+    ///
+    /// - `heard`: the mark of what was heard, which goes into the same commit.
+    pub(crate) async fn contain_once(
+        &self,
+        org: &OrgId,
+        containment: Containment,
+        agent: &AgentId,
+        heard: &Change,
+    ) -> Result<bool, ControlError> {
+        match self.stop_all(org, &containment, agent, heard).await {
+            Ok(stopped) => self.certify(org, &containment.id, stopped).await?,
+            Err(BooksError::Store(StoreError::Replayed { .. })) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
     }
 
     /// Containments, newest first.

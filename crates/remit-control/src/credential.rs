@@ -38,6 +38,8 @@ pub enum CredentialKind {
     Enrolment,
     /// The token of a directory (SCIM).
     DirectoryToken,
+    /// The token of somebody who hears or tells signals.
+    SignalToken,
     /// A public key of an enforcement point.
     PointKey,
     /// A key by which Remit signs.
@@ -81,6 +83,8 @@ pub(crate) enum What {
     PersonToken(PersonToken),
     Enrolment(Enrolment),
     Directory(remit_domain::name::Name),
+    Receiver(remit_domain::name::Name),
+    Transmitter(remit_domain::name::Name),
     Point(remit_domain::name::Name),
     Signing(SigningKey),
 }
@@ -125,6 +129,8 @@ impl Control {
         all.extend(tokens.into_iter().map(|t| person_token(&registry, t, now)));
         all.extend(links.into_iter().map(|l| enrolment(&registry, l, now)));
         all.extend(directories(&registry, now));
+        all.extend(receivers(&registry, now));
+        all.extend(transmitters(&registry, now));
         for point in registry.enforcement_points.values() {
             all.extend(point_keys(&registry, point));
         }
@@ -354,6 +360,45 @@ fn directories(registry: &Registry, now: Timestamp) -> Vec<Found> {
         Found {
             view,
             what: What::Directory(client.name.clone()),
+        }
+    })
+    .collect()
+}
+
+fn receivers(registry: &Registry, now: Timestamp) -> Vec<Found> {
+    let held = registry
+        .signal_receivers
+        .values()
+        .filter(|r| r.revoked.is_none() && r.digest.is_some());
+    held.map(|receiver| {
+        let (kind, holder) = (CredentialKind::SignalToken, receiver.name.to_string());
+        let mut view = view(registry, receiver.id.as_str(), kind, holder, receiver.made);
+        ends(&mut view, receiver.expires, now);
+        view.about
+            .insert("made by", names::person(registry, &receiver.made_by));
+        Found {
+            view,
+            what: What::Receiver(receiver.name.clone()),
+        }
+    })
+    .collect()
+}
+
+fn transmitters(registry: &Registry, now: Timestamp) -> Vec<Found> {
+    let held = registry
+        .signal_transmitters
+        .values()
+        .filter(|t| t.revoked.is_none() && t.digest.is_some());
+    held.map(|transmitter| {
+        let (kind, holder) = (CredentialKind::SignalToken, transmitter.name.to_string());
+        let (id, made) = (transmitter.id.as_str(), transmitter.made);
+        let mut view = view(registry, id, kind, holder, made);
+        ends(&mut view, transmitter.expires, now);
+        view.about
+            .insert("made by", names::person(registry, &transmitter.by));
+        Found {
+            view,
+            what: What::Transmitter(transmitter.name.clone()),
         }
     })
     .collect()

@@ -511,6 +511,10 @@ fn explained_hygiene(kind: FindingKind) -> (&'static str, &'static str) {
             "a person's own token was presented where agents come with theirs",
             "revoke the token with `remit credential revoke`, and give the agent a key of its own",
         ),
+        F::SignalUndelivered => (
+            "a receiver of signals does not take what it is told",
+            "ask whoever runs it; `remit signal dead` lists what was given up, and `remit signal retry` tells it again",
+        ),
         F::StandingAdmin => (
             "an administrator who keeps a token, or does not use the role",
             "take the role back where it is not needed, and revoke the token",

@@ -10,6 +10,7 @@ use remit_domain::credential::{AgentKey, PersonToken};
 use remit_domain::finding::FindingKind;
 use remit_domain::hygiene::{Hygiene, WATCHED};
 use remit_domain::key::{KeyUse, SigningKey};
+use remit_domain::signal::DeadSignal;
 use remit_domain::{Noun, OrgId, PersonId, Registry, Role, Timestamp};
 use remit_ports::store::Filter;
 
@@ -20,7 +21,7 @@ const EVERY: Duration = Duration::from_secs(60);
 const DAY: i64 = 86_400;
 
 /// What only hygiene opens, and settles when its cause is gone.
-const OWN: [FindingKind; 8] = [
+const OWN: [FindingKind; 9] = [
     FindingKind::RotationDue,
     FindingKind::RotationOverdue,
     FindingKind::LongLived,
@@ -29,6 +30,7 @@ const OWN: [FindingKind; 8] = [
     FindingKind::SharedKey,
     FindingKind::PersonTokenAtAgent,
     FindingKind::StandingAdmin,
+    FindingKind::SignalUndelivered,
 ];
 
 /// Something that somebody should look at: what, whose, in words, and who has to do something about it.
@@ -91,11 +93,13 @@ impl Control {
         }
         let tokens = self.tokens_of_people(org).await?;
         let keys = self.signing_keys_in_use(org).await?;
+        let dead: Vec<DeadSignal> = self.active(org, None).await?;
         let open = self.open_findings(org).await?;
         let mut wanted = {
             let registry = book.registry();
             let mut wanted = unclean(&registry, &tokens, &keys, self.books.now());
             wanted.extend(still_so(&registry, &tokens, &open, self.books.now()));
+            wanted.extend(undelivered(&registry, &dead));
             wanted
         };
         wanted.sort_by(|a, b| (a.kind, &a.subject).cmp(&(b.kind, &b.subject)));
@@ -160,6 +164,22 @@ fn still_so(
         .filter(|(kind, subject)| stays(*kind, subject))
         .map(|(kind, subject)| Wanted::new(*kind, subject, String::new()))
         .collect()
+}
+
+/// Streams that have something to tell which their receiver does not take.
+fn undelivered(registry: &Registry, dead: &[DeadSignal]) -> Vec<Wanted> {
+    let streams: BTreeSet<_> = dead.iter().map(|d| &d.stream).collect();
+    let live = streams.into_iter().filter_map(|id| {
+        let stream = registry.signal_streams.get(id)?;
+        let receiver = registry.signal_receivers.get(&stream.receiver);
+        let receiver = receiver.filter(|r| r.revoked.is_none())?;
+        let text = format!(
+            "receiver {} does not take what it is told; `remit signal dead` lists it, and tells it again",
+            receiver.name
+        );
+        Some(Wanted::new(FindingKind::SignalUndelivered, id, text))
+    });
+    live.collect()
 }
 
 /// What is not as the organization's rules want it.

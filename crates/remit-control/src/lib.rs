@@ -81,6 +81,7 @@ mod resolve;
 mod run;
 mod scim;
 mod setting;
+mod signal;
 mod simulate;
 pub mod spec;
 mod stop;
@@ -155,6 +156,10 @@ pub use scim::{
     ScimToken, UserTold, UserView,
 };
 pub use setting::{SettingQuery, SettingStanding, SettingView, SettingsExplained};
+pub use signal::{
+    DeadSignalView, SignalDone, SignalHeard, SignalReceiverSpec, SignalReceiverView, SignalToken,
+    SignalTransmitterSpec, SignalTransmitterView, StreamView,
+};
 pub use simulate::{Flip, Simulated, Simulation};
 pub use spec::{DocumentKind, schema};
 pub use stop::{StopReport, Stopping, plan_stop};

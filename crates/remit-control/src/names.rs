@@ -35,6 +35,10 @@ pub(crate) fn principal(registry: &Registry, who: &Principal) -> String {
             .scim_clients
             .get(id)
             .map_or_else(|| id.to_string(), |c| format!("directory {}", c.name)),
+        Principal::Transmitter(id) => registry
+            .signal_transmitters
+            .get(id)
+            .map_or_else(|| id.to_string(), |t| format!("transmitter {}", t.name)),
         Principal::Operator | Principal::Remit => who.to_string(),
     }
 }

@@ -143,6 +143,37 @@ impl Control {
         Ok(((done, report), change.and(stop).and(personal)))
     }
 
+    /// The change that ends a person's sessions, and, as asked, what acts for them and their own tokens and links. They may sign in
+    /// again.
+    pub(crate) async fn plan_sign_out(
+        &self,
+        caller: &Caller,
+        person: &Person,
+        acting: bool,
+        credentials: bool,
+    ) -> Result<(StopReport, Change), ControlError> {
+        let mut done = Departure::default();
+        let ended = match credentials {
+            true => self.end_personal(caller, person, "signal", &mut done).await,
+            false => self.end_sessions(caller, person, "signal", &mut done).await,
+        };
+        let change = ended?.restrict();
+        if !acting {
+            return Ok((StopReport::default(), change));
+        }
+        let stopping = Stopping {
+            by: caller.principal.clone(),
+            cause: RunEnd::Signalled,
+            reason: "a signal says that their sessions have ended".to_owned(),
+            remove_keys: false,
+            end_delegations: true,
+        };
+        let (books, org, id) = (&self.books, &caller.org, &person.id);
+        let none = BTreeSet::new();
+        let (report, stop) = plan_stop_person(books, org, id, &none, &stopping).await?;
+        Ok((report, change.and(stop)))
+    }
+
     /// The change by which a suspended person may act again.
     pub(crate) fn plan_resumption(
         &self,

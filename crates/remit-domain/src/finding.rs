@@ -48,6 +48,7 @@ pub enum FindingKind {
     OverScoped,
     PersonTokenAtAgent,
     StandingAdmin,
+    SignalUndelivered,
 }
 
 impl FindingKind {
@@ -79,6 +80,7 @@ impl FindingKind {
             Self::OverScoped => "over_scoped",
             Self::PersonTokenAtAgent => "person_token_at_agent",
             Self::StandingAdmin => "standing_admin",
+            Self::SignalUndelivered => "signal_undelivered",
         }
     }
 }

@@ -175,6 +175,14 @@ ids! {
     AuthorizationServerId = "azs";
     /// An issuer of other tokens that is trusted here.
     TrustedIssuerId = "tis";
+    /// Somebody who hears signals from here.
+    SignalReceiverId = "sgr";
+    /// A stream of signals to a receiver.
+    SignalStreamId = "sgs";
+    /// A signal that was given up.
+    DeadSignalId = "sgd";
+    /// Somebody whose signals are heard here.
+    SignalTransmitterId = "sgt";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }

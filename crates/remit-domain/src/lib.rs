@@ -52,6 +52,7 @@ pub mod registry;
 pub mod run;
 pub mod session;
 pub mod setting;
+pub mod signal;
 pub mod standing;
 pub mod system;
 pub mod ticket;

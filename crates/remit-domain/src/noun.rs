@@ -59,6 +59,11 @@ pub enum Kind {
     TrustedIssuer,
     AuthorizationServer,
     CredentialUse,
+    SignalReceiver,
+    SignalStream,
+    SignalProgress,
+    DeadSignal,
+    SignalTransmitter,
 }
 
 impl Kind {
@@ -105,11 +110,16 @@ impl Kind {
             Self::TrustedIssuer => "trusted_issuer",
             Self::AuthorizationServer => "authorization_server",
             Self::CredentialUse => "credential_use",
+            Self::SignalReceiver => "signal_receiver",
+            Self::SignalStream => "signal_stream",
+            Self::SignalProgress => "signal_progress",
+            Self::DeadSignal => "dead_signal",
+            Self::SignalTransmitter => "signal_transmitter",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 45] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -150,6 +160,11 @@ impl Kind {
         Self::TrustedIssuer,
         Self::AuthorizationServer,
         Self::CredentialUse,
+        Self::SignalReceiver,
+        Self::SignalStream,
+        Self::SignalProgress,
+        Self::DeadSignal,
+        Self::SignalTransmitter,
     ];
 
     /// The kind of that word.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, PersonId, ScimClientId};
+use crate::{AgentId, PersonId, ScimClientId, SignalTransmitterId};
 
 /// A principal. Operators act on the instance; people and agents act inside one organization.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum Principal {
     Agent(AgentId),
     /// A directory of people, by the SCIM interface: it tells who is here, and decides nothing.
     Directory(ScimClientId),
+    /// Somebody who tells what happened elsewhere, by signals: it only ever takes away.
+    Transmitter(SignalTransmitterId),
     /// The instance's operator: creates and contains organizations, reads nothing inside.
     Operator,
     /// Remit itself (expiry, reconciliation, triggers).
@@ -48,6 +50,7 @@ impl fmt::Display for Principal {
             Self::Person(id) => id.fmt(f),
             Self::Agent(id) => id.fmt(f),
             Self::Directory(id) => id.fmt(f),
+            Self::Transmitter(id) => id.fmt(f),
             Self::Operator => f.write_str("operator"),
             Self::Remit => f.write_str("remit"),
         }

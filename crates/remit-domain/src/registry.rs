@@ -27,6 +27,7 @@ use crate::name::Name;
 use crate::organization::Team;
 use crate::run::RunState;
 use crate::setting::Setting;
+use crate::signal::{SignalReceiver, SignalStream, SignalTransmitter};
 use crate::system::System;
 use crate::ticket::Ticket;
 use crate::tool::ToolRef;
@@ -35,7 +36,8 @@ use crate::upstream::UpstreamName;
 use crate::{
     Agent, AgentId, AuthorizationServerId, ContainmentId, DelegationId, DirectoryGroupId,
     EnforcementPointId, FindingId, Kind, Noun, OrgId, Organization, Person, PersonId, Run, RunId,
-    ScimClientId, SystemId, TeamId, Tool, TrustedIssuerId, Upstream, Workflow, WorkflowId,
+    ScimClientId, SignalReceiverId, SignalStreamId, SignalTransmitterId, SystemId, TeamId, Tool,
+    TrustedIssuerId, Upstream, Workflow, WorkflowId,
 };
 
 /// A record whose body is not what its kind says: the store is inconsistent, and nothing is decided on it.
@@ -93,6 +95,12 @@ pub struct Registry {
     pub authorization_servers: BTreeMap<AuthorizationServerId, Arc<AuthorizationServer>>,
     /// Groups of directories that were not removed.
     pub directory_groups: BTreeMap<DirectoryGroupId, Arc<DirectoryGroup>>,
+    /// Who hears what happens here, revoked ones included.
+    pub signal_receivers: BTreeMap<SignalReceiverId, Arc<SignalReceiver>>,
+    /// Streams of signals that were not deleted.
+    pub signal_streams: BTreeMap<SignalStreamId, Arc<SignalStream>>,
+    /// Whose signals are heard here, revoked ones included.
+    pub signal_transmitters: BTreeMap<SignalTransmitterId, Arc<SignalTransmitter>>,
     /// When credentials and grants were last used, by what they are known by.
     pub uses: HashMap<String, Arc<CredentialUse>>,
     /// What is known of tickets, by id.
@@ -148,6 +156,9 @@ impl Registry {
                     | Kind::ScimClient
                     | Kind::DirectoryGroup
                     | Kind::CredentialUse
+                    | Kind::SignalReceiver
+                    | Kind::SignalStream
+                    | Kind::SignalTransmitter
             );
             self.generation += u64::from(!passing);
             self.revisions.insert((kind, key.to_owned()), revision);
@@ -198,6 +209,9 @@ impl Registry {
             Kind::ScimClient => keep!(scim_clients, id: ScimClient),
             Kind::DirectoryGroup => self.take_group(read(body)?),
             Kind::CredentialUse => keep!(uses, id: CredentialUse),
+            Kind::SignalReceiver => keep!(signal_receivers, id: SignalReceiver),
+            Kind::SignalTransmitter => keep!(signal_transmitters, id: SignalTransmitter),
+            Kind::SignalStream => self.take_stream(read(body)?),
             Kind::Breaker => self.breaker = Some(read(body)?),
             Kind::Finding => self.take_finding(read(body)?),
             Kind::Token
@@ -213,6 +227,8 @@ impl Registry {
             | Kind::Declassification
             | Kind::SigningKey
             | Kind::ShredKey
+            | Kind::SignalProgress
+            | Kind::DeadSignal
             | Kind::Session
             | Kind::Passkey
             | Kind::IdentityProvider => return Ok(false),
@@ -266,6 +282,14 @@ impl Registry {
             self.directory_groups.insert(group.id.clone(), group);
         } else {
             self.directory_groups.remove(&group.id);
+        }
+    }
+
+    fn take_stream(&mut self, stream: Arc<SignalStream>) {
+        if stream.deleted.is_none() {
+            self.signal_streams.insert(stream.id.clone(), stream);
+        } else {
+            self.signal_streams.remove(&stream.id);
         }
     }
 
@@ -339,6 +363,18 @@ impl Registry {
     pub fn scim_client_named(&self, name: &str) -> Option<&Arc<ScimClient>> {
         let key = self.key_of(Kind::ScimClient, name)?;
         self.scim_clients.get(&key.parse().ok()?)
+    }
+
+    /// The receiver of signals of that name.
+    pub fn signal_receiver_named(&self, name: &str) -> Option<&Arc<SignalReceiver>> {
+        let key = self.key_of(Kind::SignalReceiver, name)?;
+        self.signal_receivers.get(&key.parse().ok()?)
+    }
+
+    /// The transmitter of signals of that name.
+    pub fn signal_transmitter_named(&self, name: &str) -> Option<&Arc<SignalTransmitter>> {
+        let key = self.key_of(Kind::SignalTransmitter, name)?;
+        self.signal_transmitters.get(&key.parse().ok()?)
     }
 
     /// The enforcement point of that name.

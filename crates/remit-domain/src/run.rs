@@ -93,6 +93,7 @@ pub enum RunEnd {
     ParentEnded,
     DelegationEnded,
     Contained,
+    Signalled,
 }
 
 /// Whether a run goes on.

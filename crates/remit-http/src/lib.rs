@@ -47,6 +47,7 @@ mod scim;
 mod sign_in;
 mod site;
 mod spiffe;
+mod ssf;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +58,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 pub use authenticator::TokenAuthenticator;
 pub use rest::openapi;
 pub use site::App;
+pub use ssf::take_signal;
 
 use problem::Problem;
 use site::Site;
@@ -83,6 +85,7 @@ pub fn router_with(app: App, pages: Router) -> Router {
             .merge(timed(sign_in::routes(&site)))
             .merge(timed(authzen::routes()))
             .merge(timed(scim::routes()))
+            .merge(timed(ssf::routes()))
             .merge(authzen::streams())
     };
     Router::new()
@@ -91,6 +94,7 @@ pub fn router_with(app: App, pages: Router) -> Router {
         .nest("/t/{org}", of_org())
         .merge(timed(oauth::well_known(&site)))
         .merge(timed(authzen::well_known(&site)))
+        .merge(timed(ssf::well_known(&site)))
         .merge(timed(ledger::operator_routes(&site)))
         .merge(ops::routes())
         .with_state(site.clone())

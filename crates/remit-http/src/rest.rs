@@ -29,6 +29,7 @@ mod run;
 mod scim;
 mod session;
 mod setting;
+mod signal;
 mod svid;
 pub(crate) mod table;
 #[cfg(test)]

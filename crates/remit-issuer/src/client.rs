@@ -166,6 +166,13 @@ impl Issuer {
 
     /// Counts what a client asks for: each answer is an entry, and nobody may fill the ledger.
     pub(crate) fn within_rate(&self, client: &str) -> Result<(), Refusal> {
+        self.within_rate_or(client, "keep a token for its five minutes")
+    }
+
+    /// The same.
+    ///
+    /// - `advice`: what the caller had better do.
+    pub(crate) fn within_rate_or(&self, client: &str, advice: &str) -> Result<(), Refusal> {
         let now = self.books().clock().monotonic();
         let mut rates = self
             .inner
@@ -178,9 +185,8 @@ impl Issuer {
         }
         *count = count.saturating_add(1);
         if *count > CLIENT_REQUESTS_PER_MINUTE {
-            let text = format!(
-                "more than {CLIENT_REQUESTS_PER_MINUTE} requests in a minute; keep a token for its five minutes"
-            );
+            let text =
+                format!("more than {CLIENT_REQUESTS_PER_MINUTE} requests in a minute; {advice}");
             return Err(no(RefusalCode::Limited, text));
         }
         Ok(())

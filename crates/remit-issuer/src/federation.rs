@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 
 use remit_domain::trusted_issuer::{TrustedIssuer, WorkloadRule};
-use remit_domain::{OrgId, Refusal, RefusalCode, Timestamp, Workflow};
+use remit_domain::{OrgId, Refusal, Timestamp, Workflow};
 use remit_ports::store::Once;
 use remit_token::foreign::{self, ExpectForeign, ForeignKind};
 use remit_token::{
@@ -27,7 +27,7 @@ use crate::scope::Wanted;
 use crate::{Issuer, details};
 
 pub use keys::TrustedIssuerReport;
-pub(crate) use keys::{Keyrings, keyrings};
+pub(crate) use keys::{Keyrings, KeysOf, MetadataKind, keyrings};
 
 /// Start of the keys that assertions use up, and of what a workload is known by in place of a key.
 pub(crate) const FEDERATED: &str = "federated:";
@@ -274,14 +274,4 @@ fn known_by(issuer: &TrustedIssuer, subject: &str) -> String {
     let text = format!("{}\0{subject}", issuer.id);
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
     format!("{FEDERATED}{}", URL_SAFE_NO_PAD.encode(hash))
-}
-
-fn unreachable(issuer: &TrustedIssuer, why: &str) -> Refusal {
-    Refusal::new(
-        RefusalCode::UpstreamUnreachable,
-        format!(
-            "the keys of the trusted issuer `{}` cannot be had: {why}",
-            issuer.name
-        ),
-    )
 }

@@ -71,6 +71,7 @@ mod scim;
 mod scope;
 mod session;
 mod sign_in;
+mod signal;
 mod spawn;
 mod subject;
 mod svid;
@@ -109,6 +110,11 @@ pub use run::{Caller, RunRequest};
 pub use run_end::RunEndRequest;
 pub use session::{NewSession, OpenSession, PersonSession};
 pub use sign_in::{CookieAttributes, OidcAnswer, OidcStart, ProviderReport, Welcome};
+pub use signal::{
+    DeliveryAsked, DeliveryShown, Heard, HeardError, POLL, PUSH, PollRequest, PollResponse,
+    SetError, StatusAsked, StatusShown, StreamAsked, StreamShown, SubjectAsked,
+    TransmitterMetadata, VerificationAsked,
+};
 pub use spawn::{SpawnRequest, Spawned};
 pub use svid::{JwtSvid, X509Svid};
 pub use verified::{AccessRefused, Verified};

@@ -19,6 +19,8 @@ mod passkeys;
 mod people;
 mod runs;
 mod sign_in;
+mod signals;
+mod signals_heard;
 mod spawn;
 mod spiffe_client;
 mod svid;

@@ -122,11 +122,7 @@ pub fn verify(
     expect: &ExpectForeign<'_>,
 ) -> Result<ForeignClaims, TokenError> {
     let header = jws::foreign_header(token)?;
-    let algorithm = ForeignAlgorithm::parse(&header.alg)
-        .filter(|algorithm| expect.algorithms.contains(algorithm))
-        .ok_or(TokenError::AlgorithmRefused {
-            accepted: "an algorithm that is listed for its issuer",
-        })?;
+    let algorithm = listed(&header, expect.algorithms)?;
     if kind_of(&header)? != expect.kind {
         return Err(TokenError::TypeRefused {
             expected: match expect.kind {
@@ -137,6 +133,36 @@ pub fn verify(
     }
     let claims: Claims = opened(token, &header, algorithm, keys)?;
     read(token, claims, expect)
+}
+
+/// Opens a token of this `typ`: its signature holds, its claims are not looked at yet.
+///
+/// # Errors
+/// `TooLarge`, `OpaqueSecret`, `Malformed`, `HeaderRefused`, `TypeRefused`, `AlgorithmRefused`, `KeyUnknown`, `SignatureInvalid`.
+pub(crate) fn open_as<T: DeserializeOwned>(
+    token: &str,
+    typ: &'static str,
+    keys: &ForeignJwks,
+    algorithms: &[ForeignAlgorithm],
+) -> Result<T, TokenError> {
+    let header = jws::foreign_header(token)?;
+    let algorithm = listed(&header, algorithms)?;
+    if !header.typ.as_deref().is_some_and(|t| is_media_type(t, typ)) {
+        return Err(TokenError::TypeRefused { expected: typ });
+    }
+    opened(token, &header, algorithm, keys)
+}
+
+/// The algorithm of a token, which has to be one that is listed.
+fn listed(
+    header: &ForeignHeader,
+    algorithms: &[ForeignAlgorithm],
+) -> Result<ForeignAlgorithm, TokenError> {
+    ForeignAlgorithm::parse(&header.alg)
+        .filter(|algorithm| algorithms.contains(algorithm))
+        .ok_or(TokenError::AlgorithmRefused {
+            accepted: "an algorithm that is listed for its issuer",
+        })
 }
 
 fn kind_of(header: &ForeignHeader) -> Result<ForeignKind, TokenError> {
@@ -150,12 +176,12 @@ fn kind_of(header: &ForeignHeader) -> Result<ForeignKind, TokenError> {
     }
 }
 
-fn opened(
+fn opened<T: DeserializeOwned>(
     token: &str,
     header: &ForeignHeader,
     algorithm: ForeignAlgorithm,
     keys: &ForeignJwks,
-) -> Result<Claims, TokenError> {
+) -> Result<T, TokenError> {
     let fits = |key: &&ForeignKey| {
         key.is_for(algorithm) && (header.kid.is_none() || header.kid == key.kid)
     };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rmt_pat_ + base64url( 32 secret bytes + first 4 bytes of SHA-256( "rmt_pat_" + secret bytes ) )
-//! 8 characters + 48 characters; as a pattern: rmt_(pat|enr|adm|ses)_[A-Za-z0-9_-]{48}
+//! 8 characters + 48 characters; as a pattern: rmt_(pat|enr|adm|ses|scm|sig)_[A-Za-z0-9_-]{48}
 //! ```
 //!
 //! The prefix lets scanners find a leaked one, the check digits let them be sure without asking us, and both let us
@@ -38,15 +38,18 @@ pub enum SecretKind {
     Session,
     /// The token of a client of the SCIM interface.
     Scim,
+    /// The token of somebody who hears or tells signals.
+    Signal,
 }
 
 impl SecretKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::PersonalToken,
         Self::Enrolment,
         Self::AdminBootstrap,
         Self::Session,
         Self::Scim,
+        Self::Signal,
     ];
 
     /// The prefix on the wire, 8 characters.
@@ -58,6 +61,7 @@ impl SecretKind {
             Self::AdminBootstrap => "rmt_adm_",
             Self::Session => "rmt_ses_",
             Self::Scim => "rmt_scm_",
+            Self::Signal => "rmt_sig_",
         }
     }
 }

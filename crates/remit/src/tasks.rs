@@ -17,6 +17,10 @@ use crate::wiring::House;
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often proofs are looked for whose node has gone.
 const PROOFS_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked at what there is to tell others.
+const SIGNALS_EVERY: Duration = Duration::from_secs(1);
+/// How often those are asked who tell when they are asked.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 /// How often checkpoints are signed and written.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 
@@ -48,6 +52,12 @@ pub(crate) fn start(house: &House, settings: &Settings, stop: &CancellationToken
         house.control.clone(),
         stop.clone(),
     ));
+    tasks.spawn(signals(house.issuer.clone(), stop.clone()));
+    tasks.spawn(asking(
+        house.issuer.clone(),
+        house.control.clone(),
+        stop.clone(),
+    ));
     let dirs = checkpoint_dirs(settings);
     tasks.spawn(checkpoints(house.books.clone(), dirs, stop.clone()));
     tasks.close();
@@ -76,6 +86,67 @@ async fn sweep(
         if let Err(error) = gateway.record_counted_refusals().await {
             tracing::error!(%error, "counted refusals could not be recorded; trying again");
         }
+    }
+}
+
+/// Tells others what has happened.
+async fn signals(issuer: remit_issuer::Issuer, stop: CancellationToken) {
+    while tokio::time::timeout(SIGNALS_EVERY, stop.cancelled())
+        .await
+        .is_err()
+    {
+        if stop
+            .run_until_cancelled(issuer.tell_signals())
+            .await
+            .is_none()
+        {
+            return;
+        }
+    }
+}
+
+/// Asks those for signals who do not send them: side by side, so that nobody waits for one that hangs.
+async fn asking(
+    issuer: remit_issuer::Issuer,
+    control: remit_control::Control,
+    stop: CancellationToken,
+) {
+    while tokio::time::timeout(ASK_EVERY, stop.cancelled())
+        .await
+        .is_err()
+    {
+        let mut all = Vec::new();
+        for book in control.books().orgs() {
+            let asked = issuer.asked_transmitters(&book.id);
+            all.extend(
+                asked
+                    .into_iter()
+                    .map(|t| ask(&issuer, &control, book.id.clone(), t)),
+            );
+        }
+        let asked = stop.run_until_cancelled(futures_util::future::join_all(all));
+        if asked.await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn ask(
+    issuer: &remit_issuer::Issuer,
+    control: &remit_control::Control,
+    org: remit_domain::OrgId,
+    transmitter: std::sync::Arc<remit_domain::signal::SignalTransmitter>,
+) {
+    let (org, transmitter) = (&org, &transmitter);
+    let take = |heard| async move {
+        let taken = remit_http::take_signal(issuer, control, org, transmitter, heard).await;
+        if let Err(error) = &taken {
+            tracing::error!(%org, transmitter = %transmitter.name, %error, "a signal could not be taken; it is asked for again");
+        }
+        taken.is_ok()
+    };
+    if let Err(refusal) = issuer.ask_transmitter(org, transmitter, take).await {
+        tracing::warn!(%org, transmitter = %transmitter.name, %refusal, "a transmitter cannot be asked; trying again");
     }
 }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::scope::Scope;
 use crate::delegation::{plan_end_all, revoke_each, topmost};
 use crate::stop::remove_keys;
-use crate::{Control, ControlError, approval};
+use crate::{Control, approval};
 
 /// How often what slipped in beside the first commit is stopped too.
 const PASSES: u32 = 3;
@@ -184,15 +184,22 @@ impl Control {
     }
 
     /// Stops everything derived in one commit, then whatever was made beside it before the epoch rose.
+    ///
+    /// - `also`: goes into the first commit.
     pub(super) async fn stop_all(
         &self,
         org: &OrgId,
         containment: &Containment,
         agent: &AgentId,
-    ) -> Result<Stopped, ControlError> {
+        also: &Change,
+    ) -> Result<Stopped, BooksError> {
         let mut stopped = self
             .books
-            .retrying(org, || self.plan_stop(org, containment, agent, None))
+            .retrying(org, || async {
+                let planned = self.plan_stop(org, containment, agent, None).await?;
+                let (stopped, change) = planned;
+                Ok((stopped, change.map(|change| change.and(also.clone()))))
+            })
             .await?;
         stopped.processes = self.end_run_processes(org, &stopped.runs).await;
         for _ in 1..PASSES {

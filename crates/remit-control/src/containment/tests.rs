@@ -504,7 +504,7 @@ async fn a_containment_whose_node_died_before_its_certificate_gets_one() {
         certificates: Vec::new(),
     };
     w.control
-        .stop_all(&w.org, &containment, &agent)
+        .stop_all(&w.org, &containment, &agent, &Change::new())
         .await
         .unwrap();
     assert_eq!(

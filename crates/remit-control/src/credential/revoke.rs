@@ -38,6 +38,10 @@ impl Control {
             What::PersonToken(token) => self.revoke_personal(caller, &token, reason).await?,
             What::Enrolment(link) => self.end_link(caller, &link, reason).await?,
             What::Directory(name) => self.end_directory_token(caller, &name, reason).await?,
+            What::Receiver(name) => self.end_receiver_token(caller, &name, reason).await?,
+            What::Transmitter(name) => {
+                self.end_transmitter_token(caller, &name, reason).await?;
+            }
             What::Point(name) => {
                 let text = format!(
                     "take the key out of enforcement point `{name}` with `remit enforcement-point set`, or disable the point; a point has at least one key"

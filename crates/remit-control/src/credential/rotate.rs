@@ -88,6 +88,24 @@ impl Control {
                     expires: made.expires,
                 })
             }
+            What::Receiver(name) => {
+                let days = next.days.unwrap_or(DIRECTORY_DAYS);
+                let made = self.make_receiver_token(caller, &name, days).await?;
+                self.look_at_credentials(&caller.org).await?;
+                Ok(Rotated::Token {
+                    token: made.token,
+                    expires: made.expires,
+                })
+            }
+            What::Transmitter(name) => {
+                let days = next.days.unwrap_or(DIRECTORY_DAYS);
+                let made = self.make_transmitter_token(caller, &name, days).await?;
+                self.look_at_credentials(&caller.org).await?;
+                Ok(Rotated::Token {
+                    token: made.token,
+                    expires: made.expires,
+                })
+            }
             What::Signing(key) if key.usage == remit_domain::key::KeyUse::Issuer => {
                 caller.require(&[remit_domain::Role::Admin])?;
                 Ok(Rotated::Signing)

@@ -52,6 +52,7 @@ pub(crate) fn all() -> Vec<Route> {
         session::routes(),
         key::routes(),
         super::svid::routes(),
+        super::signal::routes(),
     ]
     .into_iter()
     .flatten()

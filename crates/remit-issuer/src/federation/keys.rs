@@ -10,8 +10,8 @@ use remit_ports::web::{WebError, WebRequest};
 use remit_token::{ForeignJwks, OAuthErrorCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
-use super::unreachable;
 use crate::Issuer;
 use crate::door::Denied;
 use crate::limits::{
@@ -22,10 +22,54 @@ use crate::refusal::no;
 /// What is known of the keys of one issuer. Whoever holds the lock asks for them; everybody else waits, and finds them.
 type Keyring = Arc<tokio::sync::Mutex<Held>>;
 
-pub(crate) type Keyrings = moka::sync::Cache<(OrgId, TrustedIssuerId), Keyring>;
+pub(crate) type Keyrings = moka::sync::Cache<(OrgId, String), Keyring>;
 
 pub(crate) fn keyrings() -> Keyrings {
     moka::sync::Cache::new(FOREIGN_KEYRINGS_MAX)
+}
+
+/// Whose keys are asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct KeysOf<'a> {
+    /// The id of the record that says so.
+    pub(crate) id: &'a str,
+    /// What people call it, such as "the trusted issuer `github`".
+    pub(crate) called: &'a str,
+    /// Its `iss`.
+    pub(crate) issuer: &'a str,
+    /// Where its keys come from.
+    pub(crate) source: &'a KeySource,
+    /// What metadata it has.
+    pub(crate) metadata: MetadataKind,
+}
+
+/// What metadata an issuer has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MetadataKind {
+    /// Of an OpenID provider: after its issuer (OpenID Connect Discovery 1.0 §4).
+    OpenId,
+    /// Of a transmitter of signals: between host and path of its issuer (SSF 1.0 §7.2).
+    SharedSignals,
+}
+
+impl KeysOf<'_> {
+    fn metadata_at(&self) -> Option<String> {
+        let iss = self.issuer.trim_end_matches('/');
+        match self.metadata {
+            MetadataKind::OpenId => Some(format!("{iss}/.well-known/openid-configuration")),
+            MetadataKind::SharedSignals => {
+                let mut url = Url::parse(iss).ok()?;
+                let path = url.path().trim_end_matches('/').to_owned();
+                url.set_path(&format!("/.well-known/ssf-configuration{path}"));
+                Some(url.to_string())
+            }
+        }
+    }
+
+    fn unreachable(&self, why: &str) -> Refusal {
+        let text = format!("the keys of {} cannot be had: {why}", self.called);
+        no(RefusalCode::UpstreamUnreachable, text)
+    }
 }
 
 #[derive(Default)]
@@ -38,9 +82,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    fn is_of(&self, issuer: &TrustedIssuer) -> bool {
+    fn is_of(&self, whose: &KeysOf<'_>) -> bool {
         let of = self.of.as_ref();
-        of.is_some_and(|(iss, source)| *iss == issuer.issuer && *source == issuer.keys)
+        of.is_some_and(|(iss, source)| iss == whose.issuer && source == whose.source)
     }
 
     /// The keys, when they were fetched not longer ago than that.
@@ -84,14 +128,38 @@ impl Issuer {
         issuer: &TrustedIssuer,
         not: Option<&Arc<ForeignJwks>>,
     ) -> Result<Arc<ForeignJwks>, Denied> {
+        let called = called(issuer);
+        let whose = of(issuer, &called);
+        self.keys_of(org, &whose, not).await.map_err(|_| {
+            let text = "the assertion cannot be looked at now; try again";
+            Denied::new(
+                OAuthErrorCode::TemporarilyUnavailable,
+                "issuer-unreachable",
+                text,
+            )
+        })
+    }
+
+    /// The keys of an issuer.
+    ///
+    /// - `not`: keys among which the one that is looked for is not; whoever has newer ones gives them.
+    ///
+    /// # Errors
+    /// `upstream-unreachable` when there are none that may be used.
+    pub(crate) async fn keys_of(
+        &self,
+        org: &OrgId,
+        whose: &KeysOf<'_>,
+        not: Option<&Arc<ForeignJwks>>,
+    ) -> Result<Arc<ForeignJwks>, Refusal> {
         let ring = self
             .inner
             .foreign_keys
-            .get_with((org.clone(), issuer.id.clone()), Keyring::default);
+            .get_with((org.clone(), whose.id.to_owned()), Keyring::default);
         let mut held = ring.lock().await;
-        if !held.is_of(issuer) {
+        if !held.is_of(whose) {
             *held = Held {
-                of: Some((issuer.issuer.clone(), issuer.keys.clone())),
+                of: Some((whose.issuer.to_owned(), whose.source.clone())),
                 ..Held::default()
             };
         }
@@ -102,7 +170,7 @@ impl Issuer {
         }
         if held.may_try(now) {
             held.tried = Some(now);
-            match self.fetch_keys(org, issuer).await {
+            match self.fetch_keys(org, whose).await {
                 Ok((keys, _)) => {
                     let keys = Arc::new(keys);
                     held.keys = Some(Arc::clone(&keys));
@@ -110,19 +178,13 @@ impl Issuer {
                     return Ok(keys);
                 }
                 Err(refusal) => {
-                    tracing::warn!(%org, issuer = %issuer.name, %refusal, "keys of a trusted issuer cannot be had");
+                    tracing::warn!(%org, issuer = whose.called, %refusal, "keys of an issuer cannot be had");
                 }
             }
         }
         // What is not among old keys stays unknown; what is, is believed for a while.
-        held.within(now, FOREIGN_KEYS_STALE_SECS).ok_or_else(|| {
-            let text = "the assertion cannot be looked at now; try again";
-            Denied::new(
-                OAuthErrorCode::TemporarilyUnavailable,
-                "issuer-unreachable",
-                text,
-            )
-        })
+        held.within(now, FOREIGN_KEYS_STALE_SECS)
+            .ok_or_else(|| whose.unreachable("its address gives none now"))
     }
 
     /// Asks a trusted issuer for its keys now, beside what is remembered.
@@ -140,7 +202,8 @@ impl Issuer {
         };
         let issuer =
             issuer.ok_or_else(|| no(RefusalCode::NotFound, "no such trusted issuer is here"))?;
-        let (keys, jwks_uri) = self.fetch_keys(org, &issuer).await?;
+        let called = called(&issuer);
+        let (keys, jwks_uri) = self.fetch_keys(org, &of(&issuer, &called)).await?;
         Ok(TrustedIssuerReport {
             issuer: issuer.issuer.clone(),
             jwks_uri,
@@ -148,26 +211,26 @@ impl Issuer {
         })
     }
 
-    async fn fetch_keys(
+    pub(crate) async fn fetch_keys(
         &self,
         org: &OrgId,
-        issuer: &TrustedIssuer,
+        whose: &KeysOf<'_>,
     ) -> Result<(ForeignJwks, Option<String>), Refusal> {
-        let unusable = |why: &dyn std::fmt::Display| unreachable(issuer, &why.to_string());
-        let (text, at) = match &issuer.keys {
+        let unusable = |why: &dyn std::fmt::Display| whose.unreachable(&why.to_string());
+        let (text, at) = match whose.source {
             KeySource::Jwks(set) => (set.to_string(), None),
-            KeySource::JwksUri(uri) => (self.fetch(org, issuer, uri).await?, Some(uri.clone())),
+            KeySource::JwksUri(uri) => (self.fetch(org, whose, uri).await?, Some(uri.clone())),
             KeySource::Discovery {} => {
-                let iss = issuer.issuer.trim_end_matches('/');
-                let at = format!("{iss}/.well-known/openid-configuration");
-                let text = self.fetch(org, issuer, &at).await?;
+                let at = whose.metadata_at();
+                let at = at.ok_or_else(|| unusable(&"its issuer is no address"))?;
+                let text = self.fetch(org, whose, &at).await?;
                 let found: Metadata = serde_json::from_str(&text)
                     .map_err(|_| unusable(&"its metadata cannot be read"))?;
                 // OpenID Connect Discovery 1.0 §4.3: another one is not who was asked.
-                if found.issuer != issuer.issuer {
+                if found.issuer != whose.issuer {
                     return Err(unusable(&"its metadata names another issuer"));
                 }
-                let keys = self.fetch(org, issuer, &found.jwks_uri).await?;
+                let keys = self.fetch(org, whose, &found.jwks_uri).await?;
                 (keys, Some(found.jwks_uri))
             }
         };
@@ -175,13 +238,8 @@ impl Issuer {
         Ok((keys, at))
     }
 
-    async fn fetch(
-        &self,
-        org: &OrgId,
-        issuer: &TrustedIssuer,
-        url: &str,
-    ) -> Result<String, Refusal> {
-        let unusable = |why: &str| unreachable(issuer, why);
+    async fn fetch(&self, org: &OrgId, whose: &KeysOf<'_>, url: &str) -> Result<String, Refusal> {
+        let unusable = |why: &str| whose.unreachable(why);
         let outside = self.inner.sign_in.outside.get();
         let outside = outside.ok_or_else(|| unusable("this process has no way outside"))?;
         let request = WebRequest {
@@ -196,5 +254,19 @@ impl Issuer {
             return Err(unusable(&format!("it answers with HTTP {}", answer.status)));
         }
         String::from_utf8(answer.body).map_err(|_| unusable("its answer is not UTF-8"))
+    }
+}
+
+fn called(issuer: &TrustedIssuer) -> String {
+    format!("the trusted issuer `{}`", issuer.name)
+}
+
+fn of<'a>(issuer: &'a TrustedIssuer, called: &'a str) -> KeysOf<'a> {
+    KeysOf {
+        id: issuer.id.as_str(),
+        called,
+        issuer: &issuer.issuer,
+        source: &issuer.keys,
+        metadata: MetadataKind::OpenId,
     }
 }

@@ -17,6 +17,7 @@ use openidconnect::{
 };
 use remit_books::Versioned;
 use remit_domain::idp::{IdentityProvider, PROVIDER_KEY, ProviderSettings};
+use remit_domain::name::Name;
 use remit_domain::{OrgId, Refusal, RefusalCode};
 use remit_ports::web::{WebError, WebRequest};
 use schemars::JsonSchema;
@@ -168,7 +169,14 @@ impl Issuer {
         Ok(format!("{}/sign-in/oidc/callback", self.issuer_url(org)?))
     }
 
-    fn outside(&self) -> Result<&Outside, Refusal> {
+    pub(crate) fn organization_name(&self, org: &OrgId) -> Result<Name, Refusal> {
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let name = registry.organization.as_ref().map(|o| o.name.clone());
+        name.ok_or_else(|| no(RefusalCode::NotFound, "no such organization is here"))
+    }
+
+    pub(crate) fn outside(&self) -> Result<&Outside, Refusal> {
         self.inner.sign_in.outside.get().ok_or_else(|| {
             no(
                 RefusalCode::UpstreamUnreachable,
@@ -231,12 +239,7 @@ impl Issuer {
         let Some(reference) = &settings.client_secret else {
             return Ok(None);
         };
-        let name = {
-            let book = self.tenant(org)?;
-            let registry = book.registry();
-            registry.organization.as_ref().map(|o| o.name.clone())
-        };
-        let name = name.ok_or_else(|| no(RefusalCode::NotFound, "no such organization is here"))?;
+        let name = self.organization_name(org)?;
         let secret = self.outside()?.secrets.read(&name, reference).await;
         let secret = secret.map_err(|error| {
             no(
