@@ -150,7 +150,7 @@ pub(crate) fn open_as<T: DeserializeOwned>(
     if !header.typ.as_deref().is_some_and(|t| is_media_type(t, typ)) {
         return Err(TokenError::TypeRefused { expected: typ });
     }
-    opened(token, &header, algorithm, keys)
+    opened_as(token, &header, algorithm, keys)
 }
 
 /// The algorithm of a token, which has to be one that is listed.
@@ -176,7 +176,16 @@ fn kind_of(header: &ForeignHeader) -> Result<ForeignKind, TokenError> {
     }
 }
 
-fn opened<T: DeserializeOwned>(
+fn opened(
+    token: &str,
+    header: &ForeignHeader,
+    algorithm: ForeignAlgorithm,
+    keys: &ForeignJwks,
+) -> Result<Claims, TokenError> {
+    opened_as(token, header, algorithm, keys)
+}
+
+fn opened_as<T: DeserializeOwned>(
     token: &str,
     header: &ForeignHeader,
     algorithm: ForeignAlgorithm,
