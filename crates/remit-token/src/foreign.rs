@@ -8,6 +8,8 @@
 mod keys;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 use aws_lc_rs::digest;
 use base64::Engine;

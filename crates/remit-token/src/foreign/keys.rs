@@ -92,6 +92,7 @@ impl ForeignKey {
         let uses = object.text("use").ok()?;
         let private = ["d", "k", "p", "q"];
         if uses.is_some_and(|used| !USES.contains(&used))
+            || object.0.get("key_ops").is_some_and(|ops| !verifies(ops))
             || private.iter().any(|name| object.0.contains_key(*name))
         {
             return None;
@@ -137,6 +138,12 @@ impl ForeignKey {
             algorithms,
         })
     }
+}
+
+/// Whether a key's operations have the one it is used for here (RFC 7517 section 4.3).
+fn verifies(operations: &serde_json::Value) -> bool {
+    let listed = operations.as_array();
+    listed.is_some_and(|all| all.iter().any(|op| op == "verify"))
 }
 
 fn rsa(n: &str, e: &str) -> Option<DecodingKey> {
