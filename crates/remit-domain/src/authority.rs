@@ -115,8 +115,8 @@ fn target_breaches(
             }
             continue;
         };
-        match path.find(args).map(objects) {
-            Some(Some(named)) if named.iter().all(|object| listed.contains(object)) => {}
+        match path.find(args) {
+            Some(named) if is_listed(named, listed) => {}
             Some(_) => out.push(format!(
                 "{kind} in argument {path} is not a declared target"
             )),
@@ -127,17 +127,16 @@ fn target_breaches(
     out
 }
 
-/// The objects a target argument names: a string or integer, or a non-empty array of them.
-fn objects(value: &Value) -> Option<Vec<String>> {
+/// Whether a target argument names objects, and listed ones only: a string or integer, or a non-empty array of them.
+fn is_listed(value: &Value, listed: &BTreeSet<String>) -> bool {
     match value {
-        Value::String(text) => Some(vec![text.clone()]),
-        Value::Number(n) if n.is_i64() || n.is_u64() => Some(vec![n.to_string()]),
-        Value::Array(elements) if !elements.is_empty() => elements
-            .iter()
-            .map(|e| objects(e).filter(|_| !e.is_array()))
-            .collect::<Option<Vec<_>>>()
-            .map(|v| v.concat()),
-        _ => None,
+        Value::String(text) => listed.contains(text),
+        Value::Number(n) if n.is_i64() || n.is_u64() => listed.contains(&n.to_string()),
+        Value::Array(elements) => {
+            let each = |e: &Value| !e.is_array() && is_listed(e, listed);
+            !elements.is_empty() && elements.iter().all(each)
+        }
+        _ => false,
     }
 }
 

@@ -314,9 +314,9 @@ impl Standing {
 }
 
 /// Which of the rules about one call hold, and why; in the order of `rules`, of which each level has at most one.
-pub fn standings(rules: &[Rule]) -> Vec<(&Rule, Standing)> {
+pub fn standings(rules: &[Rule]) -> impl Iterator<Item = (&Rule, Standing)> {
     let narrowest = rules.iter().map(|r| r.level).max();
-    let standing = |rule: &Rule| {
+    let standing = move |rule: &Rule| {
         if Some(rule.level) == narrowest {
             Standing::MostSpecific
         } else if rule.locked {
@@ -327,13 +327,12 @@ pub fn standings(rules: &[Rule]) -> Vec<(&Rule, Standing)> {
             Standing::Overridden
         }
     };
-    rules.iter().map(|rule| (rule, standing(rule))).collect()
+    rules.iter().map(move |rule| (rule, standing(rule)))
 }
 
 /// The rules about one call that hold.
 pub fn in_force(rules: &[Rule]) -> impl Iterator<Item = &Rule> {
     standings(rules)
-        .into_iter()
         .filter(|(_, standing)| standing.holds())
         .map(|(rule, _)| rule)
 }

@@ -10,6 +10,7 @@ mod question;
 mod tests;
 
 pub use portable::Portable;
+pub(crate) use question::CONTEXT;
 
 use std::collections::HashMap;
 use std::sync::Arc;

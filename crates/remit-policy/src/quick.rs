@@ -10,12 +10,16 @@
 //! Both parts are in the order of the policy, and a part is only asked where what comes before it is true: Cedar's `&&` does the same, so
 //! that nothing is left out that Cedar would have failed on.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use cedar_policy::{Policy, PolicyId};
 use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Literal, SlotEnv, ValueKind, Var};
 use cedar_policy_core::evaluator::Evaluator;
 use serde_json::Value;
 
 use crate::ask::is_ask;
+use crate::engine::CONTEXT;
 use crate::load::Loaded;
 
 /// What of the context is the same for every call of a registry slice.
@@ -92,6 +96,21 @@ fn looks_at_call(expr: &Expr) -> bool {
     looks > expr.subexpressions().filter(is_of_slice).count()
 }
 
+/// What of the context an expression looks at: all of it, where it does not say.
+fn looks(expr: &Expr) -> Vec<&'static str> {
+    let named = |e: &Expr| match e.expr_kind() {
+        ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } if is_context(expr) => {
+            CONTEXT.into_iter().find(|name| attr == name)
+        }
+        _ => None,
+    };
+    let named: Vec<_> = expr.subexpressions().filter_map(named).collect();
+    match expr.subexpressions().filter(|e| is_context(e)).count() == named.len() {
+        true => named,
+        false => CONTEXT.to_vec(),
+    }
+}
+
 fn is_context(expr: &Expr) -> bool {
     matches!(expr.expr_kind(), ExprKind::Var(Var::Context))
 }
@@ -115,7 +134,8 @@ fn is_breach(expr: &Expr) -> bool {
 
 /// Whether an expression is true. None where that cannot be said: an error, or no boolean.
 fn holds(expr: &Expr, evaluator: &Evaluator<'_>) -> Option<bool> {
-    match evaluator.interpret(expr, &SlotEnv::new()).ok()?.value {
+    static SLOTS: LazyLock<SlotEnv> = LazyLock::new(SlotEnv::new);
+    match evaluator.interpret(expr, &SLOTS).ok()?.value {
         ValueKind::Lit(Literal::Bool(holds)) => Some(holds),
         _ => None,
     }
@@ -126,6 +146,8 @@ fn holds(expr: &Expr, evaluator: &Evaluator<'_>) -> Option<bool> {
 pub(crate) struct Live {
     forbids: Vec<usize>,
     permits: Vec<usize>,
+    /// What of the context they look at, ordered.
+    pub(crate) looks: Vec<&'static str>,
 }
 
 impl Live {
@@ -154,7 +176,21 @@ impl Live {
                 }
             }
         }
+        for live in [&mut all, &mut without_args].into_iter().flatten() {
+            live.looks = live.looked_at(policies);
+        }
         (all, without_args)
+    }
+
+    fn looked_at(&self, policies: &[Loaded]) -> Vec<&'static str> {
+        let both = self.forbids.iter().chain(&self.permits);
+        let conditions = both.filter_map(|at| policies.get(*at)?.condition.as_ref());
+        let asked = conditions.filter_map(|condition| match &condition.of_call {
+            OfCall::When(expr) => Some(expr),
+            OfCall::Always | OfCall::Never => None,
+        });
+        let looked: BTreeSet<_> = asked.flat_map(looks).collect();
+        looked.into_iter().collect()
     }
 
     /// The permits of a call that no forbid stands against, ordered by id. None where one does, where nothing permits it, and

@@ -7,12 +7,12 @@
 //! evaluated again, with `true`, to see that it would then be allowed. Before all that, [`crate::quick`] answers for the
 //! calls that nothing stands against.
 
-use cedar_policy::{Decision as Cedar, Request, Response};
+use cedar_policy::{Decision as Cedar, Response};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
 use super::answer::{allow, ask, deny, errors, refusal};
-use super::question::{Question, put, request, slice_context};
+use super::question::{Question, partly, put, request, slice_context};
 use super::{Engine, Ready, Refused};
 use crate::breaches::{Args, Findings};
 use crate::decision::Decision;
@@ -45,7 +45,7 @@ impl Engine {
         let live = Live::of(
             &self.policies,
             slice.all.positions(),
-            &evaluator(&asked, &cast),
+            &evaluator(asked, &cast),
         );
         Ok(Ready { cast, slice, live })
     }
@@ -74,23 +74,22 @@ impl Engine {
             true => (&ready.slice.all, &ready.live.0),
             false => (&ready.slice.without_args, &ready.live.1),
         };
-        let broken = |text| refusal("guardrail/facts", "policy-error", text);
-        let request = request(ready, &question, false);
-        let entities = &ready.cast.entities;
-        let decision = match self.quickly(ready, live.as_ref(), &question.findings, &request) {
+        let decision = match self.quickly(ready, live.as_ref(), &question) {
             Some(allowed) => allow(&allowed, &question.findings),
             None => {
                 let Some(full) = chosen.full(&self.policies) else {
-                    return broken("its policies do not go together".to_owned());
+                    let text = "its policies do not go together".to_owned();
+                    return refusal("guardrail/facts", "policy-error", text);
                 };
-                let put =
-                    |request: &Request| self.authorizer.is_authorized(request, full, entities);
-                self.conclude(facts, &question.findings, &put(&request), || {
-                    put(&self::request(ready, &question, true))
-                })
+                let put = |approved| {
+                    let request = request(ready, &question, approved);
+                    let entities = &ready.cast.entities;
+                    self.authorizer.is_authorized(&request, full, entities)
+                };
+                self.conclude(facts, &question.findings, &put(false), || put(true))
             }
         };
-        self.with_exceptions(decision, ready, facts, question.with_args, &request)
+        self.with_exceptions(decision, ready, &question)
     }
 
     /// The permits of a call that nothing stands against; see [`Live::allowed`].
@@ -98,12 +97,11 @@ impl Engine {
         &self,
         ready: &Ready,
         live: Option<&Live>,
-        findings: &Findings,
-        request: &Request,
+        question: &Question<'_>,
     ) -> Option<Vec<&Loaded>> {
-        let clear = findings.breaches.is_empty();
-        let live = live.filter(|_| clear)?;
-        live.allowed(&self.policies, &evaluator(request.as_ref(), &ready.cast))
+        let live = live.filter(|_| question.findings.breaches.is_empty())?;
+        let request = partly(ready, question, &live.looks);
+        live.allowed(&self.policies, &evaluator(request, &ready.cast))
     }
 
     /// Reads the evaluation with `approved = false`, and the other one where it matters.
@@ -219,12 +217,8 @@ impl Engine {
 
 /// What evaluates expressions for one request; the same that Cedar's authorizer makes for it.
 fn evaluator<'a>(
-    request: &cedar_policy_core::ast::Request,
+    request: cedar_policy_core::ast::Request,
     cast: &'a entities::Cast,
 ) -> Evaluator<'a> {
-    Evaluator::new(
-        request.clone(),
-        cast.entities.as_ref(),
-        Extensions::all_available(),
-    )
+    Evaluator::new(request, cast.entities.as_ref(), Extensions::all_available())
 }

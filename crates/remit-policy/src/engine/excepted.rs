@@ -1,10 +1,10 @@
 //! Which exceptions a decision owes something to.
 
-use cedar_policy::{Request, Response};
+use cedar_policy::Response;
 
+use super::question::{Question, request};
 use super::{Engine, Ready};
 use crate::decision::Decision;
-use crate::facts::Facts;
 
 impl Engine {
     /// Names in a decision the exceptions that are in force for its call and whose policy, as it was written, would have
@@ -13,13 +13,13 @@ impl Engine {
         &self,
         mut decision: Decision,
         ready: &Ready,
-        facts: Facts<'_>,
-        with_args: bool,
-        request: &Request,
+        question: &Question<'_>,
     ) -> Decision {
         if self.exceptions.is_empty() {
             return decision;
         }
+        let (facts, with_args) = (question.facts, question.with_args);
+        let request = request(ready, question, false);
         let (agent, tool, now) = (
             facts.fixed.agent.name.as_str(),
             facts.fixed.tool.tool.to_string(),
@@ -37,7 +37,7 @@ impl Engine {
             .filter(|e| {
                 stands(
                     self.authorizer
-                        .is_authorized(request, &e.alone, &ready.cast.entities),
+                        .is_authorized(&request, &e.alone, &ready.cast.entities),
                 )
             })
             .map(|e| e.id.clone())

@@ -18,9 +18,44 @@ use crate::facts::{Facts, Fixed};
 use crate::labels::is_private;
 use crate::quick::OF_SLICE;
 
+/// What the context has, ordered.
+pub(crate) const CONTEXT: [&str; 22] = [
+    "approved",
+    "args",
+    "breaches",
+    "chain_depth",
+    "findings",
+    "freezes",
+    "frozen",
+    "granted",
+    "hour",
+    "labels",
+    "live",
+    "now",
+    "person",
+    "private",
+    "regulated",
+    "released",
+    "risk",
+    "run",
+    "ticket",
+    "trust",
+    "weekday",
+    "windows",
+];
+
 /// The request about a call, with `approved` as given.
 pub(super) fn request(ready: &Ready, question: &Question<'_>, approved: bool) -> Request {
-    put(&ready.cast, question.context(ready, approved)).into()
+    put(&ready.cast, question.context(ready, &CONTEXT, approved)).into()
+}
+
+/// The request about a call that is not approved, with no more of the context than what is looked at.
+pub(super) fn partly(
+    ready: &Ready,
+    question: &Question<'_>,
+    looks: &[&'static str],
+) -> ast::Request {
+    put(&ready.cast, question.context(ready, looks, false))
 }
 
 /// What one slice's request looks like in this context.
@@ -31,7 +66,7 @@ pub(super) fn put(cast: &Cast, context: Context) -> ast::Request {
 
 /// What is asked of Cedar, apart from approval.
 pub(super) struct Question<'a> {
-    facts: Facts<'a>,
+    pub(super) facts: Facts<'a>,
     pub(super) findings: Findings,
     args: Value,
     /// Whether policies that look at the arguments take part.
@@ -70,7 +105,11 @@ impl<'a> Question<'a> {
         }
     }
 
-    fn context(&self, ready: &Ready, approved: bool) -> Context {
+    fn context(&self, ready: &Ready, looks: &[&'static str], approved: bool) -> Context {
+        context(looks, |name| self.of_call(&ready.cast, name, approved))
+    }
+
+    fn of_call(&self, cast: &Cast, name: &str, approved: bool) -> Value {
         let Facts { fixed, dynamic } = self.facts;
         let secs = dynamic.now.as_secs();
         let times = |means: Means| {
@@ -79,61 +118,51 @@ impl<'a> Question<'a> {
                 .map(|t| t.name.as_str())
         };
         let labels = || dynamic.labels.iter().map(String::as_str);
-        let live = dynamic.run_active && !dynamic.run_idle && dynamic.now < fixed.run.deadline;
-        let [chain_depth, person, run] = of_slice(&ready.cast, fixed);
-        let pairs: [(&'static str, Value); 22] = [
-            ("approved", value(approved)),
-            ("args", self.args.clone()),
-            ("breaches", words(self.findings.codes())),
-            chain_depth,
-            (
-                "findings",
-                words(dynamic.findings.iter().map(String::as_str)),
-            ),
-            ("freezes", words(times(Means::Freeze))),
-            ("frozen", value(times(Means::Freeze).next().is_some())),
-            ("granted", value(self.findings.grant.is_some())),
-            ("hour", value(secs.rem_euclid(86_400) / 3_600)),
-            ("labels", words(labels())),
-            ("live", value(live)),
-            ("now", value(secs)),
-            person,
-            ("private", value(labels().any(is_private))),
-            ("regulated", value(labels().any(|l| fixed.is_regulated(l)))),
-            ("released", value(self.findings.released)),
-            ("risk", value(i64::from(dynamic.risk))),
-            run,
-            ("ticket", value(dynamic.ticket.as_str())),
-            ("trust", value(dynamic.trust.rank())),
+        match name {
+            "approved" => value(approved),
+            "args" => self.args.clone(),
+            "breaches" => words(self.findings.codes()),
+            "findings" => words(dynamic.findings.iter().map(String::as_str)),
+            "freezes" => words(times(Means::Freeze)),
+            "frozen" => value(times(Means::Freeze).next().is_some()),
+            "granted" => value(self.findings.grant.is_some()),
+            "hour" => value(secs.rem_euclid(86_400) / 3_600),
+            "labels" => words(labels()),
+            "live" => {
+                let in_time = !dynamic.run_idle && dynamic.now < fixed.run.deadline;
+                value(dynamic.run_active && in_time)
+            }
+            "now" => value(secs),
+            "private" => value(labels().any(is_private)),
+            "regulated" => value(labels().any(|l| fixed.is_regulated(l))),
+            "released" => value(self.findings.released),
+            "risk" => value(i64::from(dynamic.risk)),
+            "ticket" => value(dynamic.ticket.as_str()),
+            "trust" => value(dynamic.trust.rank()),
             // 1970-01-01 was a Thursday.
-            (
-                "weekday",
-                value((secs.div_euclid(86_400) + 3).rem_euclid(7) + 1),
-            ),
-            ("windows", words(times(Means::Window))),
-        ];
-        context(pairs)
+            "weekday" => value((secs.div_euclid(86_400) + 3).rem_euclid(7) + 1),
+            "windows" => words(times(Means::Window)),
+            of_slice => self::of_slice(cast, fixed, of_slice),
+        }
     }
 }
 
-/// The context of a registry slice without a call: [`crate::quick::OF_SLICE`], and nothing else.
+/// The context of a registry slice without a call: [`OF_SLICE`], and nothing else.
 pub(super) fn slice_context(cast: &Cast, fixed: &Fixed) -> Context {
-    context(of_slice(cast, fixed))
+    context(&OF_SLICE, |name| of_slice(cast, fixed, name))
 }
 
-/// What of the context is the same for every call of a slice; see [`crate::quick::OF_SLICE`].
-fn of_slice(cast: &Cast, fixed: &Fixed) -> [(&'static str, Value); 3] {
-    let [chain_depth, person, run] = OF_SLICE;
-    let depth = i64::try_from(fixed.chain.len()).unwrap_or(i64::MAX);
-    [
-        (chain_depth, value(depth)),
-        (person, value(Arc::clone(&cast.person))),
-        (run, value(Arc::clone(&cast.run))),
-    ]
+/// What of the context is the same for every call of a slice: [`OF_SLICE`].
+fn of_slice(cast: &Cast, fixed: &Fixed, name: &str) -> Value {
+    match name {
+        "person" => value(Arc::clone(&cast.person)),
+        "run" => value(Arc::clone(&cast.run)),
+        _ => value(i64::try_from(fixed.chain.len()).unwrap_or(i64::MAX)),
+    }
 }
 
-fn context<const N: usize>(pairs: [(&'static str, Value); N]) -> Context {
-    let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value));
+fn context(names: &[&'static str], value: impl Fn(&str) -> Value) -> Context {
+    let pairs = names.iter().map(|name| ((*name).into(), value(name)));
     Context::Value(Arc::new(pairs.collect::<BTreeMap<_, _>>()))
 }
 
