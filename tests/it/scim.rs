@@ -274,4 +274,29 @@ async fn a_page_at_a_time_and_nothing_overwritten_unseen() {
     );
     let start = patch(json!({ "op": "replace", "path": "active", "value": true }));
     assert_eq!(ask(Method::PATCH, agent, start).await.0, 400);
+    let schema = "urn:ietf:params:scim:schemas:core:2.0:Agent";
+    let new = json!({ "schemas": [schema], "agentUserName": "from-okta", "description": "answers", "active": true,
+        "owners": stopped["owners"] });
+    let (status, registered) = ask(Method::POST, "/Agents".to_owned(), Some(new.clone())).await;
+    assert_eq!(
+        (status, &registered["active"]),
+        (201, &json!(false)),
+        "{registered}"
+    );
+    assert_eq!(registered["owners"], stopped["owners"]);
+    assert_eq!(
+        ask(Method::POST, "/Agents".to_owned(), Some(new.clone()))
+            .await
+            .0,
+        409
+    );
+    let mut other = new;
+    other["agentUserName"] = json!("another-name");
+    let path = format!("/Agents/{}", registered["id"].as_str().unwrap());
+    let (status, refused) = ask(Method::PUT, path, Some(other)).await;
+    assert_eq!(
+        (status, &refused["scimType"]),
+        (400, &json!("mutability")),
+        "{refused}"
+    );
 }

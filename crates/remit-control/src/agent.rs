@@ -325,7 +325,7 @@ pub(crate) fn check_spec(spec: &AgentSpec) -> Result<(), ControlError> {
     }
 }
 
-fn profile(
+pub(crate) fn profile(
     registry: &Registry,
     spec: AgentSpec,
     there: Option<&Agent>,

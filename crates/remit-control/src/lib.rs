@@ -152,8 +152,8 @@ pub use plan::{Action, FieldChange, Plan, PlannedChange};
 pub use policy_set::{PolicyProblem, PolicySetView, Validation};
 pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView, Shred};
 pub use scim::{
-    DirectoryAgent, DirectoryCaller, GroupTold, GroupView, ScimClientSpec, ScimClientView,
-    ScimToken, UserTold, UserView,
+    AgentTold, DirectoryAgent, DirectoryCaller, GroupTold, GroupView, ScimClientSpec,
+    ScimClientView, ScimToken, UserTold, UserView,
 };
 pub use setting::{SettingQuery, SettingStanding, SettingView, SettingsExplained};
 pub use signal::{

@@ -8,7 +8,7 @@ mod client;
 mod group;
 mod user;
 
-pub use agent::DirectoryAgent;
+pub use agent::{AgentTold, DirectoryAgent};
 pub use client::{ScimClientSpec, ScimClientView, ScimToken};
 pub use group::{GroupTold, GroupView};
 pub use user::{UserTold, UserView};

@@ -16,6 +16,11 @@ use crate::{AgentId, Kind, Noun, PersonId, SystemId, TeamId, Timestamp, name::Na
 #[schemars(with = "u8")]
 pub struct Tier(u8);
 
+impl Tier {
+    /// Reads, and nothing else.
+    pub const LOWEST: Self = Self(1);
+}
+
 impl TryFrom<u8> for Tier {
     type Error = String;
     fn try_from(n: u8) -> Result<Self, String> {

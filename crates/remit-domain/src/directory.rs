@@ -23,6 +23,8 @@ pub const MEMBERS_MAX: usize = 2_000;
 pub const GROUPS_MAX: usize = 2_000;
 /// Most people of an organization that directories may make.
 pub const PEOPLE_MAX: usize = 50_000;
+/// Most drafts of agents that may wait for people while a directory registers others.
+pub const DRAFTS_MAX: usize = 1_000;
 /// Longest name that a directory gives, in bytes.
 pub const TOLD_BYTES_MAX: usize = 255;
 /// Longest life of a client's token, in days.

@@ -344,9 +344,11 @@ impl Asked {
                 let made = control.put_directory_group(&self.by, None, &told).await?;
                 Ok(resource::group(base, &made))
             }
-            Kind::Agent => Err(ScimError::not_implemented(
-                "agents are registered by people, who answer for them: `remit agent register`",
-            )),
+            Kind::Agent => {
+                let told = resource::agent_told(body)?;
+                let made = control.make_directory_agent(&self.by, &told).await?;
+                Ok(resource::agent(base, &made))
+            }
         }
     }
 
@@ -373,6 +375,11 @@ impl Asked {
             Kind::Agent => {
                 let active = known.get("active").and_then(Value::as_bool);
                 let found = control.directory_agent(&self.by, id)?;
+                let named = whole.and_then(resource::agent_name);
+                if named.is_some_and(|name| name != found.name.as_str()) {
+                    let text = "an agent's name never changes; register another one";
+                    return Err(ScimError::bad("mutability", text));
+                }
                 match active {
                     Some(true) if !found.active => Err(ScimError::bad(
                         "mutability",

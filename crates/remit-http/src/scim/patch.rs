@@ -66,7 +66,7 @@ fn of_kind(name: &str, holds: Holds, value: &Value) -> Result<Option<Value>, Sci
 }
 
 /// Ids of people, each as `{"value": id}`, and once.
-fn people(value: &Value) -> Option<Vec<Value>> {
+pub(super) fn people(value: &Value) -> Option<Vec<Value>> {
     let each = match value {
         Value::Array(all) => all.as_slice(),
         one => std::slice::from_ref(one),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use remit_control::{DirectoryAgent, GroupTold, GroupView, UserTold, UserView};
+use remit_control::{AgentTold, DirectoryAgent, GroupTold, GroupView, UserTold, UserView};
 use serde_json::{Map, Value, json};
 
 use super::error::ScimError;
 use super::filter;
-use super::patch::{Holds, Members};
+use super::patch::{self, Holds, Members};
 
 /// What sort of resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +208,28 @@ pub(super) fn group_told(known: &Map<String, Value>) -> Result<GroupTold, ScimEr
         external_id: text(known, "externalId"),
         members,
     })
+}
+
+/// What is told of an agent that is to be registered. What people decide (whether it is active, and all that it may) is not told.
+pub(super) fn agent_told(body: &Value) -> Result<AgentTold, ScimError> {
+    let missing = |what: &str| ScimError::bad("invalidValue", format!("{what} is required"));
+    let owners = filter::get(body, "owners").and_then(patch::people);
+    let owners = owners.ok_or_else(|| missing("`owners`, a list of users: {\"value\": id},"))?;
+    let ids = owners.iter().filter_map(|o| o.get("value")?.as_str());
+    let purpose = filter::get(body, "description").and_then(Value::as_str);
+    Ok(AgentTold {
+        name: agent_name(body)
+            .ok_or_else(|| missing("`agentUserName`"))?
+            .to_owned(),
+        purpose: purpose.unwrap_or_default().to_owned(),
+        owners: ids.map(ToOwned::to_owned).collect(),
+    })
+}
+
+/// The name of an agent as a directory writes it: `agentUserName`, which an earlier draft calls `name`.
+pub(super) fn agent_name(body: &Value) -> Option<&str> {
+    let text = |name| filter::get(body, name).and_then(Value::as_str);
+    text("agentUserName").or_else(|| text("name"))
 }
 
 fn text(known: &Map<String, Value>, name: &str) -> Option<String> {

@@ -30,7 +30,7 @@ fn list(name: &str, mutability: &str, target: &str) -> Value {
             json!({ "mutability": "immutable", "caseExact": true, "referenceTypes": [target] }),
         ),
     ];
-    if mutability == "readOnly" {
+    if mutability != "readWrite" {
         let display = json!({ "mutability": "readOnly" });
         parts.push(part("display", "string", display));
     }
@@ -90,16 +90,20 @@ fn attributes(kind: Kind) -> Vec<Value> {
             name(
                 "agentUserName",
                 "The agent's name. It never changes.",
-                "readOnly",
+                "immutable",
             ),
             attribute("displayName", "string", json!({ "mutability": "readOnly" })),
-            attribute("description", "string", json!({ "mutability": "readOnly" })),
+            attribute(
+                "description",
+                "string",
+                json!({ "mutability": "immutable", "description": "What it is for." }),
+            ),
             attribute(
                 "active",
                 "boolean",
                 json!({ "description": "False stops the agent; people activate it." }),
             ),
-            list("owners", "readOnly", "User"),
+            list("owners", "immutable", "User"),
         ],
     }
 }
