@@ -23,7 +23,7 @@ fn holds(token: &str, key: &Value) -> bool {
     let Some(algorithm) = ForeignAlgorithm::parse(&header.alg) else {
         return false;
     };
-    match opened(token, &header, algorithm, &keys) {
+    match opened::<Value>(token, &header, algorithm, &keys) {
         Err(TokenError::Malformed { part: "claims" }) => true,
         Err(_) => false,
         Ok(_) => panic!("no payload of these is a claims set"),
