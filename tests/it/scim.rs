@@ -274,16 +274,27 @@ async fn a_page_at_a_time_and_nothing_overwritten_unseen() {
     );
     let start = patch(json!({ "op": "replace", "path": "active", "value": true }));
     assert_eq!(ask(Method::PATCH, agent, start).await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_a_directory_registers_waits_for_people() {
+    let server = Server::dev().await;
+    let token = directory(&server, json!({})).await;
+    let ask = async |method: Method, path: String, body: Option<Value>| {
+        scim(&server, method, &path, &token, body).await
+    };
+    let (_, agents) = ask(Method::GET, "/Agents".to_owned(), None).await;
+    let owners = agents["Resources"][0]["owners"].clone();
     let schema = "urn:ietf:params:scim:schemas:core:2.0:Agent";
     let new = json!({ "schemas": [schema], "agentUserName": "from-okta", "description": "answers", "active": true,
-        "owners": stopped["owners"] });
+        "owners": owners });
     let (status, registered) = ask(Method::POST, "/Agents".to_owned(), Some(new.clone())).await;
     assert_eq!(
         (status, &registered["active"]),
         (201, &json!(false)),
         "{registered}"
     );
-    assert_eq!(registered["owners"], stopped["owners"]);
+    assert_eq!(registered["owners"], owners);
     assert_eq!(
         ask(Method::POST, "/Agents".to_owned(), Some(new.clone()))
             .await
