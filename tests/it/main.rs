@@ -26,6 +26,7 @@ mod first_hour;
 mod furnish;
 mod identity_assertions;
 mod limits;
+mod mutual_tls;
 mod nodes;
 mod oauth;
 mod policies;

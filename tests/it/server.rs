@@ -103,6 +103,27 @@ impl Server {
 
     /// The same at an address of the caller's choice.
     pub(crate) async fn serve_at(dir: tempfile::TempDir, listen: &str, args: &[&str]) -> Self {
+        Self::serve_to(dir, listen, args, ("http", reqwest::Client::new())).await
+    }
+
+    /// The same with TLS of its own, which `args` configure.
+    ///
+    /// - `http`: trusts its certificate.
+    pub(crate) async fn serve_tls(
+        dir: tempfile::TempDir,
+        http: reqwest::Client,
+        args: &[&str],
+    ) -> Self {
+        let listen = format!("127.0.0.1:{}", free_port());
+        Self::serve_to(dir, &listen, args, ("https", http)).await
+    }
+
+    async fn serve_to(
+        dir: tempfile::TempDir,
+        listen: &str,
+        args: &[&str],
+        (scheme, http): (&str, reqwest::Client),
+    ) -> Self {
         let data = dir.path().join("data");
         let public = args.iter().skip_while(|a| **a != "--public-url").nth(1);
         let common = |command: &mut Command| {
@@ -131,9 +152,9 @@ impl Server {
         let child = Self::spawn(&data, listen, args);
         let mut server = Self {
             child,
-            ready: json!({ "base_url": public.map_or_else(|| format!("http://{listen}"), |url| (*url).to_owned()) }),
+            ready: json!({ "base_url": public.map_or_else(|| format!("{scheme}://{listen}"), |url| (*url).to_owned()) }),
             dir,
-            http: reqwest::Client::new(),
+            http,
         };
         server.until_ready().await;
         let redeemed = server

@@ -5,7 +5,7 @@ mod rotate;
 
 use std::collections::BTreeMap;
 
-use remit_domain::credential::{AgentKey, Enrolment, PersonToken, Svid, Token};
+use remit_domain::credential::{AgentKey, ClientCertificate, Enrolment, PersonToken, Svid, Token};
 use remit_domain::finding::FindingKind;
 use remit_domain::key::SigningKey;
 use remit_domain::{EnforcementPoint, Noun, PersonId, Registry, Role, Timestamp};
@@ -248,6 +248,13 @@ fn agent_key(registry: &Registry, key: &AgentKey, now: Timestamp) -> Found {
     let holder = names::agent(registry, &key.agent);
     let kind = CredentialKind::AgentKey;
     let mut view = view(registry, &key.thumbprint, kind, holder, key.created);
+    if let Some(certificate) = &key.certificate {
+        view.about
+            .insert("certificate", crate::key::told(certificate));
+    }
+    if let Some(ClientCertificate::Exact { ends: at, .. }) = key.certificate {
+        ends(&mut view, at, now);
+    }
     if let Some(at) = key.retires {
         view.state = "retiring";
         ends(&mut view, at, now);

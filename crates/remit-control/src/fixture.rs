@@ -181,6 +181,7 @@ impl World {
             thumbprint: "thumb-1".to_owned(),
             agent: id("agt", 1).parse().unwrap(),
             jwk: json!({ "kty": "EC", "crv": "P-256", "x": "x1", "y": "y1" }),
+            certificate: None,
             attests: false,
             created: self.books.now(),
             retires: None,

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use remit_books::{Change, Ending, Versioned};
-use remit_domain::credential::{AgentKey, Token};
+use remit_domain::credential::{AgentKey, ClientCertificate, Token};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::FindingKind;
 use remit_domain::limits::AGENT_KEYS_MAX;
@@ -15,6 +17,7 @@ use remit_domain::{
 };
 use remit_ports::store::Filter;
 use remit_token::PublicJwk;
+use remit_token::client_certificate::{self, NAME_PARAMETERS};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,7 +29,7 @@ use crate::{Caller, Control, ControlError, refuse};
 /// Longest time that a replaced key stays good beside the new one, in seconds (30 days).
 pub const OVERLAP_SECS_MAX: i64 = 30 * 86_400;
 
-/// A public key to add: exactly one of the two forms.
+/// A public key to add: exactly one of the four forms.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewKey {
@@ -34,6 +37,21 @@ pub struct NewKey {
     pub jwk: Option<Value>,
     /// As a PEM `PUBLIC KEY`.
     pub pem: Option<String>,
+    /// As a PEM `CERTIFICATE`: this very one proves the agent in a TLS handshake (`self_signed_tls_client_auth`, RFC 8705 §2.2).
+    pub certificate: Option<String>,
+    /// As a PEM `CERTIFICATE` of an authority, with one of the names below: any certificate that it signed for that name proves the
+    /// agent (`tls_client_auth`, RFC 8705 §2.1). Administrators only.
+    pub authority: Option<String>,
+    /// The whole subject, as RFC 4514 writes it.
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// A DNS name, exactly.
+    pub tls_client_auth_san_dns: Option<String>,
+    /// A URI, exactly.
+    pub tls_client_auth_san_uri: Option<String>,
+    /// An IP address.
+    pub tls_client_auth_san_ip: Option<String>,
+    /// A mail address, exactly.
+    pub tls_client_auth_san_email: Option<String>,
     /// Whether an attester (`remit workload-api`) holds it: what it says of a workload is believed. Never for a key that the
     /// workload itself can reach; only an administrator who does not own the agent (in `dual`) says so.
     pub attests: bool,
@@ -48,8 +66,10 @@ pub struct KeyView {
     pub agent: String,
     /// `active` or `removed`.
     pub state: &'static str,
-    /// The public JWK.
+    /// The public JWK; null where an authority vouches for its certificates.
     pub jwk: Value,
+    /// Which certificates prove it in a TLS handshake, in words; none where it signs assertions.
+    pub certificate: Option<String>,
     /// Whether an attester holds it.
     pub attests: bool,
     /// When it was added.
@@ -92,7 +112,7 @@ impl Control {
     /// # Errors
     /// `forbidden` for anyone but an administrator or the owner, and for an attester's key for anyone but an administrator who does not
     /// own the agent (in `dual`); `conflict` for a key that any agent here holds or ever held (which
-    /// is a finding), for one key too many, and for a retired agent; `invalid-request` for what is no public key.
+    /// is a finding), for one key too many, and for a retired agent; `invalid-request` for what is no public key or certificate.
     pub async fn add_key(
         &self,
         caller: &Caller,
@@ -100,14 +120,17 @@ impl Control {
         key: &NewKey,
     ) -> Result<KeyView, ControlError> {
         let person = Arc::clone(caller.person()?);
-        let jwk = parse(key)?;
-        let thumbprint = jwk.thumbprint().to_string();
+        let Read {
+            thumbprint,
+            jwk,
+            certificate,
+        } = read(key, self.books.now())?;
         let book = self.book(&caller.org)?;
         let (agent, holder) = {
             let registry = book.registry();
             let agent = living(&registry, name)?;
             keeper(&person, &agent)?;
-            if key.attests {
+            if key.attests || key.authority.is_some() {
                 caller.require(&[Role::Admin])?;
                 may_widen(&registry, &person, &agent)?;
             }
@@ -138,7 +161,8 @@ impl Control {
         let key = AgentKey {
             thumbprint: thumbprint.clone(),
             agent: agent.id.clone(),
-            jwk: serde_json::to_value(jwk).map_err(|_| invalid("jwk", "cannot be written"))?,
+            jwk,
+            certificate,
             attests: key.attests,
             created: self.books.now(),
             retires: None,
@@ -148,7 +172,8 @@ impl Control {
             .event(caller, EventKind::AgentKeyAdded)
             .about(&thumbprint)
             .agent(&agent.id)
-            .fact("attests", key.attests);
+            .fact("attests", key.attests)
+            .content("certificate", &key.certificate);
         self.books
             .commit(&caller.org, Change::new().create(&key).event(event))
             .await?;
@@ -430,11 +455,99 @@ fn keeper(person: &Person, agent: &Agent) -> Result<(), ControlError> {
     Err(refuse(RefusalCode::Forbidden, text))
 }
 
-fn parse(key: &NewKey) -> Result<PublicJwk, ControlError> {
-    match (&key.jwk, &key.pem) {
-        (Some(jwk), None) => PublicJwk::from_json(&jwk.to_string()).map_err(|e| invalid("jwk", e)),
-        (None, Some(pem)) => PublicJwk::from_pem(pem).map_err(|e| invalid("pem", e)),
-        _ => Err(invalid("jwk", "give exactly one of `jwk` and `pem`")),
+/// A key as it is kept.
+struct Read {
+    thumbprint: String,
+    jwk: Value,
+    certificate: Option<ClientCertificate>,
+}
+
+impl Read {
+    fn of(jwk: PublicJwk, certificate: Option<ClientCertificate>) -> Result<Self, ControlError> {
+        Ok(Self {
+            thumbprint: jwk.thumbprint().to_string(),
+            jwk: serde_json::to_value(jwk).map_err(|_| invalid("jwk", "cannot be written"))?,
+            certificate,
+        })
+    }
+}
+
+fn read(key: &NewKey, now: Timestamp) -> Result<Read, ControlError> {
+    match (&key.jwk, &key.pem, &key.certificate, &key.authority) {
+        (Some(jwk), None, None, None) => {
+            let jwk = PublicJwk::from_json(&jwk.to_string()).map_err(|e| invalid("jwk", e))?;
+            Read::of(jwk, None)
+        }
+        (None, Some(pem), None, None) => Read::of(
+            PublicJwk::from_pem(pem).map_err(|e| invalid("pem", e))?,
+            None,
+        ),
+        (None, None, Some(pem), None) => {
+            let wrong = |e| invalid("certificate", e);
+            let der = client_certificate::from_pem(pem).map_err(wrong)?;
+            let ends = client_certificate::is_current(&der, now.as_secs()).map_err(wrong)?;
+            let exact = ClientCertificate::Exact {
+                thumbprint: client_certificate::thumbprint(&der),
+                ends: Timestamp::from_secs(ends),
+            };
+            Read::of(
+                client_certificate::public_key(&der).map_err(wrong)?,
+                Some(exact),
+            )
+        }
+        (None, None, None, Some(pem)) if !key.attests => vouched(key, pem),
+        (None, None, None, Some(_)) => Err(invalid(
+            "attests",
+            "an attester has one key of its own, not one that an authority vouches for",
+        )),
+        _ => {
+            let text = "give exactly one of `jwk`, `pem`, `certificate` and `authority`";
+            Err(invalid("jwk", text))
+        }
+    }
+}
+
+/// A client that an authority vouches for. What names it is the authority with the name, so that no two agents have the same.
+fn vouched(key: &NewKey, pem: &str) -> Result<Read, ControlError> {
+    let der = client_certificate::from_pem(pem).map_err(|e| invalid("authority", e))?;
+    client_certificate::is_authority(&der).map_err(|e| invalid("authority", e))?;
+    let given = [
+        &key.tls_client_auth_subject_dn,
+        &key.tls_client_auth_san_dns,
+        &key.tls_client_auth_san_uri,
+        &key.tls_client_auth_san_ip,
+        &key.tls_client_auth_san_email,
+    ];
+    let mut names = NAME_PARAMETERS
+        .into_iter()
+        .zip(given)
+        .filter_map(|(parameter, value)| Some((parameter, value.as_ref()?)));
+    let (Some((parameter, value)), None) = (names.next(), names.next()) else {
+        let text = "give exactly one name with it, such as `tls_client_auth_san_dns`";
+        return Err(invalid("authority", text));
+    };
+    let value =
+        client_certificate::normal_name(parameter, value).map_err(|e| invalid(parameter, e))?;
+    let of = client_certificate::thumbprint(&der);
+    let name = format!("{of}\n{parameter}\n{value}");
+    Ok(Read {
+        thumbprint: client_certificate::thumbprint(name.as_bytes()),
+        jwk: Value::Null,
+        certificate: Some(ClientCertificate::Named {
+            authority: STANDARD.encode(&der),
+            parameter: parameter.to_owned(),
+            value,
+        }),
+    })
+}
+
+/// Which certificates those are, in words.
+pub(crate) fn told(certificate: &ClientCertificate) -> String {
+    match certificate {
+        ClientCertificate::Exact { thumbprint, .. } => format!("x5t#S256 {thumbprint}"),
+        ClientCertificate::Named {
+            parameter, value, ..
+        } => format!("{parameter} {value}"),
     }
 }
 
@@ -444,6 +557,7 @@ fn view(registry: &Registry, key: &AgentKey) -> KeyView {
         agent: crate::names::agent(registry, &key.agent),
         state: key.state(),
         jwk: key.jwk.clone(),
+        certificate: key.certificate.as_ref().map(told),
         attests: key.attests,
         created: key.created,
         retires: key.retires,

@@ -3,6 +3,7 @@
 mod agents;
 mod applying;
 mod caller;
+mod certificates;
 mod departure;
 mod grants;
 pub(crate) mod house;

@@ -19,6 +19,9 @@ pub struct AgentKey {
     pub agent: AgentId,
     /// The public JWK (RFC 7517).
     pub jwk: Value,
+    /// The certificate that proves it in a TLS handshake, where one does; such a key proves nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<ClientCertificate>,
     /// Whether an attester holds it: who asks with it looks at a workload first, and says what was seen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attests: bool,
@@ -36,6 +39,28 @@ impl AgentKey {
     pub fn is_good(&self, now: Timestamp) -> bool {
         self.removed.is_none() && self.retires.is_none_or(|at| now < at)
     }
+}
+
+/// Which certificates prove a client (RFC 8705 §2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientCertificate {
+    /// This one alone, whoever signed it.
+    Exact {
+        /// SHA-256 of it, base64url.
+        thumbprint: String,
+        /// When it ends.
+        ends: Timestamp,
+    },
+    /// Any that the authority vouches for and that has this name.
+    Named {
+        /// The authority's own certificate, DER in base64.
+        authority: String,
+        /// What sort of name, as a client registration calls it: `tls_client_auth_san_dns` and its like.
+        parameter: String,
+        /// The name.
+        value: String,
+    },
 }
 
 impl Noun for AgentKey {

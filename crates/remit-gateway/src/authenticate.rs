@@ -16,6 +16,8 @@ pub struct Presented {
     pub token: SecretString,
     /// Thumbprint of the key that was proved with it (RFC 9449); none for a bearer token.
     pub key: Option<String>,
+    /// SHA-256 of the certificate that the connection shows (RFC 8705); none where it shows none.
+    pub certificate: Option<String>,
 }
 
 impl Presented {
@@ -24,6 +26,7 @@ impl Presented {
         Self {
             token: token.into(),
             key: None,
+            certificate: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use remit_domain::{OrgId, Refusal, RefusalCode};
 use remit_gateway::{Authenticator, Caller, NotLetIn, Presented};
-use remit_issuer::{AccessRefused, Issuer, Resource, Verified};
+use remit_issuer::{AccessRefused, Issuer, Proved, Resource, Verified};
 use secrecy::ExposeSecret;
 
 /// The issuer as the gateway's authenticator.
@@ -31,15 +31,15 @@ impl Authenticator for TokenAuthenticator {
             .strip_prefix(issuer.as_str())
             .and_then(resource_of)
             .ok_or_else(unknown)?;
-        let (token, key) = (presented.token.expose_secret(), presented.key.as_deref());
-        match self.0.verify_access(org, token, key, &at).await {
+        let (token, proved) = (presented.token.expose_secret(), proved(presented));
+        match self.0.verify_access(org, token, proved, &at).await {
             Ok(verified) => Ok(caller(&verified)),
             // A run that has ended never comes back, so the gateway refuses the call again by itself; but now it knows whose
             // call it was, and a call after the end of a run is something to look at.
             Err(refused)
                 if refused.refusal.code == RefusalCode::RunEnded
                     && self.is_over(org, refused.verified.as_deref())
-                    && holds_key(refused.verified.as_deref(), key) =>
+                    && holds_key(refused.verified.as_deref(), &proved) =>
             {
                 let over = refused.verified.as_deref().map(caller);
                 over.ok_or_else(|| not_let_in(refused))
@@ -75,10 +75,17 @@ impl TokenAuthenticator {
     }
 }
 
-/// Whether the key that a token is bound to was proved, where it is bound to one.
-fn holds_key(verified: Option<&Verified>, key: Option<&str>) -> bool {
-    let cnf = verified.and_then(|v| v.claims.cnf.as_ref());
-    cnf.is_none_or(|cnf| key == Some(cnf.jkt.to_string().as_str()))
+/// What a request and its connection prove besides showing the token.
+pub(crate) fn proved(presented: &Presented) -> Proved<'_> {
+    Proved {
+        key: presented.key.as_deref(),
+        certificate: presented.certificate.as_deref(),
+    }
+}
+
+/// Whether everything that a token is bound to was proved.
+fn holds_key(verified: Option<&Verified>, proved: &Proved<'_>) -> bool {
+    verified.is_none_or(|verified| verified.unproved(proved).is_none())
 }
 
 fn not_let_in(refused: AccessRefused) -> NotLetIn {

@@ -11,10 +11,10 @@ use remit_issuer::{PersonIdentity, Resource, Verified};
 use remit_token::{BearerError, opaque_secret};
 use secrecy::ExposeSecret;
 
-use crate::bearer;
 use crate::presented;
 use crate::problem::Problem;
 use crate::site::{Place, Site};
+use crate::{authenticator, bearer};
 
 /// Start of the operator's token.
 const OPERATOR_PREFIX: &str = "rmt_adm_";
@@ -93,7 +93,12 @@ async fn by_token(
         return Ok(Identity::Person(Box::new(person)));
     }
     match issuer
-        .verify_access(place.org(), token, presented.key.as_deref(), &Resource::Api)
+        .verify_access(
+            place.org(),
+            token,
+            authenticator::proved(presented),
+            &Resource::Api,
+        )
         .await
     {
         Ok(verified) => Ok(Identity::Agent(verified)),

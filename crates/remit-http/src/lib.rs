@@ -30,6 +30,7 @@ mod authzen;
 mod bearer;
 mod body;
 mod by_route;
+mod client_certificate;
 mod envoy;
 mod guard;
 mod identity;
@@ -56,6 +57,7 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 
 pub use authenticator::TokenAuthenticator;
+pub use client_certificate::ClientCertificate;
 pub use rest::openapi;
 pub use site::App;
 pub use ssf::take_signal;

@@ -12,7 +12,6 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
 use remit_issuer::Asker;
-use remit_token::exchange::TokenRequest;
 use remit_token::oauth_error::{OAuthError, OAuthErrorCode};
 use secrecy::ExposeSecret;
 use tracing::Instrument;
@@ -85,7 +84,7 @@ async fn token(
 ) -> Result<Response, Refused> {
     let proof = proof(&request)?;
     let form = Form::read(request).await?;
-    let request = TokenRequest::from_pairs(form.pairs())?;
+    let request = form.token_request()?;
     let (issuer, org) = (site.app.issuer.clone(), place.org().clone());
     let response = to_its_end(async move {
         issuer

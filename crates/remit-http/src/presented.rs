@@ -13,8 +13,8 @@ use remit_token::opaque_secret::has_prefix;
 use remit_token::{BearerError, Challenge, Scheme, Scope};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bearer;
 use crate::site::{Place, Site};
+use crate::{bearer, client_certificate};
 
 /// The header of a proof (RFC 9449 §4.1).
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -53,7 +53,10 @@ pub(crate) async fn present(
 ) -> Result<Presented, ProofRefused> {
     let Shown { token, scheme } = shown;
     if scheme == Scheme::Bearer {
-        return Ok(Presented::bearer(token));
+        return Ok(Presented {
+            certificate: client_certificate::shown(&parts.extensions),
+            ..Presented::bearer(token)
+        });
     }
     if has_prefix(token.expose_secret()) {
         let text =
@@ -74,7 +77,11 @@ pub(crate) async fn present(
     let key = issuer
         .prove_key(place.org(), door, token.expose_secret(), &shown)
         .await?;
-    Ok(Presented { token, key })
+    Ok(Presented {
+        token,
+        key,
+        certificate: client_certificate::shown(&parts.extensions),
+    })
 }
 
 /// The challenge that a proof is refused with.

@@ -207,10 +207,12 @@ impl Issuer {
             .content("client_id", &claims.client_id)
             .content("scope", claims.scope.to_string())
             .content("resource", &claims.resource);
-        let mut change = Change::new().create(&token).event(event).once(client.once);
-        if let Some(bound) = client.bound {
-            change = change.once(bound.once);
-        }
+        let once = client
+            .once
+            .into_iter()
+            .chain(client.bound.map(|bound| bound.once));
+        let change = Change::new().create(&token).event(event);
+        let change = once.fold(change, Change::once);
         self.books().commit(org, change).await.map_err(spent)?;
         if let Err(refusal) = self
             .standing_run(org, &subject.run, Some(&subject.agent))

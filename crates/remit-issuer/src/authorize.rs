@@ -192,7 +192,7 @@ impl Issuer {
         }
         let sealed = self.asked(org, &agent, &redirect_uri, parameters, bound.as_ref());
         let sealed = sealed.map_err(|denied| denied.by(&own))?;
-        let mut change = Change::new().once(client.once);
+        let mut change = client.once.into_iter().fold(Change::new(), Change::once);
         if let Some(bound) = bound {
             change = change.once(bound.once);
         }

@@ -1,5 +1,7 @@
-//! Clients: agents that prove to hold a registered key (`private_key_jwt`, RFC 7523 §2.2), and attested workloads of theirs.
+//! Clients: agents that prove to hold a registered key (`private_key_jwt`, RFC 7523 §2.2), attested workloads of theirs, and
+//! clients that show a certificate.
 
+mod certificate;
 mod svid;
 
 use std::sync::{Arc, PoisonError};
@@ -22,6 +24,8 @@ use crate::limits::{CLIENT_LEEWAY_SECS, CLIENT_REQUESTS_PER_MINUTE, ONCE_MARGIN_
 use crate::refusal::no;
 use crate::{Issuer, document};
 
+pub(crate) use certificate::CertificateShown;
+
 /// A client that has proved who it is. Its assertion is spent by the commit that holds `once`, and not before.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -29,12 +33,14 @@ pub(crate) struct Client {
     pub(crate) agent: Arc<Agent>,
     /// RFC 7638 thumbprint of the key it proved to hold.
     pub(crate) thumbprint: String,
-    /// The use of the assertion.
-    pub(crate) once: Once,
+    /// The use of the assertion; none where the connection itself is the proof.
+    pub(crate) once: Option<Once>,
     /// The key that it wants its token bound to.
     pub(crate) bound: Option<Bound>,
     /// The trust in another issuer by which it is this agent; none where it proved a registered key.
     pub(crate) federated: Option<Federated>,
+    /// The certificate that its connection shows: its tokens are bound to that.
+    pub(crate) certificate: Option<CertificateShown>,
     /// How well it has proved what it is.
     pub(crate) trust: Trust,
     /// The SVID that it proved itself with, where it did.
@@ -58,12 +64,19 @@ impl Issuer {
         org: &OrgId,
         auth: &ClientAuth,
     ) -> Result<Client, Denied> {
-        match &auth.proof {
+        let client = match &auth.proof {
             ClientProof::PrivateKeyJwt(assertion) => {
                 self.by_key(org, auth, assertion.expose_secret()).await
             }
             ClientProof::JwtSvid(svid) => self.by_jwt_svid(org, auth, svid.expose_secret()).await,
-        }
+            ClientProof::Certificate => self.by_certificate(org, auth).await,
+        }?;
+        let certificate = self.certificate_shown(&auth.chain);
+        let certificate = certificate.map_err(|denied| denied.by(&client.agent.id))?;
+        Ok(Client {
+            certificate,
+            ..client
+        })
     }
 
     /// Authenticates a client by a JWT that its registered key signed.
@@ -120,9 +133,10 @@ impl Issuer {
         Ok(Client {
             agent,
             thumbprint,
-            once,
+            once: Some(once),
             bound: None,
             federated: None,
+            certificate: None,
             trust: Trust::Key,
             svid: None,
             document,
@@ -240,7 +254,7 @@ pub(crate) fn permitted(client: &Client, workflow: &Workflow) -> Result<(), Deni
 
 /// Keys that still prove something. A stored key that cannot be read proves nothing.
 fn live_keys<'a>(keys: impl Iterator<Item = &'a Arc<AgentKey>>, now: Timestamp) -> Vec<PublicJwk> {
-    keys.filter(|key| key.is_good(now))
+    keys.filter(|key| key.is_good(now) && key.certificate.is_none())
         .filter_map(|key| {
             PublicJwk::from_json(&key.jwk.to_string())
                 .ok()

@@ -16,6 +16,7 @@ use remit_token::dpop::{ExpectProof, Proof, ProofError, verify};
 use remit_token::limits::PROOF_AGE_S_MAX;
 use remit_token::{BearerError, OAuthErrorCode, Thumbprint};
 
+use crate::client::Client;
 use crate::door::Denied;
 use crate::limits::{
     CLIENT_LEEWAY_SECS, NONCE_CHARS_MAX, NONCE_FRESH_SECS, NONCE_SECS, ONCE_MARGIN_SECS,
@@ -240,7 +241,8 @@ impl Issuer {
         token: &str,
         shown: &ProofShown<'_>,
     ) -> Result<Bound, Wrong> {
-        let Some(cnf) = &verified.claims.cnf else {
+        let cnf = verified.claims.cnf.as_ref();
+        let Some(jkt) = cnf.and_then(|cnf| cnf.jkt.as_ref()) else {
             let text = "the token is bound to no key; send it as `Bearer`, or get a bound one with a DPoP proof";
             return Err(wrong("dpop-token-unbound", INVALID_TOKEN, text));
         };
@@ -254,7 +256,7 @@ impl Issuer {
             leeway_s: CLIENT_LEEWAY_SECS,
         };
         let bound = self.read_proof(proof, &expect)?;
-        if bound.jkt == cnf.jkt {
+        if bound.jkt == *jkt {
             Ok(bound)
         } else {
             let text = "the DPoP proof was made with another key than the token is bound to";
@@ -274,11 +276,22 @@ pub(crate) fn spent_proof(key: &str) -> Option<Denied> {
 }
 
 /// Whether a client that brings a bound access token holds its key: one that was stolen is worth nothing here either.
-pub(crate) fn holds(verified: &Verified, bound: Option<&Bound>) -> Result<(), Denied> {
-    match (&verified.claims.cnf, bound) {
+pub(crate) fn holds(verified: &Verified, client: &Client) -> Result<(), Denied> {
+    let cnf = verified.claims.cnf.as_ref();
+    if let Some(certificate) = cnf.and_then(|cnf| cnf.x5t_s256.as_ref())
+        && client.certificate.as_ref().map(|shown| &shown.thumbprint) != Some(certificate)
+    {
+        let text = "the subject token is bound to a certificate that this connection does not show";
+        return Err(Denied::new(
+            OAuthErrorCode::InvalidGrant,
+            "certificate-other",
+            text,
+        ));
+    }
+    match (cnf.and_then(|cnf| cnf.jkt.as_ref()), &client.bound) {
         (None, _) => Ok(()),
         (Some(_), None) => Err(missing().into()),
-        (Some(cnf), Some(bound)) if cnf.jkt == bound.jkt => Ok(()),
+        (Some(jkt), Some(bound)) if *jkt == bound.jkt => Ok(()),
         (Some(_), Some(_)) => {
             let text =
                 "the subject token is bound to another key than the DPoP proof was made with";

@@ -256,7 +256,7 @@ impl Issuer {
                 ))
             })?
         };
-        let mut once = vec![client.once];
+        let mut once: Vec<_> = client.once.into_iter().collect();
         once.extend(client.bound.map(|bound| bound.once));
         let asked = details::read(&request.authorization_details)?;
         let narrowed = asked.is_some();
@@ -319,7 +319,7 @@ impl Issuer {
                 "the subject token is another agent's; only its current actor may exchange it",
             ));
         }
-        holds(&verified, client.bound.as_ref())?;
+        holds(&verified, client)?;
         let book = self.tenant(org)?;
         let workflow = book
             .registry()

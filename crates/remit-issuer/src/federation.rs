@@ -113,12 +113,17 @@ impl Issuer {
         }
         let endpoint = self.token_endpoint(org)?;
         let bound = self.bound(&endpoint, proof).map_err(by)?;
+        let certificate = self.certificate_shown(&request.chain).map_err(by)?;
         let details = details::read(&request.authorization_details).map_err(by)?;
         let resource = self
             .resource_asked(org, &request.resource)
             .map_err(|refusal| by(refusal.into()))?;
         let ask = Ask {
-            client: Client { bound, ..client },
+            client: Client {
+                bound,
+                certificate,
+                ..client
+            },
             workflow,
             resource,
             once: Vec::new(),
@@ -251,8 +256,9 @@ impl Issuer {
         Ok(Client {
             agent,
             thumbprint,
-            once: once_of(issuer, claims),
+            once: Some(once_of(issuer, claims)),
             bound: None,
+            certificate: None,
             document: None,
             federated: Some(issuer.federated(rule)),
             trust: remit_domain::attestation::Trust::Key,

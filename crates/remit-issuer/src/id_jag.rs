@@ -40,11 +40,10 @@ impl Issuer {
         request: &JwtBearer,
         proof: Option<&str>,
     ) -> Result<TokenResponse, Denied> {
-        let Some(auth) = &request.client else {
-            // ID-JAG §4.4: the client authenticates.
-            return Err(Denied::client("assertion-without-client"));
-        };
-        let client = self.authenticate_with(org, auth, proof).await?;
+        // ID-JAG §4.4: the client authenticates.
+        let auth = request.proving();
+        let auth = auth.ok_or_else(|| Denied::client("assertion-without-client"))?;
+        let client = self.authenticate_with(org, &auth, proof).await?;
         let agent = client.agent.id.clone();
         let issuer = self.trusted(org, iss).map_err(|denied| denied.by(&agent))?;
         self.id_jag_of(org, &issuer, client, request)

@@ -67,7 +67,10 @@ impl Issuer {
             Asker::Client(auth) => {
                 let client = self.authenticate(org, auth).await?;
                 self.books()
-                    .commit(org, Change::new().once(client.once))
+                    .commit(
+                        org,
+                        client.once.into_iter().fold(Change::new(), Change::once),
+                    )
                     .await
                     .map_err(|error| spent(error).by(&client.agent.id))?;
                 Some(client.agent.id.clone())
@@ -91,7 +94,8 @@ impl Issuer {
             Ok(verified) => {
                 let may_know = own.is_none_or(|own| own == verified.agent);
                 let claims = may_know.then(|| Box::new(verified.claims.clone()));
-                let token_type = match verified.claims.cnf {
+                let cnf = verified.claims.cnf.as_ref();
+                let token_type = match cnf.and_then(|cnf| cnf.jkt.as_ref()) {
                     Some(_) => "DPoP",
                     None => "Bearer",
                 };

@@ -117,7 +117,7 @@ pub use signal::{
 };
 pub use spawn::{SpawnRequest, Spawned};
 pub use svid::{JwtSvid, X509Svid};
-pub use verified::{AccessRefused, Verified};
+pub use verified::{AccessRefused, Proved, Verified};
 
 /// The issuer. One for each process, cheap to clone.
 #[derive(Clone)]
@@ -129,6 +129,8 @@ struct Inner {
     books: Books,
     public_url: String,
     default_org: Name,
+    /// Whether clients may prove themselves with a certificate, since our own TLS asks for one.
+    client_certificates: std::sync::atomic::AtomicBool,
     keys: RwLock<HashMap<OrgId, Arc<keys::OrgKeys>>>,
     /// Keys of the trust domains.
     domain_keys: RwLock<HashMap<OrgId, Arc<trust_domain::DomainKeys>>>,
@@ -166,6 +168,7 @@ impl Issuer {
             books,
             public_url: public_url.to_owned(),
             default_org,
+            client_certificates: std::sync::atomic::AtomicBool::new(false),
             keys: RwLock::default(),
             domain_keys: RwLock::default(),
             loading_keys: tokio::sync::Mutex::default(),
@@ -196,6 +199,17 @@ impl Issuer {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Says that our own TLS asks clients for a certificate; from then on the metadata says so too.
+    pub fn takes_client_certificates(&self) {
+        let takes = &self.inner.client_certificates;
+        takes.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn with_client_certificates(&self) -> bool {
+        let takes = &self.inner.client_certificates;
+        takes.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// The books it writes to.

@@ -30,7 +30,12 @@ impl Issuer {
         org: &OrgId,
     ) -> Result<AuthorizationServerMetadata, Refusal> {
         let issuer = self.issuer_url(org)?;
-        AuthorizationServerMetadata::new(&issuer, &Scope::default()).map_err(address)
+        let metadata =
+            AuthorizationServerMetadata::new(&issuer, &Scope::default()).map_err(address)?;
+        Ok(match self.with_client_certificates() {
+            true => metadata.with_client_certificates(),
+            false => metadata,
+        })
     }
 
     /// The same for clients that look for an OpenID configuration; no ID tokens are issued.
@@ -52,8 +57,13 @@ impl Issuer {
         resource: &Resource,
     ) -> Result<ProtectedResourceMetadata, Refusal> {
         let url = self.resource_url(org, resource)?;
-        ProtectedResourceMetadata::new(&url, &self.issuer_url(org)?, &Scope::default())
-            .map_err(address)
+        let issuer = self.issuer_url(org)?;
+        let metadata =
+            ProtectedResourceMetadata::new(&url, &issuer, &Scope::default()).map_err(address)?;
+        Ok(match self.with_client_certificates() {
+            true => metadata.with_client_certificates(),
+            false => metadata,
+        })
     }
 
     /// Where a resource's metadata is: what a challenge names as `resource_metadata`.

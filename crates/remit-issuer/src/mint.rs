@@ -379,7 +379,7 @@ impl Issuer {
             person: run.person.clone(),
             delegation: run.chain.last().cloned(),
             thumbprint: ask.client.thumbprint.clone(),
-            bound_to: claims.cnf.as_ref().map(|cnf| cnf.jkt.to_string()),
+            bound_to: claims.cnf.as_ref().and_then(Confirmation::name),
             outside: None,
             federated: ask.client.federated.clone(),
             trust: ask.client.trust,
@@ -389,13 +389,14 @@ impl Issuer {
             expires: Timestamp::from_secs(claims.exp),
             revoked: None,
         };
-        let mut change = change
-            .create(&token)
-            .event(issued_event(self.books().now(), &token, &run, &ask))
-            .once(ask.client.once.clone());
+        let mut change =
+            change
+                .create(&token)
+                .event(issued_event(self.books().now(), &token, &run, &ask));
         for once in ask
             .once
             .iter()
+            .chain(&ask.client.once)
             .chain(ask.client.bound.iter().map(|bound| &bound.once))
         {
             change = change.once(once.clone());
@@ -412,7 +413,7 @@ impl Issuer {
         Ok(TokenResponse {
             access_token: SecretString::from(signed),
             issued_token_type: ask.exchanged.then_some(TokenType::AccessToken),
-            token_type: if claims.cnf.is_some() {
+            token_type: if ask.client.bound.is_some() {
                 AccessTokenType::DPoP
             } else {
                 AccessTokenType::Bearer
@@ -436,7 +437,8 @@ impl Issuer {
             .map(|link| link.expires)
             .chain([run.deadline])
             .chain(ask.not_after)
-            .chain(ask.client.svid.as_ref().map(|svid| svid.expires));
+            .chain(ask.client.svid.as_ref().map(|svid| svid.expires))
+            .chain(ask.client.certificate.as_ref().map(|shown| shown.ends));
         let exp = ends
             .fold(now.plus_secs(ACCESS_TOKEN_SECS), Timestamp::min)
             .as_secs();
@@ -465,9 +467,13 @@ impl Issuer {
             txn: Some(run.root.to_string()),
             act,
             may_act: None,
-            cnf: ask.client.bound.as_ref().map(|bound| Confirmation {
-                jkt: bound.jkt.clone(),
-            }),
+            cnf: Confirmation::of(
+                ask.client.bound.as_ref().map(|bound| bound.jkt.clone()),
+                ask.client
+                    .certificate
+                    .as_ref()
+                    .map(|shown| shown.thumbprint.clone()),
+            ),
             org: org.to_string(),
             agent: run.agent.to_string(),
             workflow: run.workflow.to_string(),

@@ -41,7 +41,7 @@ impl Issuer {
             // Its run may be contained or over: the token itself can be revoked all the same.
             Err(refused) => refused.verified,
         };
-        let mut change = Change::new().once(once);
+        let mut change = once.into_iter().fold(Change::new(), Change::once);
         if let Some(own) = verified.filter(|verified| verified.agent == agent.id) {
             let by = Principal::Agent(agent.id.clone());
             change = change.and(self.plan_revocation(org, &own.token, by).await?);

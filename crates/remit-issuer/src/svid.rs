@@ -17,7 +17,7 @@ use remit_domain::{
 };
 use remit_token::jwt_svid::{self, JwtSvidClaims};
 use remit_token::x509_svid::{self, Validity};
-use remit_token::{Audience, SpiffeId};
+use remit_token::{Audience, Confirmation, SpiffeId};
 use secrecy::SecretString;
 
 use crate::limits::{AUDIENCE_BYTES_MAX, AUDIENCES_MAX, SVID_BACKDATE_SECS};
@@ -80,7 +80,7 @@ impl Holder {
             attested,
             thumbprint: Some(verified.thumbprint.clone()),
             token: Some(verified.token.clone()),
-            bound_to: verified.claims.cnf.as_ref().map(|c| c.jkt.to_string()),
+            bound_to: verified.claims.cnf.as_ref().and_then(Confirmation::name),
             not_after: Some(verified.expires),
         }
     }

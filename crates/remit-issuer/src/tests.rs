@@ -4,6 +4,7 @@ mod assert_identity;
 mod attest;
 mod authorize;
 mod build;
+mod certificate;
 mod client;
 mod client_document;
 mod details;
@@ -46,8 +47,8 @@ use remit_ports::vault::{Vault, VaultError};
 use remit_testkit::{FakeStore, SeededEntropy, SimClock};
 use remit_token::client_assertion::{NewAssertion, sign};
 use remit_token::{
-    ClientAuth, ClientCredentials, OAuthError, OAuthErrorCode, Scope, SigningKey, TokenExchange,
-    TokenRequest, TokenResponse, TokenType,
+    ClientAuth, ClientChain, ClientCredentials, OAuthError, OAuthErrorCode, Scope, SigningKey,
+    TokenExchange, TokenRequest, TokenResponse, TokenType,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};

@@ -35,6 +35,24 @@ pub struct Verified {
     pub expires: Timestamp,
 }
 
+/// What a request proves besides showing a token.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Proved<'a> {
+    /// Thumbprint of the key that [`Issuer::prove_key`](crate::Issuer::prove_key) found proved in this request.
+    pub key: Option<&'a str>,
+    /// SHA-256 of the certificate that its connection shows, base64url.
+    pub certificate: Option<&'a str>,
+}
+
+impl<'a> From<Option<&'a str>> for Proved<'a> {
+    fn from(key: Option<&'a str>) -> Self {
+        Self {
+            key,
+            certificate: None,
+        }
+    }
+}
+
 /// A token that is not good here and now.
 #[derive(Debug, Clone)]
 pub struct AccessRefused {
@@ -60,6 +78,19 @@ impl From<AccessRefused> for Refusal {
 }
 
 impl Verified {
+    /// Why what was proved is not all that the token is bound to; none where it is.
+    pub fn unproved(&self, proved: &Proved<'_>) -> Option<&'static str> {
+        let cnf = self.claims.cnf.as_ref()?;
+        let other = |bound: Option<&str>, shown: Option<&str>| bound.is_some() && bound != shown;
+        if other(cnf.jkt.as_ref().map(|jkt| jkt.as_str()), proved.key) {
+            return Some("the token is bound to a key; send it as `DPoP` with a proof by that key");
+        }
+        if other(cnf.x5t_s256.as_deref(), proved.certificate) {
+            return Some("the token is bound to a certificate; connect with that certificate");
+        }
+        None
+    }
+
     /// Reads claims whose signature holds; none when they do not agree with themselves.
     pub(crate) fn read(org: &OrgId, claims: AccessTokenClaims, resource: Resource) -> Option<Self> {
         if claims.org != org.as_str() || claims.client_id != claims.agent {

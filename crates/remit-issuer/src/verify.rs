@@ -18,7 +18,7 @@ use remit_token::{Expect, Scope, TokenError, access_token, opaque_secret};
 
 use crate::limits::NODE_LEEWAY_SECS;
 use crate::refusal::{from_books, no};
-use crate::{AccessRefused, Issuer, Resource, Verified};
+use crate::{AccessRefused, Issuer, Proved, Resource, Verified};
 
 /// A token that was checked, and until when that counts.
 pub(crate) struct Seen {
@@ -38,8 +38,8 @@ fn unauthenticated(text: impl Into<String>) -> Refusal {
 impl Issuer {
     /// Checks an access token for a resource, and counts it as activity of its run.
     ///
-    /// - `key`: thumbprint of the key that [`Self::prove_key`] found proved in this request; a token that is bound to a key is
-    ///   good with that one only, never as a bearer token.
+    /// - `proved`: what this request and its connection prove besides; a token that is bound to a key or a certificate is good with
+    ///   that one only, never as a bearer token.
     /// - `at`: where it is used. A token for `…/mcp` is good at `…/mcp/{upstream}`, never the reverse.
     ///
     /// # Errors
@@ -49,9 +49,10 @@ impl Issuer {
         &self,
         org: &OrgId,
         token: &str,
-        key: Option<&str>,
+        proved: impl Into<Proved<'_>>,
         at: &Resource,
     ) -> Result<Arc<Verified>, AccessRefused> {
+        let proved = proved.into();
         let seen = match self.seen(org, token).await {
             Ok(seen) => seen,
             Err(refused) => {
@@ -68,10 +69,7 @@ impl Issuer {
                 verified: Some(Arc::clone(&seen.verified)),
             });
         }
-        if let Some(cnf) = &seen.verified.claims.cnf
-            && key != Some(cnf.jkt.as_str())
-        {
-            let text = "the token is bound to a key; send it as `DPoP` with a proof by that key";
+        if let Some(text) = seen.verified.unproved(&proved) {
             return Err(AccessRefused {
                 refusal: no(RefusalCode::ProofInvalid, text),
                 verified: Some(Arc::clone(&seen.verified)),

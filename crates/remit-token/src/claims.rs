@@ -178,11 +178,28 @@ impl MayAct {
     }
 }
 
-/// The key that the bearer must prove to hold (RFC 7800 §3.1, RFC 9449 §6.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What the bearer must prove to hold (RFC 7800 §3.1): all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmation {
-    /// Thumbprint of the key.
-    pub jkt: Thumbprint,
+    /// Thumbprint of a key (RFC 9449 §6.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jkt: Option<Thumbprint>,
+    /// SHA-256 of a certificate, base64url (RFC 8705 §3.1).
+    #[serde(default, rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    pub x5t_s256: Option<String>,
+}
+
+impl Confirmation {
+    /// Of what was proved when a token was asked for; none where nothing was.
+    pub fn of(jkt: Option<Thumbprint>, x5t_s256: Option<String>) -> Option<Self> {
+        (jkt.is_some() || x5t_s256.is_some()).then_some(Self { jkt, x5t_s256 })
+    }
+
+    /// What records name it by: the key, and the certificate where there is no key.
+    pub fn name(&self) -> Option<String> {
+        let key = self.jkt.as_ref().map(ToString::to_string);
+        key.or_else(|| self.x5t_s256.clone())
+    }
 }
 
 /// The time claims of a token, in seconds since 1970-01-01 UTC.

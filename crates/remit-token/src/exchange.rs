@@ -105,6 +105,27 @@ pub struct ClientAuth {
     pub client_id: Option<String>,
     /// The proof.
     pub proof: ClientProof,
+    /// What its TLS connection shows; empty where that is nothing.
+    pub chain: ClientChain,
+}
+
+/// The certificates of a TLS connection in DER, the client's own first: whoever ends the connection puts them here, and has had the
+/// key of the first proved. Empty where it showed none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientChain(Vec<Vec<u8>>);
+
+impl ClientChain {
+    /// Of certificates in DER.
+    #[must_use]
+    pub fn new(chain: Vec<Vec<u8>>) -> Self {
+        Self(chain)
+    }
+
+    /// The certificates.
+    #[must_use]
+    pub fn certificates(&self) -> &[Vec<u8>] {
+        &self.0
+    }
 }
 
 /// What a client proves itself with.
@@ -114,6 +135,8 @@ pub enum ClientProof {
     PrivateKeyJwt(SecretString),
     /// A JWT-SVID (`spiffe_jwt`, draft-ietf-oauth-spiffe-client-auth §3).
     JwtSvid(SecretString),
+    /// The certificate of its TLS connection, and nothing in the request (RFC 8705 §2).
+    Certificate,
 }
 
 impl ClientAuth {
@@ -122,6 +145,16 @@ impl ClientAuth {
         Self {
             client_id: None,
             proof: ClientProof::PrivateKeyJwt(assertion.into()),
+            chain: ClientChain::default(),
+        }
+    }
+
+    /// A client that its connection proves.
+    pub fn certificate(client_id: impl Into<String>, chain: ClientChain) -> Self {
+        Self {
+            client_id: Some(client_id.into()),
+            proof: ClientProof::Certificate,
+            chain,
         }
     }
 
@@ -130,6 +163,7 @@ impl ClientAuth {
         Self {
             client_id: None,
             proof: ClientProof::JwtSvid(svid.into()),
+            chain: ClientChain::default(),
         }
     }
 }
@@ -186,8 +220,10 @@ pub struct JwtBearer {
     pub assertion: SecretString,
     /// The client, where it proves itself: a workload does so by the assertion alone.
     pub client: Option<ClientAuth>,
-    /// The client, where it is only named.
+    /// The client, where it is only named: its connection may prove it (RFC 8705 §2).
     pub client_id: Option<String>,
+    /// What its TLS connection shows; empty where that is nothing.
+    pub chain: ClientChain,
     /// What is asked for; may be empty.
     pub scope: Scope,
     /// Where the token is to be good: 0 to [`crate::limits::TARGETS_MAX`].
@@ -197,6 +233,17 @@ pub struct JwtBearer {
 }
 
 impl JwtBearer {
+    /// The client that proves itself: by an assertion of its own, or by what its connection shows.
+    #[must_use]
+    pub fn proving(&self) -> Option<Cow<'_, ClientAuth>> {
+        if let Some(client) = &self.client {
+            return Some(Cow::Borrowed(client));
+        }
+        let id = self.client_id.as_ref()?;
+        let shows = !self.chain.certificates().is_empty();
+        shows.then(|| Cow::Owned(ClientAuth::certificate(id, self.chain.clone())))
+    }
+
     fn own_form(&self) -> Vec<(&'static str, String)> {
         let named = self.client_id.clone().filter(|_| self.client.is_none());
         let mut form = vec![
@@ -232,6 +279,23 @@ pub struct TokenExchange {
 }
 
 impl TokenRequest {
+    /// Puts in what the connection shows that the request came on.
+    pub fn on_connection(&mut self, chain: ClientChain) {
+        let client = match self {
+            Self::ClientCredentials(request) => &mut request.client,
+            Self::AuthorizationCode(request) => &mut request.client,
+            Self::TokenExchange(request) => &mut request.client,
+            Self::JwtBearer(request) => {
+                if let Some(client) = &mut request.client {
+                    client.chain = chain.clone();
+                }
+                request.chain = chain;
+                return;
+            }
+        };
+        client.chain = chain;
+    }
+
     /// Who asks, where that is proved by a client assertion.
     #[must_use]
     pub fn client(&self) -> Option<&ClientAuth> {
@@ -337,6 +401,8 @@ impl TokenRequest {
         let (kind, assertion) = match &client.proof {
             ClientProof::PrivateKeyJwt(assertion) => (CLIENT_ASSERTION_JWT_BEARER, assertion),
             ClientProof::JwtSvid(svid) => (CLIENT_ASSERTION_JWT_SPIFFE, svid),
+            // The connection shows it.
+            ClientProof::Certificate => return form,
         };
         form.push(("client_assertion_type", kind.to_owned()));
         form.push(("client_assertion", assertion.expose_secret().to_owned()));

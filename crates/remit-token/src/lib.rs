@@ -21,7 +21,7 @@
 //! | --- | --- |
 //! | sign or check what the issuer issues | [`access_token`], [`subject_token`] |
 //! | read an authorization request | [`authorization`], [`authorization_details`] |
-//! | authenticate a client | [`client_assertion`], [`client_metadata`] |
+//! | authenticate a client | [`client_assertion`], [`client_certificate`], [`client_metadata`] |
 //! | make or check a proof of possession | [`dpop`] |
 //! | issue or check SVIDs, publish what checks them | [`x509_svid`], [`jwt_svid`], [`spiffe_bundle`] |
 //! | check a token of another issuer | [`foreign`] |
@@ -50,6 +50,7 @@ pub mod authorization_details;
 pub mod challenge;
 pub mod claims;
 pub mod client_assertion;
+pub mod client_certificate;
 pub mod client_metadata;
 pub mod denial_token;
 pub mod dpop;
@@ -83,8 +84,8 @@ pub use client_assertion::{ClientAssertion, UnverifiedClientId};
 pub use denial_token::DenialClaims;
 pub use error::TokenError;
 pub use exchange::{
-    AccessTokenType, AuthorizationCode, ClientAuth, ClientCredentials, ClientProof, JwtBearer,
-    TokenExchange, TokenRequest, TokenResponse, TokenType,
+    AccessTokenType, AuthorizationCode, ClientAuth, ClientChain, ClientCredentials, ClientProof,
+    JwtBearer, TokenExchange, TokenRequest, TokenResponse, TokenType,
 };
 pub use foreign::{ForeignAlgorithm, ForeignClaims, ForeignJwks};
 pub use id_jag::IdJagClaims;

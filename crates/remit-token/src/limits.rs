@@ -96,3 +96,7 @@ pub const JWT_SVID_TTL_S_MAX: i64 = 60 * 60;
 pub const X509_SVID_TTL_S_MAX: i64 = 24 * 60 * 60;
 /// Longest request for a certificate, in DER; one on P-256 is near 250 bytes.
 pub const CSR_BYTES_MAX: usize = 8 * 1024;
+/// Longest certificate of a client, in DER; one with a chain of names is near 2 KiB.
+pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// Most certificates in a client's chain, its own included.
+pub const CERTIFICATES_MAX: usize = 4;

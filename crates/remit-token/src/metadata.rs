@@ -26,6 +26,12 @@ pub const WELL_KNOWN_PROTECTED_RESOURCE: &str = "oauth-protected-resource";
 
 /// How clients prove themselves (RFC 7523 §2.2, draft-ietf-oauth-spiffe-client-auth).
 pub const CLIENT_AUTH_METHODS: [&str; 2] = ["private_key_jwt", "spiffe_jwt"];
+/// The same, where the server's TLS takes certificates of clients (RFC 8705 §2, draft-ietf-oauth-spiffe-client-auth).
+pub const CERTIFICATE_AUTH_METHODS: [&str; 3] = [
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+    "spiffe_x509",
+];
 
 /// Why metadata was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -91,6 +97,9 @@ pub struct AuthorizationServerMetadata {
     /// What assertions besides plain ones are taken as grants (draft-ietf-oauth-identity-assertion-authz-grant-04 §7.2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorization_grant_profiles_supported: Vec<String>,
+    /// Whether tokens are bound to the certificate of a client that shows one (RFC 8705 §3.3).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls_client_certificate_bound_access_tokens: bool,
     /// Where people read on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_documentation: Option<String>,
@@ -134,8 +143,24 @@ impl AuthorizationServerMetadata {
             authorization_response_iss_parameter_supported: true,
             identity_chaining_requested_token_types_supported: texts(&[TokenType::IdJag.urn()]),
             authorization_grant_profiles_supported: texts(&[GRANT_PROFILE_ID_JAG]),
+            tls_client_certificate_bound_access_tokens: false,
             service_documentation: None,
         })
+    }
+
+    /// The same of a server whose TLS takes certificates of clients (RFC 8705).
+    #[must_use]
+    pub fn with_client_certificates(mut self) -> Self {
+        let methods = texts(&CERTIFICATE_AUTH_METHODS);
+        for supported in [
+            &mut self.token_endpoint_auth_methods_supported,
+            &mut self.introspection_endpoint_auth_methods_supported,
+            &mut self.revocation_endpoint_auth_methods_supported,
+        ] {
+            supported.extend(methods.iter().cloned());
+        }
+        self.tls_client_certificate_bound_access_tokens = true;
+        self
     }
 }
 
@@ -180,6 +205,9 @@ pub struct ProtectedResourceMetadata {
     /// Types of authorization details (RFC 9728 §2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorization_details_types_supported: Vec<String>,
+    /// Whether tokens that are bound to a certificate are good here (RFC 9728 §2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls_client_certificate_bound_access_tokens: bool,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_name: Option<String>,
@@ -203,9 +231,17 @@ impl ProtectedResourceMetadata {
             bearer_methods_supported: texts(&["header"]),
             dpop_signing_alg_values_supported: texts(&dpop::ALGORITHMS),
             authorization_details_types_supported: texts(&[TYPE_TOOL]),
+            tls_client_certificate_bound_access_tokens: false,
             resource_name: None,
             resource_documentation: None,
         })
+    }
+
+    /// The same of a server whose TLS takes certificates of clients.
+    #[must_use]
+    pub fn with_client_certificates(mut self) -> Self {
+        self.tls_client_certificate_bound_access_tokens = true;
+        self
     }
 }
 

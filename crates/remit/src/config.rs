@@ -47,6 +47,10 @@ pub(crate) struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_key: Option<PathBuf>,
+    /// Let clients show a certificate in the TLS handshake, to prove themselves with it (RFC 8705)
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificates: bool,
     /// A proxy in front ends TLS: permits plain HTTP off loopback
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -88,6 +92,8 @@ pub(crate) struct Settings {
     pub(crate) tls_cert: Option<PathBuf>,
     #[serde(default)]
     pub(crate) tls_key: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) tls_client_certificates: bool,
     pub(crate) behind_tls_proxy: bool,
     #[serde(default)]
     pub(crate) master_key: Option<PathBuf>,
@@ -122,6 +128,7 @@ impl Default for Settings {
             default_org: None,
             tls_cert: None,
             tls_key: None,
+            tls_client_certificates: false,
             behind_tls_proxy: false,
             master_key: None,
             checkpoints: None,
@@ -140,7 +147,7 @@ impl Default for Settings {
 
 /// Settings that the environment may hold, as `REMIT_<NAME>`. Other variables of that prefix belong to the commands, to
 /// secrets of upstreams, or to whoever runs the tests.
-const IN_ENVIRONMENT: [&str; 17] = [
+const IN_ENVIRONMENT: [&str; 18] = [
     "data",
     "database_url",
     "listen",
@@ -148,6 +155,7 @@ const IN_ENVIRONMENT: [&str; 17] = [
     "default_org",
     "tls_cert",
     "tls_key",
+    "tls_client_certificates",
     "behind_tls_proxy",
     "master_key",
     "checkpoints",
@@ -200,6 +208,9 @@ impl Flags {
         if self.database_url.is_some() {
             out.push_str(" --database-url \"$REMIT_DATABASE_URL\"");
         }
+        if self.tls_client_certificates {
+            out.push_str(" --tls-client-certificates");
+        }
         if self.behind_tls_proxy {
             out.push_str(" --behind-tls-proxy");
         }
@@ -231,6 +242,11 @@ impl Settings {
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             bail!("tls_cert and tls_key belong together; set both or none");
+        }
+        if self.tls_client_certificates && self.tls_cert.is_none() {
+            bail!(
+                "tls_client_certificates needs TLS of our own: set tls_cert and tls_key; what a proxy says of certificates is not believed"
+            );
         }
         let longest = remit_gateway::HOLD_MAX.as_millis();
         if u128::from(self.approval_hold_ms) > longest {

@@ -49,7 +49,11 @@ pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
         .tls_cert
         .clone()
         .zip(settings.tls_key.clone())
-        .map(|(cert, key)| Files { cert, key });
+        .map(|(cert, key)| Files {
+            cert,
+            key,
+            asks: settings.tls_client_certificates,
+        });
     let serving = tokio::spawn(tls::serve(listener, router, files, stop.clone()));
     Ok(Running {
         house,

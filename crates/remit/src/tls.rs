@@ -13,6 +13,7 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use remit_http::ClientCertificate;
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -21,6 +22,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
+
+mod offered;
 
 /// How often certificate and key are looked at.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
@@ -34,6 +37,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 pub(crate) struct Files {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
+    /// Whether clients may show a certificate.
+    pub(crate) asks: bool,
 }
 
 impl Files {
@@ -43,8 +48,12 @@ impl Files {
             .with_context(|| format!("certificate `{}` cannot be read", self.cert.display()))?;
         let key = PrivateKeyDer::from_pem_file(&self.key)
             .with_context(|| format!("private key `{}` cannot be read", self.key.display()))?;
-        let mut config = ServerConfig::builder()
-            .with_no_client_auth()
+        let config = ServerConfig::builder();
+        let config = match self.asks {
+            true => config.with_client_cert_verifier(offered::verifier()?),
+            false => config.with_no_client_auth(),
+        };
+        let mut config = config
             .with_single_cert(chain, key)
             .context("certificate and private key do not belong together")?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -86,6 +95,7 @@ pub(crate) async fn serve(
         let surface = Surface {
             router: router.clone(),
             peer,
+            certificate: None,
         };
         connections.spawn(connection(
             stream,
@@ -142,11 +152,15 @@ fn watched(files: Files, stop: CancellationToken) -> anyhow::Result<Arc<ArcSwap<
 struct Surface {
     router: Router,
     peer: SocketAddr,
+    certificate: Option<ClientCertificate>,
 }
 
 impl Surface {
     fn call(&self, mut request: hyper::Request<Incoming>) -> <Router as Service<Request>>::Future {
         request.extensions_mut().insert(ConnectInfo(self.peer));
+        if let Some(certificate) = &self.certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         self.router.clone().call(request.map(Body::new))
     }
 }
@@ -163,7 +177,14 @@ async fn connection(
             match tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream))
                 .await
             {
-                Ok(Ok(stream)) => http(TokioIo::new(stream), surface, stop).await,
+                Ok(Ok(stream)) => {
+                    let certificate = offered::shown(stream.get_ref().1);
+                    let surface = Surface {
+                        certificate,
+                        ..surface
+                    };
+                    http(TokioIo::new(stream), surface, stop).await;
+                }
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake took too long"),
             }

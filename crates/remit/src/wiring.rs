@@ -140,6 +140,9 @@ impl House {
         let issuer = Issuer::new(books.clone(), public_url, default_org.clone())
             .context("public_url cannot be used")?
             .with_web(web, Arc::clone(&secrets));
+        if settings.tls_client_certificates {
+            issuer.takes_client_certificates();
+        }
         let authenticator = Arc::new(TokenAuthenticator::new(issuer.clone()));
         let gateway = Gateway::holding(
             books.clone(),

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use remit_token::SigningKey;
 use serde_json::{Value, json};
 
@@ -28,11 +28,19 @@ pub enum KeyCommand {
         /// Name of the agent
         agent: String,
         /// Public key: PEM or JWK; `-` for standard input
-        #[arg(required_unless_present = "generate")]
+        #[arg(required_unless_present_any = ["generate", "certificate", "authority"])]
         file: Option<PathBuf>,
         /// Make a new key pair, keep the private half in this new file (mode 0600), register the public one
         #[arg(long, value_name = "FILE", conflicts_with = "file")]
         generate: Option<PathBuf>,
+        /// Certificate (PEM) that proves the agent in a TLS handshake: this very one
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "generate"])]
+        certificate: Option<PathBuf>,
+        /// Certificate (PEM) of an authority that signs certificates for the agent, under the one name that is given
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "generate", "certificate"], requires = "name")]
+        authority: Option<PathBuf>,
+        #[command(flatten)]
+        name: Box<Named>,
         /// An attester (`remit workload-api`) holds it: what it says of a workload is believed. Never for a key that the workload can read
         #[arg(long)]
         attests: bool,
@@ -55,10 +63,53 @@ pub enum KeyCommand {
     },
 }
 
+/// The one name by which an authority's certificates name the agent.
+#[derive(Debug, Clone, Args)]
+#[group(id = "name", multiple = false, requires = "authority")]
+pub struct Named {
+    /// Name: the whole subject, as RFC 4514 writes it
+    #[arg(long, value_name = "DN")]
+    subject_dn: Option<String>,
+    /// Name: a DNS name
+    #[arg(long, value_name = "NAME")]
+    san_dns: Option<String>,
+    /// Name: a URI
+    #[arg(long, value_name = "URI")]
+    san_uri: Option<String>,
+    /// Name: an IP address
+    #[arg(long, value_name = "IP")]
+    san_ip: Option<String>,
+    /// Name: a mail address
+    #[arg(long, value_name = "EMAIL")]
+    san_email: Option<String>,
+}
+
+impl Named {
+    fn body(self, authority: &Path) -> anyhow::Result<Value> {
+        let authority = input::file(authority, input::BYTES_MAX)?;
+        let mut body = json!({ "authority": authority });
+        let names = [
+            ("tls_client_auth_subject_dn", self.subject_dn),
+            ("tls_client_auth_san_dns", self.san_dns),
+            ("tls_client_auth_san_uri", self.san_uri),
+            ("tls_client_auth_san_ip", self.san_ip),
+            ("tls_client_auth_san_email", self.san_email),
+        ];
+        if let Some(fields) = body.as_object_mut() {
+            let given = names
+                .into_iter()
+                .filter_map(|(n, v)| Some((n.to_owned(), v?.into())));
+            fields.extend(given);
+        }
+        Ok(body)
+    }
+}
+
 /// Columns of keys.
-pub(crate) const COLUMNS: [Column; 4] = [
+pub(crate) const COLUMNS: [Column; 5] = [
     column("THUMBPRINT", Show::Text("thumbprint")),
     column("STATE", Show::State("state")),
+    column("CERTIFICATE", Show::Text("certificate")),
     column("ATTESTER", Show::With(attester)),
     column("AGE", Show::When("created")),
 ];
@@ -75,12 +126,21 @@ pub(crate) async fn run(client: &Client, out: Out, command: KeyCommand) -> anyho
             agent,
             file,
             generate,
+            certificate,
+            authority,
+            name,
             attests,
         } => {
-            let mut body = match (&generate, &file) {
-                (Some(path), _) => json!({ "jwk": generated(path)? }),
-                (None, Some(path)) => public(&input::file_or_stdin(path)?)?,
-                (None, None) => return Err(Usage("name the key's file".to_owned()).into()),
+            let mut body = match (&generate, &file, &certificate, &authority) {
+                (Some(path), ..) => json!({ "jwk": generated(path)? }),
+                (None, Some(path), ..) => public(&input::file_or_stdin(path)?)?,
+                (None, None, Some(path), _) => {
+                    json!({ "certificate": input::file(path, input::BYTES_MAX)? })
+                }
+                (None, None, None, Some(path)) => name.body(path)?,
+                (None, None, None, None) => {
+                    return Err(Usage("name the key's file".to_owned()).into());
+                }
             };
             if let (true, Some(body)) = (attests, body.as_object_mut()) {
                 body.insert("attests".to_owned(), true.into());

@@ -62,12 +62,16 @@ impl Control {
     ) -> Result<Rotated, ControlError> {
         let Found { what, .. } = self.find_credential(caller, id).await?;
         match what {
+            What::AgentKey(key) if key.certificate.is_some() => Err(cannot(
+                "add the next certificate, or the next authority, with `remit agent key add`, and remove this one when the other is in use",
+            )),
             What::AgentKey(key) => {
                 let name = self.agent_name(caller, &key.agent)?;
                 let new = NewKey {
                     jwk: next.jwk.clone(),
                     pem: next.pem.clone(),
                     attests: key.attests,
+                    ..NewKey::default()
                 };
                 let overlap = next.overlap_s.unwrap_or(OVERLAP_SECS);
                 let added = self

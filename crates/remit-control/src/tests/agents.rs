@@ -9,7 +9,7 @@ use super::house::{House, code, email, key, name, wf};
 use crate::spec::AgentSpec;
 use crate::{Action, Transfer};
 
-fn spec(house: &House) -> AgentSpec {
+pub(super) fn spec(house: &House) -> AgentSpec {
     house
         .control
         .agent(&house.admin(), &name("returns-bot"))

@@ -55,8 +55,7 @@ pub(crate) fn jwk(seed: u8) -> Value {
 pub(super) fn key(seed: u8) -> NewKey {
     NewKey {
         jwk: Some(jwk(seed)),
-        pem: None,
-        attests: false,
+        ..NewKey::default()
     }
 }
 

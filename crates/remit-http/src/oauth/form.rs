@@ -1,18 +1,21 @@
 //! Form bodies, read once and strictly.
 
 use axum::extract::Request;
-use remit_token::exchange::{ClientAuth, GRANT_CLIENT_CREDENTIALS, TokenRequest};
+use remit_token::exchange::{ClientAuth, ClientChain, GRANT_CLIENT_CREDENTIALS, TokenRequest};
 use remit_token::limits::{FORM_BYTES_MAX, TOKEN_BYTES_MAX};
 use remit_token::oauth_error::OAuthError;
 use secrecy::zeroize::Zeroizing;
 
 use super::invalid;
-use crate::body;
+use crate::{body, client_certificate};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A form body. It holds secrets, so it is wiped when it goes.
-pub(super) struct Form(Zeroizing<Vec<u8>>);
+/// A form body, and the certificates of the connection that it came on. It holds secrets, so it is wiped when it goes.
+pub(super) struct Form {
+    body: Zeroizing<Vec<u8>>,
+    chain: ClientChain,
+}
 
 impl Form {
     pub(super) async fn read(request: Request) -> Result<Self, OAuthError> {
@@ -34,14 +37,24 @@ impl Form {
         if bytes.len() > FORM_BYTES_MAX {
             return Err(invalid("the body is too large"));
         }
-        Ok(Self(Zeroizing::new(bytes)))
+        Ok(Self {
+            body: Zeroizing::new(bytes),
+            chain: client_certificate::chain(&parts.extensions),
+        })
     }
 
     /// Every parameter, decoded.
     pub(super) fn pairs(
         &self,
     ) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)> {
-        url::form_urlencoded::parse(&self.0)
+        url::form_urlencoded::parse(&self.body)
+    }
+
+    /// The whole as a token request.
+    pub(super) fn token_request(&self) -> Result<TokenRequest, OAuthError> {
+        let mut request = TokenRequest::from_pairs(self.pairs())?;
+        request.on_connection(self.chain.clone());
+        Ok(request)
     }
 
     /// The client, by the same reading as at the token endpoint.
@@ -50,10 +63,10 @@ impl Form {
             .pairs()
             .filter(|(name, _)| !matches!(name.as_ref(), "token" | "token_type_hint"));
         let grant = [("grant_type".into(), GRANT_CLIENT_CREDENTIALS.into())];
-        TokenRequest::from_pairs(others.chain(grant))?
-            .client()
-            .cloned()
-            .ok_or_else(|| invalid("the client has to prove itself"))
+        let mut request = TokenRequest::from_pairs(others.chain(grant))?;
+        request.on_connection(self.chain.clone());
+        let client = request.client().cloned();
+        client.ok_or_else(|| invalid("the client has to prove itself"))
     }
 
     /// The token that is asked about (RFC 7662 §2.1, RFC 7009 §2.1).

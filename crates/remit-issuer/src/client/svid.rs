@@ -55,7 +55,7 @@ impl Issuer {
             key: format!("assertion:svid:{id}"),
             until: Timestamp::from_secs(claims.exp).plus_secs(ONCE_MARGIN_SECS),
         };
-        self.by_svid(org, auth, svid, once).await
+        self.by_svid(org, auth, svid, Some(once)).await
     }
 
     /// The client that an SVID whose signature holds proves.
@@ -64,7 +64,7 @@ impl Issuer {
         org: &OrgId,
         auth: &ClientAuth,
         svid: Svid,
-        once: Once,
+        once: Option<Once>,
     ) -> Result<Client, Denied> {
         let agent = svid.agent.clone();
         let by = |denied: Denied| denied.by(&agent);
@@ -90,6 +90,7 @@ impl Issuer {
             bound: None,
             federated: None,
             document: None,
+            certificate: None,
             trust: Trust::Attested,
             svid: Some(SvidShown {
                 id: svid.id,

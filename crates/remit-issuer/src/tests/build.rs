@@ -96,6 +96,7 @@ pub(super) async fn agent(
         thumbprint: thumbprint.clone(),
         agent: id.clone(),
         jwk: serde_json::to_value(key.public()).unwrap(),
+        certificate: None,
         attests: false,
         created: books.now(),
         retires: None,

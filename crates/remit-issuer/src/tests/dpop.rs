@@ -8,10 +8,16 @@ use super::*;
 use crate::{ProofRefused, ProofShown};
 use OAuthErrorCode::{InvalidDpopProof, UseDpopNonce};
 
-const ENDPOINT: &str = "https://remit.example/oauth2/token";
+pub(super) const ENDPOINT: &str = "https://remit.example/oauth2/token";
 
 impl World {
-    fn proof_at(&self, key: &SigningKey, url: &str, token: Option<&str>, jti: &str) -> String {
+    pub(super) fn proof_at(
+        &self,
+        key: &SigningKey,
+        url: &str,
+        token: Option<&str>,
+        jti: &str,
+    ) -> String {
         let nonce = self.issuer.dpop_nonce().unwrap();
         self.proof_with(key, url, token, jti, Some(&nonce))
     }
@@ -81,7 +87,8 @@ async fn a_proof_binds_the_token_to_its_key() {
             .await
     };
     let verified = good(Some(&proved)).await.unwrap();
-    assert_eq!(verified.claims.cnf.as_ref().unwrap().jkt, *own.kid());
+    let cnf = verified.claims.cnf.as_ref().unwrap();
+    assert_eq!(cnf.jkt.as_ref(), Some(own.kid()));
     for key in [None, Some(world.triage.thumbprint.as_str()), Some("")] {
         let refused = good(key).await.unwrap_err();
         assert_eq!(refused.refusal.code.as_str(), "proof-invalid", "{key:?}");

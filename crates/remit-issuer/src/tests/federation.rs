@@ -156,7 +156,7 @@ impl Cluster {
         self.platform.sign(Some("JWT"), &claims)
     }
 
-    fn token(&self) -> String {
+    pub(super) fn token(&self) -> String {
         self.platform.sign(None, &self.claims())
     }
 
@@ -188,6 +188,7 @@ pub(super) fn bearer(assertion: &str, scope: &str) -> TokenRequest {
         assertion: SecretString::from(assertion),
         client: None,
         client_id: None,
+        chain: ClientChain::default(),
         scope: Scope::parse(scope).unwrap(),
         resource: Vec::new(),
         authorization_details: Default::default(),

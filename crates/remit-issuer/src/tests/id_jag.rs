@@ -22,7 +22,7 @@ impl Cluster {
         self.platform.sign(TYP, &claims)
     }
 
-    fn jag_token(&self) -> String {
+    pub(super) fn jag_token(&self) -> String {
         self.platform.sign(TYP, &self.jag())
     }
 
@@ -36,6 +36,7 @@ impl Cluster {
             assertion: SecretString::from(assertion),
             client: Some(auth(self.world.assertion(actor))),
             client_id: None,
+            chain: ClientChain::default(),
             scope: Scope::parse(scope).unwrap(),
             resource: Vec::new(),
             authorization_details: Default::default(),

@@ -24,9 +24,7 @@ fn claims() -> AccessTokenClaims {
         txn: Some("txn_1".into()),
         act: Some(Actor::new("agt_child").after(Some(Actor::new("agt_triage")))),
         may_act: None,
-        cnf: Some(Confirmation {
-            jkt: signing_key().kid().clone(),
-        }),
+        cnf: Confirmation::of(Some(signing_key().kid().clone()), None),
         org: "org_acme".into(),
         agent: "agt_triage".into(),
         workflow: "refund".into(),

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{
     AuthorizationCode, CLIENT_ASSERTION_JWT_BEARER, CLIENT_ASSERTION_JWT_SPIFFE, ClientAuth,
-    ClientCredentials, ClientProof, GRANT_CLIENT_CREDENTIALS, GRANT_JWT_BEARER,
+    ClientChain, ClientCredentials, ClientProof, GRANT_CLIENT_CREDENTIALS, GRANT_JWT_BEARER,
     GRANT_TOKEN_EXCHANGE, JwtBearer, TokenExchange, TokenRequest, TokenType,
 };
 use crate::authorization::GRANT_AUTHORIZATION_CODE;
@@ -150,6 +150,8 @@ impl Form {
                 ClientProof::PrivateKeyJwt(assertion.into())
             }
             (Some(CLIENT_ASSERTION_JWT_SPIFFE), Some(svid)) => ClientProof::JwtSvid(svid.into()),
+            // Nothing in the body: the connection proves it (RFC 8705 §2).
+            (None, None) if client_id.is_some() => ClientProof::Certificate,
             (Some(_), Some(_)) => {
                 return refuse(
                     InvalidClient,
@@ -159,13 +161,14 @@ impl Form {
             _ => {
                 return refuse(
                     InvalidClient,
-                    "authenticate with 'client_assertion_type' and 'client_assertion' (private_key_jwt)",
+                    "authenticate with 'client_assertion_type' and 'client_assertion' (private_key_jwt), or with a certificate and 'client_id'",
                 );
             }
         };
         Ok(ClientAuth {
             client_id: client_id.map(str::to_owned),
             proof,
+            chain: ClientChain::default(),
         })
     }
 
@@ -233,6 +236,7 @@ impl Form {
             assertion: SecretString::from(self.required("assertion")?),
             client: if proves { Some(self.client()?) } else { None },
             client_id: client_id.map(str::to_owned),
+            chain: ClientChain::default(),
             scope: self.scope()?,
             resource: self.resources()?,
             authorization_details: self.details()?,
