@@ -91,6 +91,22 @@ pub(crate) fn of_workflow(workflow: &Workflow, now: Timestamp) -> Authority {
     }
 }
 
+/// When the first of the tools that are carried on ends by the workflow's grants; none where none does.
+///
+/// Of several grants of one tool the last one counts, but where one of them leaves its arguments free, what is carried is free as
+/// well: then only those count that do.
+pub(crate) fn ends(workflow: &Workflow, carried: &Authority, now: Timestamp) -> Option<Timestamp> {
+    let end = |tool: &ToolRef| {
+        let grants = || workflow.grants_of(tool, now);
+        let free = grants().any(|grant| grant.bounds.0.is_empty());
+        let counts = grants().filter(|grant| !free || grant.bounds.0.is_empty());
+        let ends: Option<Vec<Timestamp>> = counts.map(|grant| grant.expires).collect();
+        ends.and_then(|ends| ends.into_iter().max())
+    };
+    let tools = carried.tools.iter().flat_map(BTreeMap::keys);
+    tools.filter_map(end).min()
+}
+
 /// What a run has by itself: its workflow's grants, within its intent.
 pub(crate) fn of_run(standing: &Standing, now: Timestamp) -> Authority {
     meet(

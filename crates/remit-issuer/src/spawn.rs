@@ -232,7 +232,8 @@ impl Issuer {
         }
         registry.standing_agent(&request.agent)?;
         let workflow = registry.standing_workflow(&request.agent, &request.workflow)?;
-        let expires = not_wider(&registry, parent, request, now)?;
+        let carried = narrow::meet(&request.authority, &narrow::of_run(parent, now));
+        let expires = not_wider(&registry, parent, request, &carried, now)?;
         let link = Delegation {
             id: self.books().id(DelegationId::from_uuid),
             person: last.person.clone(),
@@ -240,7 +241,7 @@ impl Issuer {
             to: request.agent.clone(),
             workflow: request.workflow.clone(),
             kind: DelegationUse::SubAgent,
-            authority: narrow::meet(&request.authority, &narrow::of_run(parent, now)),
+            authority: carried,
             ticket: last.ticket.clone(),
             depth_left: last.depth_left.saturating_sub(1),
             parent: Some(last.id.clone()),
@@ -259,6 +260,7 @@ fn not_wider(
     registry: &Registry,
     parent: &Standing,
     request: &SpawnRequest,
+    carried: &Authority,
     now: Timestamp,
 ) -> Result<Timestamp, Refusal> {
     let have = narrow::in_all(parent, now);
@@ -276,7 +278,9 @@ fn not_wider(
         .chain
         .iter()
         .map(|link| link.expires)
-        .chain(have.until);
+        .chain(have.until)
+        // What the parent may do for a time, its sub-agent may do no longer.
+        .chain(narrow::ends(&parent.workflow, carried, now));
     let end = ends.fold(parent.run.deadline, Timestamp::min);
     let asked = request.for_secs.map(|secs| now.plus_secs(secs));
     if asked.is_some_and(|asked| asked > end)

@@ -1,6 +1,7 @@
 //! What attackers, and honest clients, get from the issuer: over a store in memory and a clock that stands still.
 
 mod assert_identity;
+mod attenuation;
 mod attest;
 mod authorize;
 mod build;

@@ -329,3 +329,53 @@ async fn a_parent_contained_meanwhile_leaves_no_child() {
             .any(|below| below.parent.as_ref() == Some(&run))
     );
 }
+
+#[tokio::test]
+async fn what_the_parent_is_granted_for_a_time_is_handed_on_for_no_longer() {
+    let world = World::new().await;
+    let now = world.books.now();
+    let token = world.acting(&world.triage, "answer", 2).await;
+    let grants = async |given: &[(Value, Option<i64>)]| {
+        let all = given.iter().map(|(bounds, secs)| {
+            json!({ "id": world.books.id(remit_domain::GrantId::from_uuid), "tool": "orders/read", "bounds": bounds,
+                "expires": secs.map(|secs| now.plus_secs(secs)), "granted_by": world.owner, "granted_at": now })
+        });
+        let all = serde_json::from_value(all.collect()).unwrap();
+        let key = world.triage.workflows["answer"].to_string();
+        world.change::<Workflow>(&key, |w| w.grants = all).await;
+        spawn(&world, &token, request(&world))
+            .await
+            .unwrap()
+            .delegation
+            .expires
+    };
+    let (free, bound) = (json!({}), json!({ "n": [{ "integer": { "max": 5 } }] }));
+    let hour = now.plus_secs(3_600);
+    assert_eq!(
+        grants(&[(free.clone(), None)]).await,
+        hour,
+        "as long as the delegation"
+    );
+    assert_eq!(
+        grants(&[(free.clone(), Some(600))]).await,
+        now.plus_secs(600)
+    );
+    // Bounds of both are carried, so that either grant is enough for what is within both.
+    let both = [(bound.clone(), Some(600)), (bound.clone(), Some(700))];
+    assert_eq!(grants(&both).await, now.plus_secs(700));
+    assert_eq!(
+        grants(&[(bound.clone(), Some(600)), (bound.clone(), None)]).await,
+        hour
+    );
+    // Free arguments are carried, and end with the grant that leaves them free.
+    assert_eq!(
+        grants(&[(free, Some(600)), (bound, None)]).await,
+        now.plus_secs(600)
+    );
+    let longer = SpawnRequest {
+        for_secs: Some(601),
+        ..request(&world)
+    };
+    let refusal = spawn(&world, &token, longer).await.unwrap_err();
+    assert_eq!(refusal.code.as_str(), "wider");
+}
