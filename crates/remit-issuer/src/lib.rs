@@ -38,6 +38,7 @@ mod assert_identity;
 mod assertion;
 mod attest;
 mod authorize;
+mod below;
 mod bootstrap;
 mod check;
 mod client;

@@ -7,13 +7,11 @@ use remit_domain::authority::Authority;
 use remit_domain::credential::Token;
 use remit_domain::delegation::Delegation;
 use remit_domain::event::{Event, EventKind};
-use remit_domain::limits::{
-    ACCESS_TOKEN_SECS, CHAIN_DEPTH_MAX, IMPLICIT_RUN_IDLE_SECS, RUN_CHILDREN_MAX,
-};
+use remit_domain::limits::{ACCESS_TOKEN_SECS, IMPLICIT_RUN_IDLE_SECS};
 use remit_domain::run::{Intent, Mode, Provenance};
 use remit_domain::standing::Standing;
 use remit_domain::{
-    CredentialId, DelegationId, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId,
+    CredentialId, DelegationId, Kind, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId,
     Timestamp, Workflow,
 };
 use remit_ports::store::{Filter, Once, StoreError};
@@ -23,6 +21,7 @@ use remit_token::{
 };
 use secrecy::SecretString;
 
+use crate::below::{PLACES_TRIED_MAX, Place};
 use crate::client::{Client, permitted};
 use crate::door::Denied;
 use crate::dpop::spent_proof;
@@ -37,8 +36,8 @@ const START: &str = "implicit-run:";
 pub(crate) const CODE_REPLAYED: &str = "code-replayed";
 /// Another node has started the run.
 const STARTED_ELSEWHERE: &str = "run-started-elsewhere";
-/// Starts of implicit runs that ended at once, one after the other, before it is left to the client to ask again.
-const STARTS_MAX: usize = 4;
+/// Another node has started a run below the same one.
+const PLACE_LOST: &str = "place-lost";
 
 /// What a token is asked for, by a client that has proved who it is.
 #[derive(Clone)]
@@ -145,8 +144,6 @@ impl Issuer {
             let (run, chain) = ((*standing.run).clone(), &standing.chain);
             return self.issue(org, run, chain, ask, Change::new()).await;
         }
-        self.room_below(org, &standing.run)
-            .map_err(|refusal| Denied::from(refusal).by(&agent))?;
         let acting = ActingFor {
             person: standing.run.person.clone(),
             chain: standing.chain,
@@ -154,27 +151,6 @@ impl Issuer {
             authority,
         };
         self.issue_narrowed(org, acting, ask).await
-    }
-
-    /// Whether another run may be narrowed from this one: neither too many beside it, nor too many above.
-    fn room_below(&self, org: &OrgId, run: &Run) -> Result<(), Refusal> {
-        let book = self.tenant(org)?;
-        let registry = book.registry();
-        let children = registry
-            .runs
-            .values()
-            .filter(|r| r.parent.as_ref() == Some(&run.id));
-        if children.count() >= RUN_CHILDREN_MAX {
-            let text = format!("the run has {RUN_CHILDREN_MAX} runs below it; wait until one ends");
-            return Err(no(RefusalCode::Limited, text));
-        }
-        let above = |run: &RunId| registry.runs.get(run)?.parent.clone();
-        let depth = std::iter::successors(Some(run.id.clone()), above).take(CHAIN_DEPTH_MAX);
-        if depth.count() >= CHAIN_DEPTH_MAX {
-            let text = "the run has too many runs above it; narrow a token from higher up";
-            return Err(no(RefusalCode::ChainTooDeep, text));
-        }
-        Ok(())
     }
 
     /// A run that goes on, when it is one of this client and workflow and was not idle for too long.
@@ -265,14 +241,20 @@ impl Issuer {
         };
         self.runs_within_limit(org, &ask.client.agent.id)?;
         let mut after = None;
-        for _ in 0..STARTS_MAX {
+        // Runs may end at once, one after the other, and places be taken: then it is left to the client to ask again.
+        for _ in 0..PLACES_TRIED_MAX {
+            let place = self.place_for(org, &acting, &ask).await?;
             let (run, change) = self.books().plan_run(org, &ask.workflow, new.clone());
             let change = change.once(start_of(&run, after.as_ref()));
+            let change = place
+                .iter()
+                .fold(change, |change, place| change.and(place.change.clone()));
             match self
                 .issue(org, run, &acting.chain, ask.clone(), change)
                 .await
             {
                 Err(denied) if denied.code == STARTED_ELSEWHERE => {}
+                Err(denied) if denied.code == PLACE_LOST => continue,
                 other => return other,
             }
             // Another node has started it, and this one has not heard of it yet.
@@ -287,6 +269,21 @@ impl Issuer {
         }
         let text = "another node is starting this run; ask again";
         Err(Denied::from(no(RefusalCode::SnapshotStale, text)).by(&ask.client.agent.id))
+    }
+
+    /// A place below the run that one is narrowed from, where it is.
+    async fn place_for(
+        &self,
+        org: &OrgId,
+        acting: &ActingFor,
+        ask: &Ask,
+    ) -> Result<Option<Place>, Denied> {
+        let Some(parent) = &acting.parent else {
+            return Ok(None);
+        };
+        let place = self.place_below(org, &parent.id).await;
+        let place = place.map_err(|refusal| Denied::from(refusal).by(&ask.client.agent.id))?;
+        Ok(Some(place))
     }
 
     /// Issues a token in a run that another node has just started: what answers for it is looked at here as for any other.
@@ -574,6 +571,13 @@ pub(crate) fn spent(error: BooksError) -> Denied {
             OAuthErrorCode::TemporarilyUnavailable,
             STARTED_ELSEWHERE,
             "another node is starting this run; ask again",
+        ),
+        BooksError::Store(StoreError::Conflict {
+            kind: Kind::Run, ..
+        }) => Denied::new(
+            OAuthErrorCode::TemporarilyUnavailable,
+            PLACE_LOST,
+            "other runs are starting below this one; ask again",
         ),
         BooksError::Store(StoreError::Replayed { key }) if key.starts_with(FEDERATED) => {
             federation::replayed()

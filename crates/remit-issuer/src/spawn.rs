@@ -7,7 +7,7 @@ use remit_books::{Change, Ending, NewRun};
 use remit_domain::authority::Authority;
 use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
 use remit_domain::event::{Event, EventKind};
-use remit_domain::limits::{CHAIN_DEPTH_MAX, RUN_CHILDREN_MAX};
+use remit_domain::limits::CHAIN_DEPTH_MAX;
 use remit_domain::run::{Intent, Mode, Provenance, RunEnd};
 use remit_domain::standing::Standing;
 use remit_domain::{
@@ -18,6 +18,7 @@ use remit_ports::store::Once;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::below::{PLACES_TRIED_MAX, place_lost};
 use crate::door::Denied;
 use crate::mint::spent;
 use crate::refusal::no;
@@ -138,17 +139,35 @@ impl Issuer {
         check::authority(&request.authority)?;
         check::intent(&request.intent)?;
         check::provenance(&request.provenance)?;
+        for _ in 0..PLACES_TRIED_MAX {
+            match self.spawn_once(org, parent, &request, &once).await {
+                Err(Failed::Books(error)) if place_lost(&error, &parent.run) => {}
+                other => return other,
+            }
+        }
+        let text = "other runs are starting below this one; ask again";
+        Err(no(RefusalCode::SnapshotStale, text).into())
+    }
+
+    async fn spawn_once(
+        &self,
+        org: &OrgId,
+        parent: &Verified,
+        request: &SpawnRequest,
+        once: &[Once],
+    ) -> Result<Spawned, Failed> {
         let standing = self
             .standing_run(org, &parent.run, Some(&parent.agent))
             .await?;
-        let (workflow, link) = self.plan_link(org, &standing, &request)?;
+        let (workflow, link) = self.plan_link(org, &standing, request)?;
+        let place = self.place_below(org, &standing.run.id).await?;
         self.runs_within_limit(org, &request.agent)?;
         let now = self.books().now();
         let new = NewRun {
             agent: request.agent.clone(),
             mode: Mode::Subagent,
             trigger: None,
-            intent: request.intent,
+            intent: request.intent.clone(),
             person: Some(link.person.clone()),
             chain: standing
                 .run
@@ -159,7 +178,7 @@ impl Issuer {
                 .collect(),
             parent: Some(standing.run.id.clone()),
             implicit_key: None,
-            provenance: request.provenance,
+            provenance: request.provenance.clone(),
             idle_secs_max: None,
             ends_by: Some(link.expires),
         };
@@ -167,9 +186,10 @@ impl Issuer {
         let mut change = Change::new()
             .create(&link)
             .event(granted_event(now, &link))
-            .and(change);
+            .and(change)
+            .and(place.change.clone());
         for once in once {
-            change = change.once(once);
+            change = change.once(once.clone());
         }
         let token = self.subject_token(org, &link, &standing).await?;
         self.books()
@@ -219,17 +239,6 @@ impl Issuer {
         }
         let book = self.tenant(org)?;
         let registry = book.registry();
-        let live = registry
-            .runs
-            .values()
-            .filter(|run| run.parent.as_ref() == Some(&parent.run.id))
-            .count();
-        if live >= RUN_CHILDREN_MAX {
-            return Err(no(
-                RefusalCode::Limited,
-                format!("the run has {RUN_CHILDREN_MAX} children already; wait until one ends"),
-            ));
-        }
         registry.standing_agent(&request.agent)?;
         let workflow = registry.standing_workflow(&request.agent, &request.workflow)?;
         let carried = narrow::meet(&request.authority, &narrow::of_run(parent, now));

@@ -4,6 +4,7 @@ mod assert_identity;
 mod attenuation;
 mod attest;
 mod authorize;
+mod below;
 mod build;
 mod certificate;
 mod client;
