@@ -152,7 +152,7 @@ pub(crate) fn open_as<T: DeserializeOwned>(
     if !header.typ.as_deref().is_some_and(|t| is_media_type(t, typ)) {
         return Err(TokenError::TypeRefused { expected: typ });
     }
-    opened_as(token, &header, algorithm, keys)
+    opened(token, &header, algorithm, keys)
 }
 
 /// The algorithm of a token, which has to be one that is listed.
@@ -178,16 +178,7 @@ fn kind_of(header: &ForeignHeader) -> Result<ForeignKind, TokenError> {
     }
 }
 
-fn opened(
-    token: &str,
-    header: &ForeignHeader,
-    algorithm: ForeignAlgorithm,
-    keys: &ForeignJwks,
-) -> Result<Claims, TokenError> {
-    opened_as(token, header, algorithm, keys)
-}
-
-fn opened_as<T: DeserializeOwned>(
+fn opened<T: DeserializeOwned>(
     token: &str,
     header: &ForeignHeader,
     algorithm: ForeignAlgorithm,
