@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh build   a C compiler and make: enough for `make demo`
 #   scripts/setup.sh lint    build, and cargo-deny
+#   scripts/setup.sh bench   build, and Node with the issuer that ours is measured beside
 #   scripts/setup.sh test    lint, and all that the tests run against: PostgreSQL, cvc5, MCP clients and servers, cedarpy, Envoy, Chromium
 #
 # On Debian and Ubuntu, as root, system packages come from apt. Elsewhere it names what to install.
@@ -169,6 +170,14 @@ setup_test() {
     write_env
 }
 
+# Node with `oidc-provider`, for what is measured beside it.
+setup_bench() {
+    setup_node
+    printf 'export %s=%q\n' \
+        REMIT_BENCH_NODE "$NODE" \
+        REMIT_BENCH_NODE_MODULES "$REMIT_CACHE/npm/node_modules" >"$REMIT_CACHE/bench.env"
+}
+
 mkdir -p "$REMIT_CACHE"
 case "${1:-test}" in
 build) setup_build ;;
@@ -176,10 +185,14 @@ lint)
     setup_build
     setup_lint
     ;;
+bench)
+    setup_build
+    setup_bench
+    ;;
 test)
     setup_build
     setup_lint
     setup_test
     ;;
-*) die "usage: scripts/setup.sh [build|lint|test]" ;;
+*) die "usage: scripts/setup.sh [build|lint|bench|test]" ;;
 esac

@@ -1,6 +1,7 @@
 //! The load driver: connections that each make one call after another, or calls at a fixed rate.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -30,10 +31,30 @@ pub(crate) struct Figures {
     pub(crate) calls: usize,
 }
 
-struct Connection(SendRequest<Full<Bytes>>);
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Header `DPoP-Nonce`.
+    pub(crate) nonce: Option<String>,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// That it holds what was expected.
+    pub(crate) fn good(&self, path: &Path) -> anyhow::Result<()> {
+        if self.text.contains(path.expect) {
+            return Ok(());
+        }
+        let start: String = self.text.chars().take(400).collect();
+        bail!("unexpected answer {} of {}: {start}", self.status, path.uri);
+    }
+}
+
+/// One connection, which makes one call after another.
+pub(crate) struct Connection(SendRequest<Full<Bytes>>);
 
 impl Connection {
-    async fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn open(path: &Path) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(path.address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
@@ -42,6 +63,11 @@ impl Connection {
     }
 
     async fn call(&mut self, path: &Path) -> anyhow::Result<()> {
+        self.ask(path).await?.good(path)
+    }
+
+    /// Makes a call, whatever the answer is.
+    pub(crate) async fn ask(&mut self, path: &Path) -> anyhow::Result<Answer> {
         let mut request = hyper::Request::post(&path.uri).header("host", path.address.to_string());
         for (name, value) in &path.headers {
             request = request.header(name, value);
@@ -49,17 +75,75 @@ impl Connection {
         let request = request.body(Full::new(Bytes::from(path.body.clone())))?;
         self.0.ready().await?;
         let response = self.0.send_request(request).await?;
-        let status = response.status();
+        let status = response.status().as_u16();
+        let nonce = response.headers().get("dpop-nonce");
+        let nonce = nonce
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         let body = response.into_body().collect().await?.to_bytes();
         let text = std::str::from_utf8(&body).context("answer is not text")?;
-        if !text.contains(path.expect) {
-            bail!(
-                "unexpected answer {status}: {}",
-                text.chars().take(400).collect::<String>()
-            );
-        }
-        Ok(())
+        Ok(Answer {
+            status,
+            nonce,
+            text: text.to_owned(),
+        })
     }
+}
+
+/// Makes one call on a connection of its own.
+pub(crate) async fn once(path: &Path) -> anyhow::Result<Answer> {
+    Connection::open(path).await?.ask(path).await
+}
+
+/// Makes every call once, over `connections` that each take the next one as soon as they are answered.
+pub(crate) async fn each(paths: Vec<Path>, connections: usize) -> anyhow::Result<Figures> {
+    let (took, seconds, _) = through(paths, connections, false).await?;
+    Ok(figures(took, seconds))
+}
+
+/// The same, for what is answered, in no order.
+pub(crate) async fn answers(paths: Vec<Path>, connections: usize) -> anyhow::Result<Vec<String>> {
+    let (.., answers) = through(paths, connections, true).await?;
+    Ok(answers)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+async fn through(
+    paths: Vec<Path>,
+    connections: usize,
+    keep: bool,
+) -> anyhow::Result<(Vec<f64>, f64, Vec<String>)> {
+    let first = paths.first().cloned().context("no path")?;
+    let paths = Arc::new(Mutex::new(paths.into_iter()));
+    let began = Instant::now();
+    let mut loops = Vec::new();
+    for _ in 0..connections {
+        let (paths, first) = (Arc::clone(&paths), first.clone());
+        loops.push(tokio::spawn(async move {
+            let mut connection = Connection::open(&first).await?;
+            let (mut took, mut texts) = (Vec::new(), Vec::new());
+            loop {
+                let next = paths.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(path) = next else {
+                    return anyhow::Ok((took, texts));
+                };
+                let call = Instant::now();
+                let answer = connection.ask(&path).await?;
+                took.push(call.elapsed().as_secs_f64() * 1e3);
+                answer.good(&path)?;
+                if keep {
+                    texts.push(answer.text);
+                }
+            }
+        }));
+    }
+    let (mut took, mut texts) = (Vec::new(), Vec::new());
+    for one in loops {
+        let (some, more) = one.await??;
+        took.extend(some);
+        texts.extend(more);
+    }
+    Ok((took, began.elapsed().as_secs_f64(), texts))
 }
 
 /// Closed loop: each of `connections` calls again as soon as it is answered, for `seconds`. Each goes through all paths in turn.

@@ -9,6 +9,7 @@ mod console;
 mod decision;
 mod echo;
 mod fill;
+mod identity;
 mod load;
 mod machine;
 mod pass;
@@ -46,7 +47,10 @@ const SIZES: [console::Size; 2] = [
     },
 ];
 
-const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|policy|store|call|authzen|console] [--agents N] [--entries N] [--seconds S] [--rounds N]";
+/// Tokens that live at once when memory is looked at.
+const TOKENS: usize = 100_000;
+
+const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|policy|store|call|authzen|identity|console] [--agents N] [--entries N] [--tokens N] [--node PATH --node-modules DIR] [--seconds S] [--rounds N]";
 
 /// What is measured, and for how long.
 struct Options {
@@ -57,6 +61,10 @@ struct Options {
     rounds: usize,
     agents: Option<usize>,
     entries: Option<usize>,
+    tokens: usize,
+    /// Node, and packages with `oidc-provider` in them.
+    node: Option<PathBuf>,
+    node_modules: Option<PathBuf>,
 }
 
 impl Options {
@@ -69,6 +77,9 @@ impl Options {
             rounds: ROUNDS,
             agents: None,
             entries: None,
+            tokens: TOKENS,
+            node: None,
+            node_modules: None,
         };
         while let Some(flag) = args.next() {
             let value = args.next().context(USAGE)?;
@@ -79,6 +90,9 @@ impl Options {
                 "--rounds" => options.rounds = value.parse()?,
                 "--agents" => options.agents = Some(value.parse()?),
                 "--entries" => options.entries = Some(value.parse()?),
+                "--node" => options.node = Some(value.into()),
+                "--node-modules" => options.node_modules = Some(value.into()),
+                "--tokens" => options.tokens = value.parse()?,
                 _ => anyhow::bail!(USAGE),
             }
         }
@@ -133,6 +147,11 @@ async fn run() -> anyhow::Result<()> {
     }
     if options.wants("authzen") {
         authzen::measure(&options.remit, &mut report, options.seconds, options.rounds).await?;
+    }
+    if options.wants("identity") {
+        let (load, tokens) = ((options.seconds, options.rounds), options.tokens);
+        let node = options.node.as_deref().zip(options.node_modules.as_deref());
+        identity::measure(&options.remit, &mut report, load, tokens, node).await?;
     }
     if options.wants("console") {
         console::measure(&options.remit, &mut report, &options.sizes()).await?;

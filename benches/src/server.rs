@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use remit_outbound::SystemClock;
+use remit_ports::Clock;
 use remit_token::client_assertion::NewAssertion;
 use remit_token::{SigningKey, client_assertion};
 use serde_json::{Value, json};
@@ -167,8 +169,8 @@ pub(crate) struct Caller {
     pub(crate) key: SigningKey,
 }
 
-/// Registers agents that may echo, each with a key.
-pub(crate) async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Result<Vec<Caller>> {
+/// What agents need to echo: people, a system, the upstream, its tool and a policy.
+pub(crate) async fn found(server: &Server, upstream: SocketAddr) -> anyhow::Result<()> {
     let people =
         json!({ "display_name": "S", "teams": [], "roles": ["admin"], "entitlements": [] });
     let base = [
@@ -223,8 +225,14 @@ pub(crate) async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Re
         ),
     ];
     server.apply(&documents.concat()).await?;
+    Ok(())
+}
+
+/// Registers agents that may echo, each with a key.
+pub(crate) async fn furnish(server: &Server, upstream: SocketAddr) -> anyhow::Result<Vec<Caller>> {
+    found(server, upstream).await?;
     let agents: String = (0..CALLERS)
-        .map(|n| agent(n) + &workflow(&format!("bench-{n}")))
+        .map(|n| agent(n) + &workflow(&format!("bench-{n}"), &[]))
         .collect();
     server.apply(&agents).await?;
     let sponsor = sponsor(server).await?;
@@ -243,14 +251,14 @@ pub(crate) fn new_key() -> anyhow::Result<SigningKey> {
     Ok(SigningKey::from_pkcs8(pair.to_pkcs8v1()?.as_ref())?)
 }
 
-fn workflow(agent: &str) -> String {
-    let spec = json!({ "purpose": "echo", "data_classes": ["orders"], "run_secs_max": 86400, "run_idle_secs_max": 3600,
+pub(crate) fn workflow(agent: &str, spawnable: &[String]) -> String {
+    let spec = json!({ "spawnable": spawnable, "purpose": "echo", "data_classes": ["orders"], "run_secs_max": 86400, "run_idle_secs_max": 3600,
         "grants": [{ "tool": "bench/echo", "autonomy": "measured", "bounds": { "amount": [{ "decimal": { "max": 500 } }] } }] });
     document("Workflow", "answer", Some(agent), &spec)
 }
 
 /// The token of somebody who may activate what the administrator owns.
-async fn sponsor(server: &Server) -> anyhow::Result<String> {
+pub(crate) async fn sponsor(server: &Server) -> anyhow::Result<String> {
     let link = server
         .post("/people/sponsor@acme.example/enrolments", json!({}))
         .await?;
@@ -266,7 +274,7 @@ async fn sponsor(server: &Server) -> anyhow::Result<String> {
 }
 
 /// Gives an agent a key and has it activated by somebody else.
-async fn activate(server: &Server, sponsor: &str, n: usize) -> anyhow::Result<Caller> {
+pub(crate) async fn activate(server: &Server, sponsor: &str, n: usize) -> anyhow::Result<Caller> {
     let key = new_key()?;
     let jwk = serde_json::to_value(key.public())?;
     server
@@ -293,17 +301,7 @@ pub(crate) async fn token(
     client: &str,
     key: &SigningKey,
 ) -> anyhow::Result<String> {
-    let now = std::process::Command::new("date").arg("+%s").output()?;
-    let iat: i64 = String::from_utf8(now.stdout)?.trim().parse()?;
-    let jti = uuid::Uuid::from_u128(rand_u128()).to_string();
-    let assertion = NewAssertion {
-        client_id: client,
-        issuer: &server.base,
-        jti: &jti,
-        iat,
-        ttl_s: 60,
-    };
-    let assertion = client_assertion::sign(&assertion, key)?;
+    let assertion = assertion(&server.base, client, key)?;
     let form = [
         ("grant_type", "client_credentials"),
         (
@@ -326,13 +324,36 @@ pub(crate) async fn token(
         .with_context(|| format!("no token: {response}"))
 }
 
+/// A client's assertion for this issuer, which is good for a minute.
+pub(crate) fn assertion(issuer: &str, client: &str, key: &SigningKey) -> anyhow::Result<String> {
+    let jti = unique();
+    let assertion = NewAssertion {
+        client_id: client,
+        issuer,
+        jti: &jti,
+        iat: now_s(),
+        ttl_s: 60,
+    };
+    Ok(client_assertion::sign(&assertion, key)?)
+}
+
+/// Seconds since 1970-01-01 UTC.
+pub(crate) fn now_s() -> i64 {
+    SystemClock::new().now().as_secs()
+}
+
+/// What was never used before.
+pub(crate) fn unique() -> String {
+    uuid::Uuid::from_u128(rand_u128()).to_string()
+}
+
 fn rand_u128() -> u128 {
     let mut bytes = [0u8; 16];
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     u128::from_le_bytes(bytes)
 }
 
-fn call(id: &str) -> String {
+pub(crate) fn call(id: &str) -> String {
     json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
         "name": id, "arguments": { "text": "a line of text as agents send it", "amount": 12.5 },
         "_meta": { "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} } } })
