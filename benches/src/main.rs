@@ -14,6 +14,7 @@ mod load;
 mod machine;
 mod pass;
 mod policy;
+mod redact;
 mod report;
 mod serve;
 mod server;
@@ -50,7 +51,7 @@ const SIZES: [console::Size; 2] = [
 /// Tokens that live at once when memory is looked at.
 const TOKENS: usize = 100_000;
 
-const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|policy|store|call|authzen|identity|console] [--agents N] [--entries N] [--tokens N] [--node PATH --node-modules DIR] [--seconds S] [--rounds N]";
+const USAGE: &str = "usage: remit-bench PATH-OF-REMIT [--results FILE] [--only decision|policy|redact|store|call|authzen|identity|console] [--agents N] [--entries N] [--tokens N] [--node PATH --node-modules DIR] [--seconds S] [--rounds N]";
 
 /// What is measured, and for how long.
 struct Options {
@@ -138,6 +139,9 @@ async fn run() -> anyhow::Result<()> {
     }
     if options.wants("policy") {
         policy::measure(&mut report).await?;
+    }
+    if options.wants("redact") {
+        redact::measure(&mut report)?;
     }
     if options.wants("store") {
         store::measure(&mut report).await?;

@@ -34,6 +34,7 @@ mod process;
 mod questions;
 mod real_servers;
 mod scim;
+mod secrets;
 mod server;
 mod shredded;
 mod sign_in;

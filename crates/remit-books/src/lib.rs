@@ -22,7 +22,9 @@ mod error;
 pub mod facts;
 pub mod in_flight;
 mod keys;
+mod known;
 pub mod labels;
+mod lease;
 mod ledger;
 mod open;
 mod org;
@@ -30,6 +32,8 @@ mod policies;
 mod read;
 mod run;
 mod sealed;
+mod secret;
+mod secrets;
 mod svid;
 #[cfg(test)]
 mod tests;
@@ -39,17 +43,21 @@ mod uses;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
+use remit_domain::name::Name;
 use remit_domain::{OrgId, Timestamp};
 use remit_ledger::DataKey;
 use remit_ports::{Clock, Entropy, Store, Vault};
+use secrecy::SecretString;
 
 pub use change::Change;
 pub use error::BooksError;
+pub use known::{KnownSecrets, Named};
 pub use ledger::OpenedEntry;
 pub use org::OrgBook;
 pub use policies::ShadowEngine;
 pub use read::Versioned;
 pub use run::{Ended, Ending, NewRun};
+pub use secrets::VaultSecrets;
 
 /// Id of the operator's own organization: it has a ledger and no agents.
 pub const OPERATOR_ORG: &str = "org_00000000000000000000000000";
@@ -80,6 +88,9 @@ struct Inner {
     parts: Parts,
     orgs: RwLock<HashMap<OrgId, Arc<OrgBook>>>,
     data_keys: moka::sync::Cache<(OrgId, String), Arc<DataKey>>,
+    /// Values of secrets that were opened. A version never changes, and whether it may be used is asked elsewhere.
+    secrets: moka::sync::Cache<(OrgId, Name, u32), SecretString>,
+    known: known::AllKnown,
     in_flight: in_flight::InFlight,
     uses: uses::Uses,
     changes:

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::{Books, BooksError, Inner, OPERATOR_ORG, OrgBook, Parts};
 
 /// What the registry keeps in memory.
-const KEPT: [Kind; 30] = [
+const KEPT: [Kind; 31] = [
     Kind::Organization,
     Kind::Team,
     Kind::Person,
@@ -36,6 +36,7 @@ const KEPT: [Kind; 30] = [
     Kind::EnforcementPoint,
     Kind::TrustedIssuer,
     Kind::AuthorizationServer,
+    Kind::Secret,
     Kind::ScimClient,
     Kind::DirectoryGroup,
     Kind::CredentialUse,
@@ -48,6 +49,11 @@ const KEPT: [Kind; 30] = [
 /// How long after a failure everything is read again.
 const READ_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(500);
 
+/// Most values of secrets kept opened at once.
+const SECRETS_OPENED_MAX: u64 = 20_000;
+/// How long one is kept that nobody uses.
+const SECRET_IDLE: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// Most data keys kept opened at once.
 const DATA_KEYS_MAX: u64 = 100_000;
 
@@ -58,6 +64,10 @@ impl Books {
     /// [`BooksError`]: nothing is served from books that cannot be read whole.
     pub async fn open(parts: Parts) -> Result<Self, BooksError> {
         let data_keys = moka::sync::Cache::new(DATA_KEYS_MAX);
+        let secrets = moka::sync::Cache::builder()
+            .max_capacity(SECRETS_OPENED_MAX)
+            .time_to_idle(SECRET_IDLE)
+            .build();
         // Listening begins before reading: nothing falls between.
         let before = parts.store.given_out();
         let changes = parts.store.changes();
@@ -66,6 +76,8 @@ impl Books {
                 parts,
                 orgs: RwLock::new(HashMap::new()),
                 data_keys,
+                secrets,
+                known: Default::default(),
                 in_flight: Default::default(),
                 uses: Default::default(),
                 changes: tokio::sync::Mutex::new(Some(changes)),

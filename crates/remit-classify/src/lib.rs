@@ -28,6 +28,7 @@ mod checksum;
 pub mod class;
 mod email;
 mod injection;
+pub mod known;
 pub mod limits;
 mod national_id;
 mod nearby;
@@ -37,5 +38,6 @@ mod secret;
 pub mod value;
 
 pub use class::{Class, Finding};
+pub use known::{Known, Pieces};
 pub use scan::Classifier;
 pub use value::{Cover, ValueFinding};

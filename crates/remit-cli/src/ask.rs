@@ -3,6 +3,8 @@
 use std::io::{BufRead, Write};
 
 use anyhow::bail;
+use rustix::termios::{LocalModes, OptionalActions, tcsetattr};
+use secrecy::SecretString;
 
 use crate::exit::Usage;
 use crate::print::is_interactive;
@@ -30,6 +32,39 @@ pub(crate) fn line(question: &str) -> anyhow::Result<String> {
         prompt(question);
     }
     read_line()
+}
+
+/// A line, asked for without showing what is typed.
+pub(crate) fn hidden(question: &str) -> anyhow::Result<SecretString> {
+    prompt(question);
+    let quiet = Quiet::begin();
+    let read = read_line();
+    drop(quiet);
+    prompt("\n");
+    Ok(SecretString::from(read?))
+}
+
+/// The terminal shows nothing of what is typed, until this is dropped.
+struct Quiet(Option<rustix::termios::Termios>);
+
+impl Quiet {
+    fn begin() -> Self {
+        let before = rustix::termios::tcgetattr(std::io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut quiet = before.clone();
+            quiet.local_modes -= LocalModes::ECHO;
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet);
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, before);
+        }
+    }
 }
 
 /// Goes on only when the person says yes; without a person, only with `--yes`.

@@ -51,6 +51,8 @@ pub enum Command {
     Access(Noun<access::AccessCommand>),
     /// Servers that tools come from
     Upstream(Noun<upstream::UpstreamCommand>),
+    /// Secrets of upstreams, in the vault
+    Secret(Noun<crate::secret::SecretCommand>),
     /// Tools, classified and approved
     Tool(Noun<tool::ToolCommand>),
     /// Policies, and what they would decide
@@ -153,6 +155,7 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Workflow(c) => workflow::run(&c.connection, c.command).await,
         Command::Access(c) => access::run(&c.connection, c.command).await,
         Command::Upstream(c) => upstream::run(&c.connection, c.command).await,
+        Command::Secret(c) => crate::secret::run(&c.connection, c.command).await,
         Command::Tool(c) => tool::run(&c.connection, c.command).await,
         Command::Policy(c) => policy::run(&c.connection, c.command).await,
         Command::Declassification(c) => {

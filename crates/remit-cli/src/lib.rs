@@ -71,6 +71,7 @@ mod problem;
 mod proof;
 mod run;
 mod scim;
+mod secret;
 mod session;
 mod setting;
 mod signal;

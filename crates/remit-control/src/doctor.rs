@@ -519,6 +519,10 @@ fn explained_hygiene(kind: FindingKind) -> (&'static str, &'static str) {
             "an administrator who keeps a token, or does not use the role",
             "take the role back where it is not needed, and revoke the token",
         ),
+        F::CanarySeen => (
+            "a canary showed up: a value that nobody has a use for",
+            "find out how it got there: `remit run show` tells what the agent read before",
+        ),
         _ => (
             kind.as_str(),
             "look at it, do what it says, and close it with `remit finding close`",

@@ -80,6 +80,7 @@ mod policy_set;
 mod resolve;
 mod run;
 mod scim;
+mod secret;
 mod setting;
 mod signal;
 mod simulate;
@@ -154,6 +155,10 @@ pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView
 pub use scim::{
     AgentTold, DirectoryAgent, DirectoryCaller, GroupTold, GroupView, ScimClientSpec,
     ScimClientView, ScimToken, UserTold, UserView,
+};
+pub use secret::{
+    BlastRadius, CanaryMade, NewCanary, NewSecret, SecretValue, SecretVersionView, SecretView,
+    VaultKeyView,
 };
 pub use setting::{SettingQuery, SettingStanding, SettingView, SettingsExplained};
 pub use signal::{

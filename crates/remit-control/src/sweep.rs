@@ -55,11 +55,13 @@ impl Control {
         let certificates = self.finalize_due(org).await;
         let gaps = self.report_gaps(org).await;
         let uses = self.books.write_uses(org).await;
+        let resealed = self.books.reseal_versions(org).await;
         let keys = self.retire_keys(org).await;
         let orphans = self.retire_orphans(org).await;
         let findings = self.look_around(org).await;
         let unclean = self.keep_clean(org).await;
         uses?;
+        resealed?;
         Ok(Swept {
             approvals: approvals?,
             runs: runs?,

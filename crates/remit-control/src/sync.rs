@@ -11,12 +11,11 @@ use remit_books::Change;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::finding::FindingKind;
 use remit_domain::tool::{Definition, ToolRef, ToolState};
-use remit_domain::upstream::{Injection, UpstreamName};
+use remit_domain::upstream::UpstreamName;
 use remit_domain::{Kind, Noun, OrgId, RefusalCode, Role, Tool, Upstream};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::tools::{RefusedTool, ToolDefinition, ToolPage, confusable, refuse_look_alikes};
 use remit_ports::upstreams::{Lease, UpstreamError, UpstreamRequest};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -282,47 +281,15 @@ impl Control {
         org: &OrgId,
         upstream: &Upstream,
     ) -> Result<Lease, ControlError> {
-        let mut lease = Lease::default();
-        if upstream.secret.is_none() {
-            return Ok(lease);
-        }
-        let org = self.org_name(org)?;
-        let unreadable = |e: remit_ports::vault::VaultError| {
-            refuse(
-                RefusalCode::CredentialUnavailable,
-                format!("upstream `{}`: {e}", upstream.name),
-            )
-        };
-        match &upstream.secret {
-            None => {}
-            Some(Injection::Bearer(reference)) => {
-                let secret = self
-                    .secrets
-                    .read(&org, reference)
-                    .await
-                    .map_err(unreadable)?;
-                let bearer = SecretString::from(format!("Bearer {}", secret.expose_secret()));
-                lease.headers.push(("authorization".to_owned(), bearer));
-            }
-            Some(Injection::Header { name, secret }) => {
-                lease.headers.push((
-                    name.clone(),
-                    self.secrets.read(&org, secret).await.map_err(unreadable)?,
-                ));
-            }
-            Some(Injection::Environment(variables)) => {
-                for (name, reference) in variables {
-                    lease.environment.push((
-                        name.clone(),
-                        self.secrets
-                            .read(&org, reference)
-                            .await
-                            .map_err(unreadable)?,
-                    ));
-                }
-            }
-        }
-        Ok(lease)
+        let book = self.book(org)?;
+        let lease = self
+            .books
+            .lease(&*self.secrets, &book, upstream.secret.as_ref())
+            .await;
+        lease.map(|(lease, _)| lease).map_err(|error| {
+            let text = format!("upstream `{}`: {error}", upstream.name);
+            refuse(RefusalCode::CredentialUnavailable, text)
+        })
     }
 
     async fn plan_sync(

@@ -7,6 +7,7 @@ mod certificates;
 mod departure;
 mod grants;
 pub(crate) mod house;
+mod secrets;
 mod stopping;
 mod tools;
 mod trusted_issuers;

@@ -171,21 +171,11 @@ impl Control {
             return Ok(());
         };
         let org = organization.name.clone();
-        for reference in references(secret) {
+        for reference in secret.references() {
             let checked = self.secrets.may_name(&org, reference);
             checked.map_err(|why| invalid("secret", why))?;
         }
         Ok(())
-    }
-}
-
-fn references(secret: &Injection) -> Vec<&SecretRef> {
-    match secret {
-        Injection::Bearer(reference)
-        | Injection::Header {
-            secret: reference, ..
-        } => vec![reference],
-        Injection::Environment(variables) => variables.values().collect(),
     }
 }
 
@@ -245,6 +235,23 @@ fn check_secret(transport: &Transport, secret: &Injection) -> Result<(), Control
             }
             check_reference(secret)
         }
+        (Transport::Http { .. }, Injection::Query { name, secret }) => {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+            if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+                let name: String = name.chars().take(80).collect();
+                return wrong(format!("`{name}` cannot be the parameter of a secret"));
+            }
+            check_reference(secret)
+        }
+        (Transport::Http { .. }, Injection::Basic { user, secret }) => {
+            let plain = |c: char| c.is_ascii() && !c.is_ascii_control() && c != ':';
+            if user.is_empty() || user.len() > 128 || !user.chars().all(plain) {
+                return wrong(
+                    "`user` has 1 to 128 ASCII characters without `:` (RFC 7617)".to_owned(),
+                );
+            }
+            check_reference(secret)
+        }
         (Transport::Stdio { .. }, Injection::Environment(variables)) => {
             for (name, reference) in variables {
                 let ok = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
@@ -267,7 +274,7 @@ fn check_secret(transport: &Transport, secret: &Injection) -> Result<(), Control
             Ok(())
         }
         (Transport::Http { .. }, Injection::Environment(_)) => {
-            wrong("an HTTP server takes `bearer` or `header`".to_owned())
+            wrong("an HTTP server takes `bearer`, `header`, `basic` or `query`".to_owned())
         }
         (Transport::Stdio { .. }, _) => wrong("a process takes `environment`".to_owned()),
         (Transport::Guarded, _) => {
@@ -297,7 +304,7 @@ fn check_reference(reference: &SecretRef) -> Result<(), ControlError> {
                 format!("the variable's name must begin with {SECRET_ENV_PREFIX}"),
             ))
         }
-        SecretRef::File(_) | SecretRef::Env(_) => Ok(()),
+        SecretRef::File(_) | SecretRef::Env(_) | SecretRef::Vault(_) => Ok(()),
     }
 }
 

@@ -155,6 +155,13 @@ event_kinds! {
     FindingClosed = "finding.closed",
     SigningKeyCreated = "signing_key.created",
     SigningKeyRetired = "signing_key.retired",
+    SecretSet = "secret.set",
+    SecretRolledBack = "secret.rolled_back",
+    SecretDisabled = "secret.disabled",
+    SecretEnabled = "secret.enabled",
+    SecretDeleted = "secret.deleted",
+    VaultKeyCreated = "vault_key.created",
+    VaultKeyDestroyed = "vault_key.destroyed",
     ContentShredded = "content.shredded",
 }
 

@@ -49,6 +49,7 @@ pub enum FindingKind {
     PersonTokenAtAgent,
     StandingAdmin,
     SignalUndelivered,
+    CanarySeen,
 }
 
 impl FindingKind {
@@ -81,6 +82,7 @@ impl FindingKind {
             Self::PersonTokenAtAgent => "person_token_at_agent",
             Self::StandingAdmin => "standing_admin",
             Self::SignalUndelivered => "signal_undelivered",
+            Self::CanarySeen => "canary_seen",
         }
     }
 }
@@ -93,7 +95,8 @@ impl FindingKind {
             | Self::CallAfterRunEnd
             | Self::Looping
             | Self::AttestationMismatch
-            | Self::PersonTokenAtAgent => 3,
+            | Self::PersonTokenAtAgent
+            | Self::CanarySeen => 3,
             Self::SelfActivated
             | Self::StandingAccess
             | Self::Stale

@@ -64,6 +64,9 @@ pub enum Kind {
     SignalProgress,
     DeadSignal,
     SignalTransmitter,
+    Secret,
+    SealedSecret,
+    VaultKey,
 }
 
 impl Kind {
@@ -115,11 +118,14 @@ impl Kind {
             Self::SignalProgress => "signal_progress",
             Self::DeadSignal => "dead_signal",
             Self::SignalTransmitter => "signal_transmitter",
+            Self::Secret => "secret",
+            Self::SealedSecret => "sealed_secret",
+            Self::VaultKey => "vault_key",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 48] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -165,6 +171,9 @@ impl Kind {
         Self::SignalProgress,
         Self::DeadSignal,
         Self::SignalTransmitter,
+        Self::Secret,
+        Self::SealedSecret,
+        Self::VaultKey,
     ];
 
     /// The kind of that word.

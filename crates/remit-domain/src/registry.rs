@@ -26,6 +26,7 @@ use crate::limit::Limit;
 use crate::name::Name;
 use crate::organization::Team;
 use crate::run::RunState;
+use crate::secret::Secret;
 use crate::setting::Setting;
 use crate::signal::{SignalReceiver, SignalStream, SignalTransmitter};
 use crate::system::System;
@@ -93,6 +94,8 @@ pub struct Registry {
     pub trusted_issuers: BTreeMap<TrustedIssuerId, Arc<TrustedIssuer>>,
     /// Authorization servers of others, disabled ones included.
     pub authorization_servers: BTreeMap<AuthorizationServerId, Arc<AuthorizationServer>>,
+    /// Secrets, without their values, by name; disabled and deleted ones included.
+    pub secrets: BTreeMap<Name, Arc<Secret>>,
     /// Groups of directories that were not removed.
     pub directory_groups: BTreeMap<DirectoryGroupId, Arc<DirectoryGroup>>,
     /// Who hears what happens here, revoked ones included.
@@ -114,6 +117,7 @@ pub struct Registry {
     names: HashMap<(Kind, String), String>,
     index: Index,
     generation: u64,
+    secrets_moved: u64,
     ended: VecDeque<String>,
 }
 
@@ -159,8 +163,10 @@ impl Registry {
                     | Kind::SignalReceiver
                     | Kind::SignalStream
                     | Kind::SignalTransmitter
+                    | Kind::Secret
             );
             self.generation += u64::from(!passing);
+            self.secrets_moved += u64::from(kind == Kind::Secret);
             self.revisions.insert((kind, key.to_owned()), revision);
         }
         Ok(())
@@ -206,6 +212,7 @@ impl Registry {
             Kind::EnforcementPoint => keep!(enforcement_points, id: EnforcementPoint),
             Kind::AuthorizationServer => keep!(authorization_servers, id: AuthorizationServer),
             Kind::TrustedIssuer => keep!(trusted_issuers, id: TrustedIssuer),
+            Kind::Secret => keep!(secrets, name: Secret),
             Kind::ScimClient => keep!(scim_clients, id: ScimClient),
             Kind::DirectoryGroup => self.take_group(read(body)?),
             Kind::CredentialUse => keep!(uses, id: CredentialUse),
@@ -229,6 +236,8 @@ impl Registry {
             | Kind::ShredKey
             | Kind::SignalProgress
             | Kind::DeadSignal
+            | Kind::SealedSecret
+            | Kind::VaultKey
             | Kind::Session
             | Kind::Passkey
             | Kind::IdentityProvider => return Ok(false),
@@ -318,6 +327,11 @@ impl Registry {
     /// Moves whenever anything changes that the facts of a call in a given run are made of.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Moves whenever a secret changes.
+    pub fn secrets_moved(&self) -> u64 {
+        self.secrets_moved
     }
 
     /// The revision of a record, where the registry has seen it.

@@ -158,7 +158,7 @@ impl MayAsk {
     }
 }
 
-/// Where a secret is kept: Remit stores the reference, never the secret.
+/// Where a secret is kept. A record holds the reference, never the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SecretRef {
@@ -166,6 +166,19 @@ pub enum SecretRef {
     File(PathBuf),
     /// An environment variable of the server's process; only names that start with `REMIT_SECRET_`.
     Env(String),
+    /// A secret of the organization in Remit's own vault, by name.
+    Vault(Name),
+}
+
+impl SecretRef {
+    /// The name of the secret, where it is in the vault.
+    #[must_use]
+    pub const fn vault(&self) -> Option<&Name> {
+        match self {
+            Self::Vault(name) => Some(name),
+            Self::File(_) | Self::Env(_) => None,
+        }
+    }
 }
 
 /// How a secret is put into a call.
@@ -181,8 +194,42 @@ pub enum Injection {
         /// The secret.
         secret: SecretRef,
     },
+    /// As the named parameter of the address. A header is better where the server takes one: addresses get into logs.
+    Query {
+        /// Parameter name.
+        name: String,
+        /// The secret.
+        secret: SecretRef,
+    },
+    /// As `Authorization: Basic …` (RFC 7617): the secret is the password.
+    Basic {
+        /// User name, which is no secret.
+        user: String,
+        /// The password.
+        secret: SecretRef,
+    },
     /// As environment variables of the process at spawn (stdio).
     Environment(BTreeMap<String, SecretRef>),
+}
+
+impl Injection {
+    /// Every secret it names.
+    #[must_use]
+    pub fn references(&self) -> Vec<&SecretRef> {
+        match self {
+            Self::Bearer(reference)
+            | Self::Header {
+                secret: reference, ..
+            }
+            | Self::Query {
+                secret: reference, ..
+            }
+            | Self::Basic {
+                secret: reference, ..
+            } => vec![reference],
+            Self::Environment(variables) => variables.values().collect(),
+        }
+    }
 }
 
 /// A governed server.

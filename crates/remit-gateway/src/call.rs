@@ -1,10 +1,12 @@
 //! The states of one call, from received to answered. Each room takes one and makes the next.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use remit_books::OrgBook;
 use remit_books::facts::Situation;
+use remit_books::{KnownSecrets, OrgBook};
 use remit_domain::approval::{Approval, AskSet};
+use remit_domain::name::Name;
 use remit_domain::standing::Standing;
 use remit_domain::tool::ToolRef;
 use remit_domain::upstream::{MayAsk, UpstreamName};
@@ -243,6 +245,8 @@ pub(crate) struct Recorded {
 pub(crate) struct Equipped {
     pub(crate) recorded: Recorded,
     pub(crate) lease: Lease,
+    /// Every secret that has to be kept out of the answer.
+    pub(crate) known: KnownSecrets,
 }
 
 /// Answered, or not.
@@ -251,11 +255,13 @@ pub(crate) struct Forwarded {
     pub(crate) result: Result<Map<String, Value>, remit_ports::upstreams::UpstreamError>,
     /// Notifications that raise labels, held back until those are durable.
     pub(crate) held: Vec<Value>,
+    /// Canaries that the upstream gave out; they are taken out already, like every known secret.
+    pub(crate) canaries: BTreeSet<Name>,
 }
 
 impl Forwarded {
     /// Of a call in which nothing was said before its answer.
-    pub(crate) const fn silent(
+    pub(crate) fn silent(
         recorded: Recorded,
         result: Result<Map<String, Value>, remit_ports::upstreams::UpstreamError>,
     ) -> Self {
@@ -263,6 +269,7 @@ impl Forwarded {
             recorded,
             result,
             held: Vec::new(),
+            canaries: BTreeSet::new(),
         }
     }
 }

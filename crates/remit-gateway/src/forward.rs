@@ -1,11 +1,13 @@
 //! The one place from which a call leaves. It re-checks containment just before, and cancels when it comes meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use remit_books::KnownSecrets;
 use remit_books::in_flight::{Departure, FlightGuard, Progress};
-use remit_domain::{Refusal, Registry};
+use remit_domain::{Refusal, Registry, Upstream};
 use remit_mcp::protocol::meta::CLIENT_CAPABILITIES;
-use remit_ports::upstreams::{UpstreamError, UpstreamRequest};
+use remit_ports::upstreams::{Seen, UpstreamError, UpstreamRequest};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +21,12 @@ use crate::resolve::standing_caller;
 
 impl Gateway {
     pub(crate) async fn forward(&self, call: Equipped) -> Forwarded {
-        let Equipped { recorded, lease } = call;
+        let Equipped {
+            recorded,
+            lease,
+            known,
+        } = call;
+        let seen = lease.seen.clone();
         let resolved = &recorded.authorized.resolved;
         let guard = self.depart(&recorded.authorized.id, resolved);
         // Registered, then the epoch is read, then it is sent (invariant 8).
@@ -27,19 +34,11 @@ impl Gateway {
         epoch.borrow_and_update();
         if let Err(refusal) = self.still_good(resolved).await {
             guard.say(Progress::NeverSent);
-            return Forwarded {
-                recorded,
-                result: Err(UpstreamError::Unreachable(refusal.to_string())),
-                held: Vec::new(),
-            };
+            let unsent = Err(UpstreamError::Unreachable(refusal.to_string()));
+            return Forwarded::silent(recorded, unsent);
         }
         let cancel = resolved.received.cancel.child_token();
         let (questions, mut asking) = self.questions(&recorded);
-        // A call in which a person may be asked takes as long as people take.
-        let patience = match questions {
-            None => UPSTREAM_TIMEOUT,
-            Some(_) => UPSTREAM_TIMEOUT.saturating_add(ANSWER_TIMEOUT),
-        };
         let (notifications, mut notices) = Notices::of(&recorded.authorized);
         let request = UpstreamRequest {
             org: resolved.received.org.clone(),
@@ -51,8 +50,8 @@ impl Gateway {
             lease,
             cancel: cancel.clone(),
             notifications,
+            timeout: patience(questions.is_some()),
             questions,
-            timeout: patience,
         };
         guard.say(Progress::Sent);
         self.inner
@@ -78,6 +77,7 @@ impl Gateway {
             }
         };
         guard.say(progress(&result));
+        let result = clean(&resolved.upstream, result, &known, &seen);
         let result = result.and_then(object).map(|r| self.sealed(resolved, r));
         drop(answer);
         let held = notices.end().await;
@@ -85,6 +85,7 @@ impl Gateway {
             recorded,
             result,
             held,
+            canaries: known.canaries_of(&seen.all()),
         }
     }
 
@@ -190,6 +191,35 @@ impl Gateway {
         if let Some(Value::Object(askable)) = meta.get_mut(CLIENT_CAPABILITIES) {
             askable.retain(|key, _| may_ask.iter().any(|kind| kind.capability() == key));
         }
+    }
+}
+
+/// How long an upstream may take: a call in which a person may be asked takes as long as people take.
+fn patience(asks: bool) -> Duration {
+    if asks {
+        UPSTREAM_TIMEOUT.saturating_add(ANSWER_TIMEOUT)
+    } else {
+        UPSTREAM_TIMEOUT
+    }
+}
+
+/// What a server on the caller's side said passed no adapter that would have kept secrets out of it.
+fn clean(
+    upstream: &Upstream,
+    result: Result<Value, UpstreamError>,
+    known: &KnownSecrets,
+    seen: &Seen,
+) -> Result<Value, UpstreamError> {
+    if !upstream.is_cooperative() {
+        return result;
+    }
+    let clean = |value: &mut Value| seen.add(known.known.value(value));
+    match result {
+        Ok(mut value) => {
+            clean(&mut value);
+            Ok(value)
+        }
+        Err(error) => Err(error.rewritten(clean)),
     }
 }
 

@@ -15,6 +15,7 @@ mod authorize;
 mod breaker;
 mod broker;
 mod call;
+mod canary;
 mod content;
 mod enforcement_point;
 mod entry;

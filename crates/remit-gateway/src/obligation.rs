@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::Gateway;
 use crate::breaker;
-use crate::call::{Approved, Consent, Recorded};
+use crate::call::{Approved, Authorized, Consent, Recorded};
 
 /// The settings that flag a call.
 pub(crate) fn flags(decision: &Decision) -> Vec<&str> {
@@ -46,7 +46,8 @@ impl Gateway {
         let agent = &call.authorized.resolved.standing.agent.id;
         let text = format!("calls are flagged by setting {}", flags.join(", "));
         let finding = (FindingKind::Flagged, agent.to_string(), text);
-        self.open_once(call, finding, ("settings", &flags)).await;
+        self.open_once(&call.authorized, finding, ("settings", &flags))
+            .await;
     }
 
     /// Opens a finding for each policy that could not be evaluated, once while it is open. The call is denied, whatever comes of
@@ -56,17 +57,18 @@ impl Gateway {
             let policy = line.split_once(": ").map_or(line.as_str(), |(id, _)| id);
             let text = format!("policy {line}: every call that it is asked about is denied");
             let finding = (FindingKind::PolicyError, policy.to_owned(), text);
-            self.open_once(call, finding, ("policies", &[policy])).await;
+            self.open_once(&call.authorized, finding, ("policies", &[policy]))
+                .await;
         }
     }
 
-    async fn open_once(
+    pub(crate) async fn open_once(
         &self,
-        call: &Approved,
+        call: &Authorized,
         (kind, subject, text): (FindingKind, String, String),
         (of, named): (&str, &[&str]),
     ) {
-        let resolved = &call.authorized.resolved;
+        let resolved = &call.resolved;
         let agent = &resolved.standing.agent.id;
         let open = {
             let registry = resolved.book.registry();
@@ -90,7 +92,7 @@ impl Gateway {
         let event = Event::new(EventKind::FindingOpened, finding.opened, Principal::Remit)
             .about(&finding.id)
             .agent(agent)
-            .decision(&call.authorized.id)
+            .decision(&call.id)
             .fact("kind", finding.kind)
             .fact("of", &finding.subject)
             .fact(of, named)

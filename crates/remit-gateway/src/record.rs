@@ -61,6 +61,7 @@ impl Gateway {
             Ok(index) => {
                 self.note_grant(&call);
                 self.flagged(&call).await;
+                self.canaries_sent(&call.authorized).await;
                 self.policies_failed(&call, &call.authorized.decision).await;
                 Ok(self.recorded(call, index)?)
             }
@@ -362,7 +363,9 @@ impl Gateway {
             recorded,
             result,
             held,
+            canaries,
         } = call;
+        self.canaries_given(&recorded.authorized, &canaries).await;
         let now = self.books().now();
         let (result, back, withheld) = released(&recorded, result);
         let seen = notice::seen(&result, &held);

@@ -50,7 +50,9 @@ impl Gateway {
                     .unwrap_or_else(gone));
             }
         };
-        let crate::call::Equipped { recorded, lease } = equipped;
+        let crate::call::Equipped {
+            recorded, lease, ..
+        } = equipped;
         let resolved = &recorded.authorized.resolved;
         let request = UpstreamRequest {
             org: resolved.received.org.clone(),

@@ -27,6 +27,7 @@ mod policy;
 mod route;
 mod run;
 mod scim;
+mod secret;
 mod session;
 mod setting;
 mod signal;

@@ -65,11 +65,14 @@ impl DataKey {
             .ok_or(SealError::Cipher)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Cipher)?;
         let mut bytes = ciphertext.to_vec();
+        // Opened where it is, so that there is one copy of it.
         let plain = self
             .0
             .open_in_place(nonce, Aad::from(context), &mut bytes)
-            .map_err(|_| SealError::Cipher)?;
-        Ok(plain.to_vec())
+            .map_err(|_| SealError::Cipher)?
+            .len();
+        bytes.truncate(plain);
+        Ok(bytes)
     }
 }
 

@@ -154,7 +154,7 @@ impl HttpUpstreams {
         caller: &Caller<'_>,
         url: &str,
     ) -> Result<Arc<Session>, UpstreamError> {
-        let key = Key::of(request, !request.lease.headers.is_empty());
+        let key = Key::of(request, request.lease.lends());
         let may_ask = &request.upstream.may_ask;
         let slot = self.sessions.slot(&request.org, key)?;
         let mut held = slot.held.lock().await;

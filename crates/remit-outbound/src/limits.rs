@@ -91,9 +91,6 @@ pub const RPC_MESSAGE_CHARS_MAX: usize = 2000;
 /// Longest reason in an error of this crate, in characters.
 pub const REASON_CHARS_MAX: usize = 500;
 
-/// Shortest secret that is searched for in answers: shorter ones would match ordinary text.
-pub const REDACTED_BYTES_MIN: usize = 8;
-
 /// Largest secret.
 pub const SECRET_BYTES_MAX: usize = 64 * 1024;
 

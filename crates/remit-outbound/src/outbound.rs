@@ -103,7 +103,7 @@ impl Upstreams for Outbound {
         };
         match flight::bounded(&cancel, timeout, &flight, call).await {
             Ok(mut result) => {
-                redactor.value(&mut result);
+                redactor.answer(&mut result);
                 Ok(result)
             }
             Err(error) => Err(redactor.error(error)),

@@ -81,25 +81,31 @@ impl Route {
     pub(crate) fn progress(&self, params: &JsonObject) -> Option<Value> {
         self.to.as_ref()?;
         let token = self.token.as_ref()?;
-        let mut kept = keep(params, &["progress", "total", "message"]);
+        let mut kept = self.clean(params, &["progress", "total", "message"]);
         kept.insert("progressToken".to_owned(), token.to_value());
-        Some(self.finish(Method::Progress, kept))
+        Some(finish(Method::Progress, kept))
     }
 
     /// The caller's form of a log message.
     pub(crate) fn log(&self, params: &JsonObject) -> Option<Value> {
         self.to.as_ref()?;
-        Some(self.finish(
-            Method::LogMessage,
-            keep(params, &["level", "logger", "data"]),
-        ))
+        let kept = self.clean(params, &["level", "logger", "data"]);
+        Some(finish(Method::LogMessage, kept))
     }
 
-    fn finish(&self, method: Method, params: JsonObject) -> Value {
-        let mut value = Message::notification(method.as_str(), Some(params)).into_value();
-        self.redactor.value(&mut value);
-        value
+    /// The named members, without the secrets in them and in what came before.
+    fn clean(&self, params: &JsonObject, names: &[&str]) -> JsonObject {
+        let mut kept = Value::Object(keep(params, names));
+        self.redactor.piece(&mut kept);
+        match kept {
+            Value::Object(kept) => kept,
+            _ => JsonObject::new(),
+        }
     }
+}
+
+fn finish(method: Method, params: JsonObject) -> Value {
+    Message::notification(method.as_str(), Some(params)).into_value()
 }
 
 fn keep(params: &JsonObject, names: &[&str]) -> JsonObject {

@@ -32,6 +32,9 @@ pub const ENV_PREFIX: &str = "REMIT_SECRET_";
 /// Longest name of a variable, in bytes.
 const VARIABLE_BYTES_MAX: usize = 128;
 
+/// The vault's secrets are read by whoever has the books.
+const NOT_HERE: &str = "it is neither a file nor a variable";
+
 /// Secrets in files and in variables of this process.
 #[derive(Debug, Clone)]
 pub struct SystemSecrets {
@@ -56,6 +59,7 @@ impl SystemSecrets {
         match reference {
             SecretRef::File(path) => lies_below(path, &self.folders, org),
             SecretRef::Env(variable) => self.is_of(org, variable),
+            SecretRef::Vault(_) => Err(NOT_HERE.to_owned()),
         }
     }
 
@@ -103,6 +107,7 @@ impl Secrets for SystemSecrets {
                     .unwrap_or_else(|_| Err("reading it failed".to_owned()))
             }
             SecretRef::Env(variable) => read_variable(variable),
+            SecretRef::Vault(_) => Err(NOT_HERE.to_owned()),
         };
         let trimmed = content.and_then(|content| match content.trim_end_matches(['\r', '\n']) {
             "" => Err("it is empty".to_owned()),
@@ -119,6 +124,7 @@ fn unreadable(reference: &SecretRef, why: String) -> VaultError {
             let shown: String = variable.chars().take(VARIABLE_BYTES_MAX).collect();
             format!("variable `{}`", shown.escape_debug())
         }
+        SecretRef::Vault(name) => format!("`{name}` of the vault"),
     };
     VaultError::Unreadable { reference, why }
 }

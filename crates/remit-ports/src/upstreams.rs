@@ -1,22 +1,111 @@
 //! The governed servers, reached with canonical calls only.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use remit_classify::Known;
+use remit_classify::known::Found;
+use remit_domain::name::Name;
+use remit_domain::upstream::Injection;
 use remit_domain::{OrgId, RunId, Upstream};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::Secrets;
+use crate::vault::VaultError;
 
 /// A brokered credential, for one call; the agent never sees it.
 #[derive(Debug, Clone, Default)]
 pub struct Lease {
     /// Headers to add (name, value), for HTTP upstreams.
     pub headers: Vec<(String, SecretString)>,
+    /// Parameters to add to the address (name, value), for HTTP upstreams.
+    pub query: Vec<(String, SecretString)>,
     /// Variables to set at spawn, for stdio upstreams.
     pub environment: Vec<(String, SecretString)>,
+    /// Every secret that the organization is known to have, those of this lease included. Without it, those of this lease are
+    /// kept out of what the upstream says, and no others.
+    pub known: Option<Arc<Known>>,
+    /// Which of them the upstream has given back.
+    pub seen: Seen,
+}
+
+/// Which of the known secrets were found in what an upstream said.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<Mutex<Found>>);
+
+impl Seen {
+    /// Adds those that were found.
+    pub fn add(&self, found: Found) {
+        if !found.is_empty() {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(found);
+        }
+    }
+
+    /// All that were found until now.
+    #[must_use]
+    pub fn all(&self) -> Found {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Lease {
+    /// The credential that an upstream of an organization needs, read now; an empty one where it needs none.
+    ///
+    /// # Errors
+    /// [`VaultError`] when a secret it names cannot be had.
+    pub async fn of(
+        secrets: &dyn Secrets,
+        org: &Name,
+        injection: Option<&Injection>,
+    ) -> Result<Self, VaultError> {
+        let mut lease = Self::default();
+        match injection {
+            None => {}
+            Some(Injection::Bearer(reference)) => {
+                let secret = secrets.read(org, reference).await?;
+                let value = SecretString::from(format!("Bearer {}", secret.expose_secret()));
+                lease.headers.push(("authorization".to_owned(), value));
+            }
+            Some(Injection::Header { name, secret }) => {
+                let value = secrets.read(org, secret).await?;
+                lease.headers.push((name.clone(), value));
+            }
+            Some(Injection::Query { name, secret }) => {
+                let value = secrets.read(org, secret).await?;
+                lease.query.push((name.clone(), value));
+            }
+            Some(Injection::Basic { user, secret }) => {
+                let secret = secrets.read(org, secret).await?;
+                let both = Zeroizing::new(format!("{user}:{}", secret.expose_secret()));
+                let value = SecretString::from(format!("Basic {}", STANDARD.encode(&*both)));
+                lease.headers.push(("authorization".to_owned(), value));
+            }
+            Some(Injection::Environment(variables)) => {
+                for (name, reference) in variables {
+                    let value = secrets.read(org, reference).await?;
+                    lease.environment.push((name.clone(), value));
+                }
+            }
+        }
+        Ok(lease)
+    }
+
+    /// Whether a secret is lent with it.
+    #[must_use]
+    pub fn lends(&self) -> bool {
+        !(self.headers.is_empty() && self.query.is_empty() && self.environment.is_empty())
+    }
 }
 
 /// One request to an upstream.
@@ -117,6 +206,43 @@ pub enum UpstreamError {
         /// Data.
         data: Option<Value>,
     },
+}
+
+impl UpstreamError {
+    /// The same error, with each text and value of it as `rewrite` leaves it.
+    #[must_use]
+    pub fn rewritten(self, mut rewrite: impl FnMut(&mut Value)) -> Self {
+        let mut text = |text: String| {
+            let mut value = Value::String(text);
+            rewrite(&mut value);
+            match value {
+                Value::String(text) => text,
+                _ => String::new(),
+            }
+        };
+        match self {
+            Self::Unreachable(why) => Self::Unreachable(text(why)),
+            Self::Ambiguous(why) => Self::Ambiguous(text(why)),
+            Self::Invalid(why) => Self::Invalid(text(why)),
+            Self::Rpc {
+                code,
+                message,
+                data,
+            } => {
+                let message = text(message);
+                let data = data.map(|mut data| {
+                    rewrite(&mut data);
+                    data
+                });
+                Self::Rpc {
+                    code,
+                    message,
+                    data,
+                }
+            }
+            Self::Cancelled | Self::TooLarge(_) => self,
+        }
+    }
 }
 
 /// The governed servers.

@@ -41,6 +41,7 @@ pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
     })?;
     let url = settings.url(listener.local_addr()?);
     let house = House::build(&settings, &url, None).await?;
+    crate::telemetry::keep_out_secrets(house.books.clone());
     let stop = CancellationToken::new();
     let tasks = crate::tasks::start(&house, &settings, &stop);
     let console = remit_console::router(house.console(&settings, &url));

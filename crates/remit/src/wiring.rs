@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use remit_books::{Books, Parts};
+use remit_books::{Books, Parts, VaultSecrets};
 use remit_console::Console;
 use remit_control::{Check, Control, Probe};
 use remit_domain::name::Name;
@@ -129,10 +129,9 @@ impl House {
         }));
         let upstreams: Arc<dyn Upstreams> = outbound.clone();
         let default_org = default_org(settings, &books, making)?;
-        let secrets: Arc<dyn Secrets> = Arc::new(SystemSecrets::within(
-            settings.secret_dirs.clone(),
-            default_org.clone(),
-        ));
+        let outside = SystemSecrets::within(settings.secret_dirs.clone(), default_org.clone());
+        let secrets: Arc<dyn Secrets> =
+            Arc::new(VaultSecrets::new(books.clone(), Arc::new(outside)));
         let web = Arc::new(HttpWeb::new(
             settings.loopback_upstreams,
             settings.idp_private,

@@ -6,7 +6,7 @@ use super::route::{Route, Who};
 use super::{
     agent, approval, authorization_server, breaker, containment, credential, delegation, document,
     enforcement_point, evidence, freeze, key, limit, organization, person, policy, run, scim,
-    session, setting, ticket, tool, trusted_issuer, upstream,
+    secret, session, setting, ticket, tool, trusted_issuer, upstream,
 };
 
 /// Any person, agent or operator: whoever has proved who they are.
@@ -16,6 +16,11 @@ pub(super) const PERSON: &[Who] = &[Who::Person];
 pub(super) const ADMIN: &[Who] = &[Who::Role(Role::Admin)];
 pub(super) const AUDITOR: &[Who] = &[Who::Role(Role::Auditor)];
 pub(super) const ADMIN_AUDITOR: &[Who] = &[Who::Role(Role::Admin), Who::Role(Role::Auditor)];
+pub(super) const RESPONDER_ADMIN_AUDITOR: &[Who] = &[
+    Who::Role(Role::Responder),
+    Who::Role(Role::Admin),
+    Who::Role(Role::Auditor),
+];
 pub(super) const RESPONDER_ADMIN: &[Who] = &[Who::Role(Role::Responder), Who::Role(Role::Admin)];
 pub(super) const ADMIN_DEVELOPER: &[Who] = &[Who::Role(Role::Admin), Who::Role(Role::Developer)];
 pub(super) const PERSON_AGENT: &[Who] = &[Who::Person, Who::Agent];
@@ -40,6 +45,7 @@ pub(crate) fn all() -> Vec<Route> {
         trusted_issuer::routes(),
         authorization_server::routes(),
         scim::routes(),
+        secret::routes(),
         ticket::routes(),
         breaker::routes(),
         document::routes(),

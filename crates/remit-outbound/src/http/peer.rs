@@ -125,7 +125,7 @@ impl Peer {
         }
         Ok(Self {
             client,
-            target,
+            target: target.with(&lease.query)?,
             headers,
         })
     }

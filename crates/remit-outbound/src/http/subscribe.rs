@@ -97,7 +97,7 @@ impl HttpUpstreams {
             .unwrap_or_default()
             .to_owned();
         let revision = self.revision(request, &caller, url).await?;
-        let key = Key::of(request, !request.lease.headers.is_empty());
+        let key = Key::of(request, request.lease.lends());
         let run_ends = self.sessions.slot(&request.org, key)?.stop.child_token();
         let stop = CancellationToken::new();
         let there = |session| There {

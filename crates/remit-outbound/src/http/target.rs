@@ -4,6 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
+use remit_ports::upstreams::UpstreamError;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use crate::limits::URL_BYTES_MAX;
@@ -71,6 +73,37 @@ impl Target {
         }
         // The text of the checked reading, so that no second parser sees another host.
         let uri = Uri::try_from(url.as_str()).map_err(|_| form())?;
+        Ok(Self { uri })
+    }
+
+    /// The same place, with parameters that are lent.
+    ///
+    /// # Errors
+    /// `Unreachable` when they do not fit.
+    pub(super) fn with(self, lent: &[(String, SecretString)]) -> Result<Self, UpstreamError> {
+        if lent.is_empty() {
+            return Ok(self);
+        }
+        let unfit = || {
+            let text = "the secret does not fit into its URL, use a header";
+            UpstreamError::Unreachable(text.to_owned())
+        };
+        let mut url = Url::parse(&self.uri.to_string()).map_err(|_| unfit())?;
+        for (name, value) in lent {
+            // What the URL says under that name would be another credential.
+            let others: Vec<(String, String)> = url
+                .query_pairs()
+                .filter(|(other, _)| other != name)
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect();
+            let mut pairs = url.query_pairs_mut();
+            pairs.clear().extend_pairs(others);
+            pairs.append_pair(name, value.expose_secret());
+        }
+        if url.as_str().len() > URL_BYTES_MAX {
+            return Err(unfit());
+        }
+        let uri = Uri::try_from(url.as_str()).map_err(|_| unfit())?;
         Ok(Self { uri })
     }
 
