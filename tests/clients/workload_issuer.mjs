@@ -31,6 +31,7 @@ const server = createServer((request, response) => {
   const documents = {
     '/.well-known/openid-configuration': { issuer, jwks_uri: `${issuer}/keys` },
     '/keys': { keys },
+    '/bundle': { spiffe_sequence: keys.length, keys: keys.map((key) => ({ ...key, use: 'jwt-svid' })) },
   };
   const body = down ? undefined : documents[request.url];
   response.writeHead(body ? 200 : 503, { 'content-type': 'application/json', connection: 'close' });
@@ -48,6 +49,7 @@ for await (const text of createInterface({ input: process.stdin })) {
     const header = { alg: 'RS256', kid: current.kid, ...(command.typ && { typ: command.typ }) };
     const now = Math.floor(Date.now() / 1000);
     const claims = { iss: issuer, iat: now, nbf: now, exp: now + 600, ...command.claims };
+    if (claims.iss === null) delete claims.iss;
     console.log(await new SignJWT(claims).setProtectedHeader(header).sign(current.key));
   } else {
     console.log('done');

@@ -290,3 +290,50 @@ async fn an_issuer_that_leads_inside_is_not_asked() {
         assert!(status == 400 || status == 422, "{field} {value}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn a_workload_of_another_trust_domain_comes_by_its_bundle() {
+    let mut platform = Platform::start();
+    let server = Server::dev().await;
+    let rules = json!([
+        { "subject": "spiffe://prod.acme.example/ns/*/sa/helpdesk", "agent": "support-triage", "workflow": "answer" },
+        { "subject": "spiffe://other.example/ns/*/sa/helpdesk", "agent": "support-triage", "workflow": "answer" },
+    ]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rules.json");
+    std::fs::write(&file, rules.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let bundle = format!("{}/bundle", platform.issuer);
+    let set = |issuer: &str| {
+        let said = ["--bundle", &bundle, "--algorithm", "RS256", "--rules", file];
+        let mut all = vec![
+            "trusted-issuer",
+            "set",
+            "prod",
+            "--issuer",
+            issuer,
+            "--reason",
+            "a test",
+        ];
+        all.extend(said);
+        server.remit(&all)
+    };
+    for wrong in ["https://prod.acme.example", "spiffe://prod.acme.example/x"] {
+        assert_ne!(set(wrong).0, 0, "{wrong}");
+    }
+    let (code, said) = set("spiffe://prod.acme.example");
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = server.remit(&["trusted-issuer", "test", "prod"]);
+    assert_eq!(code, 0, "{said}");
+    let mut svid = |sub: &str| platform.token(&server.base(), &json!({ "iss": null, "sub": sub }));
+    let own = svid("spiffe://prod.acme.example/ns/it/sa/helpdesk");
+    let (status, answer) = bring(&server, &own, "").await;
+    assert_eq!(status, 200, "{answer}");
+    // Once, and for no other trust domain, whatever a rule says.
+    let (status, _) = bring(&server, &own, "").await;
+    assert_eq!(status, 400);
+    let other = svid("spiffe://other.example/ns/it/sa/helpdesk");
+    let (status, answer) = bring(&server, &other, "").await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(refusals(&server).await.contains("issuer-untrusted"));
+}

@@ -56,6 +56,9 @@ pub struct Set {
     /// Its keys are at this address, not at the one that its metadata names
     #[arg(long, value_name = "URL", conflicts_with = "jwks")]
     jwks_uri: Option<String>,
+    /// It is a SPIFFE trust domain (`--issuer spiffe://NAME`), and its bundle is at this address (`https_web`)
+    #[arg(long, value_name = "URL", conflicts_with_all = ["jwks", "jwks_uri"])]
+    bundle: Option<String>,
     /// Its keys, where it cannot be reached: a JWK set; `-` for standard input
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
@@ -187,6 +190,8 @@ fn body(set: &Set, there: Option<&Value>) -> anyhow::Result<Value> {
         "keys",
         set.jwks_uri.as_ref().map(|uri| json!({ "jwks_uri": uri })),
     );
+    let bundle = set.bundle.as_ref();
+    say("keys", bundle.map(|uri| json!({ "spiffe_bundle": uri })));
     if let Some(file) = &set.jwks {
         say("keys", Some(json!({ "jwks": input::document(file)? })));
     }
@@ -217,7 +222,7 @@ fn agents(issuer: &Value) -> String {
 
 fn keys(issuer: &Value) -> String {
     let of = |name: &str| issuer.get("keys").and_then(|keys| keys.get(name));
-    match (of("jwks_uri"), of("jwks")) {
+    match (of("jwks_uri").or_else(|| of("spiffe_bundle")), of("jwks")) {
         (Some(uri), _) => line(uri.as_str().unwrap_or_default(), 500),
         (None, Some(set)) => format!("{} in its document", items(set, "keys").len()),
         (None, None) => "where its metadata says".to_owned(),
@@ -292,6 +297,7 @@ mod tests {
             name: "github".to_owned(),
             issuer: None,
             jwks_uri: None,
+            bundle: None,
             jwks: None,
             audience: None,
             algorithms: Vec::new(),

@@ -9,7 +9,7 @@ use remit_domain::trusted_issuer::{
     RULES_MAX, SUBJECT_BYTES_MAX, TrustedIssuer, WorkloadRule, check_claims,
 };
 use remit_domain::{Kind, Noun, RecordId, RefusalCode, Registry, Role, Timestamp, TrustedIssuerId};
-use remit_token::ForeignJwks;
+use remit_token::{ForeignJwks, SpiffeId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -312,8 +312,12 @@ fn goes_on(before: &TrustedIssuer, now: &TrustedIssuer) -> bool {
 fn check_spec(spec: &TrustedIssuerSpec) -> Result<(), ControlError> {
     check::text("description", &spec.description)?;
     check::said("reason", &spec.reason)?;
-    idp::issuer(&spec.issuer)?;
     match &spec.keys {
+        KeySource::SpiffeBundle(_) => trust_domain(spec)?,
+        _ => idp::issuer(&spec.issuer)?,
+    }
+    match &spec.keys {
+        KeySource::SpiffeBundle(uri) => idp::address("keys", uri)?,
         KeySource::Discovery {} => {}
         KeySource::JwksUri(uri) => idp::address("keys", uri)?,
         KeySource::Jwks(set) => {
@@ -344,6 +348,19 @@ fn check_spec(spec: &TrustedIssuerSpec) -> Result<(), ControlError> {
     if identities.is_some_and(|i| i.people.len() > PEOPLE_MAX || i.workflows.len() > RULES_MAX) {
         let why = format!("names at most {PEOPLE_MAX} people and {RULES_MAX} workflows");
         return Err(invalid("identities", why));
+    }
+    Ok(())
+}
+
+/// That the issuer is a trust domain, which says what workloads are and speaks for nobody.
+fn trust_domain(spec: &TrustedIssuerSpec) -> Result<(), ControlError> {
+    let id = SpiffeId::parse(&spec.issuer);
+    if !id.is_ok_and(|id| id.path().is_empty()) {
+        let why = "with a SPIFFE bundle it is the trust domain, such as spiffe://prod.acme.example";
+        return Err(invalid("issuer", why));
+    }
+    if spec.identities.is_some() {
+        return Err(invalid("identities", "a trust domain knows no people"));
     }
     Ok(())
 }

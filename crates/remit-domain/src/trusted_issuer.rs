@@ -81,6 +81,9 @@ pub enum KeySource {
     Discovery {},
     /// From this address.
     JwksUri(String),
+    /// From this bundle endpoint of a SPIFFE trust domain, which is the issuer (`spiffe://` and its name), by the profile `https_web`
+    /// (SPIFFE Federation §5.2.1).
+    SpiffeBundle(String),
     /// From here: a JWK set (RFC 7517 §5), for an issuer that cannot be reached. Somebody has to change it when its keys change.
     Jwks(Value),
 }

@@ -3,6 +3,8 @@
 //!
 //! Source: RFC 7523 §3, RFC 8725, JWT-SVID §3 and §4, draft-ietf-oauth-identity-assertion-authz-grant-04 §4.4.
 //!
+//! A trust domain is an issuer too, `spiffe://` and its name: a JWT-SVID says it in its `sub`, and needs no `iss`.
+//!
 //! In two steps, since the keys are the issuer's: [`unverified`] finds out whose it says it is, [`verify`] proves it.
 
 mod keys;
@@ -22,6 +24,7 @@ use crate::claims::{Audience, NumericDate, Times, check_id, check_uri};
 use crate::error::TokenError;
 use crate::jws::{self, ForeignHeader, is_media_type};
 use crate::limits::{CLIENT_KEYS_MAX, FOREIGN_CLAIMS_MAX, FOREIGN_TTL_S_MAX};
+use crate::spiffe_id::SpiffeId;
 use crate::strict_json::UniqueObject;
 
 use keys::ForeignKey;
@@ -32,6 +35,9 @@ pub const TYP_ID_JAG: &str = "oauth-id-jag+jwt";
 
 /// How metadata says that such grants are taken.
 pub const GRANT_PROFILE_ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+
+/// How the name of an issuer begins that is a SPIFFE trust domain.
+const SPIFFE: &str = "spiffe://";
 
 /// What an assertion is, by its `typ`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,15 +107,27 @@ type Claims = UniqueObject<FOREIGN_CLAIMS_MAX>;
 pub fn unverified(token: &str) -> Result<Unverified, TokenError> {
     #[derive(Deserialize)]
     struct Who {
-        iss: String,
+        #[serde(default)]
+        iss: Option<String>,
+        #[serde(default)]
+        sub: Option<String>,
     }
     let kind = kind_of(&jws::foreign_header(token)?)?;
     let who: Who = jws::peek(token)?;
-    check_uri("iss", &who.iss)?;
-    Ok(Unverified {
-        issuer: who.iss,
-        kind,
-    })
+    let domain = || {
+        let id = SpiffeId::parse(&who.sub?).ok()?;
+        Some(format!("{SPIFFE}{}", id.trust_domain()))
+    };
+    let issuer = match who.iss {
+        None if kind == ForeignKind::Workload => domain(),
+        iss => iss,
+    };
+    let issuer = issuer.ok_or(TokenError::ClaimInvalid {
+        name: "iss",
+        problem: "missing",
+    })?;
+    check_uri("iss", &issuer)?;
+    Ok(Unverified { issuer, kind })
 }
 
 /// Verifies a token with its issuer's keys.
@@ -202,10 +220,7 @@ fn read(
     claims: Claims,
     expect: &ExpectForeign<'_>,
 ) -> Result<ForeignClaims, TokenError> {
-    let iss: String = claim(&claims, "iss")?;
-    if iss != expect.issuer {
-        return Err(TokenError::IssuerWrong);
-    }
+    check_issuer(&claims, expect)?;
     let aud: Audience = claim(&claims, "aud")?;
     // One audience only: a token for two servers could be replayed by one at the other.
     if !aud
@@ -241,6 +256,28 @@ fn read(
         id,
         all: claims.0,
     })
+}
+
+/// That a token is of the issuer that is expected: by its `iss`, or, of a trust domain, by its SPIFFE ID (JWT-SVID §3.1).
+fn check_issuer(claims: &Claims, expect: &ExpectForeign<'_>) -> Result<(), TokenError> {
+    let iss: Option<String> = optional(claims, "iss")?;
+    let Some(domain) = expect.issuer.strip_prefix(SPIFFE) else {
+        let iss = iss.ok_or(TokenError::ClaimInvalid {
+            name: "iss",
+            problem: "missing",
+        })?;
+        return match iss == expect.issuer {
+            true => Ok(()),
+            false => Err(TokenError::IssuerWrong),
+        };
+    };
+    let sub: String = claim(claims, "sub")?;
+    let id = SpiffeId::parse(&sub).map_err(|_| TokenError::IssuerWrong)?;
+    let within = id.trust_domain() == domain && !id.path().is_empty();
+    if within && iss.is_none_or(|iss| iss == expect.issuer) {
+        return Ok(());
+    }
+    Err(TokenError::IssuerWrong)
 }
 
 fn hash(what: &str, text: &str) -> String {

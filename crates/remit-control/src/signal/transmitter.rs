@@ -87,8 +87,8 @@ pub struct SignalTransmitterView {
     pub spec: SignalTransmitterSpec,
     /// When its token was made.
     pub made: Timestamp,
-    /// When that ends.
-    pub expires: Timestamp,
+    /// When that ends; none where there is none.
+    pub expires: Option<Timestamp>,
     /// Who set it up last.
     pub by: String,
     /// Its revision, which is also its ETag.
@@ -223,6 +223,9 @@ impl Control {
         audience(&spec.audience)?;
         match &spec.keys {
             KeySource::Discovery {} => {}
+            KeySource::SpiffeBundle(_) => {
+                return Err(invalid("keys", "a trust domain signs no signals"));
+            }
             KeySource::JwksUri(uri) => idp::address("keys", uri)?,
             KeySource::Jwks(set) => {
                 ForeignJwks::from_json(&set.to_string()).map_err(|e| invalid("keys", e))?;
@@ -444,7 +447,7 @@ fn view(
         state,
         spec: spec_of(registry, transmitter),
         made: transmitter.made,
-        expires: transmitter.expires,
+        expires: transmitter.digest.as_ref().map(|_| transmitter.expires),
         by: names::person(registry, &transmitter.by),
         revision: registry
             .revision(Kind::SignalTransmitter, &transmitter.key())

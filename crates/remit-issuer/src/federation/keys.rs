@@ -220,6 +220,11 @@ impl Issuer {
         let (text, at) = match whose.source {
             KeySource::Jwks(set) => (set.to_string(), None),
             KeySource::JwksUri(uri) => (self.fetch(org, whose, uri).await?, Some(uri.clone())),
+            KeySource::SpiffeBundle(uri) => {
+                let text = self.fetch(org, whose, uri).await?;
+                let keys = ForeignJwks::from_spiffe_bundle(&text).map_err(|e| unusable(&e))?;
+                return Ok((keys, Some(uri.clone())));
+            }
             KeySource::Discovery {} => {
                 let at = whose.metadata_at();
                 let at = at.ok_or_else(|| unusable(&"its issuer is no address"))?;

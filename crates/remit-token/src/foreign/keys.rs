@@ -178,6 +178,25 @@ impl ForeignJwks {
     /// # Errors
     /// `TooLarge`, `Malformed`, `TooManyKeys`; `Unsupported` when no key is left.
     pub fn from_json(text: &str) -> Result<Self, KeyError> {
+        Self::read(text, |_| true)
+    }
+
+    /// Reads the bundle of a SPIFFE trust domain: only its keys for JWT-SVIDs count (SPIFFE Trust Domain and Bundle §4.2).
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn from_spiffe_bundle(text: &str) -> Result<Self, KeyError> {
+        #[derive(Deserialize)]
+        struct Use {
+            #[serde(rename = "use")]
+            named: String,
+        }
+        Self::read(text, |raw| {
+            serde_json::from_str::<Use>(raw).is_ok_and(|used| used.named == "jwt-svid")
+        })
+    }
+
+    fn read(text: &str, wanted: impl Fn(&str) -> bool) -> Result<Self, KeyError> {
         #[derive(Deserialize)]
         struct Wire<'a> {
             #[serde(borrow)]
@@ -193,6 +212,7 @@ impl ForeignJwks {
         let keys: Vec<_> = wire
             .keys
             .iter()
+            .filter(|raw| wanted(raw.get()))
             .filter_map(|raw| ForeignKey::read(raw.get()))
             .collect();
         if keys.is_empty() {

@@ -257,3 +257,88 @@ fn a_key_set_has_its_limits() {
         assert!(ForeignJwks::from_json(wrong).is_err(), "{wrong}");
     }
 }
+
+const DOMAIN: &str = "spiffe://prod.acme.example";
+
+/// Claims of a JWT-SVID: no `iss`.
+fn svid(sub: &str) -> Value {
+    json!({ "sub": sub, "aud": AUDIENCE, "exp": NOW + 300, "iat": NOW })
+}
+
+fn of_domain(token: &str, keys: &ForeignJwks) -> Result<ForeignClaims, TokenError> {
+    let expect = ExpectForeign {
+        kind: ForeignKind::Workload,
+        issuer: DOMAIN,
+        audiences: &[AUDIENCE],
+        algorithms: &[ForeignAlgorithm::Es256],
+        ttl_s_max: 3_600,
+        now: NOW,
+        leeway_s: 30,
+    };
+    verify(token, keys, &expect)
+}
+
+#[test]
+fn a_trust_domain_speaks_for_its_own_ids_only() {
+    let key = signing_key();
+    let keys = set(&[jwk(&key, "k1")]);
+    let own = forge(&header(), &svid(&format!("{DOMAIN}/ns/a/sa/b")), &key);
+    assert_eq!(unverified(&own).unwrap().issuer, DOMAIN);
+    assert_eq!(
+        of_domain(&own, &keys).unwrap().sub,
+        format!("{DOMAIN}/ns/a/sa/b")
+    );
+    for sub in [
+        "spiffe://other.example/ns/a/sa/b",
+        "spiffe://prod.acme.example.evil.example/x",
+        "spiffe://prod.acme.example",
+        "https://prod.acme.example/x",
+        "system:serviceaccount:a:b",
+    ] {
+        let token = forge(&header(), &svid(sub), &key);
+        let refused = of_domain(&token, &keys).unwrap_err();
+        assert_eq!(refused.code(), "token-issuer-wrong", "{sub}");
+    }
+    // Who names another issuer is of that one.
+    let named = with(svid(&format!("{DOMAIN}/a")), "iss", json!(ISSUER));
+    let named = forge(&header(), &named, &key);
+    assert_eq!(unverified(&named).unwrap().issuer, ISSUER);
+    assert!(of_domain(&named, &keys).is_err());
+    // Nothing else goes without an issuer.
+    let nobody = forge(&header(), &svid("repo:acme/shop"), &key);
+    assert_eq!(
+        unverified(&nobody).unwrap_err().code(),
+        "token-claim-invalid"
+    );
+    assert_eq!(code(&own, &keys), "token-claim-invalid");
+    let jag = with(header(), "typ", json!(TYP_ID_JAG));
+    let jag = forge(&jag, &svid(&format!("{DOMAIN}/a")), &key);
+    assert_eq!(unverified(&jag).unwrap_err().code(), "token-claim-invalid");
+}
+
+#[test]
+fn of_a_bundle_only_keys_for_jwt_svids_count() {
+    let (jwt, x509, bare) = (signing_key(), signing_key(), signing_key());
+    let used = |key: &SigningKey, kid: &str, used: &str| {
+        let mut jwk = jwk(key, kid);
+        jwk["use"] = json!(used);
+        jwk
+    };
+    let all = json!({
+        "spiffe_sequence": 3, "spiffe_refresh_hint": 300,
+        "keys": [used(&jwt, "k1", "jwt-svid"), used(&x509, "k2", "x509-svid"), jwk(&bare, "k3")]
+    });
+    let bundle = ForeignJwks::from_spiffe_bundle(&all.to_string()).unwrap();
+    assert_eq!(bundle.len(), 1);
+    for (key, kid, good) in [
+        (&jwt, "k1", true),
+        (&x509, "k2", false),
+        (&bare, "k3", false),
+    ] {
+        let header = with(header(), "kid", json!(kid));
+        let token = forge(&header, &svid(&format!("{DOMAIN}/a")), key);
+        assert_eq!(of_domain(&token, &bundle).is_ok(), good, "{kid}");
+    }
+    let none = json!({ "keys": [used(&x509, "k2", "x509-svid")] });
+    assert!(ForeignJwks::from_spiffe_bundle(&none.to_string()).is_err());
+}
