@@ -245,6 +245,50 @@ async fn a_signal_is_good_once_at_one_organization_from_one_that_proves_itself()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_hears_it_too_and_says_what_it_has() {
+    let there = Server::dev().await;
+    let dir = tempfile::tempdir().unwrap();
+    let secrets = dir.path().canonicalize().unwrap().join("secrets");
+    let config = dir.path().join("remit.toml");
+    let text = format!("secret_dirs = [{:?}]\n", secrets.to_str().unwrap());
+    std::fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap().to_owned();
+    let here = Server::serve(dir, &["--config", &config]).await;
+    let (code, said) = there.remit(&["signal", "receiver", "add", "here", "--audience", "here"]);
+    assert_eq!(code, 0, "{said}");
+    let (_, hears) = there.remit(&["signal", "receiver", "token", "here", "-o", "name"]);
+    let at = format!("{}/ssf/streams", there.base());
+    let request = reqwest::Client::new().post(at).bearer_auth(hears.trim());
+    let made = request.json(&json!({})).send().await.unwrap();
+    let made: Value = made.json().await.unwrap();
+    let poll = made["delivery"]["endpoint_url"].as_str().unwrap();
+    let own = secrets.join("default");
+    std::fs::create_dir_all(&own).unwrap();
+    let token = own.join("there");
+    std::fs::write(&token, hears.trim()).unwrap();
+    let spec = json!({ "display_name": "Maria", "roles": [] });
+    let path = format!("/people/{PERSON}");
+    here.admin_rest(Method::PUT, &path, Some(spec)).await;
+    let spec = json!({
+        "issuer": there.base(), "keys": { "discovery": {} }, "audience": "here", "people": { PERSON: PERSON },
+        "source": { "poll": { "endpoint": poll, "secret": { "file": token } } }
+    });
+    let put = "/signal-transmitters/there";
+    here.admin_rest(Method::PUT, put, Some(spec)).await;
+    let (code, said) = there.remit(&["person", "suspend", PERSON, "--reason", "INC-7"]);
+    assert_eq!(code, 0, "{said}");
+    until("the person stops here", async || {
+        here.admin_rest(Method::GET, &path, None).await["state"] == "suspended"
+    })
+    .await;
+    until("it is acknowledged", async || {
+        let shown = there.admin_rest(Method::GET, "/signal-receivers/here", None);
+        shown.await["streams"][0]["told"].as_u64() >= Some(2)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_pushed_nowhere_that_only_the_server_reaches() {
     let server = Server::dev().await;
     let (code, said) = server.remit(&["signal", "receiver", "add", "soc", "--audience", "x"]);

@@ -33,7 +33,7 @@ pub enum Command {
     Idp(Noun<crate::idp::IdpCommand>),
     /// Directories that tell who is here, over SCIM
     Scim(Noun<crate::scim::ScimCommand>),
-    /// Who hears what happens here (shared signals)
+    /// Signals to and from others: who hears what happens here, and who is heard (shared signals)
     Signal(Noun<crate::signal::SignalCommand>),
     /// Organizations
     Organization(Noun<organization::OrganizationCommand>),

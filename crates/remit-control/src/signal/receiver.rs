@@ -49,8 +49,8 @@ pub struct SignalReceiverView {
     pub made: Timestamp,
     /// Who made it.
     pub made_by: String,
-    /// When it ends.
-    pub expires: Timestamp,
+    /// When it ends; none where there is none.
+    pub expires: Option<Timestamp>,
     /// Its streams.
     pub streams: Vec<StreamView>,
     /// Its revision, which is also its ETag.
@@ -481,7 +481,7 @@ fn view(
         state,
         made: receiver.made,
         made_by: names::person(registry, &receiver.made_by),
-        expires: receiver.expires,
+        expires: receiver.digest.as_ref().map(|_| receiver.expires),
         streams,
         revision: registry
             .revision(Kind::SignalReceiver, &receiver.key())
