@@ -104,8 +104,8 @@ impl Books {
         for (name, version, canary) in kept(book) {
             match self.open_version(&book.id, &name, version).await {
                 Ok(value) => values.push(value),
-                // It went while the others were read.
-                Err(BooksError::Shredded) => continue,
+                // It went while the others were read; one that is still kept has to be known.
+                Err(BooksError::Shredded) if !is_kept(book, &name, version) => continue,
                 Err(error) => return Err(error),
             }
             let name = Some(name);
@@ -194,6 +194,12 @@ fn kept(book: &OrgBook) -> Vec<(Name, u32, bool)> {
             versions.map(|version| (secret.name.clone(), version.version, secret.canary))
         })
         .collect()
+}
+
+fn is_kept(book: &OrgBook, name: &Name, version: u32) -> bool {
+    let registry = book.registry();
+    let secret = registry.secrets.get(name);
+    secret.is_some_and(|s| s.state != SecretState::Deleted && s.keeps(version))
 }
 
 #[cfg(test)]

@@ -123,9 +123,16 @@ impl Books {
             return Ok(value);
         }
         let key = SealedSecret::key_of(name, version);
-        let found = self.get::<SealedSecret>(org, &key).await?;
-        let found = found.ok_or(BooksError::Shredded)?.noun;
-        let value = self.opened_value(org, (name, version), &found).await?;
+        let mut tries = 0;
+        let value = loop {
+            let found = self.get::<SealedSecret>(org, &key).await?;
+            let found = found.ok_or(BooksError::Shredded)?.noun;
+            match self.opened_value(org, (name, version), &found).await {
+                // Its key went between the two looks: it was sealed anew by another one.
+                Err(BooksError::Shredded) if found.sealed.is_some() && tries < TRIES => tries += 1,
+                other => break other?,
+            }
+        };
         self.inner.secrets.insert(at, value.clone());
         Ok(value)
     }

@@ -314,6 +314,7 @@ fn page(out: Out, secret: &Value) -> String {
         .at("Description", secret, "description")
         .when("Last used", secret, "last_used")
         .at("Upstreams", secret, "blast_radius.upstreams")
+        .at("Transmitters", secret, "blast_radius.transmitters")
         .at("Workflows", secret, "blast_radius.workflows")
         .at("Agents", secret, "blast_radius.agents")
         .lines("Versions", &versions)

@@ -495,7 +495,7 @@ fn read(key: &NewKey, now: Timestamp) -> Result<Read, ControlError> {
                 Some(exact),
             )
         }
-        (None, None, None, Some(pem)) if !key.attests => vouched(key, pem),
+        (None, None, None, Some(pem)) if !key.attests => vouched(key, pem, now),
         (None, None, None, Some(_)) => Err(invalid(
             "attests",
             "an attester has one key of its own, not one that an authority vouches for",
@@ -508,8 +508,9 @@ fn read(key: &NewKey, now: Timestamp) -> Result<Read, ControlError> {
 }
 
 /// A client that an authority vouches for. What names it is the authority with the name, so that no two agents have the same.
-fn vouched(key: &NewKey, pem: &str) -> Result<Read, ControlError> {
+fn vouched(key: &NewKey, pem: &str, now: Timestamp) -> Result<Read, ControlError> {
     let der = client_certificate::from_pem(pem).map_err(|e| invalid("authority", e))?;
+    client_certificate::is_current(&der, now.as_secs()).map_err(|e| invalid("authority", e))?;
     client_certificate::is_authority(&der).map_err(|e| invalid("authority", e))?;
     let given = [
         &key.tls_client_auth_subject_dn,

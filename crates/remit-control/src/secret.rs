@@ -5,12 +5,13 @@ mod view;
 
 use remit_books::Change;
 use remit_domain::event::EventKind;
+use remit_domain::idp::{IdentityProvider, PROVIDER_KEY};
 use remit_domain::name::Name;
 use remit_domain::secret::{
     SECRETS_MAX, Secret, SecretState, SecretVersion, VALUE_BYTES_MAX, VALUE_BYTES_MIN,
     VALUES_KIB_MAX,
 };
-use remit_domain::{Kind, Noun, RefusalCode, Role};
+use remit_domain::{Kind, Noun, OrgId, RefusalCode, Role};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -326,19 +327,10 @@ impl Control {
         reason: &str,
     ) -> Result<SecretView, ControlError> {
         caller.require(&[Role::Admin])?;
-        let named = {
-            let book = self.book(&caller.org)?;
-            let registry = book.registry();
-            let reach = Reach::of(&registry, self.books.now());
-            let upstreams = reach.upstreams.get(name).cloned().unwrap_or_default();
-            upstreams
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-        };
+        let named = self.named_by(&caller.org, name).await?;
         if !named.is_empty() {
             let text = format!(
-                "upstreams name it: {}; give them another secret first, or disable this one",
+                "it is named by {}; give them another secret first, or disable this one",
                 named.join(", ")
             );
             return Err(refuse(RefusalCode::Conflict, text));
@@ -349,6 +341,27 @@ impl Control {
             Ok(EventKind::SecretDeleted)
         })
         .await
+    }
+
+    /// What names a secret, in words.
+    async fn named_by(&self, org: &OrgId, name: &Name) -> Result<Vec<String>, ControlError> {
+        let mut named = {
+            let book = self.book(org)?;
+            let reach = Reach::of(&book.registry(), self.books.now());
+            let upstreams = reach.upstreams.get(name).into_iter().flatten();
+            let transmitters = reach.transmitters.get(name).into_iter().flatten();
+            let upstreams = upstreams.map(|u| format!("upstream {u}"));
+            let transmitters = transmitters.map(|t| format!("transmitter {t}"));
+            upstreams.chain(transmitters).collect::<Vec<_>>()
+        };
+        let provider = self.books.get::<IdentityProvider>(org, PROVIDER_KEY);
+        let provider = provider.await?.map(|found| found.noun);
+        let secret = provider.filter(|p| !p.removed);
+        let secret = secret.and_then(|p| p.settings.client_secret);
+        if secret.is_some_and(|s| s.vault() == Some(name)) {
+            named.push("the OpenID provider".to_owned());
+        }
+        Ok(named)
     }
 
     /// Replaces the key that seals the organization's secrets, and seals them anew.

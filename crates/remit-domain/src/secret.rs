@@ -92,12 +92,15 @@ impl Secret {
         self.versions.iter().any(|kept| kept.version == version)
     }
 
-    /// The secret with another version, which is the one used from now on; and the versions that are kept no longer.
+    /// The secret with another version, which is the one used from now on; and the versions that are kept no longer. One that was
+    /// taken out of use stays so until somebody puts it back.
     #[must_use]
     pub fn with_version(mut self, new: SecretVersion) -> (Self, Vec<u32>) {
         self.current = new.version;
         self.last = new.version;
-        self.state = SecretState::Active;
+        if self.state == SecretState::Deleted {
+            self.state = SecretState::Active;
+        }
         self.versions.push(new);
         let over = self.versions.len().saturating_sub(VERSIONS_MAX);
         let gone = self.versions.drain(..over).map(|old| old.version).collect();
@@ -241,7 +244,11 @@ mod tests {
             secret = with;
         }
         assert_eq!((secret.current, secret.last), (12, 12));
-        assert_eq!(secret.state, SecretState::Active);
+        assert_eq!(
+            secret.state,
+            SecretState::Disabled,
+            "a value puts nothing back into use"
+        );
         assert!(secret.keeps(3) && !secret.keeps(2));
     }
 }

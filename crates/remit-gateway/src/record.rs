@@ -40,6 +40,7 @@ impl Gateway {
         if let Consent::Withheld(refusal) | Consent::Waits(refusal, _) = &call.consent {
             let resolved = &call.authorized.resolved;
             if !self.inner.refusals.has_room(&resolved.standing.run.id) {
+                self.canaries_sent(&call.authorized).await;
                 self.inner
                     .refusals
                     .count(&resolved.received.org, refusal.code);

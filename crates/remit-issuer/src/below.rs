@@ -1,7 +1,7 @@
 //! Places below a run: only so many runs hang on one, however many ask at once and on whichever node.
 //!
-//! Who takes a place writes the run above too, at the revision at which the places were counted, in the commit that starts the run
-//! below. Of two who take the last one only one is committed, and the other counts again.
+//! On one node they take turns. On several, who takes a place writes the run above too, at the revision at which the places were
+//! counted, in the commit that starts the run below: of two who take the last one only one is committed, and the other counts again.
 
 use std::collections::BTreeSet;
 
@@ -33,10 +33,10 @@ impl Issuer {
         let lock = format!("{org}/below/{run}");
         let lock = self.inner.locks.get_with(lock, Default::default);
         let turn = lock.lock_owned().await;
-        let (above, revision, below) = if self.books().store().has_other_nodes() {
-            self.counted_in_store(org, run).await?
-        } else {
-            self.counted_here(org, run)?
+        let others = self.books().store().has_other_nodes();
+        let (above, revision, below) = match others {
+            true => self.counted_in_store(org, run).await?,
+            false => self.counted_here(org, run)?,
         };
         self.not_too_deep(org, &above)?;
         if below >= RUN_CHILDREN_MAX {
@@ -44,7 +44,11 @@ impl Issuer {
             return Err(no(RefusalCode::Limited, text));
         }
         Ok(Place {
-            change: Change::new().update(&above, revision),
+            // On one node its turn is enough, and what stops the run above is never in the way of those below it.
+            change: match others {
+                true => Change::new().update(&above, revision),
+                false => Change::new(),
+            },
             _turn: turn,
         })
     }
@@ -53,7 +57,9 @@ impl Issuer {
     fn counted_here(&self, org: &OrgId, run: &RunId) -> Result<(Run, u64, usize), Refusal> {
         let book = self.tenant(org)?;
         let registry = book.registry();
-        let above = registry.runs.get(run).ok_or_else(ended)?;
+        let now = self.books().now();
+        let above = registry.runs.get(run).filter(|above| above.is_live(now));
+        let above = above.ok_or_else(ended)?;
         let revision = registry.revision(Kind::Run, run.as_str()).unwrap_or(0);
         let runs = registry.runs.values();
         let below = runs.filter(|r| r.parent.as_ref() == Some(run)).count();

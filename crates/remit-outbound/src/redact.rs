@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
+use remit_classify::known::Found;
 use remit_classify::{Known, Pieces};
 use remit_ports::upstreams::{Lease, Seen, UpstreamError};
 use secrecy::ExposeSecret;
@@ -14,16 +15,22 @@ use crate::slots::lock;
 /// The secrets to keep out of what is said in one request, and what was said of it until now.
 #[derive(Debug, Default)]
 pub(crate) struct Redactor {
+    /// Every known one, taken out where it stands whole.
     known: Arc<Known>,
+    /// Those that were lent, of which beginnings are kept back too. Kept back of the others, they would be told, letter by
+    /// letter, to whoever has a server say guesses.
+    own: Arc<Known>,
     pieces: Mutex<Pieces>,
     seen: Seen,
 }
 
 impl Redactor {
     pub(crate) fn of(lease: &Lease) -> Arc<Self> {
-        let known = lease.known.clone().unwrap_or_else(|| lent(lease));
+        let own = lent(lease);
+        let known = lease.known.clone().unwrap_or_else(|| Arc::clone(&own));
         Arc::new(Self {
             known,
+            own,
             pieces: Mutex::default(),
             seen: lease.seen.clone(),
         })
@@ -40,14 +47,23 @@ impl Redactor {
 
     /// Of one of several messages, which may have a secret between them.
     pub(crate) fn piece(&self, value: &mut Value) {
+        self.value(value);
         let mut pieces = lock(&self.pieces);
-        self.seen.add(self.known.piece(&mut pieces, value));
+        self.note_own(self.own.piece(&mut pieces, value));
     }
 
     /// Of the answer, which comes after every message.
     pub(crate) fn answer(&self, value: &mut Value) {
+        self.value(value);
         let pieces = lock(&self.pieces);
-        self.seen.add(self.known.last(&pieces, value));
+        self.note_own(self.own.last(&pieces, value));
+    }
+
+    /// What was found is numbered by where it was looked for.
+    fn note_own(&self, found: Found) {
+        if Arc::ptr_eq(&self.known, &self.own) {
+            self.seen.add(found);
+        }
     }
 
     pub(crate) fn error(&self, error: UpstreamError) -> UpstreamError {
@@ -74,6 +90,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_kept_back_tells_nobody_how_secrets_begin_that_were_not_lent() {
+        let known = Known::new(["s3cr3t-token", "an-others-value"].into_iter());
+        let lease = Lease {
+            headers: vec![("authorization".into(), "Bearer s3cr3t-token".into())],
+            known: Some(Arc::new(known)),
+            ..Lease::default()
+        };
+        let redactor = Redactor::of(&lease);
+        // Guesses at how each may begin, plain and in hexadecimal.
+        let guesses = json!({"a": "an-oth", "b": "an-other", "c": "616e2d6f", "d": "xyzxyz"});
+        let mut said = guesses.clone();
+        redactor.piece(&mut said);
+        assert_eq!(said, guesses);
+        let mut whole = json!({"e": "it is an-others-value"});
+        redactor.piece(&mut whole);
+        assert_eq!(whole, json!({"e": format!("it is {MARK}")}));
+        let mut lent = json!({"f": "it is s3cr3t-"});
+        redactor.piece(&mut lent);
+        assert_eq!(lent, json!({"f": "it is "}));
+    }
 
     #[test]
     fn secrets_are_found_in_values_keys_and_errors() {

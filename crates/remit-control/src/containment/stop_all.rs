@@ -1,6 +1,7 @@
 //! The commit that contains: it records the containment, takes every right away and raises the epoch, at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use remit_books::in_flight::Flight;
 use remit_books::{BooksError, Change, Ending, Versioned};
@@ -51,6 +52,20 @@ pub(super) struct Stopped {
 }
 
 impl Stopped {
+    fn nothing(target: Target, agent: AgentId) -> Self {
+        Self {
+            target,
+            agent,
+            runs: BTreeSet::new(),
+            tokens: BTreeMap::new(),
+            keys: BTreeSet::new(),
+            delegations: BTreeSet::new(),
+            approvals: BTreeSet::new(),
+            svids: BTreeMap::new(),
+            processes: Vec::new(),
+        }
+    }
+
     pub(super) fn of(scope: &Scope, derived: &Derived) -> Self {
         let token =
             |t: &Versioned<Token>| (t.noun.id.to_string(), (t.noun.run.clone(), t.noun.expires));
@@ -193,23 +208,32 @@ impl Control {
         agent: &AgentId,
         also: &Change,
     ) -> Result<Stopped, BooksError> {
-        let mut stopped = self
+        let tries = AtomicU32::new(0);
+        let (mut stopped, alone) = self
             .books
             .retrying(org, || async {
-                let planned = self.plan_stop(org, containment, agent, None).await?;
-                let (stopped, change) = planned;
-                Ok((stopped, change.map(|change| change.and(also.clone()))))
+                // Whoever goes on starting things is not to be in the way for long: what keeps them from it is committed by
+                // itself then, and what they have is taken after it.
+                let alone = tries.fetch_add(1, Ordering::Relaxed) > 0;
+                let (stopped, change) = match alone {
+                    true => self.plan_alone(org, containment, agent).await?,
+                    false => self.plan_stop(org, containment, agent, None).await?,
+                };
+                let change = change.map(|change| change.and(also.clone()));
+                Ok(((stopped, alone), change))
             })
             .await?;
         stopped.processes = self.end_run_processes(org, &stopped.runs).await;
-        for _ in 1..PASSES {
+        for pass in 1..PASSES.saturating_add(u32::from(alone)) {
             let late = self
                 .books
                 .retrying(org, || {
                     self.plan_stop(org, containment, agent, Some(&stopped.runs))
                 })
                 .await?;
-            if late.runs.is_subset(&stopped.runs)
+            let is_rest = alone && pass == 1;
+            if !is_rest
+                && late.runs.is_subset(&stopped.runs)
                 && late.tokens.is_empty()
                 && late.approvals.is_empty()
                 && late.svids.is_empty()
@@ -285,6 +309,24 @@ impl Control {
             }
         }
         Ok((stopped, Some(change.and(rights))))
+    }
+
+    /// The containment without what it takes: nothing derived from its target is good from then on.
+    async fn plan_alone(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        agent: &AgentId,
+    ) -> Result<(Stopped, Option<Change>), BooksError> {
+        let stopped = Stopped::nothing(containment.target.clone(), agent.clone());
+        let mut change = Change::new()
+            .restrict()
+            .event(told(containment, &stopped, self.books.now(), true))
+            .create(containment);
+        if matches!(containment.target, Target::Agent(_)) {
+            change = change.and(self.plan_agent(org, containment, agent).await?);
+        }
+        Ok((stopped, Some(change)))
     }
 
     /// The agent's own change of state; nothing where its state needs none.

@@ -111,7 +111,7 @@ impl Control {
                 let agent = Agent {
                     id: self.books.id(AgentId::from_uuid),
                     name: name.clone(),
-                    profile: profile(registry, drafted(registry, new)?, None)?,
+                    profile: profile(registry, drafted(by, registry, new)?, None)?,
                     registered_by: client.made_by.clone(),
                     state: AgentState::Draft,
                     state_reason: None,
@@ -158,7 +158,11 @@ impl Control {
 }
 
 /// The least that an agent can be.
-fn drafted(registry: &Registry, new: &AgentTold) -> Result<AgentSpec, ControlError> {
+fn drafted(
+    by: &DirectoryCaller,
+    registry: &Registry,
+    new: &AgentTold,
+) -> Result<AgentSpec, ControlError> {
     let (owner, sponsor) = match new.owners.as_slice() {
         [one] => (one, one),
         [owner, sponsor] => (owner, sponsor),
@@ -168,8 +172,8 @@ fn drafted(registry: &Registry, new: &AgentTold) -> Result<AgentSpec, ControlErr
         }
     };
     let spec = AgentSpec {
-        owner: address(registry, owner)?,
-        sponsor: address(registry, sponsor)?,
+        owner: address(by, registry, owner)?,
+        sponsor: address(by, registry, sponsor)?,
         deputy: None,
         deputy_team: None,
         responsible_team: None,
@@ -193,9 +197,11 @@ fn drafted(registry: &Registry, new: &AgentTold) -> Result<AgentSpec, ControlErr
     Ok(spec)
 }
 
-fn address(registry: &Registry, id: &str) -> Result<Email, ControlError> {
+/// Of somebody whom this directory may tell of, and who is here: of others it learns nothing.
+fn address(by: &DirectoryCaller, registry: &Registry, id: &str) -> Result<Email, ControlError> {
     let person = id.parse::<PersonId>().ok();
     let person = person.and_then(|id| registry.people.get(&id));
+    let person = person.filter(|p| p.is_active() && by.tells_of(registry, p));
     person.map(|p| p.email.clone()).ok_or_else(|| {
         invalid(
             "owners",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remit_domain::name::Name;
 use remit_domain::secret::{Secret, SecretVersion};
+use remit_domain::signal::Source;
 use remit_domain::upstream::UpstreamName;
 use remit_domain::{Kind, Registry, Timestamp};
 use schemars::JsonSchema;
@@ -31,6 +32,8 @@ pub struct SecretVersionView {
 pub struct BlastRadius {
     /// Upstreams that get it.
     pub upstreams: BTreeSet<UpstreamName>,
+    /// Transmitters of signals that are asked with it.
+    pub transmitters: BTreeSet<Name>,
     /// Workflows with a grant for a tool of those, as `agent/workflow`.
     pub workflows: BTreeSet<String>,
     /// Their agents.
@@ -76,6 +79,7 @@ pub struct VaultKeyView {
 /// Which upstreams name which secret, and who may use those.
 pub(super) struct Reach {
     pub(super) upstreams: BTreeMap<Name, BTreeSet<UpstreamName>>,
+    pub(super) transmitters: BTreeMap<Name, BTreeSet<Name>>,
     workflows: BTreeMap<UpstreamName, BTreeSet<(Name, Name)>>,
 }
 
@@ -87,6 +91,16 @@ impl Reach {
             for name in all.filter_map(|reference| reference.vault()) {
                 let of = upstreams.entry(name.clone()).or_default();
                 of.insert(upstream.name.clone());
+            }
+        }
+        let mut transmitters: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
+        let living = registry.signal_transmitters.values();
+        for transmitter in living.filter(|t| t.revoked.is_none()) {
+            if let Source::Poll { secret, .. } = &transmitter.source
+                && let Some(name) = secret.vault()
+            {
+                let of = transmitters.entry(name.clone()).or_default();
+                of.insert(transmitter.name.clone());
             }
         }
         let mut workflows: BTreeMap<UpstreamName, BTreeSet<(Name, Name)>> = BTreeMap::new();
@@ -103,6 +117,7 @@ impl Reach {
         }
         Self {
             upstreams,
+            transmitters,
             workflows,
         }
     }
@@ -114,6 +129,7 @@ impl Reach {
         BlastRadius {
             workflows: users.iter().map(|(a, w)| format!("{a}/{w}")).collect(),
             agents: users.iter().map(|(agent, _)| agent.clone()).collect(),
+            transmitters: self.transmitters.get(name).cloned().unwrap_or_default(),
             upstreams,
         }
     }

@@ -189,6 +189,13 @@ impl Control {
         if !person.is_active() {
             return nothing(SignalDone::SoAlready);
         }
+        // The last administrator stays, and keeps what they come in with: a signal locks nobody's house.
+        let last = person.holds(Role::Admin) && !self.has_other_admin(&caller.org, id)?;
+        let follows = match follows {
+            Follows::Stop | Follows::Revoke if last => return nothing(SignalDone::OutOfReach),
+            Follows::EndAndRevoke if last => Follows::End,
+            follows => follows,
+        };
         if follows != Follows::Stop {
             let acting = follows != Follows::Revoke;
             let credentials = follows != Follows::End;
@@ -196,10 +203,6 @@ impl Control {
                 .plan_sign_out(caller, &person, acting, credentials)
                 .await?;
             return Ok((SignalDone::Ended, report, change));
-        }
-        // The last administrator stays: a signal locks nobody's house.
-        if person.holds(Role::Admin) && !self.has_other_admin(&caller.org, id)? {
-            return nothing(SignalDone::OutOfReach);
         }
         let ((_, report), change) = self.plan_suspension(caller, id, reason).await?;
         Ok((SignalDone::Suspended, report, change))

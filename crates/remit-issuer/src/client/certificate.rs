@@ -9,9 +9,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use remit_domain::attestation::Trust;
+use remit_domain::containment::Target;
 use remit_domain::credential::{AgentKey, ClientCertificate, SvidForm};
-use remit_domain::{OrgId, Timestamp};
-use remit_token::client_certificate::{CertificateError, is_current, thumbprint, verify};
+use remit_domain::{AgentId, OrgId, Registry, Timestamp};
+use remit_token::client_certificate::{
+    CertificateError, is_current, public_key, thumbprint, verify,
+};
 use remit_token::{ClientAuth, ClientChain, SpiffeId, x509_svid};
 
 use super::Client;
@@ -65,7 +68,11 @@ impl Issuer {
         let key = {
             let book = self.tenant(org)?;
             let registry = book.registry();
-            proved(registry.keys_of(&id).into_iter(), chain, leaf, now)
+            let proved = proved(registry.keys_of(&id).into_iter(), chain, leaf, now);
+            proved.and_then(|key| match spent(&registry, &id, leaf) {
+                true => Err(CertificateError::Untrusted),
+                false => Ok(key),
+            })
         };
         let key = key.map_err(|error| Denied::client(error.code()).by(&id))?;
         let agent = self
@@ -101,8 +108,10 @@ impl Issuer {
         let (Some("agent"), Some(agent)) = (path.next(), path.next()) else {
             return Err(unknown());
         };
-        let agent = agent.parse().map_err(|_| unknown())?;
+        let agent: AgentId = agent.parse().map_err(|_| unknown())?;
         let shown = chain.first().map(|leaf| thumbprint(leaf));
+        self.within_rate(&format!("svid/{agent}"))
+            .map_err(|refusal| Denied::from(refusal).by(&agent))?;
         let live = self.books().live_svids(org, Some(&agent)).await?;
         let found = live
             .into_iter()
@@ -131,6 +140,17 @@ impl Issuer {
         }
         Err(Denied::client(why.code()))
     }
+}
+
+/// Whether the key in a certificate was registered by itself, and is good no more, is held back, or is another agent's: then no
+/// authority brings it back.
+fn spent(registry: &Registry, agent: &AgentId, leaf: &[u8]) -> bool {
+    let own = public_key(leaf).map(|key| key.thumbprint().to_string());
+    let Some(key) = own.ok().and_then(|own| registry.keys.get(&own)) else {
+        return false;
+    };
+    let held = registry.containment_of(&[Target::Credential(key.thumbprint.clone())]);
+    key.agent != *agent || key.removed.is_some() || held.is_some()
 }
 
 /// The registered key that a certificate proves; why none, where it is none.

@@ -8,7 +8,7 @@ use rcgen::{
 };
 use remit_domain::attestation::Trust;
 use remit_domain::credential::ClientCertificate;
-use remit_token::client_certificate::thumbprint;
+use remit_token::client_certificate::{public_key, thumbprint};
 use remit_token::{AccessTokenType, JwtBearer};
 use time::OffsetDateTime;
 
@@ -268,6 +268,40 @@ async fn another_certificate_proves_nobody() {
     world.advance(601);
     assert_refused(ask(&world, vec![own]).await, InvalidClient, "");
     assert_eq!(recorded(&world).await, "certificate-expired");
+}
+
+#[tokio::test]
+async fn no_authority_brings_back_a_certificate_whose_key_was_removed_or_is_anothers() {
+    let world = World::new().await;
+    let ours = authority();
+    let leaf = signed(&world, &ours, 600, NAME);
+    register(&world, &world.acme, &world.triage, named(&ours)).await;
+    assert!(ask(&world, vec![leaf.clone()]).await.is_ok());
+    let key = |of: &Actor, leaf: &[u8], removed| AgentKey {
+        thumbprint: public_key(leaf).unwrap().thumbprint().to_string(),
+        agent: of.id.clone(),
+        jwk: Value::Null,
+        certificate: Some(exact(leaf)),
+        attests: false,
+        created: world.books.now(),
+        retires: None,
+        removed,
+    };
+    let gone = key(&world.triage, &leaf, Some(world.books.now()));
+    put(&world.books, &world.acme, &gone).await;
+    assert_refused(ask(&world, vec![leaf]).await, InvalidClient, "");
+    assert_eq!(recorded(&world).await, "certificate-untrusted");
+    let theirs = signed(&world, &ours, 600, NAME);
+    put(
+        &world.books,
+        &world.acme,
+        &key(&world.searcher, &theirs, None),
+    )
+    .await;
+    assert_refused(ask(&world, vec![theirs]).await, InvalidClient, "");
+    // The next certificate of that name is as good as it was.
+    let next = signed(&world, &ours, 600, NAME);
+    assert!(ask(&world, vec![next]).await.is_ok());
 }
 
 #[tokio::test]

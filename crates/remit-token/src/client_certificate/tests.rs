@@ -33,6 +33,24 @@ fn ca(name: &str) -> Ca {
     }
 }
 
+#[test]
+fn an_authority_that_is_over_vouches_for_nobody() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.not_after = at(NOW + 10);
+    let der = params.self_signed(&key).unwrap().der().to_vec();
+    let ours = Ca {
+        der,
+        issuer: Issuer::new(params, key),
+    };
+    let good = leaf(&ours, |_| {});
+    let judge = |now| verify(std::slice::from_ref(&good), &ours.der, DNS, now);
+    assert_eq!(judge(NOW), Ok(()));
+    assert_eq!(judge(NOW + 11), Err(CertificateError::Expired));
+}
+
 fn leaf(ca: &Ca, change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
     let mut params = CertificateParams::default();
     params.not_before = at(NOW - 60);

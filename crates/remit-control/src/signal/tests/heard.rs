@@ -2,6 +2,7 @@
 
 use remit_domain::agent::AgentState;
 use remit_domain::containment::{Level, Target};
+use remit_domain::credential::PersonToken;
 use remit_domain::credential::Token;
 use remit_domain::idp::{IdentityProvider, PROVIDER_KEY, ProviderSettings, SetBy};
 use remit_domain::run::{Run, RunEnd, RunState};
@@ -208,25 +209,27 @@ async fn revoked_sessions_end_what_acts_for_a_person_who_goes_on() {
     assert_eq!(h.state(CLERK), "active");
 }
 
-#[tokio::test]
-async fn a_changed_credential_ends_a_persons_own_tokens_and_leaves_what_they_delegated() {
-    let h = House::of_provider().await;
-    let (_, _, run, _) = h.w.chain().await;
+fn personal(h: &House, n: u8) -> PersonToken {
     let now = h.w.books.now();
-    let token = remit_domain::credential::PersonToken {
+    PersonToken {
         digest: "c1".repeat(32),
-        person: id("per", CLERK).parse().unwrap(),
+        person: id("per", n).parse().unwrap(),
         label: String::new(),
         created: now,
         expires: now.plus_secs(3_600),
         revoked: None,
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_changed_credential_ends_a_persons_own_tokens_and_leaves_what_they_delegated() {
+    let h = House::of_provider().await;
+    let (_, _, run, _) = h.w.chain().await;
+    let token = personal(&h, CLERK);
     let change = Change::new().create(&token);
     h.w.books.commit(&h.w.org, change).await.unwrap();
     let revoked = async || {
-        let found =
-            h.w.books
-                .get::<remit_domain::credential::PersonToken>(&h.w.org, &token.digest);
+        let found = h.w.books.get::<PersonToken>(&h.w.org, &token.digest);
         found.await.unwrap().unwrap().noun.revoked.is_some()
     };
     let mut heard = h.heard(SignalEvent::CredentialChange, email(CLERK));
@@ -295,6 +298,15 @@ async fn a_signal_locks_nobodys_house() {
     let tell = async |n| h.take(SignalEvent::AccountDisabled, email(n)).await;
     assert_eq!(tell(ADMIN_TOO).await, SignalDone::Suspended);
     assert_eq!(tell(ADMIN).await, SignalDone::OutOfReach);
+    let token = personal(&h, ADMIN);
+    let change = Change::new().create(&token);
+    h.w.books.commit(&h.w.org, change).await.unwrap();
+    for event in SignalEvent::HEARD {
+        h.take(event, email(ADMIN)).await;
+        let found = h.w.books.get::<PersonToken>(&h.w.org, &token.digest);
+        let kept = found.await.unwrap().unwrap().noun;
+        assert!(kept.revoked.is_none(), "{event:?}");
+    }
     assert_eq!(h.state(ADMIN), "active");
     let key = id("per", CLERK);
     let found =
