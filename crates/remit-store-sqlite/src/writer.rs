@@ -206,7 +206,8 @@ impl Writer {
         let queue = std::mem::take(&mut self.queue);
         match batch::write(&self.db, &queue) {
             Ok(results) => {
-                self.failing = false;
+                // What was refused wrote nothing, and says nothing of the disk.
+                self.failing &= results.iter().all(Result::is_err);
                 let shreds = queue.iter().any(|r| matches!(r, Request::Shred(..)));
                 self.checkpointer.committed(&self.db, queue.len());
                 for (request, result) in queue.into_iter().zip(results) {

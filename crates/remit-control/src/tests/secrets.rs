@@ -84,7 +84,7 @@ async fn administrators_set_secrets_and_no_view_has_a_value() {
     let shown = house.control.secret(&house.admin(), &name("crm")).unwrap();
     assert_eq!(shown.last_used, Some(house.control.books().now()));
     let radius = serde_json::to_value(&shown.blast_radius).unwrap();
-    let expected = json!({ "upstreams": ["orders"], "workflows": ["returns-bot/refund"], "agents": ["returns-bot"] });
+    let expected = json!({ "upstreams": ["orders"], "transmitters": [], "workflows": ["returns-bot/refund"], "agents": ["returns-bot"] });
     assert_eq!(radius, expected);
     let said = serde_json::to_string(&shown).unwrap() + &format!("{:?}", new(VALUE));
     assert!(!said.contains(VALUE), "{said}");

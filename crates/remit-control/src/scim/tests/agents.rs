@@ -71,9 +71,8 @@ async fn a_directory_registers_no_agent_that_nobody_here_answers_for() {
     let theirs = made(&w, &by, "theirs@acme.example").await;
     let admin = w.caller(ADMIN);
     let entra: Name = "entra".parse().unwrap();
-    let put = w
-        .control
-        .put_scim_client(&admin, &entra, &mapping(json!({})), None);
+    let empty = mapping(json!({}));
+    let put = w.control.put_scim_client(&admin, &entra, &empty, None);
     put.await.unwrap();
     w.control.make_scim_token(&admin, &entra, 30).await.unwrap();
     let other = DirectoryCaller {
