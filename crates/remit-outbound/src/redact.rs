@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_back_tells_nobody_how_secrets_begin_that_were_not_lent() {
-        let known = Known::new(["s3cr3t-token", "an-others-value"].into_iter());
+        let known = Known::new(["s3cr3t-token", "an-others-value"]);
         let lease = Lease {
             headers: vec![("authorization".into(), "Bearer s3cr3t-token".into())],
             known: Some(Arc::new(known)),
