@@ -206,8 +206,6 @@ impl Writer {
         let queue = std::mem::take(&mut self.queue);
         match batch::write(&self.db, &queue) {
             Ok(results) => {
-                // What was refused wrote nothing, and says nothing of the disk.
-                self.failing &= results.iter().all(Result::is_err);
                 let shreds = queue.iter().any(|r| matches!(r, Request::Shred(..)));
                 self.checkpointer.committed(&self.db, queue.len());
                 for (request, result) in queue.into_iter().zip(results) {
@@ -234,7 +232,7 @@ impl Writer {
     }
 
     /// After a failure, whether the disk takes something again: otherwise a store that is asked how it is, and to which nothing
-    /// is written since, would say that it is well.
+    /// is written since, would say that it is well. Nothing else says so: a batch that writes nothing succeeds on a full disk too.
     fn try_again(&mut self) -> Result<(), StoreError> {
         if !self.failing {
             return Ok(());
