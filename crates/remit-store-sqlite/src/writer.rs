@@ -26,7 +26,7 @@ use rusqlite::Connection;
 use tokio::sync::{broadcast, oneshot};
 
 use crate::checkpointer::{Checkpointer, checkpoint};
-use crate::error::{into_store, unavailable};
+use crate::error::into_store;
 use batch::Done;
 
 /// Requests that share one transaction at most.
@@ -237,9 +237,7 @@ impl Writer {
         if !self.failing {
             return Ok(());
         }
-        self.db
-            .execute("UPDATE orgs_state SET epoch = epoch", [])
-            .map_err(|e| unavailable(&e))?;
+        batch::probe(&self.db)?;
         self.failing = false;
         Ok(())
     }

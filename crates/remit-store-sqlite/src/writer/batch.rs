@@ -106,6 +106,21 @@ fn one(unit: &mut Unit<'_>, request: &Request) -> Result<Done, Stop> {
     }
 }
 
+/// Whether the disk takes a write: there and back, since SQLite writes no row that stays as it is.
+///
+/// # Errors
+/// When it does not.
+pub(crate) fn probe(db: &Connection) -> Result<(), StoreError> {
+    let there_and_back = "BEGIN IMMEDIATE;
+         UPDATE orgs_state SET epoch = epoch + 1;
+         UPDATE orgs_state SET epoch = epoch - 1;
+         COMMIT";
+    db.execute_batch(there_and_back).map_err(|error| {
+        let _ended = rollback(db);
+        unavailable(&error)
+    })
+}
+
 /// SQLite has rolled back by itself after some failures.
 fn rollback(db: &Connection) -> Result<(), StoreError> {
     if db.is_autocommit() {
