@@ -95,7 +95,12 @@ impl Issuer {
         parent: &Verified,
         request: SpawnRequest,
     ) -> Result<Spawned, Refusal> {
-        match self.spawn_inner(org, parent, request, Vec::new()).await {
+        // Counting the runs below may cost as much as starting one, and is paid by whoever is refused too.
+        let made = match self.within_rate_or(parent.agent.as_str(), "start fewer sub-agents") {
+            Ok(()) => self.spawn_inner(org, parent, request, Vec::new()).await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        match made {
             Ok(spawned) => Ok(spawned),
             Err(Failed::No(refusal)) => Err(self
                 .refuse(

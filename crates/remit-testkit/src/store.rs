@@ -31,6 +31,7 @@ pub struct FakeStore {
     failing: AtomicBool,
     holding: AtomicBool,
     stale: AtomicBool,
+    alone: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -46,6 +47,11 @@ impl FakeStore {
         Self::over(Arc::default())
     }
 
+    /// Whether it says that no other node writes to it, as SQLite does.
+    pub fn be_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::SeqCst);
+    }
+
     fn over(data: Arc<Mutex<Data>>) -> Self {
         Self {
             data,
@@ -53,6 +59,7 @@ impl FakeStore {
             failing: AtomicBool::new(false),
             holding: AtomicBool::new(false),
             stale: AtomicBool::new(false),
+            alone: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }
     }

@@ -49,9 +49,10 @@ impl World {
     }
 }
 
-/// Fills all places but `free`, then has fifty take the rest at once on two nodes.
-async fn rush(free: usize, request: impl Fn(&World, &str, usize) -> TokenRequest) {
+/// Fills all places but `free`, then has fifty take the rest at once on so many nodes.
+async fn rush(nodes: usize, free: usize, request: impl Fn(&World, &str, usize) -> TokenRequest) {
     let world = World::new().await;
+    world.store.be_alone(nodes == 1);
     let token = world.acting(&world.triage, "answer", 2).await;
     let run = world.verify(&token).await.unwrap().run.to_string();
     for n in 0..RUN_CHILDREN_MAX - free {
@@ -60,7 +61,11 @@ async fn rush(free: usize, request: impl Fn(&World, &str, usize) -> TokenRequest
     }
     let second = second_node(&world).await;
     let asking = (0..AT_ONCE).map(|n| {
-        let node = if n % 2 == 0 { &world.issuer } else { &second };
+        let node = if n % nodes == 0 {
+            &world.issuer
+        } else {
+            &second
+        };
         let (node, org) = (node.clone(), world.acme.clone());
         let request = request(&world, &token, 1_000 + n);
         tokio::spawn(async move { node.token(&org, &request).await })
@@ -87,12 +92,14 @@ async fn rush(free: usize, request: impl Fn(&World, &str, usize) -> TokenRequest
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_that_spawn_at_once_take_the_four_places_that_are_left() {
-    rush(4, |world, token, _| world.spawning(token)).await;
+    rush(2, 4, |world, token, _| world.spawning(token)).await;
+    rush(1, 4, |world, token, _| world.spawning(token)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_that_narrow_at_once_take_the_four_places_that_are_left() {
-    rush(4, |world, token, n| world.narrowing_to(token, n)).await;
+    rush(2, 4, |world, token, n| world.narrowing_to(token, n)).await;
+    rush(1, 4, |world, token, n| world.narrowing_to(token, n)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

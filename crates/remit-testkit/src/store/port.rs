@@ -260,6 +260,10 @@ impl Store for FakeStore {
         self.changes.subscribe()
     }
 
+    fn has_other_nodes(&self) -> bool {
+        !self.alone.load(Ordering::SeqCst)
+    }
+
     fn is_fresh(&self) -> bool {
         !self.stale.load(Ordering::SeqCst) && !self.closed.load(Ordering::SeqCst)
     }

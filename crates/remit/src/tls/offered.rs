@@ -88,3 +88,6 @@ impl ClientCertVerifier for Offered {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;
