@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use remit_books::Change;
 use remit_domain::agent::{AgentState, Enforcement, Tier};
 use remit_domain::directory::DRAFTS_MAX;
 use remit_domain::event::EventKind;
@@ -118,9 +119,13 @@ impl Control {
                 };
                 let event = |_| agent_event(self.event(&caller, EventKind::AgentRegistered), &agent);
                 let draft = Draft::over(registry, None, &agent, None, event)?;
-                Ok((agent.id.clone(), draft))
+                // Written as it was read with the drafts: of two at once, one counts again.
+                let revision = registry.revision(Kind::ScimClient, &client.key());
+                let counted = Change::new().update(client, revision.unwrap_or(0));
+                Ok((agent.id.clone(), (draft, counted)))
             })?;
-            Ok((id, self.completed(&caller, &draft).await?))
+            let (draft, counted) = draft;
+            Ok((id, self.completed(&caller, &draft).await?.and(counted)))
         };
         let (id, _) = self.settle(&by.org, plan).await?;
         self.directory_agent(by, id.as_str())

@@ -8,7 +8,7 @@ use remit_domain::signal::{
     ADDRESS_BYTES_MAX, Delivery, NOTICES_MAX, Notice, STREAMS_MAX, SignalEvent, SignalProgress,
     SignalReceiver, SignalStream, StreamStatus,
 };
-use remit_domain::{Kind, OrgId, Principal, Refusal, RefusalCode, SignalStreamId};
+use remit_domain::{Kind, Noun, OrgId, Principal, Refusal, RefusalCode, SignalStreamId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -229,6 +229,28 @@ impl Issuer {
         receiver: &SignalReceiver,
         asked: &StreamAsked,
     ) -> Result<StreamShown, Refusal> {
+        let (stream, change) = self.plan_stream(org, receiver, asked).await?;
+        self.commit_signal(org, change).await?;
+        self.shown(org, receiver, &stream)
+    }
+
+    /// The stream as it would be made now, and the change that makes it.
+    pub(crate) async fn plan_stream(
+        &self,
+        org: &OrgId,
+        receiver: &SignalReceiver,
+        asked: &StreamAsked,
+    ) -> Result<(SignalStream, Change), Refusal> {
+        // The receiver is written as it was read before its streams are counted: of two made at once, one counts again.
+        let (counted, revision) = {
+            let book = self.tenant(org)?;
+            let registry = book.registry();
+            let key = receiver.key();
+            let revision = registry.revision(Kind::SignalReceiver, &key);
+            let there = registry.signal_receivers.get(&receiver.id).cloned();
+            let gone = || no(RefusalCode::NotFound, "the receiver is not here any more");
+            there.zip(revision).ok_or_else(gone)?
+        };
         let own = self.streams(org, receiver, None)?.len();
         if own >= STREAMS_MAX {
             let text = format!("a receiver has at most {STREAMS_MAX} streams; delete one");
@@ -267,9 +289,9 @@ impl Issuer {
         let change = Change::new()
             .create(&stream)
             .create(&progress)
+            .update(counted.as_ref(), revision)
             .event(self.stream_event(&stream));
-        self.commit_signal(org, change).await?;
-        self.shown(org, receiver, &stream)
+        Ok((stream, change))
     }
 
     /// Changes a stream: what is left out stays, or, where it is `whole`, is as if it had been made so.

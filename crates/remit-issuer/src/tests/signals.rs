@@ -537,3 +537,22 @@ async fn a_receiver_that_asks_without_end_waits() {
     let over = i.authenticate_receiver(acme, Some(&h.token)).await;
     assert_eq!(over.unwrap_err().code, RefusalCode::Limited);
 }
+
+#[tokio::test]
+async fn of_two_streams_that_are_made_at_once_only_one_is_the_last() {
+    let h = House::new().await;
+    for _ in 0..3 {
+        h.stream(json!({})).await;
+    }
+    let asked: StreamAsked = from_value(json!({})).unwrap();
+    let plan = async || {
+        let planned = h.w.issuer.plan_stream(&h.w.acme, &h.receiver, &asked).await;
+        planned.unwrap().1
+    };
+    // Both are counted before either is made.
+    let (one, other) = (plan().await, plan().await);
+    assert!(h.w.books.commit(&h.w.acme, one).await.is_ok());
+    assert!(h.w.books.commit(&h.w.acme, other).await.is_err());
+    let all = h.w.issuer.streams(&h.w.acme, &h.receiver, None).unwrap();
+    assert_eq!(all.len(), 4);
+}
