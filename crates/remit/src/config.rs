@@ -248,6 +248,11 @@ impl Settings {
                 "tls_client_certificates needs TLS of our own: set tls_cert and tls_key; what a proxy says of certificates is not believed"
             );
         }
+        if self.tls_client_certificates && self.behind_tls_proxy {
+            bail!(
+                "tls_client_certificates and behind_tls_proxy do not go together: a certificate that the proxy shows would prove everybody behind it"
+            );
+        }
         let longest = remit_gateway::HOLD_MAX.as_millis();
         if u128::from(self.approval_hold_ms) > longest {
             bail!(
@@ -356,6 +361,23 @@ mod tests {
                 s.public_url = Some("https://remit.acme.example".to_owned());
             })
             .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_proxy_lends_its_certificate_to_nobody() {
+        let own = |s: &mut Settings| {
+            s.tls_cert = Some("cert.pem".into());
+            s.tls_key = Some("key.pem".into());
+            s.tls_client_certificates = true;
+        };
+        assert!(settings(own).is_ok());
+        assert!(
+            settings(|s| {
+                own(s);
+                s.behind_tls_proxy = true;
+            })
+            .is_err()
         );
     }
 
