@@ -35,6 +35,12 @@ pub enum CertificateError {
     /// It names somebody else.
     #[error("the certificate names somebody else")]
     NameOther,
+    /// It names no SPIFFE ID of a workload, or several (X509-SVID §2, §5.2).
+    #[error("the certificate does not name exactly one SPIFFE ID of a workload")]
+    NoSpiffeId,
+    /// It, or one between it and its authority, is for something else (X509-SVID §4).
+    #[error("a certificate of the chain is for another use than an X.509-SVID or its signer")]
+    UsageOther,
     /// The registered name cannot be one.
     #[error("the name is not one that a certificate can have")]
     NameMalformed,
@@ -50,6 +56,8 @@ impl CertificateError {
             Self::Expired => "certificate-expired",
             Self::Untrusted => "certificate-untrusted",
             Self::NameOther | Self::NameMalformed => "certificate-name-other",
+            Self::NoSpiffeId => "certificate-no-spiffe-id",
+            Self::UsageOther => "certificate-usage-other",
         }
     }
 }
@@ -140,7 +148,9 @@ pub fn from_pem(text: &str) -> Result<Vec<u8>, CertificateError> {
     Ok(der)
 }
 
-fn parsed(der: &[u8]) -> Result<x509_parser::certificate::X509Certificate<'_>, CertificateError> {
+pub(crate) fn parsed(
+    der: &[u8],
+) -> Result<x509_parser::certificate::X509Certificate<'_>, CertificateError> {
     if der.len() > CERTIFICATE_BYTES_MAX {
         return Err(CertificateError::Malformed);
     }
@@ -205,6 +215,19 @@ pub fn verify(
     now: i64,
 ) -> Result<(), CertificateError> {
     let name = Name::read(name.0, name.1)?;
+    // An authority that is over vouches for nobody: who verifies the chain does not look at its end.
+    is_current(authority, now)?;
+    let leaf = trusted(chain, &[authority], KeyUsage::client_auth(), now)?;
+    named(leaf, &name)
+}
+
+/// Whether one of these authorities vouches for a chain, for that use; gives its leaf. Their own ends are for the caller to look at.
+pub(crate) fn trusted<'a>(
+    chain: &'a [Vec<u8>],
+    authorities: &[&[u8]],
+    usage: KeyUsage,
+    now: i64,
+) -> Result<&'a [u8], CertificateError> {
     let [leaf, between @ ..] = chain else {
         return Err(CertificateError::Malformed);
     };
@@ -212,10 +235,14 @@ pub fn verify(
         return Err(CertificateError::Malformed);
     }
     parsed(leaf)?;
-    // An authority that is over vouches for nobody: who verifies the chain does not look at its end.
-    is_current(authority, now)?;
-    let authority = CertificateDer::from(authority);
-    let anchor = anchor_from_trusted_cert(&authority).map_err(|_| CertificateError::Untrusted)?;
+    let ders: Vec<_> = authorities
+        .iter()
+        .map(|der| CertificateDer::from(*der))
+        .collect();
+    let anchors = ders.iter().map(anchor_from_trusted_cert);
+    let anchors = anchors
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| CertificateError::Untrusted)?;
     let der = CertificateDer::from(leaf.as_slice());
     let leaf_read = EndEntityCert::try_from(&der).map_err(|_| CertificateError::Malformed)?;
     let between: Vec<CertificateDer<'_>> = between
@@ -224,18 +251,17 @@ pub fn verify(
         .collect();
     let secs = u64::try_from(now).map_err(|_| CertificateError::Expired)?;
     let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(secs));
-    let anchors = [anchor];
     let verified = leaf_read.verify_for_usage(
         ALL_VERIFICATION_ALGS,
         &anchors,
         &between,
         at,
-        KeyUsage::client_auth(),
+        usage,
         None,
         None,
     );
     match verified {
-        Ok(_) => named(leaf, &name),
+        Ok(_) => Ok(leaf),
         Err(webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. }) => {
             Err(CertificateError::Expired)
         }

@@ -7,6 +7,7 @@
 //!
 //! In two steps, since the keys are the issuer's: [`unverified`] finds out whose it says it is, [`verify`] proves it.
 
+mod bundle;
 mod keys;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::limits::{CLIENT_KEYS_MAX, FOREIGN_CLAIMS_MAX, FOREIGN_TTL_S_MAX};
 use crate::spiffe_id::SpiffeId;
 use crate::strict_json::UniqueObject;
 
+pub use bundle::ForeignBundle;
 use keys::ForeignKey;
 pub use keys::{ForeignAlgorithm, ForeignJwks};
 

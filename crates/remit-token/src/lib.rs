@@ -74,6 +74,8 @@ mod strict_json;
 pub mod subject_token;
 #[cfg(test)]
 mod test_support;
+#[cfg(test)]
+mod vectors;
 pub mod x509_svid;
 
 pub use access_token::AccessTokenClaims;
@@ -87,7 +89,7 @@ pub use exchange::{
     AccessTokenType, AuthorizationCode, ClientAuth, ClientChain, ClientCredentials, ClientProof,
     JwtBearer, TokenExchange, TokenRequest, TokenResponse, TokenType,
 };
-pub use foreign::{ForeignAlgorithm, ForeignClaims, ForeignJwks};
+pub use foreign::{ForeignAlgorithm, ForeignBundle, ForeignClaims, ForeignJwks};
 pub use id_jag::IdJagClaims;
 pub use jwt_svid::JwtSvidClaims;
 pub use keys::{Jwks, KeyAlgorithm, KeyError, PublicJwk, SigningKey, Thumbprint};

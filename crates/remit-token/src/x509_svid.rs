@@ -274,3 +274,6 @@ pub fn thumbprint(certificate: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests;
+mod verify;
+
+pub use verify::{shape, verify};

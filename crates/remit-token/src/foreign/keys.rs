@@ -181,7 +181,8 @@ impl ForeignJwks {
         Self::read(text, |_| true)
     }
 
-    /// Reads the bundle of a SPIFFE trust domain: only its keys for JWT-SVIDs count (SPIFFE Trust Domain and Bundle §4.2).
+    /// Reads the bundle of a SPIFFE trust domain: only its keys for JWT-SVIDs count (SPIFFE Trust Domain and Bundle §4.2), which
+    /// have a name (JWT-SVID §6.1).
     ///
     /// # Errors
     /// As [`Self::from_json`].
@@ -190,9 +191,11 @@ impl ForeignJwks {
         struct Use {
             #[serde(rename = "use")]
             named: String,
+            kid: String,
         }
         Self::read(text, |raw| {
-            serde_json::from_str::<Use>(raw).is_ok_and(|used| used.named == "jwt-svid")
+            let used = serde_json::from_str::<Use>(raw);
+            used.is_ok_and(|used| used.named == "jwt-svid" && !used.kid.is_empty())
         })
     }
 
