@@ -13,6 +13,7 @@
 mod bad_input;
 mod browser;
 mod cedarpy;
+mod certificates;
 mod clients;
 mod command_line;
 mod conformance;

@@ -40,12 +40,12 @@ url = base + "/api/v1/runs/" + run
 print(json.dumps([ask(url, pair, token=token)[0], ask(url, None, token=token)[0], ask(base + "/oauth2/token", None, form)[0]]))
 "#;
 
-struct Authority {
-    pem: String,
+pub(crate) struct Authority {
+    pub(crate) pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
-fn authority(name: &str) -> Authority {
+pub(crate) fn authority(name: &str) -> Authority {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -78,7 +78,7 @@ fn pair_in(
     format!("{}{}", made.pem(), key.serialize_pem())
 }
 
-fn client(by: &Authority, name: &str) -> String {
+pub(crate) fn client(by: &Authority, name: &str) -> String {
     client_in(by, name, (2020, 2100))
 }
 
@@ -87,8 +87,14 @@ fn client_in(by: &Authority, name: &str, years: (i32, i32)) -> String {
     pair_in(by, ExtendedKeyUsagePurpose::ClientAuth, name, years)
 }
 
+/// One that names a URI.
+pub(crate) fn named(by: &Authority, uri: &str) -> String {
+    let name = SanType::URI(uri.try_into().unwrap());
+    pair(by, ExtendedKeyUsagePurpose::ClientAuth, name)
+}
+
 /// Somebody who connects, with a certificate or without.
-fn browser(trusted: &str, pair: Option<&str>) -> reqwest::Client {
+pub(crate) fn browser(trusted: &str, pair: Option<&str>) -> reqwest::Client {
     let root = reqwest::Certificate::from_pem(trusted.as_bytes()).unwrap();
     let builder = reqwest::Client::builder().tls_certs_only([root]);
     let builder = match pair {
@@ -122,7 +128,7 @@ async fn served(trusted: &Authority) -> Server {
     Server::serve_tls(dir, browser(&trusted.pem, None), &args).await
 }
 
-async fn token(http: &reqwest::Client, base: &str, client: &str) -> (u16, Value) {
+pub(crate) async fn token(http: &reqwest::Client, base: &str, client: &str) -> (u16, Value) {
     token_for(http, base, client, "/api/v1").await
 }
 
@@ -138,7 +144,7 @@ async fn token_for(http: &reqwest::Client, base: &str, client: &str, end: &str) 
 }
 
 /// A server with an agent `worker` that acts, and its client id.
-async fn with_agent(trusted: &Authority) -> (Server, String, Everything) {
+pub(crate) async fn with_agent(trusted: &Authority) -> (Server, String, Everything) {
     let server = served(trusted).await;
     let (upstream, url) = Everything::start();
     let http = json!({ "type": "http", "url": url });

@@ -476,9 +476,16 @@ impl Server {
         self.remit_as(&self.admin(), args)
     }
 
+    /// The authority of its own TLS, for commands that connect to it: where a test put it.
+    pub(crate) fn trusted(&self) -> Option<(&'static str, PathBuf)> {
+        let root = self.dir.path().join("root.pem");
+        root.exists().then_some(("SSL_CERT_FILE", root))
+    }
+
     pub(crate) fn remit_as(&self, token: &str, args: &[&str]) -> (i32, String) {
         let output = Command::new(binary())
             .args(args)
+            .envs(self.trusted())
             .env("REMIT_ADDR", self.base())
             .env("REMIT_TOKEN", token)
             .env("NO_COLOR", "1")

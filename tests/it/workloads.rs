@@ -14,9 +14,9 @@ const WORKFLOW: &str = "/agents/support-triage/workflows/answer";
 const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
 
 /// `remit workload-api`, which ends with this.
-struct WorkloadApi {
+pub(crate) struct WorkloadApi {
     child: Child,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
 }
 
 impl Drop for WorkloadApi {
@@ -27,17 +27,28 @@ impl Drop for WorkloadApi {
 }
 
 impl WorkloadApi {
-    /// Starts it with this key; what it says where it does not come to serve.
+    /// Starts it with this key for the demo's workflow; what it says where it does not come to serve.
     fn start(server: &Server, key: &Path) -> Result<Self, String> {
+        Self::start_for(server, "support-triage", "answer", key)
+    }
+
+    /// The same for another agent.
+    pub(crate) fn start_for(
+        server: &Server,
+        agent: &str,
+        workflow: &str,
+        key: &Path,
+    ) -> Result<Self, String> {
         let socket = server.dir.path().join("api.sock");
         let child = Command::new(binary())
-            .args(["workload-api", "--agent", "support-triage"])
-            .args(["--workflow", "answer", "--socket"])
+            .args(["workload-api", "--agent", agent])
+            .args(["--workflow", workflow, "--socket"])
             .arg(&socket)
             .arg("--key")
             .arg(key)
             .env("REMIT_ADDR", server.base())
             .env("XDG_CONFIG_HOME", server.dir.path())
+            .envs(server.trusted())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -70,6 +81,11 @@ impl WorkloadApi {
 
 /// What may run the workflow: the interpreter of the client, with this digest.
 async fn declare(server: &Server, digest: Option<&str>) {
+    declare_for(server, WORKFLOW, digest).await;
+}
+
+/// The same of another workflow.
+pub(crate) async fn declare_for(server: &Server, workflow: &str, digest: Option<&str>) {
     use std::os::unix::fs::MetadataExt;
     let python = std::fs::canonicalize(installed("REMIT_TEST_PY_SPIFFE")).unwrap();
     let own = {
@@ -79,7 +95,7 @@ async fn declare(server: &Server, digest: Option<&str>) {
     };
     let digest: String = digest.map_or(own, str::to_owned);
     let uid = std::fs::metadata("/proc/self").unwrap().uid();
-    let mut spec = server.admin_rest(Method::GET, WORKFLOW, None).await;
+    let mut spec = server.admin_rest(Method::GET, workflow, None).await;
     let fields = spec.as_object_mut().unwrap();
     for shown in ["id", "agent", "name", "state", "grant_ids", "revision"] {
         fields.remove(shown);
@@ -88,7 +104,7 @@ async fn declare(server: &Server, digest: Option<&str>) {
         "attestation".to_owned(),
         json!({ "uid": uid, "binary": python, "sha256": [digest] }),
     );
-    server.admin_rest(Method::PUT, WORKFLOW, Some(spec)).await;
+    server.admin_rest(Method::PUT, workflow, Some(spec)).await;
 }
 
 fn key(server: &Server, name: &str, more: &[&str]) -> PathBuf {

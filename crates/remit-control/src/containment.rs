@@ -207,6 +207,7 @@ impl Control {
         let book = self.book(&caller.org)?;
         may_contain(&book.registry(), caller, &agent, level)?;
         not_yet(&book.registry(), &target, &agent, level)?;
+        self.withhold_unknown(caller, &target, &agent).await?;
         let containment = Containment {
             id: self.books.id(ContainmentId::from_uuid),
             target,
@@ -381,7 +382,10 @@ impl Control {
                 )
             }
             TargetKind::Run => Target::Run(text.parse().map_err(|_| unknown("run"))?),
-            TargetKind::Credential => Target::Credential(text.to_owned()),
+            TargetKind::Credential => {
+                let found = self.credential_target(org, text).await?;
+                return found.ok_or_else(|| unknown("credential"));
+            }
         };
         let agent = self.agent_of(org, &target).await?;
         Ok((target, agent))

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use remit_domain::credential::{AgentKey, ClientCertificate, Enrolment, PersonToken, Svid, Token};
 use remit_domain::finding::FindingKind;
 use remit_domain::key::SigningKey;
-use remit_domain::{EnforcementPoint, Noun, PersonId, Registry, Role, Timestamp};
+use remit_domain::{AgentId, EnforcementPoint, Noun, PersonId, Registry, Role, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -19,6 +19,8 @@ pub use rotate::{NewCredential, Rotated};
 
 /// Fewest characters of an id that name a credential.
 const PREFIX_MIN: usize = 8;
+/// Longest id that is looked for: the name of an agent, and a thumbprint.
+const ID_BYTES_MAX: usize = 128;
 /// How much of a digest is shown: enough to find it.
 const SHOWN: usize = 16;
 
@@ -28,6 +30,8 @@ const SHOWN: usize = 16;
 pub enum CredentialKind {
     /// A public key of an agent.
     AgentKey,
+    /// One certificate of an authority that vouches for an agent.
+    ClientCertificate,
     /// An access token.
     AccessToken,
     /// An X.509- or JWT-SVID.
@@ -78,6 +82,8 @@ pub(crate) struct Found {
 /// The record behind a credential.
 pub(crate) enum What {
     AgentKey(AgentKey),
+    /// One certificate of an authority, by its SHA-256, that was not withheld yet.
+    Certificate(AgentId, String),
     Token(Token),
     Svid(Svid),
     PersonToken(PersonToken),
@@ -160,7 +166,7 @@ impl Control {
             let why = format!("give the id, or at least {PREFIX_MIN} characters from its start");
             invalid("id", why)
         };
-        if id.len() > 128 {
+        if id.len() > ID_BYTES_MAX {
             return Err(short());
         }
         if let Some(found) = self.issued_credential(caller, id).await? {
@@ -169,6 +175,9 @@ impl Control {
         if let Some(found) = self.books.get::<AgentKey>(&caller.org, id).await? {
             let book = self.book(&caller.org)?;
             return Ok(agent_key(&book.registry(), &found.noun, self.books.now()));
+        }
+        if let Some((target, agent)) = self.certificate_target(&caller.org, id).await? {
+            return self.find_certificate(caller, target, agent).await;
         }
         if id.len() < PREFIX_MIN {
             return Err(short());
@@ -246,7 +255,10 @@ fn ends(view: &mut CredentialView, at: Timestamp, now: Timestamp) {
 
 fn agent_key(registry: &Registry, key: &AgentKey, now: Timestamp) -> Found {
     let holder = names::agent(registry, &key.agent);
-    let kind = CredentialKind::AgentKey;
+    let kind = match key.is_withheld() {
+        true => CredentialKind::ClientCertificate,
+        false => CredentialKind::AgentKey,
+    };
     let mut view = view(registry, &key.thumbprint, kind, holder, key.created);
     if let Some(certificate) = &key.certificate {
         view.about
@@ -271,6 +283,21 @@ fn agent_key(registry: &Registry, key: &AgentKey, now: Timestamp) -> Found {
     }
 }
 
+/// A certificate of an authority that is no record.
+pub(crate) fn certificate(
+    registry: &Registry,
+    agent: AgentId,
+    thumbprint: String,
+    now: Timestamp,
+) -> Found {
+    let holder = names::agent(registry, &agent);
+    let kind = CredentialKind::ClientCertificate;
+    Found {
+        view: view(registry, &thumbprint, kind, holder, now),
+        what: What::Certificate(agent, thumbprint),
+    }
+}
+
 fn access_token(registry: &Registry, token: Token, now: Timestamp) -> Found {
     let holder = names::agent(registry, &token.agent);
     let kind = CredentialKind::AccessToken;
@@ -289,8 +316,15 @@ fn access_token(registry: &Registry, token: Token, now: Timestamp) -> Found {
         view.about.insert("delegation", delegation.to_string());
     }
     view.about.insert("key", token.thumbprint.clone());
-    if let Some(key) = &token.bound_to {
+    if let Some(key) = token
+        .bound_to
+        .as_ref()
+        .filter(|b| Some(*b) != token.certificate.as_ref())
+    {
         view.about.insert("bound to key", key.clone());
+    }
+    if let Some(shown) = &token.certificate {
+        view.about.insert("bound to certificate", shown.clone());
     }
     Found {
         view,

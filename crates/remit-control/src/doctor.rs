@@ -363,7 +363,10 @@ impl Control {
         let rules = registry.organization.as_ref().map(|o| o.hygiene);
         let days = i64::from(rules.unwrap_or_default().rotate_days);
         let old = |created: Timestamp| now.secs_since(created) / DAY > days;
-        let keys = || registry.keys.values().filter(|k| k.removed.is_none());
+        let keys = || {
+            let all = registry.keys.values();
+            all.filter(|k| k.removed.is_none() && !k.is_withheld())
+        };
         let aged = listed(
             keys()
                 .filter(|k| old(k.created))

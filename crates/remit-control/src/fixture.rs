@@ -332,6 +332,7 @@ impl World {
             delegation: run.chain.last().cloned(),
             thumbprint: "thumb-1".to_owned(),
             bound_to: None,
+            certificate: None,
             outside: None,
             federated: None,
             trust: remit_domain::attestation::Trust::Key,

@@ -236,7 +236,8 @@ impl Look<'_> {
     }
 
     fn agent_keys(&mut self) {
-        for key in self.registry.keys.values().filter(|k| k.is_good(self.now)) {
+        let good = |k: &&Arc<AgentKey>| k.is_good(self.now) && !k.is_withheld();
+        for key in self.registry.keys.values().filter(good) {
             let Some(agent) = self.registry.agents.get(&key.agent) else {
                 continue;
             };

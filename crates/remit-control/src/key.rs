@@ -145,7 +145,7 @@ impl Control {
             let held = registry
                 .keys
                 .values()
-                .filter(|k| k.agent == agent.id && k.removed.is_none())
+                .filter(|k| k.agent == agent.id && k.removed.is_none() && !k.is_withheld())
                 .count();
             if holder.is_none() && held >= AGENT_KEYS_MAX {
                 let text = format!(
@@ -286,7 +286,10 @@ impl Control {
             change = change.and(end);
         }
         let mut svids = self.books.live_svids(org, Some(&agent.id)).await?;
-        svids.retain(|svid| svid.noun.thumbprint.as_deref() == Some(thumbprint));
+        svids.retain(|svid| {
+            let asked_with = [&svid.noun.thumbprint, &svid.noun.bound_to];
+            asked_with.contains(&&Some(thumbprint.to_owned()))
+        });
         change = change.and(self.books.plan_withdrawal(svids, by));
         for run in runs.iter().filter(|r| !over.contains(&r.id)) {
             change = change.and(self.revoke_tokens(org, &run.id, thumbprint, by).await?);
@@ -393,7 +396,9 @@ impl Control {
             ..Filter::default()
         };
         let (tokens, _) = self.books.list::<Token>(org, &filter).await?;
-        let with_key = |t: &Versioned<Token>| t.noun.thumbprint == thumbprint;
+        let with_key = |t: &Versioned<Token>| {
+            t.noun.thumbprint == thumbprint || t.noun.certificate.as_deref() == Some(thumbprint)
+        };
         for found in tokens.into_iter().filter(with_key) {
             let told = |event: Event| event.fact("key", thumbprint);
             change = change.and(self.token_revocation(found, by, told));
@@ -444,7 +449,7 @@ fn replaceable(
     }
 }
 
-fn keeper(person: &Person, agent: &Agent) -> Result<(), ControlError> {
+pub(crate) fn keeper(person: &Person, agent: &Agent) -> Result<(), ControlError> {
     if person.holds(Role::Admin) || agent.profile.owner == person.id {
         return Ok(());
     }
@@ -549,6 +554,7 @@ pub(crate) fn told(certificate: &ClientCertificate) -> String {
         ClientCertificate::Named {
             parameter, value, ..
         } => format!("{parameter} {value}"),
+        ClientCertificate::Withheld => "one certificate of an authority, withheld".to_owned(),
     }
 }
 

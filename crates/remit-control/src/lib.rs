@@ -41,6 +41,7 @@ mod bereavement;
 mod breaker;
 mod bundle;
 mod caller;
+mod certificate;
 mod check;
 mod completeness;
 mod containment;

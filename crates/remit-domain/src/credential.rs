@@ -39,6 +39,11 @@ impl AgentKey {
     pub fn is_good(&self, now: Timestamp) -> bool {
         self.removed.is_none() && self.retires.is_none_or(|at| now < at)
     }
+
+    /// Whether it is one certificate of an authority, which proves nothing by itself.
+    pub fn is_withheld(&self) -> bool {
+        self.certificate == Some(ClientCertificate::Withheld)
+    }
 }
 
 /// Which certificates prove a client (RFC 8705 §2).
@@ -61,6 +66,9 @@ pub enum ClientCertificate {
         /// The name.
         value: String,
     },
+    /// One certificate of an authority, kept by the SHA-256 of it so that it can be contained and removed by itself. It proves
+    /// nothing: whether it may be shown is all that this says.
+    Withheld,
 }
 
 impl Noun for AgentKey {
@@ -100,6 +108,9 @@ pub struct Token {
     /// Thumbprint of the key that has to be proved with each use (RFC 9449 §6.1); none for a bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<String>,
+    /// SHA-256 of the certificate that has to be shown with each use, base64url (RFC 8705 §3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// For which authorization server of somebody else it is, where it is an identity assertion (ID-JAG) and good for nothing here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<AuthorizationServerId>,

@@ -76,6 +76,7 @@ event_kinds! {
     AgentKeyAdded = "agent_key.added",
     AgentKeyReplaced = "agent_key.replaced",
     AgentKeyRemoved = "agent_key.removed",
+    ClientCertificateWithheld = "client_certificate.withheld",
     WorkflowCreated = "workflow.created",
     WorkflowChanged = "workflow.changed",
     GrantAdded = "grant.added",

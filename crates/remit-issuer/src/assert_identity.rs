@@ -185,6 +185,7 @@ impl Issuer {
                 .and_then(|id| id.parse().ok()),
             thumbprint: client.thumbprint.clone(),
             bound_to: None,
+            certificate: None,
             outside: Some(server.id.clone()),
             federated: None,
             trust: client.trust,

@@ -71,7 +71,7 @@ impl Issuer {
             ClientProof::JwtSvid(svid) => self.by_jwt_svid(org, auth, svid.expose_secret()).await,
             ClientProof::Certificate => self.by_certificate(org, auth).await,
         }?;
-        let certificate = self.certificate_shown(&auth.chain);
+        let certificate = self.certificate_shown(org, &auth.chain);
         let certificate = certificate.map_err(|denied| denied.by(&client.agent.id))?;
         Ok(Client {
             certificate,

@@ -113,7 +113,7 @@ impl Issuer {
         }
         let endpoint = self.token_endpoint(org)?;
         let bound = self.bound(&endpoint, proof).map_err(by)?;
-        let certificate = self.certificate_shown(&request.chain).map_err(by)?;
+        let certificate = self.certificate_shown(org, &request.chain).map_err(by)?;
         let details = details::read(&request.authorization_details).map_err(by)?;
         let resource = self
             .resource_asked(org, &request.resource)

@@ -377,6 +377,7 @@ impl Issuer {
             delegation: run.chain.last().cloned(),
             thumbprint: ask.client.thumbprint.clone(),
             bound_to: claims.cnf.as_ref().and_then(Confirmation::name),
+            certificate: claims.cnf.as_ref().and_then(|cnf| cnf.x5t_s256.clone()),
             outside: None,
             federated: ask.client.federated.clone(),
             trust: ask.client.trust,

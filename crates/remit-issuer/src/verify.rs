@@ -224,7 +224,8 @@ impl Issuer {
             Target::Credential(issued.id.to_string()),
             Target::Credential(issued.thumbprint.clone()),
         ];
-        targets.extend(issued.bound_to.clone().map(Target::Credential));
+        let bound = issued.bound_to.iter().chain(&issued.certificate);
+        targets.extend(bound.cloned().map(Target::Credential));
         targets.extend(
             issued
                 .svid
@@ -238,6 +239,17 @@ impl Issuer {
                 held.reason
             );
             return Err(no(RefusalCode::Contained, text));
+        }
+        let removed = |shown: &String| {
+            registry
+                .keys
+                .get(shown)
+                .is_some_and(|k| k.removed.is_some())
+        };
+        if issued.certificate.as_ref().is_some_and(removed) {
+            return Err(unauthenticated(
+                "the certificate that the token is bound to was revoked",
+            ));
         }
         if let Some(federated) = &issued.federated {
             return if registry.trusts(federated) {

@@ -60,7 +60,9 @@ impl Scope {
     pub(super) fn holds_token(&self, token: &Token) -> bool {
         match self.credential() {
             Some(id) => {
-                token.agent == self.agent && (token.id.as_str() == id || token.thumbprint == id)
+                let names = [Some(&token.thumbprint), token.certificate.as_ref()];
+                token.agent == self.agent
+                    && (token.id.as_str() == id || names.into_iter().flatten().any(|n| n == id))
             }
             None => self.runs.contains(&token.run),
         }

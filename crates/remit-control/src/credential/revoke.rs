@@ -33,6 +33,11 @@ impl Control {
                 let name: Name = self.agent_name(caller, &key.agent)?;
                 self.remove_key(caller, &name, &key.thumbprint).await?;
             }
+            What::Certificate(agent, thumbprint) => {
+                let name = self.agent_name(caller, &agent)?;
+                self.withhold(caller, &agent, &thumbprint).await?;
+                self.remove_key(caller, &name, &thumbprint).await?;
+            }
             What::Token(token) => self.revoke_access_token(caller, &token, reason).await?,
             What::Svid(svid) => self.withdraw_svid(caller, &svid, reason).await?,
             What::PersonToken(token) => self.revoke_personal(caller, &token, reason).await?,

@@ -48,6 +48,9 @@ pub enum Rotated {
     Signing,
 }
 
+/// What to do in place of replacing a certificate.
+const CERTIFICATE: &str = "add the next certificate, or the next authority, with `remit agent key add`, and remove this one when the other is in use";
+
 impl Control {
     /// Replaces a credential: the key of an agent with overlap, the token of a directory at once.
     ///
@@ -62,9 +65,8 @@ impl Control {
     ) -> Result<Rotated, ControlError> {
         let Found { what, .. } = self.find_credential(caller, id).await?;
         match what {
-            What::AgentKey(key) if key.certificate.is_some() => Err(cannot(
-                "add the next certificate, or the next authority, with `remit agent key add`, and remove this one when the other is in use",
-            )),
+            What::Certificate(..) => Err(cannot(CERTIFICATE)),
+            What::AgentKey(key) if key.certificate.is_some() => Err(cannot(CERTIFICATE)),
             What::AgentKey(key) => {
                 let name = self.agent_name(caller, &key.agent)?;
                 let new = NewKey {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use remit_domain::attestation::Trust;
 use remit_domain::containment::Target;
 use remit_domain::credential::{AgentKey, ClientCertificate, SvidForm};
-use remit_domain::{AgentId, OrgId, Registry, Timestamp};
+use remit_domain::{AgentId, OrgId, RefusalCode, Registry, Timestamp};
 use remit_token::client_certificate::{
     CertificateError, is_current, public_key, thumbprint, verify,
 };
@@ -20,6 +20,7 @@ use remit_token::{ClientAuth, ClientChain, SpiffeId, x509_svid};
 use super::Client;
 use crate::Issuer;
 use crate::door::Denied;
+use crate::refusal::no;
 
 /// A certificate that a connection shows.
 #[derive(Debug, Clone)]
@@ -31,9 +32,11 @@ pub(crate) struct CertificateShown {
 }
 
 impl Issuer {
-    /// The certificate that a connection shows, whoever it proves; one that is not good now is no certificate to bind a token to.
+    /// The certificate that a connection shows, whoever it proves; one that is not good now is no certificate to bind a token to, and
+    /// neither is one that was revoked or is contained by itself.
     pub(crate) fn certificate_shown(
         &self,
+        org: &OrgId,
         chain: &ClientChain,
     ) -> Result<Option<CertificateShown>, Denied> {
         let Some(leaf) = chain.certificates().first() else {
@@ -41,8 +44,22 @@ impl Issuer {
         };
         let ends = is_current(leaf, self.books().now().as_secs())
             .map_err(|error| Denied::client(error.code()))?;
+        let thumbprint = thumbprint(leaf);
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        if let Some(held) = registry.containment_of(&[Target::Credential(thumbprint.clone())]) {
+            let text = format!("the certificate is contained ({})", held.level.as_str());
+            return Err(Denied::proved(no(RefusalCode::Contained, text)));
+        }
+        if registry
+            .keys
+            .get(&thumbprint)
+            .is_some_and(|k| k.removed.is_some())
+        {
+            return Err(Denied::client("certificate-revoked"));
+        }
         Ok(Some(CertificateShown {
-            thumbprint: thumbprint(leaf),
+            thumbprint,
             ends: Timestamp::from_secs(ends),
         }))
     }
@@ -164,7 +181,7 @@ fn proved<'a>(
     let mut why = CertificateError::Untrusted;
     for key in keys.filter(|key| key.is_good(now)) {
         let judged = match &key.certificate {
-            None => continue,
+            None | Some(ClientCertificate::Withheld) => continue,
             Some(ClientCertificate::Exact { thumbprint, .. }) if *thumbprint == shown => {
                 is_current(leaf, secs).map(drop)
             }

@@ -483,3 +483,54 @@ async fn an_attested_workload_proves_itself_with_the_very_svid_it_was_given() {
     );
     assert!(good(&world, &token, with(&shown)).await.is_err());
 }
+
+#[tokio::test]
+async fn one_certificate_of_an_authority_is_withheld_and_the_others_are_not() {
+    let world = World::new().await;
+    let ours = authority();
+    register(&world, &world.acme, &world.triage, named(&ours)).await;
+    let leaves = [(); 2].map(|()| signed(&world, &ours, 600, NAME));
+    let [taken, other] = leaves.each_ref();
+    let mut tokens = Vec::new();
+    for leaf in &leaves {
+        let response = ask(&world, vec![leaf.clone()]).await.unwrap();
+        tokens.push(secret(&response));
+    }
+    let mut withheld = AgentKey {
+        thumbprint: thumbprint(taken),
+        agent: world.triage.id.clone(),
+        jwk: Value::Null,
+        certificate: Some(ClientCertificate::Withheld),
+        attests: false,
+        created: world.books.now(),
+        retires: None,
+        removed: None,
+    };
+    // By itself it says nothing, and proves nobody.
+    put(&world.books, &world.acme, &withheld).await;
+    ask(&world, vec![taken.clone()]).await.unwrap();
+    let stranger = signed(&world, &authority(), 600, NAME);
+    withheld.thumbprint = thumbprint(&stranger);
+    put(&world.books, &world.acme, &withheld).await;
+    assert!(ask(&world, vec![stranger]).await.is_err());
+    assert_eq!(recorded(&world).await, "certificate-untrusted");
+    // Removed, it is good for nothing: not as a proof, not beside one, and what it got is over.
+    let removed = AgentKey {
+        thumbprint: thumbprint(taken),
+        removed: Some(world.books.now()),
+        ..withheld
+    };
+    let change = Change::new().update(&removed, 1).restrict();
+    world.books.commit(&world.acme, change).await.unwrap();
+    assert!(ask(&world, vec![taken.clone()]).await.is_err());
+    assert_eq!(recorded(&world).await, "certificate-revoked");
+    let beside = asserted(&world, &world.triage, None, taken);
+    assert!(world.issuer.token(&world.acme, &beside).await.is_err());
+    assert_eq!(recorded(&world).await, "certificate-revoked");
+    let shown = thumbprint(taken);
+    let used = good(&world, &tokens[0], with(&shown)).await;
+    assert_eq!(used.unwrap_err(), "unauthenticated");
+    let shown = thumbprint(other);
+    good(&world, &tokens[1], with(&shown)).await.unwrap();
+    ask(&world, vec![other.clone()]).await.unwrap();
+}
