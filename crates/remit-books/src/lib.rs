@@ -37,6 +37,7 @@ mod secrets;
 mod svid;
 #[cfg(test)]
 mod tests;
+mod token;
 mod tree;
 mod uses;
 

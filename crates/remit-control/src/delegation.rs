@@ -176,6 +176,7 @@ impl Control {
                 depth_left: new.depth.unwrap_or(DEPTH_DEFAULT),
                 parent: None,
                 run: None,
+                token: None,
                 federated: None,
                 created: now,
                 expires: now.plus_secs(new.for_secs),

@@ -401,29 +401,9 @@ impl Control {
         };
         for found in tokens.into_iter().filter(with_key) {
             let told = |event: Event| event.fact("key", thumbprint);
-            change = change.and(self.token_revocation(found, by, told));
+            change = change.and(self.books.plan_revoked(found, by, told));
         }
         Ok(change)
-    }
-
-    /// The change that revokes a token.
-    pub(crate) fn token_revocation(
-        &self,
-        found: Versioned<Token>,
-        by: &Principal,
-        told: impl Fn(Event) -> Event,
-    ) -> Change {
-        let revoked = Token {
-            revoked: Some(self.books.now()),
-            ..found.noun
-        };
-        let event = Event::new(EventKind::TokenRevoked, self.books.now(), by.clone())
-            .about(&revoked.id)
-            .agent(&revoked.agent)
-            .run(&revoked.run);
-        Change::new()
-            .update(&revoked, found.revision)
-            .event(told(event))
     }
 }
 

@@ -111,6 +111,9 @@ pub struct Token {
     /// SHA-256 of the certificate that has to be shown with each use, base64url (RFC 8705 §3.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+    /// The token that it was exchanged for: it falls with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<CredentialId>,
     /// For which authorization server of somebody else it is, where it is an identity assertion (ID-JAG) and good for nothing here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<AuthorizationServerId>,

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::Authority;
 use crate::credential::Federated;
-use crate::{AgentId, DelegationId, Kind, Noun, PersonId, Principal, RunId, Timestamp, WorkflowId};
+use crate::{
+    AgentId, CredentialId, DelegationId, Kind, Noun, PersonId, Principal, RunId, Timestamp,
+    WorkflowId,
+};
 
 /// What a delegation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -60,6 +63,9 @@ pub struct Delegation {
     pub parent: Option<DelegationId>,
     /// The run this one was made in, which it ends with.
     pub run: Option<RunId>,
+    /// The token with which an agent made it: it falls with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<CredentialId>,
     /// The trust in another issuer by whose word it was made; none where the person made it here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub federated: Option<Federated>,

@@ -8,6 +8,8 @@ pub const LIST_MAX: usize = 256;
 pub const CHAIN_DEPTH_MAX: usize = 8;
 /// Most live children of one run.
 pub const RUN_CHILDREN_MAX: usize = 64;
+/// Most runs of one tree that go on at a time: the first, and every run below it.
+pub const RUN_TREE_MAX: usize = 256;
 /// Longest run, in seconds (30 days).
 pub const RUN_SECS_MAX: i64 = 30 * 86_400;
 /// Longest idle time of a run, in seconds (7 days).

@@ -37,6 +37,7 @@ pub enum RefusalCode {
     AttestationMismatch,
     ChainBroken,
     ChainTooDeep,
+    DelegationLoop,
     Wider,
     Contained,
     SnapshotStale,
@@ -67,7 +68,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Unauthenticated,
         Self::ProofInvalid,
         Self::Forbidden,
@@ -83,6 +84,7 @@ impl RefusalCode {
         Self::AttestationMismatch,
         Self::ChainBroken,
         Self::ChainTooDeep,
+        Self::DelegationLoop,
         Self::Wider,
         Self::Contained,
         Self::SnapshotStale,
@@ -129,6 +131,7 @@ impl RefusalCode {
             Self::AttestationMismatch => "attestation-mismatch",
             Self::ChainBroken => "chain-broken",
             Self::ChainTooDeep => "chain-too-deep",
+            Self::DelegationLoop => "delegation-loop",
             Self::Wider => "wider",
             Self::Contained => "contained",
             Self::SnapshotStale => "snapshot-stale",

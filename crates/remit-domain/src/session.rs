@@ -76,6 +76,15 @@ impl SignedInBy {
             Self::Passkey => "passkey",
         }
     }
+
+    /// The way in words, as the end of "signed in with …".
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Link => "a link",
+            Self::Oidc => "the OpenID provider",
+            Self::Passkey => "a passkey",
+        }
+    }
 }
 
 /// A person's session with one browser. Its secret is in that browser's cookie; here is only a digest.

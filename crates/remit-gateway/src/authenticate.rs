@@ -71,6 +71,8 @@ pub trait Authenticator: Send + Sync + 'static {
 pub struct NotLetIn {
     /// Why.
     pub refusal: Refusal,
+    /// What is wrong, for the record: finer than what they are told, where that is known.
+    pub reason: Option<&'static str>,
     /// Who they are, as far as a signature of ours proves it: for the record, never as a permission.
     pub known: Option<(AgentId, RunId)>,
 }
@@ -79,6 +81,7 @@ impl From<Refusal> for NotLetIn {
     fn from(refusal: Refusal) -> Self {
         Self {
             refusal,
+            reason: None,
             known: None,
         }
     }

@@ -82,7 +82,11 @@ impl Gateway {
     ///
     /// - `named`: the method or tool that was asked for, as it was named.
     pub async fn turn_away(&self, org: &OrgId, named: &str, not: NotLetIn) -> Refused {
-        let NotLetIn { refusal, known } = not;
+        let NotLetIn {
+            refusal,
+            reason,
+            known,
+        } = not;
         let event = Event::new(
             EventKind::AuthenticationRefused,
             self.books().now(),
@@ -92,6 +96,7 @@ impl Gateway {
             Some((agent, run)) => event.agent(agent).run(run),
             None => event,
         };
+        let event = event.fact("reason", reason);
         self.record_refusal(org, named, &refusal, event, None).await;
         refusal.into()
     }

@@ -91,6 +91,7 @@ fn holds_key(verified: Option<&Verified>, proved: &Proved<'_>) -> bool {
 fn not_let_in(refused: AccessRefused) -> NotLetIn {
     let known = refused.verified.map(|v| (v.agent.clone(), v.run.clone()));
     NotLetIn {
+        reason: Some(refused.reason),
         refusal: refused.refusal,
         known,
     }

@@ -18,7 +18,7 @@ use remit_token::BearerError;
 use tokio::sync::Semaphore;
 
 pub(crate) use answer::finish;
-pub(crate) use limiter::Limiter;
+pub(crate) use limiter::{Failures, Limiter};
 
 use crate::limits::{
     ANSWER_TIME_MAX, CODE_ATTEMPTS_BURST, OPEN_REQUESTS_BURST, REFUSED_CREDENTIALS_BURST,
@@ -36,6 +36,7 @@ pub(crate) struct Guard {
     addresses: Addresses,
     at_once: Arc<Semaphore>,
     open: Limiter,
+    clients: Failures,
     codes: Limiter,
     refused: Limiter,
     pub(crate) secure: bool,
@@ -50,6 +51,7 @@ impl Guard {
             },
             at_once: Arc::new(Semaphore::new(REQUESTS_AT_ONCE_MAX)),
             open: Limiter::new(OPEN_REQUESTS_BURST, 10),
+            clients: Failures::new(OPEN_REQUESTS_BURST, 10),
             codes: Limiter::new(CODE_ATTEMPTS_BURST, 60),
             refused: Limiter::new(REFUSED_CREDENTIALS_BURST, 60),
             secure: app.public_url.starts_with("https://"),
@@ -106,15 +108,34 @@ pub(crate) async fn code_endpoint(
     limited(&site, &site.guard.codes, request, next).await
 }
 
+/// The limit of endpoints at which clients prove themselves: what is refused counts. Who has proved itself has a limit of its own,
+/// so that any number of agents may share an address.
+pub(crate) async fn client_endpoint(
+    State(site): State<Site>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let address = site.guard.addresses.of(&request);
+    if !site.guard.clients.allows(address) {
+        return too_many();
+    }
+    let response = next.run(request).await;
+    if !response.status().is_success() {
+        site.guard.clients.count(address);
+    }
+    response
+}
+
 async fn limited(site: &Site, limiter: &Limiter, request: Request, next: Next) -> Response {
     if limiter.allows(site.guard.addresses.of(&request)) {
         return next.run(request).await;
     }
-    Problem::new(
-        RefusalCode::Limited,
-        "too many requests from this address; wait a moment",
-    )
-    .into_response()
+    too_many()
+}
+
+fn too_many() -> Response {
+    let text = "too many requests from this address; wait a moment";
+    Problem::new(RefusalCode::Limited, text).into_response()
 }
 
 /// The longest an answer may take, for everything but MCP calls, which have their own limit.

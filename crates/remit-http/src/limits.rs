@@ -23,8 +23,8 @@ pub const WAIT_S_MAX: u64 = 60;
 /// Requests in work at once; above it the answer is 503 at once rather than a growing queue.
 pub const REQUESTS_AT_ONCE_MAX: usize = 4096;
 
-/// Requests that need no credential, for each client address: a burst, refilled within ten seconds. An office of agents
-/// behind one address fetches a token every few minutes each.
+/// Requests that need no credential, and requests of clients that are refused, for each client address: a burst, refilled within
+/// ten seconds.
 pub const OPEN_REQUESTS_BURST: u32 = 2_000;
 
 /// Refused credentials for each client address: a burst, refilled within a minute. Above it the answer is 429, so that

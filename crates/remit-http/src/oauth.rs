@@ -26,14 +26,17 @@ pub(crate) use well_known::routes as well_known;
 
 /// The endpoints of one organization.
 pub(crate) fn routes(site: &Site) -> Router<Site> {
+    let open = Router::new()
+        .route("/oauth2/jwks", routing::get(jwks))
+        .route("/oauth2/authorize", routing::get(authorize::by_get))
+        .layer(from_fn_with_state(site.clone(), guard::open_endpoint));
     Router::new()
         .route("/oauth2/token", routing::post(token))
         .route("/oauth2/introspect", routing::post(introspect))
         .route("/oauth2/revoke", routing::post(revoke))
-        .route("/oauth2/jwks", routing::get(jwks))
-        .route("/oauth2/authorize", routing::get(authorize::by_get))
         .route("/oauth2/par", routing::post(authorize::push))
-        .layer(from_fn_with_state(site.clone(), guard::open_endpoint))
+        .layer(from_fn_with_state(site.clone(), guard::client_endpoint))
+        .merge(open)
 }
 
 /// An error of these endpoints, on its way out.

@@ -80,6 +80,7 @@ pub const fn row_of(refusal: RefusalCode) -> Row {
         C::AttestationMismatch => row(S::FORBIDDEN, "Not the registered workload", O::UnauthorizedClient, Result),
         C::ChainBroken => row(S::FORBIDDEN, "Delegation not in force", O::InvalidGrant, Result),
         C::ChainTooDeep => row(S::FORBIDDEN, "Delegation too deep", O::InvalidGrant, Result),
+        C::DelegationLoop => row(S::FORBIDDEN, "Delegation in a loop", O::InvalidGrant, Result),
         C::Wider => row(S::FORBIDDEN, "Wider than its parent", O::InvalidScope, Result),
         C::Contained => row(S::FORBIDDEN, "Contained", O::UnauthorizedClient, Result),
         C::SnapshotStale => later(S::SERVICE_UNAVAILABLE, "Registry not current", O::TemporarilyUnavailable),

@@ -22,8 +22,9 @@ use secrecy::SecretString;
 
 use crate::client::Client;
 use crate::door::Denied;
-use crate::mint::{actors, spent};
+use crate::mint::actors;
 use crate::refusal::no;
+use crate::spent::spent;
 use crate::{Issuer, Verified};
 
 fn target(code: &str, text: &'static str) -> Denied {
@@ -186,6 +187,7 @@ impl Issuer {
             thumbprint: client.thumbprint.clone(),
             bound_to: None,
             certificate: None,
+            from: Some(subject.token.clone()),
             outside: Some(server.id.clone()),
             federated: None,
             trust: client.trust,
@@ -215,10 +217,7 @@ impl Issuer {
         let change = Change::new().create(&token).event(event);
         let change = once.fold(change, Change::once);
         self.books().commit(org, change).await.map_err(spent)?;
-        if let Err(refusal) = self
-            .standing_run(org, &subject.run, Some(&subject.agent))
-            .await
-        {
+        if let Err(refusal) = self.stands_still(org, &token).await {
             self.withdraw(org, &id).await;
             return Err(refusal.into());
         }

@@ -28,10 +28,11 @@ use crate::door::Denied;
 use crate::dpop::{Bound, NONCE_MISSING, same_key};
 use crate::exchange::grant;
 use crate::limits::{CODE_SECS, REQUEST_CHARS_MAX};
-use crate::mint::{ActingFor, Ask, CODE_REPLAYED, spent};
+use crate::mint::{ActingFor, Ask};
 use crate::refusal::{from_books, no};
 use crate::scope::Wanted;
 use crate::sign_in::{Purpose, State};
+use crate::spent::{CODE_REPLAYED, spent};
 use crate::{Issuer, details, document};
 
 /// What a client asks of whoever signs in, once it is known to be one of ours.
@@ -539,6 +540,7 @@ impl Issuer {
             resource,
             once: vec![state.once()],
             not_after: None,
+            from: None,
             exchanged: false,
         };
         let Some(link) = link else {

@@ -159,10 +159,11 @@ impl Issuer {
         door: &'static str,
         refused: AccessRefused,
     ) -> Refusal {
-        let AccessRefused { refusal, verified } = refused;
-        let known = verified.as_deref();
+        let known = refused.verified.as_deref();
         let (agent, run) = (known.map(|v| &v.agent), known.map(|v| &v.run));
-        self.refuse(org, door, agent, run, refusal).await
+        self.record_refusal(org, door, refused.reason, None, agent, run)
+            .await;
+        refused.refusal
     }
 
     /// Records a refusal, or counts it where there are too many. A record that cannot be made changes nothing: the answer

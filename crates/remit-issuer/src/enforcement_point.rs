@@ -23,8 +23,8 @@ use crate::Issuer;
 use crate::details;
 use crate::door::Denied;
 use crate::limits::{CLIENT_LEEWAY_SECS, NODE_LEEWAY_SECS, ONCE_MARGIN_SECS};
-use crate::mint::spent;
 use crate::refusal::no;
+use crate::spent::spent;
 
 /// Where a point's tokens are good, below the issuer.
 const PATH: &str = "/access/v1";

@@ -191,6 +191,7 @@ impl Issuer {
             .update(&used, found.revision)
             .event(event)
             .once(once)
+            .and(self.alarm_of(org, &person, "an enrolment link").await?)
             .and(self.plan_token(&token, by));
         match self.books().commit(org, change).await {
             Ok(_) => Ok(Redeemed {

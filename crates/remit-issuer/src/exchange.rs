@@ -123,6 +123,7 @@ impl Issuer {
             resource,
             once: vec![once_of(&claims)],
             not_after: None,
+            from: None,
             exchanged: true,
         };
         match link.kind {
@@ -207,6 +208,7 @@ impl Issuer {
             resource,
             once: Vec::new(),
             not_after: Some(subject.expires),
+            from: Some(subject.token.clone()),
             exchanged: true,
         };
         self.issue_in(org, &subject.run, ask).await

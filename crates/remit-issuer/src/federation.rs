@@ -128,6 +128,7 @@ impl Issuer {
             resource,
             once: Vec::new(),
             not_after: None,
+            from: None,
             exchanged: false,
             details,
         };

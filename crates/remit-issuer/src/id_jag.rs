@@ -99,6 +99,7 @@ impl Issuer {
             resource,
             once: vec![once_of(issuer, &claims)],
             not_after: None,
+            from: None,
             exchanged: false,
             details,
         };
@@ -176,6 +177,7 @@ impl Issuer {
             depth_left: DEPTH,
             parent: None,
             run: None,
+            token: None,
             federated: Some(issuer.says(identities)),
             created: now,
             expires: now.plus_secs(ACCESS_TOKEN_SECS),

@@ -6,7 +6,7 @@ use remit_token::{AccessTokenClaims, ClientAuth, OAuthError, OAuthErrorCode};
 use serde::Serialize;
 
 use crate::door::Denied;
-use crate::mint::spent;
+use crate::spent::spent;
 use crate::{Issuer, PersonIdentity};
 
 /// Who asks about a token.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remit_books::{BooksError, Change, NewRun};
+use remit_books::{Change, NewRun};
 use remit_domain::authority::Authority;
 use remit_domain::credential::Token;
 use remit_domain::delegation::Delegation;
@@ -11,10 +11,10 @@ use remit_domain::limits::{ACCESS_TOKEN_SECS, IMPLICIT_RUN_IDLE_SECS};
 use remit_domain::run::{Intent, Mode, Provenance};
 use remit_domain::standing::Standing;
 use remit_domain::{
-    CredentialId, DelegationId, Kind, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId,
+    CredentialId, DelegationId, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId,
     Timestamp, Workflow,
 };
-use remit_ports::store::{Filter, Once, StoreError};
+use remit_ports::store::{Filter, Once};
 use remit_token::{
     AccessTokenClaims, AccessTokenType, Actor, Audience, Confirmation, OAuthErrorCode, Scope,
     TokenResponse, TokenType,
@@ -24,20 +24,10 @@ use secrecy::SecretString;
 use crate::below::{PLACES_TRIED_MAX, Place};
 use crate::client::{Client, permitted};
 use crate::door::Denied;
-use crate::dpop::spent_proof;
-use crate::federation::{self, FEDERATED};
 use crate::limits::START_REMEMBERED_SECS;
 use crate::refusal::no;
+use crate::spent::{PLACE_LOST, START, STARTED_ELSEWHERE, spent};
 use crate::{Issuer, Resource, details, narrow};
-
-/// Start of the keys that starts of implicit runs use up.
-const START: &str = "implicit-run:";
-/// The code was used before.
-pub(crate) const CODE_REPLAYED: &str = "code-replayed";
-/// Another node has started the run.
-const STARTED_ELSEWHERE: &str = "run-started-elsewhere";
-/// Another node has started a run below the same one.
-const PLACE_LOST: &str = "place-lost";
 
 /// What a token is asked for, by a client that has proved who it is.
 #[derive(Clone)]
@@ -49,6 +39,8 @@ pub(crate) struct Ask {
     pub(crate) once: Vec<Once>,
     /// When it ends at the latest, where something sets an end.
     pub(crate) not_after: Option<Timestamp>,
+    /// The token that it is exchanged for.
+    pub(crate) from: Option<CredentialId>,
     /// Whether it answers a token exchange.
     pub(crate) exchanged: bool,
     /// What it is narrowed to, where the client asks for that (RFC 9396).
@@ -378,6 +370,7 @@ impl Issuer {
             thumbprint: ask.client.thumbprint.clone(),
             bound_to: claims.cnf.as_ref().and_then(Confirmation::name),
             certificate: claims.cnf.as_ref().and_then(|cnf| cnf.x5t_s256.clone()),
+            from: ask.from.clone(),
             outside: None,
             federated: ask.client.federated.clone(),
             trust: ask.client.trust,
@@ -403,7 +396,7 @@ impl Issuer {
             .commit(org, change)
             .await
             .map_err(|error| spent(error).by(&agent))?;
-        if let Err(refusal) = self.standing_run(org, &run.id, Some(&agent)).await {
+        if let Err(refusal) = self.stands_still(org, &token).await {
             self.withdraw(org, &token.id).await;
             return Err(Denied::from(refusal).by(&agent));
         }
@@ -547,6 +540,7 @@ fn issued_event(now: Timestamp, token: &Token, run: &Run, ask: &Ask) -> Event {
         .run(&token.run)
         .fact("workflow", &token.workflow)
         .fact("root", &run.root)
+        .fact("from", &token.from)
         .fact("mode", run.mode)
         .fact("person", &token.person)
         .fact("chain", &run.chain)
@@ -560,41 +554,4 @@ fn issued_event(now: Timestamp, token: &Token, run: &Run, ask: &Ask) -> Event {
         .fact("svid", &token.svid)
         .fact("resource", ask.resource.path())
         .fact("expires", token.expires)
-}
-
-/// Why a commit that spends single-use proofs failed.
-pub(crate) fn spent(error: BooksError) -> Denied {
-    match &error {
-        BooksError::Store(StoreError::Replayed { key }) if key.starts_with("assertion:") => {
-            Denied::client("assertion-replayed")
-        }
-        BooksError::Store(StoreError::Replayed { key }) if key.starts_with(START) => Denied::new(
-            OAuthErrorCode::TemporarilyUnavailable,
-            STARTED_ELSEWHERE,
-            "another node is starting this run; ask again",
-        ),
-        BooksError::Store(StoreError::Conflict {
-            kind: Kind::Run, ..
-        }) => Denied::new(
-            OAuthErrorCode::TemporarilyUnavailable,
-            PLACE_LOST,
-            "other runs are starting below this one; ask again",
-        ),
-        BooksError::Store(StoreError::Replayed { key }) if key.starts_with(FEDERATED) => {
-            federation::replayed()
-        }
-        BooksError::Store(StoreError::Replayed { key }) => {
-            if key.starts_with("ceremony:") {
-                let text =
-                    "the code was used already, so what it gave has ended; ask the person again";
-                return Denied::new(OAuthErrorCode::InvalidGrant, CODE_REPLAYED, text);
-            }
-            if let Some(denied) = spent_proof(key) {
-                return denied;
-            }
-            let text = "the subject token was used already; it is good for one use";
-            Denied::new(OAuthErrorCode::InvalidGrant, "subject-replayed", text)
-        }
-        _ => error.into(),
-    }
 }

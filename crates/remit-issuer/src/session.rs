@@ -128,6 +128,9 @@ impl Issuer {
         if !here {
             return Err(cannot_sign_in());
         }
+        let alarm = self
+            .alarm_of(org, &open.person, open.how.in_words())
+            .await?;
         let now = self.books().now();
         let new = self.new_secret(SecretKind::Session);
         let session = Session {
@@ -157,6 +160,7 @@ impl Issuer {
         .content("browser", &session.browser);
         event.shred_scope = session.person.to_string();
         let change = paid
+            .and(alarm)
             .create(&session)
             .event(event)
             .and(self.make_room(org, &session.person, limits).await?);

@@ -11,8 +11,8 @@ use remit_domain::limits::CHAIN_DEPTH_MAX;
 use remit_domain::run::{Intent, Mode, Provenance, RunEnd};
 use remit_domain::standing::Standing;
 use remit_domain::{
-    AgentId, DelegationId, OrgId, Principal, Refusal, RefusalCode, Registry, Run, Timestamp,
-    Workflow, WorkflowId,
+    AgentId, CredentialId, DelegationId, OrgId, Principal, Refusal, RefusalCode, Registry, Run,
+    Timestamp, Workflow, WorkflowId,
 };
 use remit_ports::store::Once;
 use secrecy::SecretString;
@@ -20,8 +20,8 @@ use serde::Deserialize;
 
 use crate::below::{PLACES_TRIED_MAX, place_lost};
 use crate::door::Denied;
-use crate::mint::spent;
 use crate::refusal::no;
+use crate::spent::spent;
 use crate::{Issuer, Verified, check, narrow};
 
 /// What a parent asks for its sub-agent.
@@ -146,7 +146,7 @@ impl Issuer {
         check::provenance(&request.provenance)?;
         for _ in 0..PLACES_TRIED_MAX {
             match self.spawn_once(org, parent, &request, &once).await {
-                Err(Failed::Books(error)) if place_lost(&error, &parent.run) => {}
+                Err(Failed::Books(error)) if place_lost(&error) => {}
                 other => return other,
             }
         }
@@ -164,7 +164,7 @@ impl Issuer {
         let standing = self
             .standing_run(org, &parent.run, Some(&parent.agent))
             .await?;
-        let (workflow, link) = self.plan_link(org, &standing, request)?;
+        let (workflow, link) = self.plan_link(org, (&standing, &parent.token), request)?;
         let place = self.place_below(org, &standing.run.id).await?;
         self.runs_within_limit(org, &request.agent)?;
         let now = self.books().now();
@@ -202,7 +202,7 @@ impl Issuer {
             .await
             .map_err(Failed::Books)?;
         // What ended or was contained meanwhile has nothing below it.
-        if let Err(refusal) = self.standing_run(org, &run.id, None).await {
+        if let Err(refusal) = self.spawned_stands(org, &run.id, &parent.token).await {
             let ending = Ending::because(Principal::Remit, RunEnd::ParentEnded);
             if let Err(error) = self.books().end_run(org, &run.id, &ending).await {
                 tracing::error!(%org, run = %run.id, %error, "a run that must not go on could not be ended");
@@ -221,7 +221,7 @@ impl Issuer {
     fn plan_link(
         &self,
         org: &OrgId,
-        parent: &Standing,
+        (parent, token): (&Standing, &CredentialId),
         request: &SpawnRequest,
     ) -> Result<(std::sync::Arc<Workflow>, Delegation), Refusal> {
         let now = self.books().now();
@@ -236,6 +236,7 @@ impl Issuer {
             );
             return Err(no(RefusalCode::Forbidden, text));
         }
+        not_in_a_loop(parent, request)?;
         if last.depth_left == 0 || parent.chain.len() >= CHAIN_DEPTH_MAX {
             return Err(no(
                 RefusalCode::ChainTooDeep,
@@ -260,6 +261,7 @@ impl Issuer {
             depth_left: last.depth_left.saturating_sub(1),
             parent: Some(last.id.clone()),
             run: Some(parent.run.id.clone()),
+            token: Some(token.clone()),
             federated: None,
             created: now,
             expires,
@@ -267,6 +269,25 @@ impl Issuer {
         };
         Ok((workflow, link))
     }
+}
+
+/// That the sub-agent is not one of those who hand on to each other already, in the same workflow. An agent may run its own
+/// workflow once more, where that lists itself: the depth of the chain ends that.
+fn not_in_a_loop(parent: &Standing, request: &SpawnRequest) -> Result<(), Refusal> {
+    let is_it = |agent: &AgentId, workflow: &WorkflowId| {
+        *agent == request.agent && *workflow == request.workflow
+    };
+    let itself = is_it(&parent.agent.id, &parent.workflow.id);
+    if itself
+        || !parent
+            .chain
+            .iter()
+            .any(|link| is_it(&link.to, &link.workflow))
+    {
+        return Ok(());
+    }
+    let text = "the sub-agent hands on in this chain already, so that it would act for itself; spawn another, or go on in its run";
+    Err(no(RefusalCode::DelegationLoop, text))
 }
 
 /// When the link ends, where nothing that is asked is more than the parent has.

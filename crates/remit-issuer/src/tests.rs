@@ -6,6 +6,7 @@ mod attest;
 mod authorize;
 mod below;
 mod build;
+mod cascade;
 mod certificate;
 mod client;
 mod client_document;
@@ -17,9 +18,11 @@ mod federation;
 mod id_jag;
 mod keys;
 mod oidc;
+mod once;
 #[cfg(feature = "passkeys")]
 mod passkeys;
 mod people;
+mod refused_tokens;
 mod runs;
 mod sign_in;
 mod signals;
@@ -49,8 +52,8 @@ use remit_ports::vault::{Vault, VaultError};
 use remit_testkit::{FakeStore, SeededEntropy, SimClock};
 use remit_token::client_assertion::{NewAssertion, sign};
 use remit_token::{
-    ClientAuth, ClientChain, ClientCredentials, OAuthError, OAuthErrorCode, Scope, SigningKey,
-    TokenExchange, TokenRequest, TokenResponse, TokenType,
+    Audience, ClientAuth, ClientChain, ClientCredentials, OAuthError, OAuthErrorCode, Scope,
+    SigningKey, TokenExchange, TokenRequest, TokenResponse, TokenType,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -259,6 +262,7 @@ impl World {
             depth_left,
             parent: None,
             run: None,
+            token: None,
             federated: None,
             created: now,
             expires: now.plus_secs(3_600),

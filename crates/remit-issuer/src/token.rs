@@ -88,6 +88,7 @@ impl Issuer {
             resource,
             once: Vec::new(),
             not_after: None,
+            from: None,
             exchanged: false,
         };
         match wanted.run {

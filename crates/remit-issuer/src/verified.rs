@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use remit_domain::attestation::Trust;
-use remit_domain::{AgentId, CredentialId, OrgId, PersonId, Refusal, RunId, Timestamp, WorkflowId};
+use remit_domain::{
+    AgentId, CredentialId, OrgId, PersonId, Refusal, RefusalCode, RunId, Timestamp, WorkflowId,
+};
 use remit_token::AccessTokenClaims;
 
 use crate::Resource;
+use crate::refusal::no;
 
 /// An access token that was issued here and read.
 #[derive(Debug, Clone)]
@@ -58,13 +61,33 @@ impl<'a> From<Option<&'a str>> for Proved<'a> {
 pub struct AccessRefused {
     /// Why.
     pub refusal: Refusal,
+    /// What is wrong with it, for the record: finer than what its holder is told.
+    pub reason: &'static str,
     /// What it is, where its signature is ours: for records and findings, never as a permission.
     pub verified: Option<Arc<Verified>>,
+}
+
+impl AccessRefused {
+    /// Something is wrong with the token itself: its holder is told to get another one.
+    pub(crate) fn unauthenticated(reason: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            reason,
+            ..no(RefusalCode::Unauthenticated, text).into()
+        }
+    }
+
+    /// With what it is.
+    #[must_use]
+    pub(crate) fn of(mut self, verified: &Arc<Verified>) -> Self {
+        self.verified = Some(Arc::clone(verified));
+        self
+    }
 }
 
 impl From<Refusal> for AccessRefused {
     fn from(refusal: Refusal) -> Self {
         Self {
+            reason: refusal.code.as_str(),
             refusal,
             verified: None,
         }

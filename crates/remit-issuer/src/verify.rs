@@ -12,11 +12,12 @@ use remit_domain::containment::Target;
 use remit_domain::credential::Token;
 use remit_domain::run::RunState;
 use remit_domain::standing::Standing;
-use remit_domain::{AgentId, OrgId, Refusal, RefusalCode, Run, RunId, Timestamp};
+use remit_domain::{AgentId, DelegationId, OrgId, Refusal, RefusalCode, Run, RunId, Timestamp};
 use remit_token::limits::TOKEN_BYTES_MAX;
 use remit_token::{Expect, Scope, TokenError, access_token, opaque_secret};
 
 use crate::limits::NODE_LEEWAY_SECS;
+use crate::mint::actors;
 use crate::refusal::{from_books, no};
 use crate::{AccessRefused, Issuer, Proved, Resource, Verified};
 
@@ -28,11 +29,7 @@ pub(crate) struct Seen {
     idle_micros_max: i64,
     last_used: Arc<AtomicI64>,
     /// Set for what never comes back: a revoked token, an ended run.
-    over: Option<Refusal>,
-}
-
-fn unauthenticated(text: impl Into<String>) -> Refusal {
-    no(RefusalCode::Unauthenticated, text)
+    over: Option<AccessRefused>,
 }
 
 impl Issuer {
@@ -61,19 +58,13 @@ impl Issuer {
             }
         };
         if !seen.verified.resource.covers(at) {
-            let refusal = unauthenticated(
-                "the token is for another resource; ask for one with this `resource`",
-            );
-            return Err(AccessRefused {
-                refusal,
-                verified: Some(Arc::clone(&seen.verified)),
-            });
+            let text = "the token is for another resource; ask for one with this `resource`";
+            let refused = AccessRefused::unauthenticated("token-audience-wrong", text);
+            return Err(refused.of(&seen.verified));
         }
         if let Some(text) = seen.verified.unproved(&proved) {
-            return Err(AccessRefused {
-                refusal: no(RefusalCode::ProofInvalid, text),
-                verified: Some(Arc::clone(&seen.verified)),
-            });
+            let refused = AccessRefused::from(no(RefusalCode::ProofInvalid, text));
+            return Err(refused.of(&seen.verified));
         }
         seen.last_used
             .store(self.books().now().as_micros(), Ordering::Relaxed);
@@ -137,12 +128,9 @@ impl Issuer {
         verified: Arc<Verified>,
     ) -> Result<Seen, AccessRefused> {
         let epoch = book.epoch();
-        let refused = |refusal| AccessRefused {
-            refusal,
-            verified: Some(Arc::clone(&verified)),
-        };
+        let refused = |refusal: Refusal| AccessRefused::from(refusal).of(&verified);
         if self.books().now() >= verified.expires {
-            return Err(refused(expired()));
+            return Err(expired().of(&verified));
         }
         let org = &verified.org;
         let standing = match self
@@ -151,7 +139,7 @@ impl Issuer {
         {
             Ok(standing) => standing,
             Err(refusal) if refusal.code == RefusalCode::RunEnded => {
-                return Ok(self.over(epoch, verified, refusal));
+                return Ok(self.over(epoch, verified, refusal.into()));
             }
             Err(refusal) => return Err(refused(refusal)),
         };
@@ -161,29 +149,29 @@ impl Issuer {
             .await
             .map_err(|error| refused(from_books(error)))?;
         let Some(issued) = issued.map(|found| found.noun) else {
-            return Err(refused(unauthenticated(
-                "the token was not recorded when it was issued; get a new one",
-            )));
+            let text = "the token was not recorded when it was issued; get a new one";
+            return Err(AccessRefused::unauthenticated("token-unrecorded", text).of(&verified));
         };
         if issued.revoked.is_some() {
-            return Ok(self.over(
-                epoch,
-                verified,
-                unauthenticated("the token was revoked; get a new one"),
-            ));
+            let text = "the token was revoked; get a new one";
+            let over = AccessRefused::unauthenticated("token-revoked", text);
+            return Ok(self.over(epoch, verified, over));
         }
-        let fits = issued.agent == verified.agent
-            && issued.run == verified.run
-            && issued.workflow == verified.workflow
-            && standing.run.agent == verified.agent
-            && standing.run.workflow == verified.workflow
-            && standing.run.person == verified.person;
-        if !fits {
-            return Err(refused(unauthenticated(
-                "the token does not agree with its record; get a new one",
-            )));
+        if self
+            .origin_revoked(org, &issued, &standing.chain)
+            .await
+            .map_err(refused)?
+        {
+            let text = "a token that this one was got with was revoked; get a new one";
+            let over = AccessRefused::unauthenticated("token-origin-revoked", text);
+            return Ok(self.over(epoch, verified, over));
         }
-        self.key_stands(book, &issued).map_err(refused)?;
+        if !fits(&verified, &issued, &standing) {
+            let text = "the token does not agree with its record; get a new one";
+            return Err(AccessRefused::unauthenticated("token-record-differs", text).of(&verified));
+        }
+        self.key_stands(book, &issued)
+            .map_err(|refused| refused.of(&verified))?;
         if let Some(svid) = &issued.svid {
             self.svid_still_stands(org, svid).await.map_err(refused)?;
         }
@@ -205,7 +193,7 @@ impl Issuer {
         })
     }
 
-    fn over(&self, epoch: u64, verified: Arc<Verified>, refusal: Refusal) -> Seen {
+    fn over(&self, epoch: u64, verified: Arc<Verified>, over: AccessRefused) -> Seen {
         let last_used = Arc::default();
         Seen {
             good_until: verified.expires,
@@ -213,12 +201,12 @@ impl Issuer {
             epoch,
             idle_micros_max: 0,
             last_used,
-            over: Some(refusal),
+            over: Some(over),
         }
     }
 
     /// Whether neither the token nor the key that asked for it is contained or removed.
-    fn key_stands(&self, book: &OrgBook, issued: &Token) -> Result<(), Refusal> {
+    fn key_stands(&self, book: &OrgBook, issued: &Token) -> Result<(), AccessRefused> {
         let registry = book.registry();
         let mut targets = vec![
             Target::Credential(issued.id.to_string()),
@@ -238,7 +226,7 @@ impl Issuer {
                 held.level.as_str(),
                 held.reason
             );
-            return Err(no(RefusalCode::Contained, text));
+            return Err(no(RefusalCode::Contained, text).into());
         }
         let removed = |shown: &String| {
             registry
@@ -255,7 +243,8 @@ impl Issuer {
             return if registry.trusts(federated) {
                 Ok(())
             } else {
-                Err(unauthenticated(
+                Err(AccessRefused::unauthenticated(
+                    "token-issuer-untrusted",
                     "the trust in another issuer that this token was given by has ended or changed; get a new token",
                 ))
             };
@@ -265,14 +254,16 @@ impl Issuer {
             return if workflow.is_some_and(|w| w.client_ids.contains(client)) {
                 Ok(())
             } else {
-                Err(unauthenticated(
+                Err(AccessRefused::unauthenticated(
+                    "token-client-unlisted",
                     "the workflow does not list the client any more that asked for this token",
                 ))
             };
         }
         match registry.keys.get(&issued.thumbprint) {
             Some(key) if key.removed.is_none() && key.agent == issued.agent => Ok(()),
-            _ => Err(unauthenticated(
+            _ => Err(AccessRefused::unauthenticated(
+                "token-key-removed",
                 "the key that asked for this token was removed; get a token with another key",
             )),
         }
@@ -297,17 +288,26 @@ impl Issuer {
             }
             other => other,
         };
-        let claims = claims.map_err(|error| unauthenticated(error.to_string()))?;
+        let claims = claims
+            .map_err(|error| AccessRefused::unauthenticated(error.code(), error.to_string()))?;
         let resource = claims
             .aud
             .single()
             .map(|aud| self.resource_at(org, aud))
             .transpose()?
             .flatten();
-        let resource =
-            resource.ok_or_else(|| unauthenticated("the token is for another audience"))?;
-        Verified::read(org, claims, resource)
-            .ok_or_else(|| unauthenticated("the token names nothing that is here").into())
+        let resource = resource.ok_or_else(|| {
+            AccessRefused::unauthenticated(
+                "token-audience-wrong",
+                "the token is for another audience",
+            )
+        })?;
+        Verified::read(org, claims, resource).ok_or_else(|| {
+            AccessRefused::unauthenticated(
+                "token-claim-invalid",
+                "the token names nothing that is here",
+            )
+        })
     }
 
     /// Every resource of ours: which of them a token is for is compared with where it is used, on every use.
@@ -360,7 +360,7 @@ impl Issuer {
 
 impl Seen {
     fn as_good(&self, now: Timestamp) -> Result<(), AccessRefused> {
-        let refusal = if now >= self.verified.expires {
+        let refused = if now >= self.verified.expires {
             expired()
         } else if let Some(over) = &self.over {
             over.clone()
@@ -373,18 +373,16 @@ impl Seen {
                 RefusalCode::RunEnded,
                 "the run was idle for too long and has ended; start another",
             )
+            .into()
         } else {
             return Ok(());
         };
-        Err(AccessRefused {
-            refusal,
-            verified: Some(Arc::clone(&self.verified)),
-        })
+        Err(refused.of(&self.verified))
     }
 }
 
-fn expired() -> Refusal {
-    unauthenticated("the token has expired; get a new one")
+fn expired() -> AccessRefused {
+    AccessRefused::unauthenticated("token-expired", "the token has expired; get a new one")
 }
 
 /// When a run and the links of its chain end.
@@ -396,16 +394,14 @@ fn ends_of(standing: &Standing) -> impl Iterator<Item = Timestamp> {
         .chain([standing.run.deadline])
 }
 
-fn cache_key(org: &OrgId, token: &str) -> Result<[u8; 32], Refusal> {
+fn cache_key(org: &OrgId, token: &str) -> Result<[u8; 32], AccessRefused> {
     if opaque_secret::has_prefix(token) {
-        return Err(unauthenticated(
-            "a personal token was given where an agent's access token is needed",
-        ));
+        let text = "a personal token was given where an agent's access token is needed";
+        return Err(AccessRefused::unauthenticated("token-opaque-secret", text));
     }
     if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
-        return Err(unauthenticated(format!(
-            "an access token has 1 to {TOKEN_BYTES_MAX} bytes"
-        )));
+        let text = format!("an access token has 1 to {TOKEN_BYTES_MAX} bytes");
+        return Err(AccessRefused::unauthenticated("token-too-large", text));
     }
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(org.as_str().as_bytes());
@@ -414,4 +410,18 @@ fn cache_key(org: &OrgId, token: &str) -> Result<[u8; 32], Refusal> {
     let mut key = [0; 32];
     key.copy_from_slice(context.finish().as_ref());
     Ok(key)
+}
+
+/// Whether a token says what was recorded of it and of its run, the chain included.
+fn fits(verified: &Verified, issued: &Token, standing: &Standing) -> bool {
+    let run = &standing.run;
+    let links = verified.claims.delegations.iter().map(String::as_str);
+    issued.agent == verified.agent
+        && issued.run == verified.run
+        && issued.workflow == verified.workflow
+        && run.agent == verified.agent
+        && run.workflow == verified.workflow
+        && run.person == verified.person
+        && links.eq(run.chain.iter().map(DelegationId::as_str))
+        && verified.claims.act == actors(&standing.chain)
 }

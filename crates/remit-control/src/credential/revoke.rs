@@ -106,17 +106,14 @@ impl Control {
             if let Some(at) = found.noun.revoked {
                 return Err(ended(&format!("the token was revoked at {at}")));
             }
-            let agent = found.noun.agent.clone();
             let told = |event: Event| event.content("reason", reason);
-            let change = self.token_revocation(found, by, told);
-            // What was asked for with it goes with it.
-            let mut svids = self.books.live_svids(&caller.org, Some(&agent)).await?;
-            svids.retain(|svid| svid.noun.token.as_ref() == Some(&token.id));
-            let withdrawn = self.books.plan_withdrawal(svids, by);
-            Ok(((), change.and(withdrawn).restrict()))
+            let books = &self.books;
+            let planned = books.plan_token_revocation(&caller.org, &token.id, by, told);
+            Ok(((), planned.await?.unwrap_or_default()))
         };
         self.settle(&caller.org, plan).await?;
-        Ok(())
+        let spawned = self.books.end_spawned_with(&caller.org, &token.id, by);
+        Ok(spawned.await?)
     }
 
     async fn withdraw_svid(

@@ -36,6 +36,7 @@ async fn run_for(house: &House, local: &str, kind: DelegationUse) -> RunId {
         depth_left: 1,
         parent: None,
         run: None,
+        token: None,
         federated: None,
         created: books.now(),
         expires: books.now().plus_secs(3_600),

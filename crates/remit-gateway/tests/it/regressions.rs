@@ -164,6 +164,7 @@ async fn who_is_turned_away_is_recorded_with_method_and_agent() {
     let refusal = Refusal::new(RefusalCode::Contained, "the agent is contained");
     let not = NotLetIn {
         refusal,
+        reason: None,
         known: Some((world.run.agent.clone(), world.run.id.clone())),
     };
     let away = world.gateway.turn_away(&world.org, "resources/read", not);

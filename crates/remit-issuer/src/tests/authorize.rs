@@ -36,7 +36,7 @@ fn said(to: &str) -> BTreeMap<String, String> {
 }
 
 impl World {
-    async fn with_redirects() -> Self {
+    pub(super) async fn with_redirects() -> Self {
         let world = Self::new().await;
         let id = world.triage.workflows["answer"].to_string();
         let uris = ["http://127.0.0.1/back", "https://triage.example/back"];
@@ -65,12 +65,12 @@ impl World {
         (link, said["code"].clone())
     }
 
-    async fn code(&self, changes: &[(&str, &str)]) -> (Delegation, String) {
+    pub(super) async fn code(&self, changes: &[(&str, &str)]) -> (Delegation, String) {
         let sealed = self.issuer.authorize(&self.acme, &asking(changes)).await;
         self.yes(&sealed.unwrap()).await
     }
 
-    fn redeeming(&self, actor: &Actor, code: &str) -> AuthorizationCode {
+    pub(super) fn redeeming(&self, actor: &Actor, code: &str) -> AuthorizationCode {
         AuthorizationCode {
             authorization_details: Default::default(),
             client: auth(self.assertion(actor)),

@@ -351,3 +351,66 @@ async fn what_is_contained_while_a_token_is_made_gets_none() {
     );
     assert_eq!(world.entries(EventKind::TokenRevoked).await.0, 1);
 }
+
+/// The client hears one word; the ledger has the reason of each.
+#[tokio::test]
+async fn every_wrong_assertion_is_recorded_with_its_own_reason() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let world = World::new().await;
+    let triage = &world.triage;
+    let now = world.books.now().as_secs();
+    let at = |iat: i64, ttl_s: i64, jti: &str| {
+        let new = NewAssertion {
+            client_id: triage.id.as_str(),
+            issuer: URL,
+            jti,
+            iat,
+            ttl_s,
+        };
+        sign(&new, &triage.key).unwrap()
+    };
+    let under = |header: Value| {
+        let good = world.assertion(triage);
+        let (_, rest) = good.split_once('.').unwrap();
+        format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))
+    };
+    let kid = triage.key.kid().as_str().to_owned();
+    let jwk = json!(key().public());
+    let header = |alg: &str| json!({ "alg": alg, "typ": "JWT", "kid": kid });
+    let mut with_key = header("ES256");
+    with_key["jwk"] = jwk;
+    let mut with_url = header("ES256");
+    with_url["jku"] = json!("https://evil.example/keys");
+    let mut with_certificate = header("ES256");
+    with_certificate["x5u"] = json!("https://evil.example/x5");
+    for (assertion, code) in [
+        (under(header("none")), "token-algorithm-refused"),
+        (under(header("HS256")), "token-algorithm-refused"),
+        (under(with_key), "token-header-refused"),
+        (under(with_url), "token-header-refused"),
+        (under(with_certificate), "token-header-refused"),
+        (at(now - 600, 60, "old"), "token-expired"),
+        (at(now + 600, 60, "early"), "token-not-yet-valid"),
+        (
+            world.assertion_to(triage, &triage.key, "https://other.example"),
+            "token-audience-wrong",
+        ),
+        (
+            world.assertion_to(triage, &triage.key, &format!("{URL}/t/globex")),
+            "token-audience-wrong",
+        ),
+        (
+            world.assertion_to(triage, &world.searcher.key, URL),
+            "token-signature-invalid",
+        ),
+        ("not.a.token".to_owned(), "token-malformed"),
+    ] {
+        let before = world.refused().await.0;
+        let request = credentials(assertion, "workflow:answer", &[]);
+        let error = world.issuer.token(&world.acme, &request).await.unwrap_err();
+        assert_eq!(error.error, InvalidClient, "{code}");
+        let (after, facts) = world.refused().await;
+        assert_eq!((after, &facts["code"]), (before + 1, &json!(code)));
+    }
+}

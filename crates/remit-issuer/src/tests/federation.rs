@@ -239,7 +239,7 @@ async fn an_assertion_is_good_once_also_when_it_is_used_many_times_at_once() {
     cluster.refused(&again, "assertion-replayed").await;
 }
 
-async fn futures_of<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+pub(super) async fn futures_of<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut pending: Vec<_> = all.map(Box::pin).collect();
     let mut done = Vec::new();
     std::future::poll_fn(|context| {

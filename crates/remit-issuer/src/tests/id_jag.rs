@@ -44,7 +44,7 @@ impl Cluster {
         self.world.issuer.token(&self.world.acme, &request).await
     }
 
-    async fn redeem_own(&self, assertion: &str) -> Result<TokenResponse, OAuthError> {
+    pub(super) async fn redeem_own(&self, assertion: &str) -> Result<TokenResponse, OAuthError> {
         self.redeem(&self.world.triage, assertion, "workflow:refund")
             .await
     }

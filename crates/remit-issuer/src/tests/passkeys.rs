@@ -320,6 +320,30 @@ async fn glass_is_broken_only_by_who_may_and_never_in_silence() {
     assert_eq!((alarms.len(), alarms[0].seen), (1, 2));
 }
 
+/// However it signs in: with a link in a browser, with the provider, or on the command line.
+#[tokio::test]
+async fn a_break_glass_account_never_signs_in_in_silence() {
+    let world = World::new().await;
+    let alarms = async || {
+        let found = world.findings(FindingKind::BreakGlassUsed).await;
+        found.first().map_or(0, |alarm| alarm.seen)
+    };
+    world.opened(&world.maria, SignedInBy::Link).await;
+    world.sign_in(&world.maria).await;
+    assert_eq!(alarms().await, 0, "an account like others");
+    world
+        .change::<Person>(world.maria.as_str(), |p| p.break_glass = true)
+        .await;
+    world.opened(&world.maria, SignedInBy::Link).await;
+    assert_eq!(alarms().await, 1);
+    world.opened(&world.maria, SignedInBy::Oidc).await;
+    assert_eq!(alarms().await, 2);
+    world.sign_in(&world.maria).await;
+    assert_eq!(alarms().await, 3);
+    world.opened(&world.owner, SignedInBy::Link).await;
+    assert_eq!(alarms().await, 3);
+}
+
 #[tokio::test]
 async fn a_proof_is_for_one_digest_in_one_session_once_and_can_be_checked_again() {
     let world = World::new().await;

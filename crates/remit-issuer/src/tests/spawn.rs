@@ -379,3 +379,34 @@ async fn what_the_parent_is_granted_for_a_time_is_handed_on_for_no_longer() {
     let refusal = spawn(&world, &token, longer).await.unwrap_err();
     assert_eq!(refusal.code.as_str(), "wider");
 }
+
+/// Two agents whose workflows may spawn each other: the second time round one would act for itself.
+#[tokio::test]
+async fn agents_that_hand_on_to_each_other_come_to_an_end() {
+    let world = World::new().await;
+    let back = world.triage.workflows["answer"].clone();
+    world
+        .change::<Workflow>(world.searcher.workflows["search"].as_str(), |w| {
+            w.spawnable = [back.clone()].into();
+        })
+        .await;
+    let token = world.acting(&world.triage, "answer", 8).await;
+    let spawned = spawn(&world, &token, request(&world)).await.unwrap();
+    let subject = spawned.subject_token.expose_secret();
+    let child = secret(&world.exchange(&world.searcher, subject, "").await.unwrap());
+    let again = SpawnRequest::new(world.triage.id.clone(), back.clone());
+    let refusal = spawn(&world, &child, again).await.unwrap_err();
+    assert_eq!(refusal.code.as_str(), "delegation-loop");
+    let (_, facts) = world.refused().await;
+    assert_eq!(
+        (&facts["door"], &facts["code"]),
+        (&json!("spawn"), &json!("delegation-loop"))
+    );
+    // Once more in a workflow of its own is what a workflow may declare of itself.
+    world
+        .change::<Workflow>(back.as_str(), |w| w.spawnable = [back.clone()].into())
+        .await;
+    let itself = SpawnRequest::new(world.triage.id.clone(), back.clone());
+    let spawned = spawn(&world, &token, itself).await.unwrap();
+    assert_eq!(spawned.run.chain.len(), 2);
+}
