@@ -214,6 +214,9 @@ async fn what_is_not_a_directorys_to_write_is_refused_and_so_are_filter_bombs() 
             "{answer}"
         );
     }
+    let path = "/audit/entries?kind=authentication.refused";
+    let recorded = server.admin_rest(Method::GET, path, None).await.to_string();
+    assert_eq!(recorded.matches("scim-filter-refused").count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

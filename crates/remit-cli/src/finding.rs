@@ -20,6 +20,9 @@ pub enum FindingCommand {
         /// In which state
         #[arg(long, default_value = "open", value_parser = ["open", "closed", "all"])]
         state: String,
+        /// Only what you have to do something about
+        #[arg(long)]
+        mine: bool,
         #[command(flatten)]
         between: Between,
     },
@@ -33,12 +36,13 @@ pub enum FindingCommand {
     },
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     column("ID", Show::Text("id")),
     column("KIND", Show::Text("kind")),
     column("STATE", Show::State("state")),
     column("SEEN", Show::Text("seen")),
     column("SINCE", Show::When("opened")),
+    column("OWNER", Show::Text("owner")),
     column("WHAT", Show::Text("text")),
 ];
 
@@ -46,10 +50,20 @@ const COLUMNS: [Column; 6] = [
 pub(crate) async fn run(connection: &Connection, command: FindingCommand) -> Done {
     let (client, out) = (connection.client()?, connection.out());
     match command {
-        FindingCommand::Ls { state, between } => {
+        FindingCommand::Ls {
+            state,
+            mine,
+            between,
+        } => {
             let state = if state == "all" { "" } else { &state };
+            let mine = if mine { "true" } else { "" };
             let [since, until] = between.query(out.now);
-            let query = [("state", state), ("since", &since), ("until", &until)];
+            let query = [
+                ("state", state),
+                ("mine", mine),
+                ("since", &since),
+                ("until", &until),
+            ];
             let all = client.list(&["findings"], &query, ITEMS_MAX).await?;
             out.list(&all, &COLUMNS, "id", "Nothing has to be looked at.")?;
         }

@@ -28,7 +28,11 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     if query.state.is_none() && ask.q("all").is_none() {
         query.state = Some("open".to_owned());
     }
-    let listing = ask.control().findings(&ask.caller()?, &query).await?;
+    let (control, caller) = (ask.control(), ask.caller()?);
+    let listing = match ask.q("mine") {
+        Some(_) => control.own_findings(&caller, &query).await?,
+        None => control.findings(&caller, &query).await?,
+    };
     let may = ask.holds_any(&[Role::Admin, Role::Reviewer]);
     let rows = listing.items.iter().map(|f| {
         let close = (may && f.state == "open").then(|| {
@@ -49,6 +53,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
                 Cell::badge(f.kind.as_str()),
                 Cell::block(&f.text),
                 Cell::link(about, &f.subject),
+                f.owner.as_deref().into(),
                 Cell::badge(f.state),
                 Cell::number(format!("{}×", f.seen)),
                 ask.when(f.opened).into(),
@@ -65,14 +70,20 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         "findings",
         "Findings, newest first",
         &[
-            "Finding", "What", "About", "State", "Seen", "First", "Closed", "Settle",
+            "Finding", "What", "About", "Owner", "State", "Seen", "First", "Closed", "Settle",
         ],
         empty,
     )
     .rows(rows)
     .next(ask.next(listing.next));
     let filter = bar(&ask, &range, query.state.as_deref());
-    let copy = Copy::list(&ask, "finding ls", "/findings", &["state"], Some(&range));
+    let copy = Copy::list(
+        &ask,
+        "finding ls",
+        "/findings",
+        &["state", "mine"],
+        Some(&range),
+    );
     let news = news(&ask).await;
     ask.page("Findings")
         .with(&news)
@@ -90,7 +101,8 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
 fn bar(ask: &Ask, range: &Range, state: Option<&str>) -> Filter {
     let filter = Filter::new(ask.to("/findings"))
         .select("state", "State", &["open", "closed"], state)
-        .check("all", "Closed ones too", ask.q("all").is_some());
+        .check("all", "Closed ones too", ask.q("all").is_some())
+        .check("mine", "Only mine", ask.q("mine").is_some());
     range.fields(ask, filter)
 }
 

@@ -98,6 +98,7 @@ async fn needs(ask: &Ask) -> Result<Vec<Need>, Fault> {
     approvals.sort_by_key(|a| a.expires);
     let mut needs: Vec<Need> = approvals.iter().map(|a| of_approval(ask, a)).collect();
     let labels = crate::labels::waiting(ask).await?;
+    let owned = owned(ask).await?;
     let me = &ask.session()?.person.id;
     let registry = ask.place.book.registry();
     let drafts: Vec<_> = registry
@@ -125,8 +126,27 @@ async fn needs(ask: &Ask) -> Result<Vec<Need>, Fault> {
         left: String::new(),
     }));
     needs.extend(drafts);
+    needs.extend(owned);
     needs.truncate(NEEDS_MAX);
     Ok(needs)
+}
+
+/// Open findings that this person has to do something about: a key that is due to be replaced, for instance.
+async fn owned(ask: &Ask) -> Result<Vec<Need>, Fault> {
+    let query = ListQuery {
+        state: Some("open".to_owned()),
+        limit: Some(1_000),
+        ..ListQuery::default()
+    };
+    let found = ask.control().own_findings(&ask.caller()?, &query).await?;
+    let need = |f: &remit_control::FindingView| Need {
+        href: ask.to("/findings?mine=1"),
+        sign: "!",
+        what: Shown::line(&f.text),
+        who: Shown::line(f.kind.as_str()),
+        left: String::new(),
+    };
+    Ok(found.items.iter().take(NEEDS_MAX).map(need).collect())
 }
 
 fn of_approval(ask: &Ask, approval: &ApprovalView) -> Need {

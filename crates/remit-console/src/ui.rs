@@ -134,6 +134,9 @@ pub(crate) struct Copy {
     pub(crate) ways: Vec<(&'static str, Shown)>,
 }
 
+/// Words of addresses that are options without a value.
+const FLAGS: [&str; 1] = ["mine"];
+
 impl Copy {
     /// - `cli`: arguments of `remit`.
     /// - `base`: the organization's address.
@@ -161,7 +164,13 @@ impl Copy {
         let mut command = format!("remit {cli}");
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for word in words {
-            if let Some(value) = ask.q(word) {
+            let Some(value) = ask.q(word) else {
+                continue;
+            };
+            if FLAGS.contains(word) {
+                command.push_str(&format!(" --{word}"));
+                query.append_pair(word, "true");
+            } else {
                 command.push_str(&format!(" --{word} {}", for_a_shell(value)));
                 query.append_pair(word, value);
             }

@@ -247,6 +247,22 @@ impl Control {
         })
     }
 
+    /// The findings that the caller has to do something about, newest first. A page may hold fewer than fit: `next` says whether
+    /// there are more.
+    ///
+    /// # Errors
+    /// As [`Control::findings`].
+    pub async fn own_findings(
+        &self,
+        caller: &Caller,
+        query: &ListQuery,
+    ) -> Result<Listing<FindingView>, ControlError> {
+        let own = caller.person()?.email.to_string();
+        let mut all = self.findings(caller, query).await?;
+        all.items.retain(|f| f.owner.as_ref() == Some(&own));
+        Ok(all)
+    }
+
     /// Closes a finding by hand. A self-activation stays open until someone other than the owner looks at it.
     ///
     /// # Errors

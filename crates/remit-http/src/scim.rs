@@ -98,6 +98,15 @@ async fn answer(site: Site, request: Request) -> Result<Response, ScimError> {
     } else {
         None
     };
+    let issuer = asked.site.app.issuer.clone();
+    let answered = answer_to(asked, body).await;
+    if let Some(code) = answered.as_ref().err().and_then(ScimError::recorded_as) {
+        issuer.refused_directory(place.org(), &client, code).await;
+    }
+    answered
+}
+
+async fn answer_to(asked: Asked, body: Option<Value>) -> Result<Response, ScimError> {
     if asked.method == Method::GET {
         return asked.run(None).await;
     }

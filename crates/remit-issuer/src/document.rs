@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remit_domain::OrgId;
-use remit_ports::web::WebRequest;
+use remit_ports::web::{WebError, WebRequest};
 use remit_token::client_metadata::ClientMetadata;
 
 use crate::Issuer;
@@ -22,6 +22,8 @@ use crate::limits::{
 const SCHEME: &str = "https://";
 /// The document cannot be had.
 const UNREACHABLE: &str = "client-metadata-unreachable";
+/// The document's address may not be asked, or sends elsewhere.
+const REFUSED: &str = "client-metadata-address-refused";
 /// It is no JSON, or no success.
 const NOT_JSON: &str = "client-metadata-not-json";
 
@@ -96,7 +98,11 @@ impl Issuer {
         };
         let answer = web.request(org, request).await.map_err(|error| {
             tracing::warn!(%org, url, %error, "a client's metadata document cannot be had");
-            UNREACHABLE
+            match error {
+                // Somebody leads us to where nobody is to be led.
+                WebError::Refused(_) | WebError::Redirect => REFUSED,
+                _ => UNREACHABLE,
+            }
         })?;
         let kind = answer.content_type.as_deref().unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();

@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use remit_domain::key::KeyUse;
 use remit_domain::limits::ACCESS_TOKEN_SECS;
 use remit_domain::{OrgId, Principal, Refusal, RefusalCode, Timestamp};
+use remit_ports::signer::SignerError;
 use remit_token::{Jwks, PublicJwk, SigningKey};
 use zeroize::Zeroizing;
 
@@ -80,7 +81,7 @@ impl Issuer {
         by: Principal,
     ) -> Result<IssuerKey, Refusal> {
         self.tenant(org)?;
-        let (secret, public) = generated()?;
+        let (secret, _, public) = self.made()?;
         let usage = KeyUse::Issuer;
         let key = self
             .books()
@@ -153,7 +154,7 @@ impl Issuer {
             }
             public.push(PublicJwk::from_json(&key.public).map_err(|_| unusable())?);
             if key.retired.is_none() {
-                signing = Some(SigningKey::from_pkcs8(&secret).map_err(|_| unusable())?);
+                signing = Some(self.inner.signer.open(&secret).map_err(unsigned)?);
             }
         }
         let signing = match signing {
@@ -169,14 +170,27 @@ impl Issuer {
     }
 
     async fn make_key(&self, org: &OrgId) -> Result<SigningKey, Refusal> {
-        let (secret, public) = generated()?;
-        let key = SigningKey::from_pkcs8(&secret).map_err(|_| unusable())?;
+        let (secret, key, public) = self.made()?;
         self.books()
             .add_signing_key(org, KeyUse::Issuer, public, &secret, None)
             .await
             .map_err(from_books)?;
         Ok(key)
     }
+
+    /// A new key of the signer: its handle, itself, and its public half as a JWK.
+    fn made(&self) -> Result<(Zeroizing<Vec<u8>>, SigningKey, String), Refusal> {
+        let handle = self.inner.signer.make().map_err(unsigned)?;
+        let key = self.inner.signer.open(&handle).map_err(unsigned)?;
+        let public = serde_json::to_string(&key.public()).map_err(|_| unusable())?;
+        Ok((handle, key, public))
+    }
+}
+
+/// A signer that does not sign: what went wrong is for the operator.
+fn unsigned(error: SignerError) -> Refusal {
+    tracing::error!(%error, "the signer of tokens");
+    unusable()
 }
 
 /// A new key: its secret half (PKCS #8), and the public one as a JWK.

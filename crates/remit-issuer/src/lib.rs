@@ -94,6 +94,8 @@ use std::time::Duration;
 use remit_books::{Books, OrgBook};
 use remit_domain::name::Name;
 use remit_domain::{OrgId, Refusal, RefusalCode, RunId};
+use remit_ports::Signer;
+use remit_ports::signer::InProcess;
 use remit_token::MetadataError;
 use remit_token::metadata::well_known_url;
 
@@ -133,6 +135,8 @@ struct Inner {
     books: Books,
     public_url: String,
     default_org: Name,
+    /// Makes and holds the keys that sign tokens.
+    signer: Arc<dyn Signer>,
     /// Whether clients may prove themselves with a certificate, since our own TLS asks for one.
     client_certificates: std::sync::atomic::AtomicBool,
     keys: RwLock<HashMap<OrgId, Arc<keys::OrgKeys>>>,
@@ -167,11 +171,25 @@ impl Issuer {
     /// # Errors
     /// `Address` when `public_url` is not an address in normal form.
     pub fn new(books: Books, public_url: &str, default_org: Name) -> Result<Self, MetadataError> {
+        Self::signing_by(books, public_url, default_org, Arc::new(InProcess))
+    }
+
+    /// The same, with somebody else who makes and holds the keys that sign tokens. Keys of trust domains stay in the process.
+    ///
+    /// # Errors
+    /// As [`Issuer::new`].
+    pub fn signing_by(
+        books: Books,
+        public_url: &str,
+        default_org: Name,
+        signer: Arc<dyn Signer>,
+    ) -> Result<Self, MetadataError> {
         well_known_url(public_url, "remit")?;
         let inner = Inner {
             books,
             public_url: public_url.to_owned(),
             default_org,
+            signer,
             client_certificates: std::sync::atomic::AtomicBool::new(false),
             keys: RwLock::default(),
             domain_keys: RwLock::default(),

@@ -27,6 +27,16 @@ impl Issuer {
         }
     }
 
+    /// Records that a directory was refused something that no honest one sends by mistake twice: a filter or a change that costs
+    /// too much to look at, or cannot be read.
+    ///
+    /// - `code`: a word of ours.
+    pub async fn refused_directory(&self, org: &OrgId, client: &ScimClient, code: &'static str) {
+        let about = Some(client.id.as_str());
+        self.record_refusal(org, "scim", code, about, None, None)
+            .await;
+    }
+
     fn directory_of(&self, org: &OrgId, token: Option<&str>) -> Result<Arc<ScimClient>, Refusal> {
         let book = self.tenant(org)?;
         if !self.books().store().is_fresh() {

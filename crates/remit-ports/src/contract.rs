@@ -21,11 +21,14 @@ mod outcomes;
 mod races;
 mod records;
 mod reopen;
+mod signers;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use crate::Store;
+
+pub use signers::signer_suite;
 
 /// Runs every check against what `open` gives: a store with nothing in it.
 ///

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod prover;
+pub mod signer;
 pub mod store;
 pub mod upstreams;
 pub mod vault;
@@ -17,6 +18,7 @@ pub mod contract;
 
 pub use clock::{Clock, Entropy};
 pub use prover::{NoProver, Prover};
+pub use signer::Signer;
 pub use store::Store;
 pub use upstreams::Upstreams;
 pub use vault::{Secrets, Vault};

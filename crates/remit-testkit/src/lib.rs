@@ -14,12 +14,14 @@
 pub mod clock;
 pub mod entropy;
 pub mod postgres;
+pub mod signer;
 pub mod store;
 pub mod upstreams;
 
 pub use clock::SimClock;
 pub use entropy::SeededEntropy;
 pub use postgres::TestDatabase;
+pub use signer::FakeSigner;
 
 pub use store::FakeStore;
 pub use upstreams::{FakeSecrets, FakeUpstreams, FakeVault, NoSecrets, Script};

@@ -105,8 +105,15 @@ fn encode<T: Serialize>(
     key: &SigningKey,
 ) -> Result<String, TokenError> {
     choose_provider();
-    let token = jsonwebtoken::encode(header, claims, key.encoding_key())
-        .map_err(|_| TokenError::SigningFailed)?;
+    let part = |json: serde_json::Result<Vec<u8>>| {
+        json.map(|json| URL_SAFE_NO_PAD.encode(json))
+            .map_err(|_| TokenError::SigningFailed)
+    };
+    let header = part(serde_json::to_vec(header))?;
+    let claims = part(serde_json::to_vec(claims))?;
+    let message = format!("{header}.{claims}");
+    let signature = key.sign(message.as_bytes());
+    let token = format!("{message}.{}", signature.ok_or(TokenError::SigningFailed)?);
     check_size(&token)?;
     Ok(token)
 }

@@ -25,7 +25,7 @@ use crate::limits::{JWK_BYTES_MAX, PEM_BYTES_MAX};
 use crate::strict_json::UniqueObject;
 
 pub use jwks::Jwks;
-pub use signing::SigningKey;
+pub use signing::{Es256Sign, SigningKey};
 pub use thumbprint::Thumbprint;
 use weak::is_weak_ed25519;
 

@@ -92,7 +92,7 @@ pub use exchange::{
 pub use foreign::{ForeignAlgorithm, ForeignBundle, ForeignClaims, ForeignJwks};
 pub use id_jag::IdJagClaims;
 pub use jwt_svid::JwtSvidClaims;
-pub use keys::{Jwks, KeyAlgorithm, KeyError, PublicJwk, SigningKey, Thumbprint};
+pub use keys::{Es256Sign, Jwks, KeyAlgorithm, KeyError, PublicJwk, SigningKey, Thumbprint};
 pub use metadata::{
     AuthorizationServerMetadata, MetadataError, OpenIdConfiguration, ProtectedResourceMetadata,
 };

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use remit_control::{
-    Check, DecisionView, EntryQuery, EventView, FindingView, ListQuery, Listing, Replay,
+    Between, Check, DecisionView, EntryQuery, EventView, FindingView, ListQuery, Listing, Replay,
     Verification, Why,
 };
 use remit_domain::event::EventKind;
@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::agent::Because;
-use super::list::{PastQuery, page};
+use super::list::page;
 use super::route::Who;
 use super::table::{ADMIN, ADMIN_AUDITOR, AUDITOR, PERSON};
 use super::{Ask, Nothing, Reply, Route, route};
@@ -39,14 +39,45 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn findings(ask: Ask<Nothing, PastQuery>) -> Result<Reply<Listing<FindingView>>, Problem> {
-    Ok(ask
-        .site
-        .app
-        .control
-        .findings(&ask.caller()?, &ask.query.clone().into())
-        .await?
-        .into())
+/// Which findings.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct FindingQuery {
+    /// At most this many, 1 to 1,000; 100 where absent.
+    limit: Option<usize>,
+    /// Only what comes after this one.
+    after: Option<String>,
+    /// Only what is in this state.
+    state: Option<String>,
+    /// Only what came about at or after this time.
+    since: Option<Timestamp>,
+    /// Only what came about before this time.
+    until: Option<Timestamp>,
+    /// Only what the caller has to do something about.
+    mine: bool,
+}
+
+async fn findings(ask: Ask<Nothing, FindingQuery>) -> Result<Reply<Listing<FindingView>>, Problem> {
+    let FindingQuery {
+        limit,
+        after,
+        state,
+        since,
+        until,
+        mine,
+    } = ask.query.clone();
+    let query = ListQuery {
+        limit,
+        after,
+        state,
+        between: Between { since, until },
+    };
+    let (control, caller) = (&ask.site.app.control, ask.caller()?);
+    let found = match mine {
+        true => control.own_findings(&caller, &query).await,
+        false => control.findings(&caller, &query).await,
+    };
+    Ok(found?.into())
 }
 
 async fn close_finding(ask: Ask<Because>) -> Result<Reply<FindingView>, Problem> {

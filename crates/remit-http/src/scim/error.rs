@@ -53,6 +53,15 @@ impl ScimError {
         Self::of(StatusCode::PRECONDITION_FAILED, None, text)
     }
 
+    /// The word under which it is recorded, where it is a filter or a change that is not looked at.
+    pub(super) fn recorded_as(&self) -> Option<&'static str> {
+        match self.kind {
+            Some("invalidFilter") => Some("scim-filter-refused"),
+            Some("tooMany") => Some("scim-too-many"),
+            _ => None,
+        }
+    }
+
     /// The same as something that exists already.
     pub(super) fn uniqueness(self) -> Self {
         let conflict = self.status == StatusCode::CONFLICT;

@@ -130,13 +130,13 @@ impl Issuer {
     ) -> Result<Arc<ForeignJwks>, Denied> {
         let called = called(issuer);
         let whose = of(issuer, &called);
-        self.keys_of(org, &whose, not).await.map_err(|_| {
+        self.keys_of(org, &whose, not).await.map_err(|refusal| {
             let text = "the assertion cannot be looked at now; try again";
-            Denied::new(
-                OAuthErrorCode::TemporarilyUnavailable,
-                "issuer-unreachable",
-                text,
-            )
+            let code = match refusal.code {
+                RefusalCode::Forbidden => "issuer-address-refused",
+                _ => "issuer-unreachable",
+            };
+            Denied::new(OAuthErrorCode::TemporarilyUnavailable, code, text)
         })
     }
 
@@ -145,7 +145,7 @@ impl Issuer {
     /// - `not`: keys among which the one that is looked for is not; whoever has newer ones gives them.
     ///
     /// # Errors
-    /// `upstream-unreachable` when there are none that may be used.
+    /// `upstream-unreachable` when there are none that may be used; `forbidden` where its address may not be asked.
     pub(crate) async fn keys_of(
         &self,
         org: &OrgId,
@@ -168,6 +168,7 @@ impl Issuer {
         if let Some(keys) = known.filter(|keys| not.is_none_or(|not| !Arc::ptr_eq(not, keys))) {
             return Ok(keys);
         }
+        let mut why = None;
         if held.may_try(now) {
             held.tried = Some(now);
             match self.fetch_keys(org, whose).await {
@@ -179,12 +180,13 @@ impl Issuer {
                 }
                 Err(refusal) => {
                     tracing::warn!(%org, issuer = whose.called, %refusal, "keys of an issuer cannot be had");
+                    why = Some(refusal);
                 }
             }
         }
         // What is not among old keys stays unknown; what is, is believed for a while.
         held.within(now, FOREIGN_KEYS_STALE_SECS)
-            .ok_or_else(|| whose.unreachable("its address gives none now"))
+            .ok_or_else(|| why.unwrap_or_else(|| whose.unreachable("its address gives none now")))
     }
 
     /// Asks a trusted issuer for its keys now, beside what is remembered.
@@ -254,7 +256,14 @@ impl Issuer {
             body: Vec::new(),
         };
         let answer = outside.web.request(org, request).await;
-        let answer = answer.map_err(|error: WebError| unusable(&error.to_string()))?;
+        let answer = answer.map_err(|error: WebError| match error {
+            // Somebody leads us to where nobody is to be led.
+            WebError::Refused(_) | WebError::Redirect => Refusal {
+                code: RefusalCode::Forbidden,
+                ..unusable(&error.to_string())
+            },
+            _ => unusable(&error.to_string()),
+        })?;
         if answer.status != 200 {
             return Err(unusable(&format!("it answers with HTTP {}", answer.status)));
         }

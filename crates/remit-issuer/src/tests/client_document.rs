@@ -245,11 +245,11 @@ async fn a_document_that_is_not_the_clients_own_or_cannot_be_had_lets_nobody_in(
         (found(&long, None), "client-metadata-too-large"),
         (Ok(page), "client-metadata-not-json"),
         (Ok(missing), "client-metadata-not-json"),
-        (Err(WebError::Redirect), "client-metadata-unreachable"),
+        (Err(WebError::Redirect), "client-metadata-address-refused"),
         (Err(WebError::TooLarge(1)), "client-metadata-unreachable"),
         (
             Err(WebError::Refused("its address is private".to_owned())),
-            "client-metadata-unreachable",
+            "client-metadata-address-refused",
         ),
         (Err(WebError::Timeout), "client-metadata-unreachable"),
     ] {

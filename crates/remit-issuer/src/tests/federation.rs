@@ -21,7 +21,7 @@ const SUBJECT: &str = "repo:acme/shop:ref:refs/heads/main";
 pub(super) struct Platform {
     issuer: Mutex<String>,
     key: Mutex<(Vec<u8>, String)>,
-    down: Mutex<bool>,
+    down: Mutex<Option<WebError>>,
     /// How often it was asked for its keys.
     asked: AtomicUsize,
 }
@@ -73,8 +73,8 @@ struct Reached(Arc<Platform>);
 #[async_trait]
 impl Web for Reached {
     async fn request(&self, _: &OrgId, request: WebRequest) -> Result<WebResponse, WebError> {
-        if *self.0.down.lock().unwrap() {
-            return Err(WebError::Timeout);
+        if let Some(error) = self.0.down.lock().unwrap().clone() {
+            return Err(error);
         }
         let body = match request.url.as_str() {
             "https://ci.example/.well-known/openid-configuration" => json!({
@@ -447,7 +447,7 @@ async fn a_new_key_is_found_and_unknown_ones_make_few_requests() {
 async fn keys_outlive_an_outage_for_an_hour() {
     let cluster = Cluster::new().await;
     assert!(cluster.bring(&cluster.token()).await.is_ok());
-    *cluster.platform.down.lock().unwrap() = true;
+    *cluster.platform.down.lock().unwrap() = Some(WebError::Timeout);
     cluster.world.advance(3_590);
     assert!(cluster.bring(&cluster.token()).await.is_ok());
     cluster.world.advance(20);
@@ -458,7 +458,7 @@ async fn keys_outlive_an_outage_for_an_hour() {
         cluster.world.refused().await.1["code"],
         "issuer-unreachable"
     );
-    *cluster.platform.down.lock().unwrap() = false;
+    *cluster.platform.down.lock().unwrap() = None;
     cluster.world.advance(10);
     assert!(cluster.bring(&cluster.token()).await.is_ok());
 }
@@ -479,4 +479,24 @@ async fn keys_are_asked_for_once_for_everybody_who_waits() {
     let answers = futures_of(tokens.iter().map(|token| cluster.bring(token))).await;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(cluster.platform.asked(), 1);
+}
+
+/// A name that leads to a private network after it was set up, or an answer that sends elsewhere: told apart from an outage.
+#[tokio::test]
+async fn keys_are_not_fetched_from_where_nobody_is_to_be_led() {
+    for error in [
+        WebError::Refused("10.0.0.1 is in a private network".to_owned()),
+        WebError::Redirect,
+    ] {
+        let cluster = Cluster::new().await;
+        *cluster.platform.down.lock().unwrap() = Some(error);
+        let token = cluster.token();
+        cluster.refused(&token, "issuer-address-refused").await;
+        assert_eq!(cluster.platform.asked.load(Ordering::Relaxed), 0);
+    }
+    let cluster = Cluster::new().await;
+    *cluster.platform.down.lock().unwrap() = Some(WebError::Timeout);
+    cluster
+        .refused(&cluster.token(), "issuer-unreachable")
+        .await;
 }

@@ -127,3 +127,46 @@ async fn two_nodes_start_one_implicit_run() {
     let live = live.iter().filter(|r| r.is_live(world.books.now()));
     assert_eq!(live.count(), 1);
 }
+
+/// A signer that lets no key out: what is kept here is a name, tokens hold as any others, and without it nothing is signed.
+#[tokio::test]
+async fn keys_may_be_held_by_somebody_else() {
+    let world = World::new().await;
+    let signer = Arc::new(remit_testkit::FakeSigner::default());
+    let by = |signer: Arc<remit_testkit::FakeSigner>| {
+        let org = "acme".parse().unwrap();
+        Issuer::signing_by(world.books.clone(), URL, org, signer).unwrap()
+    };
+    let issuer = by(signer.clone());
+    let ask = async |issuer: &Issuer| {
+        let request = credentials(world.assertion(&world.indexer), "", &[]);
+        issuer.token(&world.acme, &request).await
+    };
+    let token = secret(&ask(&issuer).await.unwrap());
+    world.verify(&token).await.unwrap();
+    issuer
+        .rotate_signing_key(&world.acme, Principal::Remit)
+        .await
+        .unwrap();
+    world.verify(&token).await.unwrap();
+    let later = secret(&ask(&issuer).await.unwrap());
+    let fresh = by(signer.clone());
+    let checked = fresh.verify_access(&world.acme, &later, None, &Resource::Mcp);
+    checked.await.unwrap();
+    assert_eq!(signer.made(), 2);
+    let keys = world
+        .books
+        .signing_keys(&world.acme, remit_domain::key::KeyUse::Issuer);
+    for (_, handle) in keys.await.unwrap() {
+        assert!(handle.starts_with(b"key "), "the key itself is not here");
+    }
+    // Another signer does not know the key, and a broken one signs nothing: no token either way.
+    let issued = world.entries(EventKind::TokenIssued).await.0;
+    let stranger = by(Arc::default());
+    let refused = ask(&stranger).await.map(drop).unwrap_err();
+    assert_eq!(refused.error, OAuthErrorCode::TemporarilyUnavailable);
+    signer.breaks();
+    let refused = ask(&issuer).await.map(drop).unwrap_err();
+    assert_eq!(refused.error, OAuthErrorCode::TemporarilyUnavailable);
+    assert_eq!(world.entries(EventKind::TokenIssued).await.0, issued);
+}
