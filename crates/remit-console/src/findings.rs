@@ -34,34 +34,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         None => control.findings(&caller, &query).await?,
     };
     let may = ask.holds_any(&[Role::Admin, Role::Reviewer]);
-    let rows = listing.items.iter().map(|f| {
-        let close = (may && f.state == "open").then(|| {
-            let form = ask
-                .form(
-                    format!("close-{}", f.id),
-                    &format!("/findings/{}/close", f.id),
-                )
-                .field(Field::new("reason", "Why it is settled", Input::Line).required())
-                .button("Close", Tone::Plain)
-                .inline();
-            Cell::Html(Html::of(&form))
-        });
-        let about = ask.to(&format!("/search?q={}", crate::ask::segment(&f.subject)));
-        Row::new(
-            &f.id,
-            vec![
-                Cell::badge(f.kind.as_str()),
-                Cell::block(&f.text),
-                Cell::link(about, &f.subject),
-                f.owner.as_deref().into(),
-                Cell::badge(f.state),
-                Cell::number(format!("{}×", f.seen)),
-                ask.when(f.opened).into(),
-                f.closed.map(|t| ask.when(t)).into(),
-                close.into(),
-            ],
-        )
-    });
+    let rows = listing.items.iter().map(|f| row(&ask, f, may));
     let empty = Empty::new(
         "No findings",
         "Orphans, standing access, shared keys, changed tools and calls after the end of a run come here by themselves.",
@@ -96,6 +69,36 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
             &copy,
         ))
         .ok()
+}
+
+/// A finding, and the form that closes it for who `may`.
+fn row(ask: &Ask, f: &remit_control::FindingView, may: bool) -> Row {
+    let close = (may && f.state == "open").then(|| {
+        let form = ask
+            .form(
+                format!("close-{}", f.id),
+                &format!("/findings/{}/close", f.id),
+            )
+            .field(Field::new("reason", "Why it is settled", Input::Line).required())
+            .button("Close", Tone::Plain)
+            .inline();
+        Cell::Html(Html::of(&form))
+    });
+    let about = ask.to(&format!("/search?q={}", crate::ask::segment(&f.subject)));
+    Row::new(
+        &f.id,
+        vec![
+            Cell::badge(f.kind.as_str()),
+            Cell::block(&f.text),
+            Cell::link(about, &f.subject),
+            f.owner.as_deref().into(),
+            Cell::badge(f.state),
+            Cell::number(format!("{}×", f.seen)),
+            ask.when(f.opened).into(),
+            f.closed.map(|t| ask.when(t)).into(),
+            close.into(),
+        ],
+    )
 }
 
 fn bar(ask: &Ask, range: &Range, state: Option<&str>) -> Filter {

@@ -1,6 +1,8 @@
 //! Hygiene: which credentials, grants and administrators somebody should look at. Findings open when a rule of the organization
 //! is passed, and settle by themselves when it is kept again.
 
+mod given;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -203,7 +205,8 @@ fn unclean(
     look.shared_keys();
     look.points();
     look.signing(signing);
-    look.directories();
+    look.given();
+    look.certificates();
     look.people();
     look.grants();
     look.admins();
@@ -331,48 +334,6 @@ impl Look<'_> {
                     self.days(key.created)
                 );
                 self.out.push(Wanted::new(kind, &key.id, text));
-            }
-        }
-    }
-
-    fn directories(&mut self) {
-        let clients = self.registry.scim_clients.values();
-        for client in clients.filter(|c| c.revoked.is_none() && c.digest.is_some()) {
-            let life = client.expires.secs_since(client.made);
-            let (id, name) = (&client.id, &client.name);
-            if life > i64::from(self.rules.long_lived_days) * DAY {
-                let text = format!(
-                    "the token of directory {name} lives {} days; make a shorter one with `remit credential rotate`",
-                    life / DAY
-                );
-                self.out
-                    .push(Wanted::new(FindingKind::LongLived, id, text).to(&client.made_by));
-            }
-            let left = client.expires.secs_since(self.now);
-            if left <= i64::from(self.rules.rotate_grace_days) * DAY {
-                let (kind, text) = if left > 0 {
-                    let text = format!(
-                        "the token of directory {name} ends at {}; make the next one with `remit credential rotate`",
-                        client.expires
-                    );
-                    (FindingKind::RotationDue, text)
-                } else {
-                    let text = format!(
-                        "the token of directory {name} has ended, so nobody tells who leaves; make the next one"
-                    );
-                    (FindingKind::RotationOverdue, text)
-                };
-                self.out
-                    .push(Wanted::new(kind, id, text).to(&client.made_by));
-            }
-            let last = self.last(id.as_str(), client.made);
-            if self.older(last, self.rules.unused_days) {
-                let text = format!(
-                    "directory {name} has told nothing for {} days; revoke it if it is gone",
-                    self.days(last)
-                );
-                let wanted = Wanted::new(FindingKind::UnusedCredential, id, text);
-                self.out.push(wanted.to(&client.made_by));
             }
         }
     }

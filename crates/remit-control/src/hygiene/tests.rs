@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::fixture::{ADMIN, ADMIN_TOO, AUDITOR, CLERK, NOBODY, OWNER, RESPONDER, World, id, noun};
-use crate::{CredentialKind, NewCredential, Rotated};
+use crate::{CredentialKind, ListQuery, NewCredential, Rotated};
 
 const KEY: &str = "thumb-1";
 
@@ -350,4 +350,71 @@ async fn a_flood_of_uses_writes_once_an_hour() {
     w.books.note_use(&w.org, KEY);
     w.books.write_uses(&w.org).await.unwrap();
     assert_eq!(revision(&w), Some(2));
+}
+
+/// Tokens that others were given are looked at alike, whoever they are.
+#[tokio::test]
+async fn a_token_of_a_receiver_or_a_transmitter_is_looked_at_as_a_directorys() {
+    let w = World::new().await;
+    look(&w).await;
+    let now = w.books.now();
+    let lives = |days: i64| now.plus_secs(days * DAY);
+    let receiver: remit_domain::signal::SignalReceiver = noun(json!({
+        "id": id("sgr", 1), "name": "siem", "audience": "https://siem.example", "digest": "ab".repeat(32), "made": now,
+        "expires": lives(120), "made_by": id("per", ADMIN), "revoked": null
+    }));
+    let change = Change::new().create(&receiver);
+    w.books.commit(&w.org, change).await.unwrap();
+    let subject = receiver.id.to_string();
+    assert_eq!(
+        about(&look(&w).await, &subject),
+        [FindingKind::LongLived],
+        "it lives longer than the rule says"
+    );
+    days(&w, 110);
+    w.books.note_use(&w.org, &subject);
+    let found = about(&look(&w).await, &subject);
+    assert!(found.contains(&FindingKind::RotationDue), "{found:?}");
+    let own = async |n: u8| {
+        let caller = w.caller(n);
+        let found = w.control.own_findings(&caller, &ListQuery::default()).await;
+        let found = found.unwrap().items;
+        found.iter().any(|f| f.subject == subject)
+    };
+    assert!(own(ADMIN).await, "who made it hears of it");
+    assert!(!own(CLERK).await, "others do not");
+    days(&w, 11);
+    let found = about(&look(&w).await, &subject);
+    assert!(found.contains(&FindingKind::RotationOverdue), "{found:?}");
+    let found = w
+        .books
+        .get::<remit_domain::signal::SignalReceiver>(&w.org, &subject);
+    let mut found = found.await.unwrap().unwrap();
+    found.noun.revoked = Some(w.books.now());
+    let change = Change::new().update(&found.noun, found.revision);
+    w.books.commit(&w.org, change).await.unwrap();
+    assert!(about(&look(&w).await, &subject).is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_is_found_when_it_lives_long_and_before_it_ends() {
+    let w = World::new().await;
+    look(&w).await;
+    let now = w.books.now();
+    let certificate = |days: i64| remit_domain::credential::ClientCertificate::Exact {
+        thumbprint: "x5t-1".to_owned(),
+        ends: now.plus_secs(days * DAY),
+    };
+    let set = async |days: i64| {
+        let found = w.books.get::<AgentKey>(&w.org, KEY).await.unwrap();
+        let mut found = found.unwrap();
+        found.noun.certificate = Some(certificate(days));
+        let change = Change::new().update(&found.noun, found.revision);
+        w.books.commit(&w.org, change).await.unwrap();
+        about(&look(&w).await, KEY)
+    };
+    assert_eq!(set(3_650).await, [FindingKind::LongLived]);
+    assert_eq!(set(20).await, []);
+    assert_eq!(set(10).await, [FindingKind::RotationDue]);
+    assert_eq!(set(0).await, [FindingKind::RotationOverdue]);
 }
