@@ -182,7 +182,7 @@ async fn revocations(report: &mut Report, house: &House) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The server's memory with many tokens that live, each looked at once.
+/// The server's memory with many tokens that live, each looked at once, and as many SVIDs, half of each form.
 async fn memory(remit: &FilePath, report: &mut Report, tokens: usize) -> anyhow::Result<()> {
     let upstream = echo::start().await?;
     let house = House::start(remit, report, Place::Memory, upstream).await?;
@@ -190,13 +190,15 @@ async fn memory(remit: &FilePath, report: &mut Report, tokens: usize) -> anyhow:
     let given = load::answers(house.tokens(tokens).await?, CONNECTIONS).await?;
     let looks = house.looks(&given)?;
     load::each(looks, CONNECTIONS).await?;
+    load::each(house.jwt_svids(tokens / 2).await?, CONNECTIONS).await?;
+    load::each(house.x509_svids(tokens / 2).await?, CONNECTIONS).await?;
     let resident = machine::resident_mib(house.server.pid())?;
     report.note(
         GROUP,
         "resident before the first token",
         format!("{before:.0} MiB"),
     );
-    let what = format!("resident with {tokens} live tokens, each looked at");
+    let what = format!("resident with {tokens} live tokens, each looked at, and {tokens} SVIDs");
     report.at_most(GROUP, &what, resident, 500.0, "MiB");
     Ok(())
 }

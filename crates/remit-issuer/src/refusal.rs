@@ -52,7 +52,7 @@ pub fn oauth_error(refusal: &Refusal) -> OAuthError {
         | R::Forbidden
         | R::Denied => O::UnauthorizedClient,
         R::WorkflowUnknown | R::RunUnknown | R::RunEnded | R::Wider => O::InvalidScope,
-        R::ChainBroken | R::ChainTooDeep | R::Conflict => O::InvalidGrant,
+        R::ChainBroken | R::ChainTooDeep | R::DelegationLoop | R::Conflict => O::InvalidGrant,
         R::NotFound => O::InvalidTarget,
         R::LedgerUnavailable
         | R::SnapshotStale
