@@ -166,8 +166,8 @@ impl Issuer {
         claims: IdJagClaims,
     ) -> Result<TokenResponse, Denied> {
         let keys = self.org_keys(org).await?;
-        let signed =
-            id_jag::sign(&claims, &keys.signing).map_err(|error| unavailable(error.to_string()))?;
+        let signed = id_jag::sign(&claims, keys.signing()?)
+            .map_err(|error| unavailable(error.to_string()))?;
         let id: CredentialId = claims
             .jti
             .parse()

@@ -114,7 +114,7 @@ impl Issuer {
             run: parent.map(|parent| parent.run.id.to_string()),
         };
         let keys = self.org_keys(org).await?;
-        let token = subject_token::sign(&claims, &keys.signing)
+        let token = subject_token::sign(&claims, keys.signing()?)
             .map_err(|error| no(RefusalCode::CredentialUnavailable, error.to_string()))?;
         let expires_in = u32::try_from(exp.saturating_sub(claims.iat)).unwrap_or(0);
         Ok(SubjectToken {

@@ -56,7 +56,7 @@ impl Issuer {
             question: question.to_owned(),
         };
         let keys = self.org_keys(org).await?;
-        let token = denial_token::sign(&claims, &keys.signing)
+        let token = denial_token::sign(&claims, keys.signing()?)
             .map_err(|e| no(RefusalCode::CredentialUnavailable, e.to_string()))?;
         Ok(BoundDenial {
             evaluation,

@@ -106,7 +106,7 @@ impl Issuer {
             key: thumbprint.clone(),
         };
         let keys = self.org_keys(org).await.map_err(|r| by(r.into()))?;
-        let signed = point_token::sign(&claims, &keys.signing).map_err(|error| {
+        let signed = point_token::sign(&claims, keys.signing()?).map_err(|error| {
             by(no(RefusalCode::CredentialUnavailable, error.to_string()).into())
         })?;
         let kind = EventKind::EnforcementPointTokenIssued;

@@ -18,11 +18,21 @@ use crate::refusal::{from_books, no};
 
 /// The keys of one organization, opened.
 pub(crate) struct OrgKeys {
-    /// The one that signs.
-    pub(crate) signing: SigningKey,
+    /// The one that signs; without it tokens are still checked.
+    signing: Result<SigningKey, Refusal>,
     /// Those that verify: the one that signs, and retired ones until their last token has ended.
     pub(crate) jwks: Jwks,
     loaded: Duration,
+}
+
+impl OrgKeys {
+    /// The key that signs.
+    ///
+    /// # Errors
+    /// `credential-unavailable` when whoever holds it does not give it.
+    pub(crate) fn signing(&self) -> Result<&SigningKey, Refusal> {
+        self.signing.as_ref().map_err(Clone::clone)
+    }
 }
 
 fn unusable() -> Refusal {
@@ -154,14 +164,17 @@ impl Issuer {
             }
             public.push(PublicJwk::from_json(&key.public).map_err(|_| unusable())?);
             if key.retired.is_none() {
-                signing = Some(self.inner.signer.open(&secret).map_err(unsigned)?);
+                signing = Some(self.inner.signer.open(&secret).map_err(unsigned));
             }
         }
         let signing = match signing {
             Some(key) => key,
-            None => self.make_key(org).await?,
+            None => {
+                let key = self.make_key(org).await?;
+                public.push(key.public());
+                Ok(key)
+            }
         };
-        public.push(signing.public());
         Ok(OrgKeys {
             jwks: Jwks::new(public).map_err(|_| unusable())?,
             signing,

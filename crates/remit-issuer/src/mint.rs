@@ -357,7 +357,7 @@ impl Issuer {
             .map_err(|denied| denied.by(&agent))?;
         let unavailable =
             |code, text: String| Denied::new(OAuthErrorCode::TemporarilyUnavailable, code, text);
-        let signed = remit_token::access_token::sign(&claims, &keys.signing)
+        let signed = remit_token::access_token::sign(&claims, keys.signing()?)
             .map_err(|error| unavailable(error.code(), error.to_string()))?;
         let id = claims.jti.parse();
         let token = Token {

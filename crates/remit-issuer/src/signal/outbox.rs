@@ -145,7 +145,7 @@ impl Issuer {
             events: BTreeMap::from([(out.event.uri().to_owned(), out.claims.clone())]),
         };
         let keys = self.org_keys(org).await?;
-        security_event::sign(&claims, &keys.signing).map_err(|error| {
+        security_event::sign(&claims, keys.signing()?).map_err(|error| {
             no(
                 remit_domain::RefusalCode::CredentialUnavailable,
                 error.to_string(),

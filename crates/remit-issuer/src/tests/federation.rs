@@ -178,6 +178,13 @@ impl Cluster {
         assert_eq!(self.world.refused().await.1["code"], code);
     }
 
+    /// Brings a token that cannot be looked at now; the code that is recorded of it.
+    async fn not_now(&self) -> Value {
+        let answer = self.bring(&self.token()).await;
+        assert_refused(answer, OAuthErrorCode::TemporarilyUnavailable, "");
+        self.world.refused().await.1["code"].clone()
+    }
+
     pub(super) async fn change(&self, change: impl FnOnce(&mut TrustedIssuer)) {
         self.world.change(self.id.as_str(), change).await;
     }
@@ -490,13 +497,10 @@ async fn keys_are_not_fetched_from_where_nobody_is_to_be_led() {
     ] {
         let cluster = Cluster::new().await;
         *cluster.platform.down.lock().unwrap() = Some(error);
-        let token = cluster.token();
-        cluster.refused(&token, "issuer-address-refused").await;
+        assert_eq!(cluster.not_now().await, "issuer-address-refused");
         assert_eq!(cluster.platform.asked.load(Ordering::Relaxed), 0);
     }
     let cluster = Cluster::new().await;
     *cluster.platform.down.lock().unwrap() = Some(WebError::Timeout);
-    cluster
-        .refused(&cluster.token(), "issuer-unreachable")
-        .await;
+    assert_eq!(cluster.not_now().await, "issuer-unreachable");
 }

@@ -49,7 +49,7 @@ impl World {
         let mut claims = self.verify(&good).await.unwrap().claims.clone();
         change(&mut claims);
         let keys = self.issuer.org_keys(&self.acme).await.unwrap();
-        remit_token::access_token::sign(&claims, &keys.signing).unwrap()
+        remit_token::access_token::sign(&claims, keys.signing().unwrap()).unwrap()
     }
 
     /// A good token under another header, with the signature that it had.
@@ -67,7 +67,7 @@ impl World {
 
     async fn kid(&self) -> String {
         let keys = self.issuer.org_keys(&self.acme).await.unwrap();
-        keys.signing.public().thumbprint().to_string()
+        keys.signing().unwrap().public().thumbprint().to_string()
     }
 }
 

@@ -118,7 +118,7 @@ async fn a_token_that_was_never_recorded_is_refused() {
         .books
         .id(remit_domain::CredentialId::from_uuid)
         .to_string();
-    let forged = remit_token::access_token::sign(&claims, &keys.signing).unwrap();
+    let forged = remit_token::access_token::sign(&claims, keys.signing().unwrap()).unwrap();
     assert_eq!(code(&world, &forged).await, "unauthenticated");
     // Nor one that was signed by somebody else.
     let other = remit_token::access_token::sign(&claims, &key()).unwrap();
