@@ -235,8 +235,10 @@ impl Issuer {
                 .is_some_and(|k| k.removed.is_some())
         };
         if issued.certificate.as_ref().is_some_and(removed) {
-            return Err(unauthenticated(
-                "the certificate that the token is bound to was revoked",
+            let text = "the certificate that the token is bound to was revoked";
+            return Err(AccessRefused::unauthenticated(
+                "token-certificate-revoked",
+                text,
             ));
         }
         if let Some(federated) = &issued.federated {
