@@ -408,6 +408,17 @@ impl Server {
         subject: &str,
     ) -> (u16, Value) {
         let (client, key) = self.demo_agent(agent);
+        self.exchange_by(&client, &key, workflow, subject).await
+    }
+
+    /// The same, for any agent.
+    pub(crate) async fn exchange_by(
+        &self,
+        client: &str,
+        key: &SigningKey,
+        workflow: &str,
+        subject: &str,
+    ) -> (u16, Value) {
         let scope = format!("workflow:{workflow}");
         let grant = [
             (
@@ -418,7 +429,7 @@ impl Server {
             ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
             ("scope", &scope),
         ];
-        self.token_request(&client, &key, &grant).await
+        self.token_request(client, key, &grant).await
     }
 
     pub(crate) async fn token_request(
