@@ -92,6 +92,7 @@ async fn only_the_agent_and_workflow_named_may_use_it() {
         InvalidGrant,
         "the subject token names another agent",
     );
+    assert_eq!(world.refused().await.1["code"], "may-act-other");
     assert_refused(
         world
             .exchange(&world.triage, &subject, "workflow:refund")
@@ -99,6 +100,7 @@ async fn only_the_agent_and_workflow_named_may_use_it() {
         InvalidScope,
         "workflow-unknown",
     );
+    assert_eq!(world.refused().await.1["code"], "workflow-unknown");
     // A client that did not prove itself spends nothing.
     let forged = world.assertion_to(&world.triage, &world.searcher.key, URL);
     let request = exchange(forged, &subject, TokenType::Jwt, "");
@@ -314,10 +316,12 @@ async fn an_own_token_is_exchanged_for_a_narrower_one_that_ends_no_later() {
         InvalidTarget,
         "",
     );
+    assert_eq!(world.refused().await.1["code"], "wider");
     let other = at("/mcp/orders", &world.searcher, &token);
     assert_refused(
         world.issuer.token(&world.acme, &other).await,
         InvalidGrant,
         "the subject token is another agent's",
     );
+    assert_eq!(world.refused().await.1["code"], "actor-other");
 }

@@ -154,6 +154,11 @@ async fn a_chain_is_as_deep_as_the_person_permits() {
             .as_str(),
         "chain-too-deep"
     );
+    let (_, facts) = world.refused().await;
+    assert_eq!(
+        (&facts["door"], &facts["code"]),
+        (&json!("spawn"), &json!("chain-too-deep"))
+    );
     let one = world.acting(&world.triage, "answer", 1).await;
     let spawned = spawn(&world, &one, request(&world)).await.unwrap();
     let child = secret(
