@@ -20,6 +20,7 @@
 mod change;
 mod error;
 pub mod facts;
+pub mod hop;
 pub mod in_flight;
 mod keys;
 mod known;
@@ -52,6 +53,7 @@ use secrecy::SecretString;
 
 pub use change::Change;
 pub use error::BooksError;
+pub use hop::{Hop, HopAnswer, HopRefused};
 pub use known::{KnownSecrets, Named};
 pub use ledger::OpenedEntry;
 pub use org::OrgBook;

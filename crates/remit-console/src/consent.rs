@@ -229,7 +229,10 @@ async fn allow(ask: Ask) -> Result<Answer, Fault> {
     };
     // First it is used up, then it counts: of two answers sent at once one is too late.
     let asked = decided(&ask).await?;
-    let made = ask.control().grant_delegation(&ask.caller()?, new).await?;
+    let made = ask
+        .control()
+        .consent_delegation(&ask.caller()?, new)
+        .await?;
     let by = ask.session()?.person.id.clone();
     let to = issuer.consent_given(&org, asked, &made.id, &by)?;
     Ok(on(&agent.name, &to))

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use remit_books::hop::HopKind;
 use remit_books::{Change, Ending};
 use remit_domain::bounds::Bounds;
 use remit_domain::run::RunEnd;
@@ -541,7 +542,7 @@ impl Issuer {
             once: vec![state.once()],
             not_after: None,
             from: None,
-            exchanged: false,
+            kind: HopKind::Code,
         };
         let Some(link) = link else {
             // What it gave may be gone because the code was used before: that is the same answer, with its own reason.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use remit_books::hop::HopKind;
 use remit_domain::delegation::{Delegation, DelegationUse};
 use remit_domain::{AgentId, OrgId, RefusalCode, RunId};
 use remit_token::{
@@ -124,7 +125,10 @@ impl Issuer {
             once: vec![once_of(&claims)],
             not_after: None,
             from: None,
-            exchanged: true,
+            kind: match link.kind {
+                DelegationUse::SubAgent => HopKind::SubAgent,
+                DelegationUse::Interactive | DelegationUse::Standing => HopKind::Assertion,
+            },
         };
         match link.kind {
             DelegationUse::Interactive => self.redeem_of_person(org, wanted.run, link, ask).await,
@@ -209,7 +213,7 @@ impl Issuer {
             once: Vec::new(),
             not_after: Some(subject.expires),
             from: Some(subject.token.clone()),
-            exchanged: true,
+            kind: HopKind::Exchange,
         };
         self.issue_in(org, &subject.run, ask).await
     }

@@ -15,6 +15,7 @@ mod door;
 mod dpop;
 mod exchange;
 mod federation;
+mod hops;
 mod id_jag;
 mod keys;
 mod oidc;

@@ -22,6 +22,9 @@ pub struct PolicyNote {
     pub forbids: bool,
     /// Whether it asks.
     pub asks: bool,
+    /// Whether it is about hops, and not about calls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hop: bool,
     /// Its `@text`, or a line in its stead.
     pub text: String,
     /// Its Cedar text.
@@ -100,7 +103,7 @@ impl Engine {
     /// The organization's own policies, as their authors wrote them.
     pub fn notes(&self) -> Vec<PolicyNote> {
         let own = self.policies().iter().filter(|l| !l.is_guardrail());
-        own.map(note).collect()
+        own.chain(&self.hops().policies).map(note).collect()
     }
 
     /// Decides, and lists the determining policies as their authors wrote them.
@@ -160,6 +163,7 @@ fn note(loaded: &Loaded) -> PolicyNote {
         line: loaded.line,
         forbids: loaded.is_forbid(),
         asks: loaded.terms.is_some(),
+        hop: loaded.hop,
         text: loaded.text.clone(),
         source: loaded.source.clone(),
     }
