@@ -18,6 +18,7 @@
 )]
 
 mod change;
+pub mod entitled;
 mod error;
 pub mod facts;
 pub mod hop;
@@ -59,7 +60,7 @@ pub use ledger::OpenedEntry;
 pub use org::OrgBook;
 pub use policies::ShadowEngine;
 pub use read::Versioned;
-pub use run::{Ended, Ending, NewRun};
+pub use run::{Ended, Ending, NewRun, is_started_by};
 pub use secrets::VaultSecrets;
 
 /// Id of the operator's own organization: it has a ledger and no agents.

@@ -8,6 +8,7 @@ mod narrowing;
 mod revoke;
 mod tree;
 
+use remit_books::entitled::{ActsFor, Withheld};
 use remit_books::hop::{HOP_TRIES, HopKind};
 use remit_books::{Books, BooksError, Change, Versioned};
 use remit_domain::authority::Authority;
@@ -26,7 +27,7 @@ use crate::{Caller, Control, ControlError, names, refuse};
 
 pub(crate) use narrowing::lines as narrowing_lines;
 pub(crate) use revoke::{plan_end_all, plan_revoke, revoke_each, topmost, with_below};
-pub use tree::{Hop, PersonTree, TreeFilter};
+pub use tree::{Hop, PersonTree, RunNode, TreeFilter, TreeWatch};
 
 /// Hops that may follow a delegation where nobody says: one sub-agent, no further.
 const DEPTH_DEFAULT: u8 = 1;
@@ -215,6 +216,18 @@ impl Control {
             return Err(refuse(RefusalCode::Forbidden, text));
         }
         narrowing::check(&registry, &workflow, &new.authority, now)?;
+        let who = ActsFor {
+            agent: &agent,
+            workflow: &workflow,
+            person: registry.people.get(&person.id),
+        };
+        let engine = book.engine();
+        let withheld = Withheld::of(&registry, engine.as_deref(), who, &new.authority, now);
+        if !withheld.is_empty() {
+            let more = withheld.lines().join(", ");
+            let text = format!("more is delegated than the person may do: {more}; leave it out");
+            return Err(refuse(RefusalCode::Wider, text));
+        }
         check_ticket(&registry, new.ticket.as_deref())?;
         Ok(Delegation {
             id: self.books.id(DelegationId::from_uuid),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use remit_books::entitled::Withheld;
 use remit_books::hop::HopKind;
 use remit_books::{Change, Ending};
 use remit_domain::bounds::Bounds;
@@ -300,7 +301,9 @@ impl Issuer {
         self.resource_asked(org, &resource)?;
         let details = details::read(&request.authorization_details)?;
         if let Some(asked) = &details {
-            details::not_wider(asked, &workflow, std::iter::empty(), self.books().now())?;
+            // For whom is not known yet: what that person is not entitled to is left out when they are asked.
+            let (nothing, now) = (Withheld::default(), self.books().now());
+            details::not_wider(asked, &workflow, std::iter::empty(), &nothing, now)?;
         }
         let asked = Asked {
             client: client.map(str::to_owned),

@@ -176,7 +176,8 @@ impl Issuer {
         self.issue_in(org, &run, ask).await
     }
 
-    /// The client's own access token becomes one for a narrower resource, or for fewer tools, which ends no later.
+    /// The client's own access token becomes one for a narrower resource, for fewer tools, or for a new run below its own, which
+    /// ends no later.
     async fn narrow_resource(
         &self,
         org: &OrgId,
@@ -184,7 +185,7 @@ impl Issuer {
         request: &TokenExchange,
     ) -> Result<TokenResponse, Denied> {
         let subject = self.own_access_token(org, &client, request).await?;
-        let wanted = Wanted::read(&request.scope)?;
+        let wanted = Wanted::read_below(&request.scope)?;
         let resource = self.resource_asked(org, &request.resource)?;
         if !subject.resource.covers(&resource) {
             let text = "the subject token is for a narrower resource";
@@ -215,7 +216,10 @@ impl Issuer {
             from: Some(subject.token.clone()),
             kind: HopKind::Exchange,
         };
-        self.issue_in(org, &subject.run, ask).await
+        match wanted.new_run {
+            true => self.issue_child(org, &subject.run, ask).await,
+            false => self.issue_in(org, &subject.run, ask).await,
+        }
     }
 
     /// A parent asks for its sub-agent's subject token: `audience` is the sub-agent, `scope` its workflow.

@@ -92,7 +92,10 @@ impl Issuer {
         let resource = self.resource_of(org, &claims, &request.resource)?;
         let details = details::read(&request.authorization_details)?;
         if let Some(asked) = &details {
-            details::not_wider(asked, &workflow, std::iter::empty(), self.books().now())?;
+            let who = (&client.agent, &workflow);
+            let withheld = self.withheld(org, who, Some(&person), asked)?;
+            let now = self.books().now();
+            details::not_wider(asked, &workflow, std::iter::empty(), &withheld, now)?;
         }
         self.stand_behind(org, &person, identities).await?;
         let link = self.delegation_by(issuer, identities, &client, &workflow.id, &person);

@@ -1,17 +1,18 @@
 //! Making an access token: one commit with its record, its entry, the run it may start and the proofs that paid for it.
 
+mod child;
 mod implicit;
 
 use std::sync::Arc;
 
+use remit_books::Change;
 use remit_books::hop::HopKind;
-use remit_books::{Change, NewRun};
 use remit_domain::authority::Authority;
 use remit_domain::credential::Token;
 use remit_domain::delegation::Delegation;
 use remit_domain::event::{Event, EventKind};
-use remit_domain::limits::{ACCESS_TOKEN_SECS, IMPLICIT_RUN_IDLE_SECS};
-use remit_domain::run::{Intent, Mode, Provenance};
+use remit_domain::limits::ACCESS_TOKEN_SECS;
+use remit_domain::run::{Intent, Mode};
 use remit_domain::standing::Standing;
 use remit_domain::{
     CredentialId, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId, Timestamp, Workflow,
@@ -29,7 +30,7 @@ use crate::door::Denied;
 use crate::hop::{is_exchange, token_hop};
 use crate::refusal::no;
 use crate::spent::{PLACE_LOST, STARTED_ELSEWHERE};
-use crate::{Issuer, Resource, details, narrow};
+use crate::{Issuer, Resource, details};
 use implicit::{is_implicit, start_of};
 
 /// What a token is asked for, by a client that has proved who it is.
@@ -123,18 +124,9 @@ impl Issuer {
         run: &RunId,
         ask: Ask,
     ) -> Result<TokenResponse, Denied> {
-        let agent = ask.client.agent.id.clone();
         let standing = self.own_standing(org, run, &ask).await?;
-        let Some(asked) = &ask.details else {
-            let (run, chain) = ((*standing.run).clone(), &standing.chain);
-            return self.issue(org, run, chain, ask, Change::new()).await;
-        };
+        let authority = self.narrowed_to(org, &standing, &ask)?;
         let have = &standing.run.intent.authority;
-        let links = standing.chain.iter().map(|link| &link.authority);
-        let held = links.chain([have]);
-        details::not_wider(asked, &ask.workflow, held, self.books().now())
-            .map_err(|denied| denied.by(&agent))?;
-        let authority = narrow::meet(have, asked);
         if authority == *have {
             let (run, chain) = ((*standing.run).clone(), &standing.chain);
             return self.issue(org, run, chain, ask, Change::new()).await;
@@ -195,7 +187,12 @@ impl Issuer {
             None => acting,
             Some(asked) => {
                 let held = acting.chain.iter().map(|link| &link.authority);
-                details::not_wider(asked, &ask.workflow, held, self.books().now())
+                let who = (&ask.client.agent, &ask.workflow);
+                self.withheld(org, who, acting.person.as_ref(), asked)
+                    .and_then(|withheld| {
+                        let now = self.books().now();
+                        details::not_wider(asked, &ask.workflow, held, &withheld, now)
+                    })
                     .map_err(|denied| denied.by(&ask.client.agent.id))?;
                 ActingFor {
                     authority: asked.clone(),
@@ -221,19 +218,7 @@ impl Issuer {
         if let Some(run) = self.implicit_run(org, &acting, &ask).await? {
             return self.issue_going_on(org, &run, ask).await;
         }
-        let new = NewRun {
-            agent: ask.client.agent.id.clone(),
-            mode: acting.mode(),
-            trigger: None,
-            intent: acting.intent(),
-            person: acting.person.clone(),
-            chain: acting.chain.iter().map(|link| link.id.clone()).collect(),
-            parent: acting.parent.as_ref().map(|run| run.id.clone()),
-            implicit_key: Some(ask.client.thumbprint.clone()),
-            provenance: Provenance::default(),
-            idle_secs_max: Some(IMPLICIT_RUN_IDLE_SECS.min(ask.workflow.run_idle_secs_max)),
-            ends_by: acting.ends_by(),
-        };
+        let new = acting.new_run(&ask);
         self.runs_within_limit(org, &ask.client.agent.id)?;
         let mut after = None;
         // Runs may end at once, one after the other, and places be taken: then it is left to the client to ask again.
@@ -477,6 +462,10 @@ impl Issuer {
                 run,
                 chain,
                 ask.details.is_some(),
+                |all| {
+                    let who = (&ask.client.agent, &ask.workflow);
+                    self.withheld(org, who, run.person.as_ref(), all)
+                },
                 now,
             )?,
             delegations: run.chain.iter().map(ToString::to_string).collect(),

@@ -3,6 +3,7 @@
 //! The sub-agent gets a run of its own below the parent's, a delegation cut from the parent's last one, and a single-use
 //! subject token that it redeems with its own key. A run that acts for nobody has nothing to hand on.
 
+use remit_books::entitled::{ActsFor, Withheld};
 use remit_books::hop::{HopAction, HopKind};
 use remit_books::{Change, Ending, Hop, HopAnswer, HopRefused, NewRun};
 use remit_domain::authority::Authority;
@@ -161,8 +162,7 @@ impl Issuer {
         for _ in 0..PLACES_TRIED_MAX {
             match self.spawn_once(org, parent, &request, &once).await {
                 Err(Failed::Books(error))
-                    if place_lost(&error)
-                        || self.books().decided_too_early(org, &error).await => {}
+                    if place_lost(&error) || self.books().decided_too_early(org, &error).await => {}
                 other => return other,
             }
         }
@@ -295,8 +295,20 @@ impl Issuer {
         let registry = book.registry();
         registry.standing_agent(&request.agent)?;
         let workflow = registry.standing_workflow(&request.agent, &request.workflow)?;
-        let carried = narrow::meet(&request.authority, &narrow::of_run(parent, now));
-        let expires = not_wider(&registry, parent, request, &carried, now)?;
+        let engine = book.engine();
+        let withheld = |authority: &Authority| {
+            let who = ActsFor {
+                agent: &parent.agent,
+                workflow: &parent.workflow,
+                person: registry.people.get(&last.person),
+            };
+            Withheld::of(&registry, engine.as_deref(), who, authority, now)
+        };
+        let mut carried = narrow::meet(&request.authority, &narrow::of_run(parent, now));
+        withheld(&carried).take_from(&mut carried);
+        let mut more = withheld(&request.authority).lines();
+        more.extend(withheld(&request.intent.authority).lines());
+        let expires = not_wider(&registry, parent, request, (&carried, more), now)?;
         let link = Delegation {
             id: self.books().id(DelegationId::from_uuid),
             person: last.person.clone(),
@@ -339,15 +351,17 @@ fn not_in_a_loop(parent: &Standing, request: &SpawnRequest) -> Result<(), Refusa
 }
 
 /// When the link ends, where nothing that is asked is more than the parent has.
+///
+/// - `carried`: what the link carries, and what is asked for that the person is not entitled to.
 fn not_wider(
     registry: &Registry,
     parent: &Standing,
     request: &SpawnRequest,
-    carried: &Authority,
+    (carried, mut more): (&Authority, Vec<String>),
     now: Timestamp,
 ) -> Result<Timestamp, Refusal> {
     let have = narrow::in_all(parent, now);
-    let mut more = narrow::wider(&request.authority, &have, registry);
+    more.extend(narrow::wider(&request.authority, &have, registry));
     more.extend(narrow::wider(&request.intent.authority, &have, registry));
     let links = parent.chain.iter().map(|link| &link.authority);
     let held = links.chain([&parent.run.intent.authority]);

@@ -8,6 +8,7 @@ mod below;
 mod build;
 mod cascade;
 mod certificate;
+mod children;
 mod client;
 mod client_document;
 mod details;

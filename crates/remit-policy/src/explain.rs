@@ -9,6 +9,9 @@ use crate::engine::Engine;
 use crate::facts::{Dynamic, Facts, Fixed};
 use crate::load::Loaded;
 
+/// The guardrail that asks for entitlements.
+const ENTITLEMENTS: &str = "guardrail/entitlements";
+
 /// One policy, as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyNote {
@@ -104,6 +107,16 @@ impl Engine {
     pub fn notes(&self) -> Vec<PolicyNote> {
         let own = self.policies().iter().filter(|l| !l.is_guardrail());
         own.chain(&self.hops().policies).map(note).collect()
+    }
+
+    /// Whether the person lacks an entitlement that the tool requires: the guardrail of that name denies every call of it.
+    pub fn lacks_entitlement(&self, fixed: &Fixed, now: Timestamp) -> bool {
+        let dynamic = Dynamic::at(now);
+        let decision = self.decide_without_args(Facts {
+            fixed,
+            dynamic: &dynamic,
+        });
+        decision.policies.iter().any(|id| id == ENTITLEMENTS)
     }
 
     /// Decides, and lists the determining policies as their authors wrote them.
