@@ -61,6 +61,7 @@ fn commit(book: &OrgBook, at: Timestamp) -> Commit {
         once: Vec::new(),
         raise_epoch: false,
         lower: None,
+        at_epoch: None,
     }
 }
 

@@ -97,6 +97,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         once: vec![],
         raise_epoch: false,
         lower: None,
+        at_epoch: None,
     };
     store.commit(commit).await?;
     for (at_once, target) in [(1, 0.8), (10, 0.5), (100, 0.5)] {

@@ -25,6 +25,7 @@ mod faults;
 mod federation;
 mod first_hour;
 mod furnish;
+mod hops;
 mod identity_assertions;
 mod limits;
 mod mutual_tls;

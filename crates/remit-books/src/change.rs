@@ -16,6 +16,7 @@ pub struct Change {
     pub(crate) blobs: Vec<Blob>,
     pub(crate) raise_epoch: bool,
     pub(crate) lower: Option<Lower>,
+    pub(crate) at_epoch: Option<u64>,
 }
 
 impl Change {
@@ -73,6 +74,13 @@ impl Change {
         self
     }
 
+    /// Was decided at this containment epoch: at another one nothing is written (`EpochMoved`).
+    #[must_use]
+    pub fn decided_at(mut self, epoch: u64) -> Self {
+        self.at_epoch = Some(self.at_epoch.map_or(epoch, |before| before.min(epoch)));
+        self
+    }
+
     /// The records it writes, by kind and key.
     pub fn writes(&self) -> impl Iterator<Item = (Kind, &str)> {
         self.puts.iter().map(|put| (put.kind, put.key.as_str()))
@@ -103,7 +111,10 @@ impl Change {
         self.blobs.extend(other.blobs);
         self.raise_epoch |= other.raise_epoch;
         self.lower = self.lower.or(other.lower);
-        self
+        match other.at_epoch {
+            Some(epoch) => self.decided_at(epoch),
+            None => self,
+        }
     }
 }
 
@@ -149,6 +160,7 @@ impl Books {
             once: change.once,
             raise_epoch: change.raise_epoch,
             lower: change.lower,
+            at_epoch: change.at_epoch,
         };
         let committed = self.store().commit(commit).await?;
         if book.take(&puts, &committed, engine, raises)? {

@@ -37,6 +37,11 @@ pub enum BooksError {
     /// The policies do not compile with the tools as they are.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The policies do not compile, so that nothing can be asked of them.
+    #[error(
+        "the policies of this organization do not compile with its tools, so nothing is permitted; an administrator has to mend them"
+    )]
+    NoPolicies,
     /// The derived tree could not be grown.
     #[error(transparent)]
     Tree(#[from] TreeError),

@@ -14,6 +14,7 @@ use remit_domain::standing::Standing;
 use remit_domain::system::System;
 use remit_domain::ticket;
 use remit_domain::tool::ToolRef;
+use remit_domain::workflow::Grant;
 use remit_domain::{Agent, AgentId, Person, Registry, Run, RunId, Timestamp, Workflow};
 use remit_policy::Fixed;
 use remit_policy::facts::{
@@ -64,37 +65,11 @@ pub fn fixed_facts(registry: &Registry, who: &Who, tool: &ToolRef) -> Option<Fix
     let found = registry.tools.get(tool)?;
     let upstream = registry.upstreams.get(tool.upstream())?;
     let system = registry.systems.get(&upstream.system);
-    let living = |person| registry.people.get(person).is_some_and(|p| p.is_active());
-    let profile = &who.agent.profile;
+    let grants = who.workflow.grants.iter();
+    let grants = grants.filter(|g| g.tool == *tool).cloned().collect();
     let fixed = Fixed {
-        agent: AgentFacts {
-            id: who.agent.id.clone(),
-            name: who.agent.name.clone(),
-            state: who.agent.state,
-            tier: profile.tier,
-            environment: profile.environment,
-            data_classes: profile.data_classes.clone(),
-            systems: profile.systems.clone(),
-            enforcement: profile.enforcement,
-            sponsor: profile.sponsor.clone(),
-            owner_living: living(&profile.owner),
-            sponsor_living: living(&profile.sponsor),
-        },
-        workflow: WorkflowFacts {
-            id: who.workflow.id.clone(),
-            name: who.workflow.name.clone(),
-            agent: who.workflow.agent.clone(),
-            data_classes: who.workflow.data_classes.clone(),
-            enabled: who.workflow.enabled,
-            attested: who.workflow.attestation.is_some(),
-            grants: who
-                .workflow
-                .grants
-                .iter()
-                .filter(|g| g.tool == *tool)
-                .cloned()
-                .collect(),
-        },
+        agent: acting_facts(registry, &who.agent),
+        workflow: workflow_facts(&who.workflow, grants),
         tool: ToolFacts {
             tool: tool.clone(),
             definition_hash: found.definition.hash.clone(),
@@ -270,7 +245,39 @@ impl Situation {
     }
 }
 
-fn person_facts(registry: &Registry, person: &Person) -> PersonFacts {
+/// An agent, as a decision sees it.
+pub(crate) fn acting_facts(registry: &Registry, agent: &Agent) -> AgentFacts {
+    let living = |person| registry.people.get(person).is_some_and(|p| p.is_active());
+    let profile = &agent.profile;
+    AgentFacts {
+        id: agent.id.clone(),
+        name: agent.name.clone(),
+        state: agent.state,
+        tier: profile.tier,
+        environment: profile.environment,
+        data_classes: profile.data_classes.clone(),
+        systems: profile.systems.clone(),
+        enforcement: profile.enforcement,
+        sponsor: profile.sponsor.clone(),
+        owner_living: living(&profile.owner),
+        sponsor_living: living(&profile.sponsor),
+    }
+}
+
+/// A workflow, as a decision sees it, with these of its grants.
+pub(crate) fn workflow_facts(workflow: &Workflow, grants: Vec<Grant>) -> WorkflowFacts {
+    WorkflowFacts {
+        id: workflow.id.clone(),
+        name: workflow.name.clone(),
+        agent: workflow.agent.clone(),
+        data_classes: workflow.data_classes.clone(),
+        enabled: workflow.enabled,
+        attested: workflow.attestation.is_some(),
+        grants,
+    }
+}
+
+pub(crate) fn person_facts(registry: &Registry, person: &Person) -> PersonFacts {
     PersonFacts {
         id: person.id.clone(),
         active: person.is_active(),

@@ -71,6 +71,7 @@ impl Books {
             once: Vec::new(),
             raise_epoch: false,
             lower: None,
+            at_epoch: None,
         };
         match self.store().commit(commit).await {
             Ok(_) => Ok(DataKey::new(&bytes)?),

@@ -143,6 +143,7 @@ impl Books {
             once: Vec::new(),
             raise_epoch: false,
             lower: None,
+            at_epoch: None,
         };
         self.store().shred(org, scope, commit).await?;
         self.forget(org, scope);

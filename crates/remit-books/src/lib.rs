@@ -18,8 +18,10 @@
 )]
 
 mod change;
+pub mod entitled;
 mod error;
 pub mod facts;
+pub mod hop;
 pub mod in_flight;
 mod keys;
 mod known;
@@ -52,12 +54,13 @@ use secrecy::SecretString;
 
 pub use change::Change;
 pub use error::BooksError;
+pub use hop::{Hop, HopAnswer, HopRefused};
 pub use known::{KnownSecrets, Named};
 pub use ledger::OpenedEntry;
 pub use org::OrgBook;
 pub use policies::ShadowEngine;
 pub use read::Versioned;
-pub use run::{Ended, Ending, NewRun};
+pub use run::{Ended, Ending, NewRun, is_started_by};
 pub use secrets::VaultSecrets;
 
 /// Id of the operator's own organization: it has a ledger and no agents.

@@ -130,6 +130,7 @@ impl Books {
             once: Vec::new(),
             raise_epoch: false,
             lower: None,
+            at_epoch: None,
         };
         let event = Event::new(EventKind::OrganizationCreated, self.now(), by)
             .about(&organization.id)

@@ -30,7 +30,7 @@ pub struct NewRun {
     pub chain: Vec<DelegationId>,
     /// The run that spawns it.
     pub parent: Option<RunId>,
-    /// Key an implicit run belongs to.
+    /// Key an implicit run belongs to; with `+` and more behind it where nobody else joins it.
     pub implicit_key: Option<String>,
     /// What the caller says about itself.
     pub provenance: Provenance,
@@ -76,6 +76,12 @@ pub struct Ended {
     pub approvals: Vec<Approval>,
     /// Delegations made in these runs.
     pub delegations: Vec<DelegationId>,
+}
+
+/// Whether a token request with this key started a run; see [`NewRun::implicit_key`].
+pub fn is_started_by(run: &Run, key: &str) -> bool {
+    let own = run.implicit_key.as_deref();
+    own.is_some_and(|own| own.split_once('+').map_or(own, |(own, _)| own) == key)
 }
 
 /// How often a change that lost a race is made anew.

@@ -7,15 +7,19 @@ use crate::client::{Client, ITEMS_MAX};
 use crate::connection::Connection;
 use crate::exit::{Done, OK};
 use crate::input;
-use crate::output::Out;
+use crate::output::{Format, Out};
+use crate::print::{note, print};
 use crate::table::{Column, Page, Show, column};
 use crate::value::{at, count, items, line, text};
 use crate::when::{self, parse_span};
 
+/// Seconds that one request waits for a change.
+const POLL_SECS: &str = "55";
+
 /// Commands on delegations.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Examples:\n  remit delegation grant --to support --workflow refund --for 8h --ticket INC-1042\n  remit delegation ls --mine --state active\n  remit delegation tree --person maria@acme.example\n  remit delegation assert dlg_01JD… -o name > subject-token"
+    after_help = "Examples:\n  remit delegation grant --to support --workflow refund --for 8h --ticket INC-1042\n  remit delegation ls --mine --state active\n  remit delegation tree --person maria@acme.example --watch\n  remit delegation assert dlg_01JD… -o name > subject-token"
 )]
 pub enum DelegationCommand {
     /// Let an agent act for you in one workflow, for a time
@@ -58,6 +62,9 @@ pub enum DelegationCommand {
         /// Only chains that pass this agent
         #[arg(long)]
         agent: Option<String>,
+        /// Go on, and show it anew each time it changes
+        #[arg(long)]
+        watch: bool,
     },
     /// Get a single-use, five-minute subject token for the agent of a delegation of yours
     Assert {
@@ -147,17 +154,13 @@ pub(crate) async fn run(connection: &Connection, command: DelegationCommand) -> 
                 .await?;
             out.one(&ended, "delegations", || revoked(&ended))?;
         }
-        DelegationCommand::Tree { person, agent } => {
-            let query = [
-                ("person", person.as_deref().unwrap_or_default()),
-                ("agent", agent.as_deref().unwrap_or_default()),
-            ];
-            let found = Value::Array(
-                client
-                    .list(&["delegations", "tree"], &query, ITEMS_MAX)
-                    .await?,
-            );
-            out.one(&found, "person", || tree(out, &found))?;
+        DelegationCommand::Tree {
+            person,
+            agent,
+            watch,
+        } => {
+            let of = [person.unwrap_or_default(), agent.unwrap_or_default()];
+            return show_tree(&client, out, &of, watch).await;
         }
         DelegationCommand::Assert { id } => {
             let made = client
@@ -239,6 +242,48 @@ fn revoked(ended: &Value) -> String {
     )
 }
 
+async fn show_tree(client: &Client, out: Out, of: &[String; 2], watch: bool) -> Done {
+    let [person, agent] = of;
+    let of = [("person", person.as_str()), ("agent", agent.as_str())];
+    if watch {
+        return watch_tree(client, out, of).await;
+    }
+    let found = client
+        .list(&["delegations", "tree"], &of, ITEMS_MAX)
+        .await?;
+    let found = Value::Array(found);
+    out.one(&found, "person", || tree(out, &found))?;
+    Ok(OK)
+}
+
+async fn watch_tree(client: &Client, out: Out, of: [(&str, &str); 2]) -> Done {
+    let mut after = String::new();
+    if out.format == Format::Table {
+        note("Watching who acts for whom; ctrl-C ends it.");
+    }
+    loop {
+        let mut query = of.to_vec();
+        query.extend([("after", after.as_str()), ("timeout_s", POLL_SECS)]);
+        query.retain(|(_, value)| !value.is_empty());
+        let told = client
+            .get_with(&["delegations", "tree", "watch"], &query)
+            .await?;
+        let next = text(&told, "next");
+        if next == after {
+            continue;
+        }
+        after = next;
+        let found = at(&told, "items").cloned().unwrap_or_default();
+        match out.format {
+            Format::Table => {
+                let now = crate::edge::now();
+                print(&format!("{now}\n{}\n", tree(Out { now, ..out }, &found)));
+            }
+            _ => print(&found.to_string()),
+        }
+    }
+}
+
 fn tree(out: Out, found: &Value) -> String {
     let mut lines = Vec::new();
     for person in found.as_array().into_iter().flatten() {
@@ -253,6 +298,25 @@ fn tree(out: Out, found: &Value) -> String {
         return "No delegation in force: no agent acts for anybody.".to_owned();
     }
     lines.join("\n")
+}
+
+/// The runs that act under a delegation, each with those below it.
+fn acting(out: Out, runs: &[Value], indent: &str, lines: &mut Vec<String>) {
+    for run in runs {
+        let since = crate::value::time(run, "started")
+            .map(|t| when::relative(t, out.now))
+            .unwrap_or_default();
+        let state = match text(run, "state").as_str() {
+            "active" => String::new(),
+            other => format!(" {other}"),
+        };
+        lines.push(format!(
+            "{indent}  ▸ {} {}{state}, {since}",
+            text(run, "run"),
+            text(run, "mode")
+        ));
+        acting(out, items(run, "below"), &format!("{indent}  "), lines);
+    }
 }
 
 /// Branches as `tree` draws them.
@@ -279,6 +343,12 @@ fn below(out: Out, hops: &[Value], indent: &str, lines: &mut Vec<String>) {
             text(hop, "id"),
             line(&text(hop, "sponsor"), 60),
         ));
+        acting(
+            out,
+            items(hop, "acting"),
+            &format!("{indent}{further}"),
+            &mut *lines,
+        );
         below(
             out,
             items(hop, "below"),
@@ -300,6 +370,10 @@ mod tests {
             hop("dlg_1", "orchestrator", json!([hop("dlg_2", "kb-bot", json!([])), hop("dlg_3", "support", json!([]))])),
             hop("dlg_4", "triage", json!([])),
         ]}]);
+        let run = |id: &str, below: Value| json!({"run": id, "mode": "interactive", "state": "active", "started": "2026-11-22T07:58:00Z", "below": below});
+        let mut found = found;
+        found[0]["delegations"][1]["acting"] =
+            json!([run("run_1", json!([run("run_2", json!([]))]))]);
         insta::assert_snapshot!(tree(out(), &found));
         assert!(tree(out(), &json!([])).contains("No delegation"));
     }

@@ -61,7 +61,11 @@ pub enum PolicyCommand {
     /// What would be decided about a call, and why; nothing is done. Exits with 0 allow, 3 deny, 4 ask
     Explain(Box<Explain>),
     /// The Cedar schema that policies are written against
-    Schema,
+    Schema {
+        /// The one of policies about hops
+        #[arg(long)]
+        hops: bool,
+    },
     /// Every fact that policies may look at: its type, where it comes from, since when it is fixed
     Facts,
 }
@@ -106,7 +110,8 @@ const COLUMNS: [Column; 5] = [
     column("CHANGED", Show::When("at")),
 ];
 
-const FACTS: [Column; 5] = [
+const FACTS: [Column; 6] = [
+    column("OF", Show::Text("of")),
     column("FACT", Show::Text("name")),
     column("TYPE", Show::Text("type")),
     column("FROM", Show::Text("from")),
@@ -163,7 +168,11 @@ pub(crate) async fn run(connection: &Connection, command: PolicyCommand) -> Done
             let facts = client.list(&["policies", "facts"], &[], ITEMS_MAX).await?;
             out.list(&facts, &FACTS, "name", "There are no facts.")?;
         }
-        PolicyCommand::Schema => print(&lines(&client.text(&["policies", "schema"]).await?)),
+        PolicyCommand::Schema { hops } => {
+            let path = ["policies", "schema", "hops"];
+            let path = if hops { &path[..] } else { &path[..2] };
+            print(&lines(&client.text(path).await?));
+        }
     }
     Ok(OK)
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
+use remit_books::entitled::{ActsFor, Withheld};
 use remit_control::NewDelegation;
+use remit_domain::authority::Authority;
 use remit_domain::bounds::{ArgPath, Bound, Bounds};
 use remit_domain::delegation::DelegationUse;
 use remit_domain::tool::ToolRef;
@@ -66,6 +68,7 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
     let request = ask.q("request").unwrap_or_default().to_owned();
     let asked = asked(&ask, &request)?;
     let (agent, workflow) = known(&ask, &asked)?;
+    let not_let = withheld(&ask, &asked, &all_of(&asked, &workflow))?;
     let header = Header::new("Consent", format!("Let {} act for you?", agent.name));
     let goes = format!(
         "{} asks to act in your name, in its workflow {}. Your answer goes to {}.",
@@ -114,7 +117,7 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
     ask.page("Let an agent act for you?")
         .with(&header)
         .with(&Section::new("who", "Who asks").note(goes).with(&facts))
-        .with(&what(&asked).with(&tools(&ask, &workflow, asked.tools.as_ref())))
+        .with(&what(&asked, &not_let).with(&tools(&ask, &workflow, &asked, &not_let)))
         .with(
             &Section::new("decide", "Your answer")
                 .note(
@@ -129,8 +132,18 @@ async fn show(ask: Ask) -> Result<Answer, Fault> {
 }
 
 /// What heads the tools: all of the workflow's, or those of them that the client asks for.
-fn what(asked: &Asked) -> Section {
+fn what(asked: &Asked, not_let: &Withheld) -> Section {
     let section = Section::new("what", "What it may do");
+    let section = match not_let.tools.is_empty() {
+        true => section,
+        false => {
+            let names: Vec<String> = not_let.tools.iter().map(ToString::to_string).collect();
+            section.note(format!(
+                "Not in the list, since you do not hold what they ask for: {}. Your answer does not let it use them.",
+                names.join(", ")
+            ))
+        }
+    };
     match asked.tools {
         None => section,
         Some(_) => section.note(
@@ -139,8 +152,46 @@ fn what(asked: &Asked) -> Section {
     }
 }
 
+/// The tools that are asked for: all of the workflow's where none are named.
+fn all_of(asked: &Asked, workflow: &Workflow) -> BTreeMap<ToolRef, Bounds> {
+    asked.tools.clone().unwrap_or_else(|| {
+        let granted = workflow.grants.iter();
+        let free = granted.map(|grant| (grant.tool.clone(), Bounds::default()));
+        free.collect()
+    })
+}
+
+/// What of these tools the person who is asked is not entitled to.
+fn withheld(
+    ask: &Ask,
+    asked: &Asked,
+    tools: &BTreeMap<ToolRef, Bounds>,
+) -> Result<Withheld, Fault> {
+    let engine = ask.place.book.engine();
+    let registry = ask.place.book.registry();
+    let agent = registry.standing_agent(&asked.agent)?;
+    let workflow = registry.standing_workflow(&asked.agent, &asked.workflow)?;
+    let who = ActsFor {
+        agent: &agent,
+        workflow: &workflow,
+        person: registry.people.get(&ask.session()?.person.id),
+    };
+    let authority = Authority {
+        tools: Some(tools.clone()),
+        ..Authority::default()
+    };
+    Ok(Withheld::of(
+        &registry,
+        engine.as_deref(),
+        who,
+        &authority,
+        ask.now(),
+    ))
+}
+
 /// The tools of the workflow, or those of them that are asked for; what each does, and within which bounds.
-fn tools(ask: &Ask, workflow: &Workflow, asked: Option<&BTreeMap<ToolRef, Bounds>>) -> Table {
+fn tools(ask: &Ask, workflow: &Workflow, asked: &Asked, not_let: &Withheld) -> Table {
+    let asked = asked.tools.as_ref();
     let registry = ask.place.book.registry();
     let now = ask.now();
     let live = |end: Option<remit_domain::Timestamp>| end.is_none_or(|end| now < end);
@@ -153,6 +204,7 @@ fn tools(ask: &Ask, workflow: &Workflow, asked: Option<&BTreeMap<ToolRef, Bounds
         .grants
         .iter()
         .filter(|g| live(g.expires) && asked.is_none_or(|asked| asked.contains_key(&g.tool)))
+        .filter(|g| !not_let.tools.contains(&g.tool))
         .map(|grant| {
             let own = asked.and_then(|asked| asked.get(&grant.tool));
             let (effect, data) = does(&grant.tool).unwrap_or_default();
@@ -210,10 +262,18 @@ async fn allow(ask: Ask) -> Result<Answer, Fault> {
     let (org, issuer) = (ask.place.org().clone(), ask.issuer().clone());
     let asked = asked(&ask, ask.field("request"))?;
     let (agent, workflow) = known(&ask, &asked)?;
-    let mut authority = remit_domain::authority::Authority {
+    let mut authority = Authority {
         tools: asked.tools.clone(),
-        ..Default::default()
+        ..Authority::default()
     };
+    if let Some(tools) = &asked.tools {
+        withheld(&ask, &asked, tools)?.take_from(&mut authority);
+    }
+    if authority.tools.as_ref().is_some_and(BTreeMap::is_empty) {
+        return Err(Fault::invalid(
+            "you hold nothing of what it asks for, so there is nothing to let; do not",
+        ));
+    }
     if only_read {
         authority.effects = Some([remit_domain::tool::Effect::Read].into());
     }
@@ -229,7 +289,10 @@ async fn allow(ask: Ask) -> Result<Answer, Fault> {
     };
     // First it is used up, then it counts: of two answers sent at once one is too late.
     let asked = decided(&ask).await?;
-    let made = ask.control().grant_delegation(&ask.caller()?, new).await?;
+    let made = ask
+        .control()
+        .consent_delegation(&ask.caller()?, new)
+        .await?;
     let by = ask.session()?.person.id.clone();
     let to = issuer.consent_given(&org, asked, &made.id, &by)?;
     Ok(on(&agent.name, &to))

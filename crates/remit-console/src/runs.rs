@@ -5,6 +5,7 @@ use remit_control::{EventView, ListQuery, RunReport, RunStory, RunView, Shred};
 use remit_domain::RunId;
 use remit_domain::event::EventKind;
 use remit_domain::name::Name;
+use remit_domain::run::Provenance;
 use remit_domain::run::RunOutcome;
 
 use crate::agents::{listed, word};
@@ -275,6 +276,10 @@ fn about(ask: &Ask, run: &RunView) -> Section {
                 .as_ref()
                 .map(|p| Cell::link(ask.to(&format!("/runs/{p}")), p)),
         )
+        .maybe(
+            "Said by the agent, unattested",
+            declared(&run.provenance.said),
+        )
         .row("Ends at the latest", ask.when(run.deadline).with_exact())
         .maybe(
             "Ended",
@@ -312,6 +317,20 @@ fn about(ask: &Ask, run: &RunView) -> Section {
         section = section.with(&form);
     }
     section
+}
+
+/// What the agent said of itself when it opened the run; none where it said nothing.
+fn declared(said: &Provenance) -> Option<Cell> {
+    let one = |what: &str, said: &Option<String>| said.as_ref().map(|s| format!("{what} {s}"));
+    let lines = [
+        one("model", &said.model),
+        one("prompt", &said.prompt),
+        one("configuration", &said.configuration),
+    ];
+    let context = said.context.iter().map(|c| format!("context {c}"));
+    let mut lines = lines.into_iter().flatten().chain(context).peekable();
+    lines.peek()?;
+    Some(Cell::lines(lines))
 }
 
 /// Whether the person who looks is the one it acts for, or its agent's sponsor.

@@ -24,6 +24,7 @@ pub use funnel::ApprovalFunnel;
 use view::agent_view;
 pub(crate) use view::view;
 pub use view::{AgentApprovalView, ApprovalView, AskView, NoteView, VerdictView};
+pub(crate) use wait::heard;
 pub use wait::{WAIT_SECS_MAX, Watch};
 
 /// Which approvals to list.

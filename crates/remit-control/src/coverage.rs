@@ -116,7 +116,8 @@ impl Control {
             until: tokio::time::Instant::now() + SOLVING_TIME_MAX,
         };
         for note in engine.notes() {
-            let standing = match asked.dead && coverage.len() < SOLVED_MAX {
+            // The solver is asked about calls.
+            let standing = match asked.dead && !note.hop && coverage.len() < SOLVED_MAX {
                 true => self.standing_of(&solving, &note.id).await,
                 false => None,
             };

@@ -3,10 +3,13 @@
 //! What is granted is only ever narrowed on the way down; that is checked at each call, link by link, never here
 //! (invariant 4). What is taken back ends at once, with everything below it, in one commit.
 
+mod hop;
 mod narrowing;
 mod revoke;
 mod tree;
 
+use remit_books::entitled::{ActsFor, Withheld};
+use remit_books::hop::{HOP_TRIES, HopKind};
 use remit_books::{Books, BooksError, Change, Versioned};
 use remit_domain::authority::Authority;
 use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
@@ -24,7 +27,7 @@ use crate::{Caller, Control, ControlError, names, refuse};
 
 pub(crate) use narrowing::lines as narrowing_lines;
 pub(crate) use revoke::{plan_end_all, plan_revoke, revoke_each, topmost, with_below};
-pub use tree::{Hop, PersonTree, TreeFilter};
+pub use tree::{Hop, PersonTree, RunNode, TreeFilter, TreeWatch};
 
 /// Hops that may follow a delegation where nobody says: one sub-agent, no further.
 const DEPTH_DEFAULT: u8 = 1;
@@ -138,66 +141,112 @@ impl Control {
     ///
     /// # Errors
     /// `forbidden` for anyone but a person, and for a standing delegation by anyone but the agent's sponsor;
-    /// `invalid-request` for times, depths and narrowings that cannot be; whatever the agent or workflow refuses with.
+    /// `invalid-request` for times, depths and narrowings that cannot be; `denied` where a policy about hops forbids it, which is
+    /// recorded; whatever the agent or workflow refuses with.
     pub async fn grant_delegation(
         &self,
         caller: &Caller,
         new: NewDelegation,
     ) -> Result<DelegationView, ControlError> {
+        self.delegate(caller, &new, hop::kind_of(&new)).await
+    }
+
+    /// Delegates as [`Control::grant_delegation`], to an agent whose client has asked the caller in a browser.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn consent_delegation(
+        &self,
+        caller: &Caller,
+        new: NewDelegation,
+    ) -> Result<DelegationView, ControlError> {
+        self.delegate(caller, &new, HopKind::Consent).await
+    }
+
+    async fn delegate(
+        &self,
+        caller: &Caller,
+        new: &NewDelegation,
+        kind: HopKind,
+    ) -> Result<DelegationView, ControlError> {
+        let book = self.book(&caller.org)?;
+        for _ in 0..HOP_TRIES {
+            let delegation = self.plan_delegation(caller, new)?;
+            let answer = self.may_delegate(caller, &delegation, kind).await?;
+            let now = delegation.created;
+            let event = granted(&delegation, caller.principal.clone(), now);
+            let event = answer.recorded(event);
+            let change = answer.binds(Change::new().create(&delegation).event(event));
+            let committed = match self.books.commit(&caller.org, change).await {
+                Ok(committed) => committed,
+                Err(error) if self.books.decided_too_early(&caller.org, &error).await => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let made = Versioned {
+                noun: delegation,
+                revision: committed.revisions.first().copied().unwrap_or(1),
+            };
+            return Ok(view(&book.registry(), &made, now));
+        }
+        let text = "what is permitted keeps changing here; ask again";
+        Err(refuse(RefusalCode::SnapshotStale, text))
+    }
+
+    /// The delegation as it would be, where it can be at all.
+    fn plan_delegation(
+        &self,
+        caller: &Caller,
+        new: &NewDelegation,
+    ) -> Result<Delegation, ControlError> {
         let person = caller.person()?;
         let book = self.book(&caller.org)?;
         let now = self.books.now();
-        check_extent(&new)?;
-        let delegation = {
-            let registry = book.registry();
-            let agent = registry
-                .agent_named(new.agent.as_str())
-                .ok_or_else(|| not_found("agent", new.agent.as_str()))?;
-            let agent = registry.standing_agent(&agent.id)?;
-            let workflow = registry
-                .workflow_named(&agent.id, new.workflow.as_str())
-                .ok_or_else(|| not_found("workflow", new.workflow.as_str()))?;
-            let workflow = registry.standing_workflow(&agent.id, &workflow.id)?;
-            if new.kind == DelegationUse::Standing && agent.profile.sponsor != person.id {
-                let text = "only the agent's sponsor makes a standing delegation; ask them, or delegate interactively";
-                return Err(refuse(RefusalCode::Forbidden, text));
-            }
-            narrowing::check(&registry, &workflow, &new.authority, now)?;
-            check_ticket(&registry, new.ticket.as_deref())?;
-            Delegation {
-                id: self.books.id(DelegationId::from_uuid),
-                person: person.id.clone(),
-                from: Principal::Person(person.id.clone()),
-                to: agent.id.clone(),
-                workflow: workflow.id.clone(),
-                kind: new.kind,
-                authority: new.authority,
-                ticket: new.ticket,
-                depth_left: new.depth.unwrap_or(DEPTH_DEFAULT),
-                parent: None,
-                run: None,
-                token: None,
-                federated: None,
-                created: now,
-                expires: now.plus_secs(new.for_secs),
-                state: DelegationState::Active,
-            }
+        check_extent(new)?;
+        let registry = book.registry();
+        let agent = registry
+            .agent_named(new.agent.as_str())
+            .ok_or_else(|| not_found("agent", new.agent.as_str()))?;
+        let agent = registry.standing_agent(&agent.id)?;
+        let workflow = registry
+            .workflow_named(&agent.id, new.workflow.as_str())
+            .ok_or_else(|| not_found("workflow", new.workflow.as_str()))?;
+        let workflow = registry.standing_workflow(&agent.id, &workflow.id)?;
+        if new.kind == DelegationUse::Standing && agent.profile.sponsor != person.id {
+            let text = "only the agent's sponsor makes a standing delegation; ask them, or delegate interactively";
+            return Err(refuse(RefusalCode::Forbidden, text));
+        }
+        narrowing::check(&registry, &workflow, &new.authority, now)?;
+        let who = ActsFor {
+            agent: &agent,
+            workflow: &workflow,
+            person: registry.people.get(&person.id),
         };
-        let change = Change::new().create(&delegation).event(granted(
-            &delegation,
-            caller.principal.clone(),
-            now,
-        ));
-        let committed = self.books.commit(&caller.org, change).await?;
-        let revision = committed.revisions.first().copied().unwrap_or(1);
-        Ok(view(
-            &book.registry(),
-            &Versioned {
-                noun: delegation,
-                revision,
-            },
-            now,
-        ))
+        let engine = book.engine();
+        let withheld = Withheld::of(&registry, engine.as_deref(), who, &new.authority, now);
+        if !withheld.is_empty() {
+            let more = withheld.lines().join(", ");
+            let text = format!("more is delegated than the person may do: {more}; leave it out");
+            return Err(refuse(RefusalCode::Wider, text));
+        }
+        check_ticket(&registry, new.ticket.as_deref())?;
+        Ok(Delegation {
+            id: self.books.id(DelegationId::from_uuid),
+            person: person.id.clone(),
+            from: Principal::Person(person.id.clone()),
+            to: agent.id.clone(),
+            workflow: workflow.id.clone(),
+            kind: new.kind,
+            authority: new.authority.clone(),
+            ticket: new.ticket.clone(),
+            depth_left: new.depth.unwrap_or(DEPTH_DEFAULT),
+            parent: None,
+            run: None,
+            token: None,
+            federated: None,
+            created: now,
+            expires: now.plus_secs(new.for_secs),
+            state: DelegationState::Active,
+        })
     }
 
     /// Delegations, newest first.

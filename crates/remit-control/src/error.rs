@@ -41,9 +41,11 @@ impl From<BooksError> for ControlError {
             BooksError::Store(
                 e @ (StoreError::Conflict { .. }
                 | StoreError::NameTaken { .. }
+                | StoreError::EpochMoved(_)
                 | StoreError::Replayed { .. }),
             ) => refuse(RefusalCode::Conflict, e.to_string()),
             BooksError::Policy(e) => Self::Policy(e),
+            error @ BooksError::NoPolicies => refuse(RefusalCode::Denied, error.to_string()),
             BooksError::NoOrganization(_) => {
                 refuse(RefusalCode::NotFound, "no such organization is here")
             }

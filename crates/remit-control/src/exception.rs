@@ -117,6 +117,10 @@ impl Control {
         let book = self.book(&caller.org)?;
         let engine = book.engine();
         let notes = engine.map(|e| e.notes()).unwrap_or_default();
+        if notes.iter().any(|n| n.id == new.policy && n.hop) {
+            let why = "is about hops, and exceptions are from policies about calls: change it, or name the agent in it";
+            return Err(invalid("policy", why));
+        }
         if !notes.iter().any(|n| n.id == new.policy && n.forbids) {
             let policy: String = new.policy.chars().take(160).collect();
             let why = format!(

@@ -1,6 +1,6 @@
 //! The facts that policies may look at, for their authors.
 
-use remit_policy::{FactNote, fact_table};
+use remit_policy::{FactNote, fact_table, hop_fact_table};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -9,6 +9,8 @@ use crate::{Caller, Control, ControlError, Listing};
 /// A fact that policies may look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FactView {
+    /// Which policies may look at it: those about `calls`, or those about `hops`.
+    pub of: &'static str,
     /// How policies write it: `context.labels`.
     pub name: String,
     /// Its Cedar type.
@@ -30,6 +32,7 @@ impl Control {
     pub fn policy_facts(&self, caller: &Caller) -> Result<Listing<FactView>, ControlError> {
         caller.person()?;
         let view = |note: FactNote| FactView {
+            of: note.of,
             name: note.name,
             of_type: note.of_type,
             from: note.from,
@@ -37,7 +40,11 @@ impl Control {
             about: note.about,
         };
         Ok(Listing {
-            items: fact_table().into_iter().map(view).collect(),
+            items: fact_table()
+                .into_iter()
+                .chain(hop_fact_table())
+                .map(view)
+                .collect(),
             next: None,
         })
     }

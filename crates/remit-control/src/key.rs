@@ -276,7 +276,7 @@ impl Control {
             .restrict();
         let mut over: Vec<RunId> = Vec::new();
         let ending = Ending::because(by.clone(), RunEnd::Person);
-        let implicit = |r: &&Arc<Run>| r.implicit_key.as_deref() == Some(thumbprint);
+        let implicit = |r: &&Arc<Run>| remit_books::is_started_by(r, thumbprint);
         for run in runs.iter().filter(implicit) {
             if over.contains(&run.id) {
                 continue;

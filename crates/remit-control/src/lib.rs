@@ -130,8 +130,8 @@ pub use declassification::{
     DeclassificationVerdict, DeclassificationView, LabelView, NewDeclassification, RunLabels,
 };
 pub use delegation::{
-    DelegationFilter, DelegationView, Hop, NewDelegation, PersonTree, Revocation, Revoked,
-    TreeFilter,
+    DelegationFilter, DelegationView, Hop, NewDelegation, PersonTree, Revocation, Revoked, RunNode,
+    TreeFilter, TreeWatch,
 };
 pub use doctor::{Check, Probe};
 pub use documents::{DOCUMENTS_BYTES_MAX, DOCUMENTS_MAX, DocumentProblem, check_documents};
@@ -152,7 +152,9 @@ pub use path::AccessPath;
 pub use person::PersonView;
 pub use plan::{Action, FieldChange, Plan, PlannedChange};
 pub use policy_set::{PolicyProblem, PolicySetView, Validation};
-pub use run::{EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView, Shred};
+pub use run::{
+    DeclaredView, EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView, Shred,
+};
 pub use scim::{
     AgentTold, DirectoryAgent, DirectoryCaller, GroupTold, GroupView, ScimClientSpec,
     ScimClientView, ScimToken, UserTold, UserView,

@@ -237,7 +237,16 @@ impl Control {
         }
     }
 
-    /// The Cedar schema that policies are checked against, as text.
+    /// The Cedar schema that policies about hops are checked against, as text.
+    ///
+    /// # Errors
+    /// `forbidden` for anyone but people of the organization.
+    pub fn hop_schema(&self, caller: &Caller) -> Result<String, ControlError> {
+        caller.person()?;
+        remit_policy::hop_schema_text().map_err(ControlError::Policy)
+    }
+
+    /// The Cedar schema that policies about calls are checked against, as text.
     ///
     /// # Errors
     /// `forbidden` for anyone but people of the organization; `Policy` when no schema can be made of the tools.

@@ -61,14 +61,24 @@ pub struct RunView {
     pub root: RunId,
     /// Whether a token request started it, rather than anybody's word.
     pub implicit: bool,
-    /// What the caller said about itself.
-    pub provenance: Provenance,
+    /// What the caller said about itself, marked as its own word.
+    pub provenance: DeclaredView,
     /// When it started.
     pub started: Timestamp,
     /// When it ends at the latest.
     pub deadline: Timestamp,
     /// How it ended.
     pub ended: Option<EndView>,
+}
+
+/// What the caller of a run said about itself: its own word, which nothing was compared with and nothing rests on.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DeclaredView {
+    /// What it said.
+    #[serde(flatten)]
+    pub said: Provenance,
+    /// Always `true`: no part of it is attested, and none raises the trust in a caller.
+    pub unattested: bool,
 }
 
 /// How a run ended.
@@ -471,7 +481,10 @@ pub(crate) fn view(registry: &Registry, run: &Versioned<Run>) -> RunView {
         parent: r.parent.clone(),
         root: r.root.clone(),
         implicit: r.implicit_key.is_some(),
-        provenance: r.provenance.clone(),
+        provenance: DeclaredView {
+            said: r.provenance.clone(),
+            unattested: true,
+        },
         started: r.started,
         deadline: r.deadline,
         ended,

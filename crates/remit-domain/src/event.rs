@@ -119,6 +119,7 @@ event_kinds! {
     DeclassificationApproved = "declassification.approved",
     DeclassificationRefused = "declassification.refused",
     DelegationGranted = "delegation.granted",
+    DelegationRefused = "delegation.refused",
     DelegationRevoked = "delegation.revoked",
     TokenIssued = "token.issued",
     TokenExchanged = "token.exchanged",

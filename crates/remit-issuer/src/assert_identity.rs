@@ -6,13 +6,15 @@
 
 use std::sync::Arc;
 
-use remit_books::Change;
+use remit_books::hop::{HOP_TRIES, HopKind};
+use remit_books::{Change, Hop};
 use remit_domain::authority::Authority;
 use remit_domain::authorization_server::{AuthorizationServer, ClientThere};
 use remit_domain::credential::Token;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::standing::Standing;
 use remit_domain::{CredentialId, OrgId, PersonId, Principal, RefusalCode, Run, Timestamp};
+use remit_ports::store::Once;
 use remit_token::limits::ID_JAG_TTL_S_MAX;
 use remit_token::{
     AccessTokenType, Actor, IdJagClaims, OAuthErrorCode, Scope, TokenExchange, TokenResponse,
@@ -22,9 +24,9 @@ use secrecy::SecretString;
 
 use crate::client::Client;
 use crate::door::Denied;
+use crate::hop::{DECIDED_EARLY, too_early};
 use crate::mint::actors;
 use crate::refusal::no;
-use crate::spent::spent;
 use crate::{Issuer, Verified};
 
 fn target(code: &str, text: &'static str) -> Denied {
@@ -196,27 +198,10 @@ impl Issuer {
             expires: Timestamp::from_secs(claims.exp),
             revoked: None,
         };
-        let by = Principal::Agent(subject.agent.clone());
-        let event = Event::new(EventKind::IdJagIssued, self.books().now(), by)
-            .about(&id)
-            .agent(&subject.agent)
-            .run(&subject.run)
-            .fact("server", &server.id)
-            .fact("workflow", &subject.workflow)
-            .fact("person", &subject.person)
-            .fact("chain", &subject.claims.delegations)
-            .fact("expires", token.expires)
-            .content("audience", &claims.aud)
-            .content("client_id", &claims.client_id)
-            .content("scope", claims.scope.to_string())
-            .content("resource", &claims.resource);
-        let once = client
-            .once
-            .into_iter()
-            .chain(client.bound.map(|bound| bound.once));
-        let change = Change::new().create(&token).event(event);
-        let change = once.fold(change, Change::once);
-        self.books().commit(org, change).await.map_err(spent)?;
+        let once = client.once.into_iter();
+        let once: Vec<_> = once.chain(client.bound.map(|bound| bound.once)).collect();
+        self.commit_assertion(org, subject, &token, &claims, &once)
+            .await?;
         if let Err(refusal) = self.stands_still(org, &token).await {
             self.withdraw(org, &id).await;
             return Err(refusal.into());
@@ -230,6 +215,59 @@ impl Issuer {
             authorization_details: Default::default(),
         })
     }
+}
+
+impl Issuer {
+    /// Asks the policies and commits, anew where something was taken away meanwhile.
+    async fn commit_assertion(
+        &self,
+        org: &OrgId,
+        subject: &Verified,
+        token: &Token,
+        claims: &IdJagClaims,
+        once: &[Once],
+    ) -> Result<(), Denied> {
+        for _ in 0..HOP_TRIES {
+            let standing = self
+                .standing_run(org, &subject.run, Some(&subject.agent))
+                .await?;
+            let hop = Hop {
+                trust: Some(token.trust),
+                ..Hop::of_token(&standing, HopKind::IdentityAssertion, token.expires)
+            };
+            let answer = self.may_hop(org, &hop).await?;
+            let event = answer.recorded(asserted(self.books().now(), subject, token, claims));
+            let change = answer.binds(Change::new().create(token).event(event));
+            let change = once.iter().cloned().fold(change, Change::once);
+            match self.books().commit(org, change).await {
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    let denied = self.lost(org, error).await;
+                    if denied.code != DECIDED_EARLY {
+                        return Err(denied);
+                    }
+                }
+            }
+        }
+        Err(too_early())
+    }
+}
+
+fn asserted(now: Timestamp, subject: &Verified, token: &Token, claims: &IdJagClaims) -> Event {
+    let by = Principal::Agent(subject.agent.clone());
+    Event::new(EventKind::IdJagIssued, now, by)
+        .about(&token.id)
+        .agent(&subject.agent)
+        .run(&subject.run)
+        .fact("server", &token.outside)
+        .fact("workflow", &subject.workflow)
+        .fact("person", &subject.person)
+        .fact("chain", &subject.claims.delegations)
+        .fact("expires", token.expires)
+        .content("audience", &claims.aud)
+        .content("client_id", &claims.client_id)
+        .content("scope", claims.scope.to_string())
+        .content("resource", &claims.resource)
 }
 
 fn unavailable(why: String) -> Denied {

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use remit_books::entitled::Withheld;
+use remit_books::hop::HopKind;
 use remit_books::{Change, Ending};
 use remit_domain::bounds::Bounds;
 use remit_domain::run::RunEnd;
@@ -299,7 +301,9 @@ impl Issuer {
         self.resource_asked(org, &resource)?;
         let details = details::read(&request.authorization_details)?;
         if let Some(asked) = &details {
-            details::not_wider(asked, &workflow, std::iter::empty(), self.books().now())?;
+            // For whom is not known yet: what that person is not entitled to is left out when they are asked.
+            let (nothing, now) = (Withheld::default(), self.books().now());
+            details::not_wider(asked, &workflow, std::iter::empty(), &nothing, now)?;
         }
         let asked = Asked {
             client: client.map(str::to_owned),
@@ -541,7 +545,7 @@ impl Issuer {
             once: vec![state.once()],
             not_after: None,
             from: None,
-            exchanged: false,
+            kind: HopKind::Code,
         };
         let Some(link) = link else {
             // What it gave may be gone because the code was used before: that is the same answer, with its own reason.

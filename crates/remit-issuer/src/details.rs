@@ -6,18 +6,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use remit_books::entitled::{ActsFor, Withheld};
 use remit_domain::authority::Authority;
 use remit_domain::bounds::Bounds;
 use remit_domain::delegation::Delegation;
 use remit_domain::tool::ToolRef;
-use remit_domain::{Run, Timestamp, Workflow};
+use remit_domain::{Agent, OrgId, PersonId, Run, Timestamp, Workflow};
 use remit_token::authorization_details::TYPE_TOOL;
 use remit_token::{AuthorizationDetails, OAuthErrorCode};
 use serde::{Deserialize, Serialize};
 
 use crate::door::Denied;
 use crate::limits::DETAILS_BYTES_MAX;
-use crate::{check, narrow};
+use crate::{Issuer, check, narrow};
 
 /// An object says something that is not understood, or lacks something.
 pub(crate) const INVALID: &str = "details-invalid";
@@ -78,14 +79,16 @@ pub(crate) fn read(details: &AuthorizationDetails) -> Result<Option<Authority>, 
     Ok(Some(authority))
 }
 
-/// Refuses details that ask for more than there is.
+/// Refuses details that ask for more than there is, or than the person is entitled to.
 pub(crate) fn not_wider<'a>(
     asked: &Authority,
     workflow: &Workflow,
     held: impl Iterator<Item = &'a Authority>,
+    withheld: &Withheld,
     now: Timestamp,
 ) -> Result<(), Denied> {
-    let more = narrow::freer(asked, workflow, held, now);
+    let mut more = narrow::freer(asked, workflow, held, now);
+    more.extend(withheld.lines());
     if more.is_empty() {
         return Ok(());
     }
@@ -100,11 +103,13 @@ pub(crate) fn not_wider<'a>(
 /// What a token in this run says of tools: nothing where nothing but the workflow's grants narrows them.
 ///
 /// - `asked`: whether the client has asked; it is then told, or refused.
+/// - `withheld`: what the person is not entitled to.
 pub(crate) fn of_token(
     workflow: &Workflow,
     run: &Run,
     chain: &[Arc<Delegation>],
     asked: bool,
+    withheld: impl FnOnce(&Authority) -> Result<Withheld, Denied>,
     now: Timestamp,
 ) -> Result<AuthorizationDetails, Denied> {
     let links = || chain.iter().map(|link| &link.authority);
@@ -113,7 +118,8 @@ pub(crate) fn of_token(
         return Ok(AuthorizationDetails::default());
     }
     let own = narrow::meet(&narrow::of_workflow(workflow, now), &run.intent.authority);
-    let all = links().fold(own, |have, link| narrow::meet(&have, link));
+    let mut all = links().fold(own, |have, link| narrow::meet(&have, link));
+    withheld(&all)?.take_from(&mut all);
     let details = said(&all);
     if details.to_text().len() <= DETAILS_BYTES_MAX {
         return Ok(details);
@@ -136,4 +142,32 @@ pub(crate) fn said(authority: &Authority) -> AuthorizationDetails {
         serde_json::to_value(detail).unwrap_or_default()
     });
     AuthorizationDetails(objects.collect())
+}
+
+impl Issuer {
+    /// What of an authority the person for whom an agent acts is not entitled to.
+    pub(crate) fn withheld(
+        &self,
+        org: &OrgId,
+        (agent, workflow): (&Arc<Agent>, &Arc<Workflow>),
+        person: Option<&PersonId>,
+        authority: &Authority,
+    ) -> Result<Withheld, Denied> {
+        let book = self.tenant(org)?;
+        let engine = book.engine();
+        let registry = book.registry();
+        let who = ActsFor {
+            agent,
+            workflow,
+            person: person.and_then(|person| registry.people.get(person)),
+        };
+        let now = self.books().now();
+        Ok(Withheld::of(
+            &registry,
+            engine.as_deref(),
+            who,
+            authority,
+            now,
+        ))
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use remit_books::{BooksError, Change};
+use remit_books::{BooksError, Change, HopRefused};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::{AgentId, OrgId, Principal, Refusal, RefusalCode, RunId, Timestamp};
 use remit_token::{OAuthError, OAuthErrorCode, TokenError};
@@ -47,6 +47,8 @@ pub(crate) struct Denied {
     pub(crate) run: Option<RunId>,
     /// The enforcement point, or the trusted issuer, that it was about.
     pub(crate) about: Option<String>,
+    /// What the policies about hops say, where they forbid it.
+    pub(crate) forbidden: Option<Box<HopRefused>>,
 }
 
 impl Denied {
@@ -67,6 +69,7 @@ impl Denied {
             agent: None,
             run: None,
             about: None,
+            forbidden: None,
         }
     }
 
@@ -111,6 +114,7 @@ impl From<Refusal> for Denied {
             agent: None,
             run: None,
             about: None,
+            forbidden: None,
         }
     }
 }
@@ -124,10 +128,10 @@ impl From<BooksError> for Denied {
 impl Issuer {
     /// Records a refusal of an OAuth endpoint and gives what the caller hears.
     pub(crate) async fn deny(&self, org: &OrgId, door: &'static str, denied: Denied) -> OAuthError {
-        self.record_refusal(
+        self.record_denied(
             org,
             door,
-            &denied.code,
+            (&denied.code, denied.forbidden.as_deref()),
             denied.about.as_deref(),
             denied.agent.as_ref(),
             denied.run.as_ref(),
@@ -177,6 +181,20 @@ impl Issuer {
         agent: Option<&AgentId>,
         run: Option<&RunId>,
     ) {
+        self.record_denied(org, door, (code, None), about, agent, run)
+            .await;
+    }
+
+    /// - the code, and the policies that forbid it.
+    async fn record_denied(
+        &self,
+        org: &OrgId,
+        door: &'static str,
+        (code, forbidden): (&str, Option<&HopRefused>),
+        about: Option<&str>,
+        agent: Option<&AgentId>,
+        run: Option<&RunId>,
+    ) {
         let unrecordable = [RefusalCode::LedgerUnavailable, RefusalCode::SnapshotStale]
             .iter()
             .any(|c| c.as_str() == code);
@@ -199,6 +217,9 @@ impl Issuer {
             )
             .fact("door", door)
             .fact("code", code);
+            if let Some(forbidden) = forbidden {
+                event = forbidden.recorded(event);
+            }
             // Without `run(..)`, which would make a key for the run's content: there is none here.
             event.subject = about.map(str::to_owned);
             event.agent = agent.cloned();

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use remit_books::hop::HopKind;
 use remit_domain::delegation::{Delegation, DelegationUse};
 use remit_domain::{AgentId, OrgId, RefusalCode, RunId};
 use remit_token::{
@@ -124,7 +125,10 @@ impl Issuer {
             once: vec![once_of(&claims)],
             not_after: None,
             from: None,
-            exchanged: true,
+            kind: match link.kind {
+                DelegationUse::SubAgent => HopKind::SubAgent,
+                DelegationUse::Interactive | DelegationUse::Standing => HopKind::Assertion,
+            },
         };
         match link.kind {
             DelegationUse::Interactive => self.redeem_of_person(org, wanted.run, link, ask).await,
@@ -172,7 +176,8 @@ impl Issuer {
         self.issue_in(org, &run, ask).await
     }
 
-    /// The client's own access token becomes one for a narrower resource, or for fewer tools, which ends no later.
+    /// The client's own access token becomes one for a narrower resource, for fewer tools, or for a new run below its own, which
+    /// ends no later.
     async fn narrow_resource(
         &self,
         org: &OrgId,
@@ -180,7 +185,7 @@ impl Issuer {
         request: &TokenExchange,
     ) -> Result<TokenResponse, Denied> {
         let subject = self.own_access_token(org, &client, request).await?;
-        let wanted = Wanted::read(&request.scope)?;
+        let wanted = Wanted::read_below(&request.scope)?;
         let resource = self.resource_asked(org, &request.resource)?;
         if !subject.resource.covers(&resource) {
             let text = "the subject token is for a narrower resource";
@@ -209,9 +214,12 @@ impl Issuer {
             once: Vec::new(),
             not_after: Some(subject.expires),
             from: Some(subject.token.clone()),
-            exchanged: true,
+            kind: HopKind::Exchange,
         };
-        self.issue_in(org, &subject.run, ask).await
+        match wanted.new_run {
+            true => self.issue_child(org, &subject.run, ask).await,
+            false => self.issue_in(org, &subject.run, ask).await,
+        }
     }
 
     /// A parent asks for its sub-agent's subject token: `audience` is the sub-agent, `scope` its workflow.

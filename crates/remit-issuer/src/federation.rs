@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 
+use remit_books::hop::HopKind;
 use remit_domain::trusted_issuer::{TrustedIssuer, WorkloadRule};
 use remit_domain::{OrgId, Refusal, Timestamp, Workflow};
 use remit_ports::store::Once;
@@ -129,7 +130,7 @@ impl Issuer {
             once: Vec::new(),
             not_after: None,
             from: None,
-            exchanged: false,
+            kind: HopKind::Workload,
             details,
         };
         match wanted.run {

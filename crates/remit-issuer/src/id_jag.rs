@@ -6,14 +6,16 @@
 //! It is only ever narrower: the client has to prove itself too, the workflow has to be one that the issuer may speak of, and
 //! what the person is not entitled to, or the grants do not hold, is denied at each call as under any delegation.
 
-use remit_books::NewRun;
+use remit_books::hop::HOP_TRIES;
+use remit_books::hop::{HopAction, HopKind};
+use remit_books::{Change, Hop, NewRun};
 use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::idp::SetBy;
 use remit_domain::limits::ACCESS_TOKEN_SECS;
 use remit_domain::run::{Intent, Mode, Provenance};
 use remit_domain::trusted_issuer::{Identities, TrustedIssuer};
-use remit_domain::{DelegationId, OrgId, PersonId, Principal, RefusalCode};
+use remit_domain::{DelegationId, OrgId, PersonId, Principal, RefusalCode, Run};
 use remit_token::foreign::ForeignKind;
 use remit_token::limits::ACT_DEPTH_MAX;
 use remit_token::{Actor, ForeignClaims, JwtBearer, OAuthErrorCode, Scope, TokenResponse};
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use crate::client::Client;
 use crate::door::Denied;
 use crate::federation::{denied, once_of};
+use crate::hop::{DECIDED_EARLY, too_early};
 use crate::mint::Ask;
 use crate::refusal::no;
 use crate::scope::Wanted;
@@ -89,7 +92,10 @@ impl Issuer {
         let resource = self.resource_of(org, &claims, &request.resource)?;
         let details = details::read(&request.authorization_details)?;
         if let Some(asked) = &details {
-            details::not_wider(asked, &workflow, std::iter::empty(), self.books().now())?;
+            let who = (&client.agent, &workflow);
+            let withheld = self.withheld(org, who, Some(&person), asked)?;
+            let now = self.books().now();
+            details::not_wider(asked, &workflow, std::iter::empty(), &withheld, now)?;
         }
         self.stand_behind(org, &person, identities).await?;
         let link = self.delegation_by(issuer, identities, &client, &workflow.id, &person);
@@ -100,7 +106,7 @@ impl Issuer {
             once: vec![once_of(issuer, &claims)],
             not_after: None,
             from: None,
-            exchanged: false,
+            kind: HopKind::IdJag,
             details,
         };
         self.start_under(org, Arc::new(link), ask).await
@@ -194,6 +200,24 @@ impl Issuer {
         ask: Ask,
     ) -> Result<TokenResponse, Denied> {
         self.runs_within_limit(org, &ask.client.agent.id)?;
+        for _ in 0..HOP_TRIES {
+            let (run, change) = self.plan_under(org, &link, &ask).await?;
+            let chain = [Arc::clone(&link)];
+            match self.issue_once(org, &run, &chain, &ask, change).await {
+                Err(denied) if denied.code == DECIDED_EARLY => {}
+                other => return other,
+            }
+        }
+        Err(too_early().by(&ask.client.agent.id))
+    }
+
+    /// The run and the delegation, where the policies let it be made.
+    async fn plan_under(
+        &self,
+        org: &OrgId,
+        link: &Delegation,
+        ask: &Ask,
+    ) -> Result<(Run, Change), Denied> {
         let new = NewRun {
             agent: ask.client.agent.id.clone(),
             mode: Mode::Api,
@@ -211,22 +235,33 @@ impl Issuer {
             ends_by: Some(link.expires),
         };
         let (run, change) = self.books().plan_run(org, &ask.workflow, new);
-        let made = Event::new(
-            EventKind::DelegationGranted,
-            self.books().now(),
-            Principal::Remit,
-        )
-        .about(&link.id)
-        .agent(&link.to)
-        .fact("person", &link.person)
-        .fact("to", &link.to)
-        .fact("workflow", &link.workflow)
-        .fact("kind", link.kind)
-        .fact("depth_left", link.depth_left)
-        .fact("expires", link.expires)
-        .fact("trusted_issuer", link.federated.as_ref().map(|f| &f.issuer));
-        let change = change.create(&*link).event(made);
-        self.issue(org, run, &[link], ask, change).await
+        let hop = Hop {
+            action: HopAction::Delegate,
+            kind: HopKind::IdJag,
+            agent: Arc::clone(&ask.client.agent),
+            workflow: &ask.workflow,
+            person: Some(&link.person),
+            chain: vec![link],
+            intent: Some(&run.intent),
+            run: Some(&run),
+            ticket: None,
+            expires: link.expires,
+            trust: None,
+        };
+        let answer = self.may_hop(org, &hop).await?;
+        let now = self.books().now();
+        let made = Event::new(EventKind::DelegationGranted, now, Principal::Remit)
+            .about(&link.id)
+            .agent(&link.to)
+            .fact("person", &link.person)
+            .fact("to", &link.to)
+            .fact("workflow", &link.workflow)
+            .fact("kind", link.kind)
+            .fact("depth_left", link.depth_left)
+            .fact("expires", link.expires)
+            .fact("trusted_issuer", link.federated.as_ref().map(|f| &f.issuer));
+        let change = change.create(link).event(answer.recorded(made));
+        Ok((run, answer.binds(change)))
     }
 }
 

@@ -52,6 +52,7 @@ mod enforcement_point;
 mod enrolment;
 mod exchange;
 mod federation;
+mod hop;
 mod id_jag;
 mod idle;
 mod introspect;

@@ -1,18 +1,21 @@
 //! Making an access token: one commit with its record, its entry, the run it may start and the proofs that paid for it.
 
+mod child;
+mod implicit;
+
 use std::sync::Arc;
 
-use remit_books::{Change, NewRun};
+use remit_books::Change;
+use remit_books::hop::HopKind;
 use remit_domain::authority::Authority;
 use remit_domain::credential::Token;
 use remit_domain::delegation::Delegation;
 use remit_domain::event::{Event, EventKind};
-use remit_domain::limits::{ACCESS_TOKEN_SECS, IMPLICIT_RUN_IDLE_SECS};
-use remit_domain::run::{Intent, Mode, Provenance};
+use remit_domain::limits::ACCESS_TOKEN_SECS;
+use remit_domain::run::{Intent, Mode};
 use remit_domain::standing::Standing;
 use remit_domain::{
-    CredentialId, DelegationId, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId,
-    Timestamp, Workflow,
+    CredentialId, OrgId, PersonId, Principal, Refusal, RefusalCode, Run, RunId, Timestamp, Workflow,
 };
 use remit_ports::store::{Filter, Once};
 use remit_token::{
@@ -24,10 +27,11 @@ use secrecy::SecretString;
 use crate::below::{PLACES_TRIED_MAX, Place};
 use crate::client::{Client, permitted};
 use crate::door::Denied;
-use crate::limits::START_REMEMBERED_SECS;
+use crate::hop::{is_exchange, token_hop};
 use crate::refusal::no;
-use crate::spent::{PLACE_LOST, START, STARTED_ELSEWHERE, spent};
-use crate::{Issuer, Resource, details, narrow};
+use crate::spent::{PLACE_LOST, STARTED_ELSEWHERE};
+use crate::{Issuer, Resource, details};
+use implicit::{is_implicit, start_of};
 
 /// What a token is asked for, by a client that has proved who it is.
 #[derive(Clone)]
@@ -41,8 +45,8 @@ pub(crate) struct Ask {
     pub(crate) not_after: Option<Timestamp>,
     /// The token that it is exchanged for.
     pub(crate) from: Option<CredentialId>,
-    /// Whether it answers a token exchange.
-    pub(crate) exchanged: bool,
+    /// How it comes about.
+    pub(crate) kind: HopKind,
     /// What it is narrowed to, where the client asks for that (RFC 9396).
     pub(crate) details: Option<Authority>,
 }
@@ -120,18 +124,9 @@ impl Issuer {
         run: &RunId,
         ask: Ask,
     ) -> Result<TokenResponse, Denied> {
-        let agent = ask.client.agent.id.clone();
         let standing = self.own_standing(org, run, &ask).await?;
-        let Some(asked) = &ask.details else {
-            let (run, chain) = ((*standing.run).clone(), &standing.chain);
-            return self.issue(org, run, chain, ask, Change::new()).await;
-        };
+        let authority = self.narrowed_to(org, &standing, &ask)?;
         let have = &standing.run.intent.authority;
-        let links = standing.chain.iter().map(|link| &link.authority);
-        let held = links.chain([have]);
-        details::not_wider(asked, &ask.workflow, held, self.books().now())
-            .map_err(|denied| denied.by(&agent))?;
-        let authority = narrow::meet(have, asked);
         if authority == *have {
             let (run, chain) = ((*standing.run).clone(), &standing.chain);
             return self.issue(org, run, chain, ask, Change::new()).await;
@@ -192,7 +187,12 @@ impl Issuer {
             None => acting,
             Some(asked) => {
                 let held = acting.chain.iter().map(|link| &link.authority);
-                details::not_wider(asked, &ask.workflow, held, self.books().now())
+                let who = (&ask.client.agent, &ask.workflow);
+                self.withheld(org, who, acting.person.as_ref(), asked)
+                    .and_then(|withheld| {
+                        let now = self.books().now();
+                        details::not_wider(asked, &ask.workflow, held, &withheld, now)
+                    })
                     .map_err(|denied| denied.by(&ask.client.agent.id))?;
                 ActingFor {
                     authority: asked.clone(),
@@ -214,23 +214,11 @@ impl Issuer {
         }
         // Two requests at once must join one run: here by the lock, across nodes by the key that a start uses up.
         let lock = self.lock_of(org, &ask);
-        let _one_at_a_time = lock.lock().await;
+        let _turn = lock.lock().await;
         if let Some(run) = self.implicit_run(org, &acting, &ask).await? {
             return self.issue_going_on(org, &run, ask).await;
         }
-        let new = NewRun {
-            agent: ask.client.agent.id.clone(),
-            mode: acting.mode(),
-            trigger: None,
-            intent: acting.intent(),
-            person: acting.person.clone(),
-            chain: acting.chain.iter().map(|link| link.id.clone()).collect(),
-            parent: acting.parent.as_ref().map(|run| run.id.clone()),
-            implicit_key: Some(ask.client.thumbprint.clone()),
-            provenance: Provenance::default(),
-            idle_secs_max: Some(IMPLICIT_RUN_IDLE_SECS.min(ask.workflow.run_idle_secs_max)),
-            ends_by: acting.ends_by(),
-        };
+        let new = acting.new_run(&ask);
         self.runs_within_limit(org, &ask.client.agent.id)?;
         let mut after = None;
         // Runs may end at once, one after the other, and places be taken: then it is left to the client to ask again.
@@ -249,7 +237,7 @@ impl Issuer {
                 Err(denied) if denied.code == PLACE_LOST => continue,
                 other => return other,
             }
-            // Another node has started it, and this one has not heard of it yet.
+            // Another node has started it.
             match self.newest_implicit(org, &acting, &ask).await? {
                 Some(run) if run.is_live(self.books().now()) => {
                     return self.join(org, run, &acting.chain, ask).await;
@@ -340,20 +328,21 @@ impl Issuer {
         self.inner.locks.get_with(key, Arc::default)
     }
 
-    /// Signs, commits, and looks once more: what was contained meanwhile gets nothing.
-    pub(crate) async fn issue(
+    /// Signs, asks the policies, commits, and looks once more: what was contained meanwhile gets nothing. `decided-early` where
+    /// something was taken away since they were asked.
+    pub(crate) async fn issue_once(
         &self,
         org: &OrgId,
-        run: Run,
+        run: &Run,
         chain: &[Arc<Delegation>],
-        ask: Ask,
+        ask: &Ask,
         change: Change,
     ) -> Result<TokenResponse, Denied> {
         let agent = ask.client.agent.id.clone();
         permitted(&ask.client, &ask.workflow).map_err(|denied| denied.by(&agent))?;
         let keys = self.org_keys(org).await?;
         let claims = self
-            .claims(org, &run, chain, &ask)
+            .claims(org, run, chain, ask)
             .map_err(|denied| denied.by(&agent))?;
         let unavailable =
             |code, text: String| Denied::new(OAuthErrorCode::TemporarilyUnavailable, code, text);
@@ -380,10 +369,10 @@ impl Issuer {
             expires: Timestamp::from_secs(claims.exp),
             revoked: None,
         };
-        let mut change =
-            change
-                .create(&token)
-                .event(issued_event(self.books().now(), &token, &run, &ask));
+        let hop = token_hop(run, chain, ask, token.expires);
+        let answer = (self.may_hop(org, &hop).await).map_err(|denied| denied.by(&agent))?;
+        let event = answer.recorded(issued_event(self.books().now(), &token, run, ask));
+        let mut change = answer.binds(change.create(&token).event(event));
         for once in ask
             .once
             .iter()
@@ -392,10 +381,9 @@ impl Issuer {
         {
             change = change.once(once.clone());
         }
-        self.books()
-            .commit(org, change)
-            .await
-            .map_err(|error| spent(error).by(&agent))?;
+        if let Err(error) = self.books().commit(org, change).await {
+            return Err(self.lost(org, error).await.by(&agent));
+        }
         if let Err(refusal) = self.stands_still(org, &token).await {
             self.withdraw(org, &token.id).await;
             return Err(Denied::from(refusal).by(&agent));
@@ -403,7 +391,7 @@ impl Issuer {
         self.touch(&run.id);
         Ok(TokenResponse {
             access_token: SecretString::from(signed),
-            issued_token_type: ask.exchanged.then_some(TokenType::AccessToken),
+            issued_token_type: is_exchange(ask.kind).then_some(TokenType::AccessToken),
             token_type: if ask.client.bound.is_some() {
                 AccessTokenType::DPoP
             } else {
@@ -474,6 +462,10 @@ impl Issuer {
                 run,
                 chain,
                 ask.details.is_some(),
+                |all| {
+                    let who = (&ask.client.agent, &ask.workflow);
+                    self.withheld(org, who, run.person.as_ref(), all)
+                },
                 now,
             )?,
             delegations: run.chain.iter().map(ToString::to_string).collect(),
@@ -481,55 +473,8 @@ impl Issuer {
     }
 }
 
-fn is_implicit(run: &Run, acting: &ActingFor, ask: &Ask) -> bool {
-    run.implicit_key.as_deref() == Some(ask.client.thumbprint.as_str())
-        && run.agent == ask.client.agent.id
-        && run.workflow == ask.workflow.id
-        && run.person == acting.person
-        && run.parent.as_ref() == acting.parent.as_ref().map(|parent| &parent.id)
-        && run.intent.authority == acting.authority
-        && run
-            .chain
-            .iter()
-            .eq(acting.chain.iter().map(|link| &link.id))
-}
-
-/// The key that the start of an implicit run uses up: the same on every node that would start the same one.
-///
-/// - `after`: the one before it, where that is known to have ended.
-fn start_of(run: &Run, after: Option<&RunId>) -> Once {
-    let key = format!(
-        "{START}{}:{}:{}:{}:{}:{}",
-        run.agent,
-        run.workflow,
-        run.person.as_ref().map_or("-", PersonId::as_str),
-        run.chain.last().map_or("-", DelegationId::as_str),
-        run.implicit_key.as_deref().unwrap_or_default(),
-        after.map_or("-", RunId::as_str),
-    );
-    let key = match (&run.parent, &run.intent.authority) {
-        (None, authority) if *authority == Authority::default() => key,
-        (parent, authority) => format!(
-            "{key}:{}:{}",
-            parent.as_ref().map_or("-", RunId::as_str),
-            digest_of(authority)
-        ),
-    };
-    Once {
-        key,
-        until: run.started.plus_secs(START_REMEMBERED_SECS),
-    }
-}
-
-/// What bounds are told apart by.
-fn digest_of(authority: &Authority) -> String {
-    let text = serde_json::to_vec(authority).unwrap_or_default();
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
-    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, digest)
-}
-
 fn issued_event(now: Timestamp, token: &Token, run: &Run, ask: &Ask) -> Event {
-    let kind = if ask.exchanged {
+    let kind = if is_exchange(ask.kind) {
         EventKind::TokenExchanged
     } else {
         EventKind::TokenIssued

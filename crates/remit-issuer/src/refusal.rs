@@ -14,6 +14,8 @@ pub(crate) fn no(code: RefusalCode, text: impl Into<String>) -> Refusal {
 pub(crate) fn from_books(error: BooksError) -> Refusal {
     match error {
         BooksError::NoOrganization(_) => no(RefusalCode::NotFound, "no such organization is here"),
+        error @ BooksError::NoPolicies => no(RefusalCode::Denied, error.to_string()),
+        BooksError::Store(StoreError::EpochMoved(_)) => crate::hop::early(),
         BooksError::Store(StoreError::Conflict { .. }) => no(
             RefusalCode::Conflict,
             "it has changed meanwhile; read it again and repeat",

@@ -1,4 +1,5 @@
-//! The scopes of Remit: `workflow:<name>`, exactly one, and `run:<id>`, at most one.
+//! The scopes of Remit: `workflow:<name>`, exactly one, and `run:<id>`, at most one; `run:new` in its place where a client narrows
+//! its own token to a run below, one of its own each time.
 
 use std::sync::Arc;
 
@@ -15,18 +16,35 @@ pub(crate) struct Wanted {
     pub(crate) workflow: Option<String>,
     /// The run; none for the implicit one.
     pub(crate) run: Option<RunId>,
+    /// Whether a new run is asked for, below the one of the token that is exchanged.
+    pub(crate) new_run: bool,
 }
+
+/// Asks for a new run.
+const NEW: &str = "run:new";
 
 fn wrong(text: impl Into<std::borrow::Cow<'static, str>>) -> Denied {
     Denied::new(OAuthErrorCode::InvalidScope, "scope-invalid", text)
 }
 
 impl Wanted {
-    /// Reads a scope. An unknown token is refused: what is not understood must not look granted.
+    /// Reads a scope of what starts no run below another.
     pub(crate) fn read(scope: &Scope) -> Result<Self, Denied> {
+        let wanted = Self::read_below(scope)?;
+        if wanted.new_run {
+            return Err(wrong(
+                "'run:new' asks for a run below the one of the client's own access token; exchange that",
+            ));
+        }
+        Ok(wanted)
+    }
+
+    /// Reads a scope. An unknown token is refused: what is not understood must not look granted.
+    pub(crate) fn read_below(scope: &Scope) -> Result<Self, Denied> {
         let mut wanted = Self {
             workflow: None,
             run: None,
+            new_run: false,
         };
         for token in scope.iter() {
             if let Some(name) = token.strip_prefix("workflow:") {
@@ -35,6 +53,8 @@ impl Wanted {
                         "a token is for one workflow; ask for exactly one 'workflow:<name>'",
                     ));
                 }
+            } else if token == NEW {
+                wanted.new_run = true;
             } else if let Some(id) = token.strip_prefix("run:") {
                 let id = id
                     .parse()
@@ -49,6 +69,11 @@ impl Wanted {
                     "only 'workflow:<name>' and 'run:<id>' can be asked for",
                 ));
             }
+        }
+        if wanted.new_run && wanted.run.is_some() {
+            return Err(wrong(
+                "a token is for one run; ask for 'run:new' or for one that is there",
+            ));
         }
         Ok(wanted)
     }
@@ -111,7 +136,8 @@ mod tests {
             wanted,
             Wanted {
                 workflow: Some("refund".to_owned()),
-                run: Some(run)
+                run: Some(run),
+                new_run: false,
             }
         );
         for bad in [

@@ -3,7 +3,9 @@
 //! The sub-agent gets a run of its own below the parent's, a delegation cut from the parent's last one, and a single-use
 //! subject token that it redeems with its own key. A run that acts for nobody has nothing to hand on.
 
-use remit_books::{Change, Ending, NewRun};
+use remit_books::entitled::{ActsFor, Withheld};
+use remit_books::hop::{HopAction, HopKind};
+use remit_books::{Change, Ending, Hop, HopAnswer, HopRefused, NewRun};
 use remit_domain::authority::Authority;
 use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
 use remit_domain::event::{Event, EventKind};
@@ -111,6 +113,15 @@ impl Issuer {
                     refusal,
                 )
                 .await),
+            Err(Failed::Hop(hop)) => {
+                let refusal = hop.refusal.clone();
+                let denied = Denied {
+                    run: Some(parent.run.clone()),
+                    ..Denied::from(hop).by(&parent.agent)
+                };
+                self.deny(org, "spawn", denied).await;
+                Err(refusal)
+            }
             Err(Failed::Books(error)) => Err(crate::refusal::from_books(error)),
         }
     }
@@ -130,6 +141,10 @@ impl Issuer {
                     run: Some(parent.run.clone()),
                     ..Denied::from(refusal)
                 },
+                Failed::Hop(hop) => Denied {
+                    run: Some(parent.run.clone()),
+                    ..Denied::from(hop)
+                },
                 Failed::Books(error) => spent(error),
             })
     }
@@ -146,7 +161,8 @@ impl Issuer {
         check::provenance(&request.provenance)?;
         for _ in 0..PLACES_TRIED_MAX {
             match self.spawn_once(org, parent, &request, &once).await {
-                Err(Failed::Books(error)) if place_lost(&error) => {}
+                Err(Failed::Books(error))
+                    if place_lost(&error) || self.books().decided_too_early(org, &error).await => {}
                 other => return other,
             }
         }
@@ -188,11 +204,12 @@ impl Issuer {
             ends_by: Some(link.expires),
         };
         let (run, change) = self.books().plan_run(org, &workflow, new);
-        let mut change = Change::new()
-            .create(&link)
-            .event(granted_event(now, &link))
-            .and(change)
-            .and(place.change.clone());
+        let answer = self
+            .ask_spawn(org, &standing, (&workflow, &link), &run)
+            .await?;
+        let granted = answer.recorded(granted_event(now, &link));
+        let change = Change::new().create(&link).event(granted).and(change);
+        let mut change = answer.binds(change.and(place.change.clone()));
         for once in once {
             change = change.once(once.clone());
         }
@@ -215,6 +232,37 @@ impl Issuer {
             subject_token: token.token,
             expires_in: token.expires_in,
         })
+    }
+
+    /// Asks the policies whether the parent may hand on.
+    async fn ask_spawn(
+        &self,
+        org: &OrgId,
+        parent: &Standing,
+        (workflow, link): (&Workflow, &Delegation),
+        run: &Run,
+    ) -> Result<HopAnswer, Failed> {
+        let agent = self.tenant(org)?.registry().standing_agent(&link.to)?;
+        let chain = parent.chain.iter().map(AsRef::as_ref).chain([link]);
+        let hop = Hop {
+            action: HopAction::Delegate,
+            kind: HopKind::SubAgent,
+            agent,
+            workflow,
+            person: Some(&link.person),
+            chain: chain.collect(),
+            intent: Some(&run.intent),
+            run: Some(&parent.run),
+            ticket: link.ticket.as_deref(),
+            expires: link.expires,
+            trust: None,
+        };
+        let answer = self.books().ask_hop(org, &hop).await;
+        let answer = answer.map_err(Failed::Books)?;
+        match answer.refused() {
+            Some(refused) => Err(Failed::Hop(refused)),
+            None => Ok(answer),
+        }
     }
 
     /// Checks what is asked and cuts the link.
@@ -247,8 +295,20 @@ impl Issuer {
         let registry = book.registry();
         registry.standing_agent(&request.agent)?;
         let workflow = registry.standing_workflow(&request.agent, &request.workflow)?;
-        let carried = narrow::meet(&request.authority, &narrow::of_run(parent, now));
-        let expires = not_wider(&registry, parent, request, &carried, now)?;
+        let engine = book.engine();
+        let withheld = |authority: &Authority| {
+            let who = ActsFor {
+                agent: &parent.agent,
+                workflow: &parent.workflow,
+                person: registry.people.get(&last.person),
+            };
+            Withheld::of(&registry, engine.as_deref(), who, authority, now)
+        };
+        let mut carried = narrow::meet(&request.authority, &narrow::of_run(parent, now));
+        withheld(&carried).take_from(&mut carried);
+        let mut more = withheld(&request.authority).lines();
+        more.extend(withheld(&request.intent.authority).lines());
+        let expires = not_wider(&registry, parent, request, (&carried, more), now)?;
         let link = Delegation {
             id: self.books().id(DelegationId::from_uuid),
             person: last.person.clone(),
@@ -291,15 +351,17 @@ fn not_in_a_loop(parent: &Standing, request: &SpawnRequest) -> Result<(), Refusa
 }
 
 /// When the link ends, where nothing that is asked is more than the parent has.
+///
+/// - `carried`: what the link carries, and what is asked for that the person is not entitled to.
 fn not_wider(
     registry: &Registry,
     parent: &Standing,
     request: &SpawnRequest,
-    carried: &Authority,
+    (carried, mut more): (&Authority, Vec<String>),
     now: Timestamp,
 ) -> Result<Timestamp, Refusal> {
     let have = narrow::in_all(parent, now);
-    let mut more = narrow::wider(&request.authority, &have, registry);
+    more.extend(narrow::wider(&request.authority, &have, registry));
     more.extend(narrow::wider(&request.intent.authority, &have, registry));
     let links = parent.chain.iter().map(|link| &link.authority);
     let held = links.chain([&parent.run.intent.authority]);
@@ -364,6 +426,7 @@ fn granted_event(now: Timestamp, link: &Delegation) -> Event {
 /// Why nothing was spawned: a refusal, or the books.
 enum Failed {
     No(Refusal),
+    Hop(HopRefused),
     Books(remit_books::BooksError),
 }
 

@@ -1,5 +1,6 @@
 //! The token endpoint (RFC 6749 §3.2).
 
+use remit_books::hop::HopKind;
 use remit_domain::OrgId;
 use remit_token::{ClientCredentials, OAuthError, OAuthErrorCode, TokenRequest, TokenResponse};
 
@@ -89,7 +90,7 @@ impl Issuer {
             once: Vec::new(),
             not_after: None,
             from: None,
-            exchanged: false,
+            kind: HopKind::ClientCredentials,
         };
         match wanted.run {
             Some(run) => self.issue_in(org, &run, ask).await,

@@ -1,6 +1,6 @@
 //! The engine: policies and tools compiled once, decisions taken many times.
 
-mod answer;
+pub(crate) mod answer;
 mod compile;
 mod evaluate;
 mod excepted;
@@ -26,6 +26,7 @@ use crate::entities::{Cast, Types};
 use crate::error::{ArgsError, Problem};
 use crate::except::InForce;
 use crate::facts::{Dynamic, Facts, Fixed};
+use crate::hop::Hops;
 use crate::load::Loaded;
 use crate::quick::Live;
 use crate::slice::{Slice, ToolSlice};
@@ -44,6 +45,7 @@ pub struct Engine {
     authorizer: Authorizer,
     policies: Vec<Loaded>,
     by_id: HashMap<String, usize>,
+    hops: Hops,
     tools: HashMap<ToolRef, ToolEntry>,
     /// Everything, unsliced: what the fast path is held against.
     #[cfg(test)]
@@ -119,7 +121,7 @@ impl Engine {
         &self.sources
     }
 
-    /// Every policy, guardrails first, as id and the Cedar text that is evaluated, exceptions included.
+    /// Every policy about calls, guardrails first, as id and the Cedar text that is evaluated, exceptions included.
     pub fn texts(&self) -> Vec<(String, String)> {
         let text = |l: &Loaded| (l.id.clone(), l.policy.to_cedar().unwrap_or_default());
         self.policies.iter().map(text).collect()
@@ -217,7 +219,17 @@ impl Engine {
             .map(|(tool, entry)| (tool, entry.classification.as_ref()))
     }
 
-    /// Every policy, guardrails first, in their order.
+    /// The policies about hops.
+    pub(crate) fn hops(&self) -> &Hops {
+        &self.hops
+    }
+
+    /// The names of the entity types.
+    pub(crate) fn types(&self) -> &Types {
+        &self.types
+    }
+
+    /// Every policy about calls, guardrails first, in their order.
     pub(crate) fn policies(&self) -> &[Loaded] {
         &self.policies
     }

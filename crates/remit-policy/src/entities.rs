@@ -15,7 +15,7 @@ use remit_domain::system::{Criticality, Environment};
 use remit_domain::tool::{Classification, ToolRef, ToolState};
 
 use crate::error::PolicyError;
-use crate::facts::{Fixed, PersonFacts};
+use crate::facts::{AgentFacts, Fixed, PersonFacts, WorkflowFacts};
 use crate::schema::{groups, is_external};
 
 /// A rank above every environment: a tool of no known system is out of everyone's reach.
@@ -58,6 +58,11 @@ impl Types {
 
     pub(crate) fn agent(&self, name: &str) -> EntityUid {
         uid(&self.agent, name)
+    }
+
+    /// The person of that id, or the one that stands for nobody.
+    pub(crate) fn person(&self, person: Option<&PersonFacts>) -> EntityUid {
+        uid(&self.person, person.map_or("none", |p| p.id.as_str()))
     }
 
     pub(crate) fn tool(&self, tool: &ToolRef) -> EntityUid {
@@ -107,8 +112,7 @@ pub(crate) fn cast(types: &Types, fixed: &Fixed, changed: bool) -> Result<Cast, 
         ..
     } = fixed;
     let run = uid(&types.run, "current");
-    let who = person.as_ref().map_or("none", |p| p.id.as_str());
-    let who = uid(&types.person, who);
+    let who = types.person(person.as_ref());
     let (principal, action, resource) = (
         types.agent(agent.name.as_str()),
         types.action(&tool.tool.to_string()),
@@ -131,8 +135,8 @@ pub(crate) fn cast(types: &Types, fixed: &Fixed, changed: bool) -> Result<Cast, 
     );
     let upstream = types.upstream(&tool.tool);
     let mut all = vec![
-        agent_entity(fixed, &names)?,
-        workflow_entity(fixed, names.workflow.clone())?,
+        agent_entity(agent, names.principal.clone(), names.workflow.clone())?,
+        workflow_entity(workflow, names.workflow.clone())?,
         tool_entity(fixed, &names, changed, place.clone(), upstream.clone())?,
         entity(
             upstream,
@@ -160,8 +164,7 @@ pub(crate) fn cast(types: &Types, fixed: &Fixed, changed: bool) -> Result<Cast, 
     Ok(Cast { entities, ..names })
 }
 
-fn workflow_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
-    let workflow = &fixed.workflow;
+pub(crate) fn workflow_entity(workflow: &WorkflowFacts, uid: EntityUid) -> Result<Entity, String> {
     let attrs = vec![
         ("id", string(workflow.id.as_str())),
         ("name", string(workflow.name.as_str())),
@@ -186,8 +189,11 @@ fn run_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
     entity(uid, attrs, [])
 }
 
-fn agent_entity(fixed: &Fixed, names: &Cast) -> Result<Entity, String> {
-    let agent = &fixed.agent;
+pub(crate) fn agent_entity(
+    agent: &AgentFacts,
+    uid: EntityUid,
+    workflow: EntityUid,
+) -> Result<Entity, String> {
     let attrs = vec![
         ("id", string(agent.id.as_str())),
         ("name", string(agent.name.as_str())),
@@ -203,9 +209,9 @@ fn agent_entity(fixed: &Fixed, names: &Cast) -> Result<Entity, String> {
         ("enforcement", string(enforcement(agent.enforcement))),
         ("owner_living", Expr::new_bool(agent.owner_living)),
         ("sponsor_living", Expr::new_bool(agent.sponsor_living)),
-        ("workflow", Expr::new_entity_uid(names.workflow.clone())),
+        ("workflow", Expr::new_entity_uid(workflow.clone())),
     ];
-    entity(names.principal.clone(), attrs, [names.workflow.clone()])
+    entity(uid, attrs, [workflow])
 }
 
 fn tool_entity(
@@ -297,7 +303,10 @@ fn system_entity(fixed: &Fixed, uid: EntityUid) -> Result<Entity, String> {
     entity(uid, attrs, [])
 }
 
-fn person_entity(person: Option<&PersonFacts>, uid: EntityUid) -> Result<Entity, String> {
+pub(crate) fn person_entity(
+    person: Option<&PersonFacts>,
+    uid: EntityUid,
+) -> Result<Entity, String> {
     let words = |words: Vec<&str>| Expr::new_set(words.into_iter().map(string));
     let attrs = vec![
         ("id", string(person.map_or("", |p| p.id.as_str()))),

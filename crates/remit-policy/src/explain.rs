@@ -9,6 +9,9 @@ use crate::engine::Engine;
 use crate::facts::{Dynamic, Facts, Fixed};
 use crate::load::Loaded;
 
+/// The guardrail that asks for entitlements.
+const ENTITLEMENTS: &str = "guardrail/entitlements";
+
 /// One policy, as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyNote {
@@ -22,6 +25,9 @@ pub struct PolicyNote {
     pub forbids: bool,
     /// Whether it asks.
     pub asks: bool,
+    /// Whether it is about hops, and not about calls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hop: bool,
     /// Its `@text`, or a line in its stead.
     pub text: String,
     /// Its Cedar text.
@@ -100,7 +106,17 @@ impl Engine {
     /// The organization's own policies, as their authors wrote them.
     pub fn notes(&self) -> Vec<PolicyNote> {
         let own = self.policies().iter().filter(|l| !l.is_guardrail());
-        own.map(note).collect()
+        own.chain(&self.hops().policies).map(note).collect()
+    }
+
+    /// Whether the person lacks an entitlement that the tool requires: the guardrail of that name denies every call of it.
+    pub fn lacks_entitlement(&self, fixed: &Fixed, now: Timestamp) -> bool {
+        let dynamic = Dynamic::at(now);
+        let decision = self.decide_without_args(Facts {
+            fixed,
+            dynamic: &dynamic,
+        });
+        decision.policies.iter().any(|id| id == ENTITLEMENTS)
     }
 
     /// Decides, and lists the determining policies as their authors wrote them.
@@ -160,6 +176,7 @@ fn note(loaded: &Loaded) -> PolicyNote {
         line: loaded.line,
         forbids: loaded.is_forbid(),
         asks: loaded.terms.is_some(),
+        hop: loaded.hop,
         text: loaded.text.clone(),
         source: loaded.source.clone(),
     }

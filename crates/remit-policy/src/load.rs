@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::ask::{self, Terms};
 use crate::error::Problem;
+use crate::hop;
 use crate::quick::Condition;
 
 /// The set of the guardrails.
@@ -50,6 +51,8 @@ pub(crate) struct Loaded {
     pub(crate) text: String,
     pub(crate) source: String,
     pub(crate) terms: Option<Terms>,
+    /// Whether it is about hops, and not about calls; see [`crate::hop`].
+    pub(crate) hop: bool,
     /// Whether it looks at the arguments, so that it says nothing while they are unknown.
     pub(crate) mentions_args: bool,
     /// When it holds, apart from approval; see [`crate::quick`]. None where that is not known.
@@ -153,6 +156,10 @@ fn one(place: &Place<'_>, policy: &Policy, source: String, start: usize) -> Resu
     let json = policy.to_json().map_err(|e| e.to_string())?;
     let terms = ask::terms(&json, |key| policy.annotation(key))?;
     check_literals(policy)?;
+    let hop = hop::is_about(policy)?;
+    if hop {
+        hop::check(policy, terms.is_some())?;
+    }
     let id = format!("{}/{name}", place.set);
     let text = match (policy.annotation("text"), &terms, policy.effect()) {
         (Some(text), _, _) => text.to_owned(),
@@ -171,6 +178,7 @@ fn one(place: &Place<'_>, policy: &Policy, source: String, start: usize) -> Resu
         text,
         source,
         terms,
+        hop,
     })
 }
 

@@ -4,6 +4,7 @@
 //! (`Action::"effect:purchase"`) and, where it reaches outside, in `Action::"external"`. Its context holds the tool's
 //! own arguments, typed (see [`crate::args`]).
 
+mod hops;
 mod table;
 
 use cedar_policy::{Schema, SchemaFragment};
@@ -12,6 +13,8 @@ use serde_json::{Map, Value, json};
 
 use crate::args::ArgType;
 use crate::error::PolicyError;
+pub(crate) use hops::{HOP, build as build_hops};
+pub use hops::{hop_fact_table, hop_schema_text};
 pub use table::{FactNote, fact_table};
 use table::{On, record};
 
@@ -99,6 +102,16 @@ fn entity_types() -> Value {
         "Upstream": { "memberOfTypes": ["System"], "shape": shape(On::Upstream) },
         "System": { "shape": shape(On::System) },
         "Run": { "shape": shape(On::Run) },
+        "Person": { "shape": shape(On::Person) },
+    })
+}
+
+/// What policies about hops name: who receives, what for, and for whom.
+fn entity_types_of_hops() -> Value {
+    let shape = |on| record(on, &Value::Null);
+    json!({
+        "Agent": { "memberOfTypes": ["Workflow"], "shape": shape(On::Agent) },
+        "Workflow": { "shape": shape(On::Workflow) },
         "Person": { "shape": shape(On::Person) },
     })
 }

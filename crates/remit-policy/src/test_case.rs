@@ -4,6 +4,7 @@
 //! 4 in production, released for autonomy, with a grant of the tool, in a live run.
 
 mod given;
+mod hop;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::facts::Facts;
 use crate::limits::CASES_MAX;
 
 pub use given::Given;
+pub use hop::TriedHop;
 
 /// Test cases and claims of one file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -55,8 +57,12 @@ pub struct ToolSpec {
 pub struct Case {
     /// What it shows, as a sentence.
     pub name: String,
-    /// Which tool is called.
-    pub tool: ToolRef,
+    /// Which tool is called; none where a hop is tried.
+    #[serde(default)]
+    pub tool: Option<ToolRef>,
+    /// Which hop is tried, in the place of a call.
+    #[serde(default)]
+    pub hop: Option<TriedHop>,
     /// The facts, over what every case starts from (RFC 7396).
     #[serde(default)]
     pub given: Value,
@@ -165,39 +171,47 @@ impl Suite {
     }
 
     fn one(&self, engine: &Engine, case: &Case) -> CaseResult {
-        let result = |found: String, policies, problems: Vec<String>| CaseResult {
+        let (found, policies, problems) = match self.decided(engine, case) {
+            Ok(decision) => (
+                decision.outcome.as_str().to_owned(),
+                decision.policies.clone(),
+                check(case, &decision),
+            ),
+            Err(text) => ("error".to_owned(), Vec::new(), vec![text]),
+        };
+        CaseResult {
             name: case.name.clone(),
             passed: problems.is_empty(),
             expected: case.expect.as_str(),
             found,
             policies,
             problems,
-        };
-        let broken = |text: String| result("error".to_owned(), Vec::new(), vec![text]);
-        let Some((hash, classification)) = engine.tool_known(&case.tool) else {
-            return broken(format!(
-                "tool {} is not known: register it, or describe it under `tools`",
-                case.tool
-            ));
-        };
-        let (fixed, dynamic) =
-            match given::facts(&self.given, &case.given, &case.tool, hash, classification) {
-                Ok(facts) => facts,
-                Err(text) => return broken(format!("given: {text}")),
-            };
-        if let Err(error) = engine.validate_args(&case.tool, &dynamic.args) {
-            return broken(error.to_string());
         }
-        let decision = engine.decide(Facts {
+    }
+
+    /// # Errors
+    /// One line, when nothing can be decided.
+    fn decided(&self, engine: &Engine, case: &Case) -> Result<Decision, String> {
+        let given = |text: String| format!("given: {text}");
+        let tool = match (&case.tool, &case.hop) {
+            (Some(tool), None) => tool,
+            (None, Some(hop)) => {
+                let said = given::read(&self.given, &case.given).map_err(given)?;
+                return Ok(engine.decide_hop(&hop.facts(engine, said).map_err(given)?));
+            }
+            _ => return Err("a case tries a call or a hop: name a `tool`, or a `hop`".to_owned()),
+        };
+        let (hash, classification) = engine.tool_known(tool).ok_or_else(|| {
+            format!("tool {tool} is not known: register it, or describe it under `tools`")
+        })?;
+        let (fixed, dynamic) =
+            given::facts(&self.given, &case.given, tool, hash, classification).map_err(given)?;
+        let args = engine.validate_args(tool, &dynamic.args);
+        args.map_err(|error| error.to_string())?;
+        Ok(engine.decide(Facts {
             fixed: &fixed,
             dynamic: &dynamic,
-        });
-        let problems = check(case, &decision);
-        result(
-            decision.outcome.as_str().to_owned(),
-            decision.policies,
-            problems,
-        )
+        }))
     }
 }
 

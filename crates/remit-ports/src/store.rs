@@ -60,7 +60,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Conflict` when an expected revision has moved, `NameTaken` (by any record that ever had the name), `Replayed` when a
-    /// single-use key was used, `Unavailable` when it cannot be made durable. Nothing has changed then. Where it takes labels
+    /// single-use key was used, `EpochMoved` (before any of these) when it was decided at another containment epoch than the one
+    /// there is, `Unavailable` when it cannot be made durable. Nothing has changed then. Where it takes labels
     /// back: `Conflict` of a declassification, with the scope as key, when its stamp has moved, or with the agent as key when it
     /// has a call in flight.
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;

@@ -72,6 +72,7 @@ fn commit(puts: Vec<Put>) -> Commit {
         once: Vec::new(),
         raise_epoch: false,
         lower: None,
+        at_epoch: None,
     }
 }
 

@@ -64,6 +64,7 @@ fn commit(key: &str, bytes: usize) -> Commit {
         once: Vec::new(),
         raise_epoch: false,
         lower: None,
+        at_epoch: None,
     }
 }
 

@@ -60,7 +60,11 @@ fn provenance(run: &Value) -> String {
         let said = if said.is_empty() { "unknown" } else { &said };
         format!("{what} {said}")
     });
-    said.join(" · ")
+    let mark = match at(run, "provenance.unattested") {
+        Some(Value::Bool(true)) => "  (unattested: its own word)",
+        _ => "",
+    };
+    format!("{}{mark}", said.join(" · "))
 }
 
 /// The chain, one hop a line.
@@ -154,7 +158,7 @@ mod tests {
             "id": "run_1", "state": "ended", "agent": "support", "workflow": "support/refund", "mode": "interactive", "person": "maria@acme.example", "sponsor": "omar@acme.example",
             "intent": {"purpose": "Lamp arrived broken", "ticket": "INC-1", "authority": {}}, "started": "2026-11-22T07:58:00Z", "deadline": "2026-11-22T08:58:00Z",
             "ended": {"at": "2026-11-22T07:59:00Z", "by": "support", "cause": "agent", "outcome": "done"},
-            "provenance": {"model": "large-1", "prompt": null, "configuration": null, "context": ["kb:12", "kb:14"]},
+            "provenance": {"model": "large-1", "prompt": null, "configuration": null, "context": ["kb:12", "kb:14"], "unattested": true},
         });
         let story = json!({
             "chain": [{"from": "maria@acme.example", "agent": "support", "workflow": "support/refund", "narrows": []}],

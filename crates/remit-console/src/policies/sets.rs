@@ -94,6 +94,7 @@ fn live(ask: &Ask) -> Result<Section, Fault> {
 
 pub(super) async fn schema(ask: Ask) -> Result<Answer, Fault> {
     let text = ask.control().policy_schema(&ask.caller()?)?;
+    let hops = ask.control().hop_schema(&ask.caller()?)?;
     let header = Header::new("Policies", "Schema").copy(&Copy::get(
         "policy schema",
         &ask.place.base,
@@ -104,6 +105,13 @@ pub(super) async fn schema(ask: Ask) -> Result<Answer, Fault> {
         .with(
             &Section::new("schema", "What policies are written against")
                 .with(&Code::new("Cedar schema", text)),
+        )
+        .with(
+            &Section::new(
+                "schema-hops",
+                "What policies about hops are written against",
+            )
+            .with(&Code::new("Cedar schema of hops", hops)),
         )
         .ok()
 }

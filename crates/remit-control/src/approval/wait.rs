@@ -137,7 +137,11 @@ impl Control {
 }
 
 /// Returns when something that `concerns` changed in `org`, or may have: a feed that lost its place tells nothing else.
-async fn heard(changes: &mut Receiver<Changed>, org: &OrgId, concerns: impl Fn(&Changed) -> bool) {
+pub(crate) async fn heard(
+    changes: &mut Receiver<Changed>,
+    org: &OrgId,
+    concerns: impl Fn(&Changed) -> bool,
+) {
     loop {
         match changes.recv().await {
             Ok(changed)

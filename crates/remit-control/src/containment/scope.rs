@@ -111,7 +111,7 @@ fn runs(
             Target::Workflow(id) => run.workflow == *id,
             Target::Run(id) => run.id == *id,
             // An implicit run belongs to the key that opened it.
-            Target::Credential(id) => run.agent == *agent && run.implicit_key.as_ref() == Some(id),
+            Target::Credential(id) => run.agent == *agent && remit_books::is_started_by(run, id),
         };
         own || run.chain.iter().any(|link| delegations.contains(link))
     };

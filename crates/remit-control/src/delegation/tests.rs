@@ -304,3 +304,98 @@ async fn lists_tell_expired_from_active() {
         "expired"
     );
 }
+
+/// Cedar text goes live.
+async fn live(w: &World, text: &str) {
+    let set: remit_domain::policy_set::PolicySet = serde_json::from_value(json!({
+        "name": "hops", "text": text, "enabled": true, "by": { "type": "remit" }, "at": w.books.now()
+    }))
+    .unwrap();
+    let change = Change::new().create(&set).restrict();
+    w.books.commit(&w.org, change).await.unwrap();
+}
+
+async fn entries(w: &World, kind: EventKind) -> Vec<remit_books::OpenedEntry> {
+    let filter = remit_ports::store::EntryFilter {
+        kinds: vec![kind],
+        ..Default::default()
+    };
+    w.books.opened_entries(&w.org, &filter).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_policy_stops_a_person_however_they_delegate() {
+    let w = World::new().await;
+    live(
+        &w,
+        r#"@id("no") @text("not for a day") forbid (principal == Agent::"support", action == Action::"delegate", resource == Workflow::"support/refund") when { context.secs >= 600 && context.person.present };"#,
+    )
+    .await;
+    let ticket = NewDelegation {
+        ticket: Some("CASE-88".to_owned()),
+        ..new("interactive")
+    };
+    for (kind, answer) in [
+        (
+            "grant",
+            w.control
+                .grant_delegation(&w.caller(CLERK), new("interactive"))
+                .await,
+        ),
+        (
+            "ticket",
+            w.control.grant_delegation(&w.caller(CLERK), ticket).await,
+        ),
+        (
+            "consent",
+            w.control
+                .consent_delegation(&w.caller(CLERK), new("interactive"))
+                .await,
+        ),
+        (
+            "standing",
+            w.control
+                .grant_delegation(&w.caller(SPONSOR), new("standing"))
+                .await,
+        ),
+    ] {
+        assert_eq!(answer.unwrap_err().to_string(), "denied: not for a day");
+        let refused = entries(&w, EventKind::DelegationRefused).await;
+        let facts = &refused.last().unwrap().leaf.facts;
+        assert_eq!(
+            (&facts["kind"], &facts["policies"], &facts["code"]),
+            (&json!(kind), &json!(["hops/no"]), &json!("denied"))
+        );
+    }
+    assert!(entries(&w, EventKind::DelegationGranted).await.is_empty());
+    let short = NewDelegation {
+        for_secs: 599,
+        ..new("interactive")
+    };
+    w.control
+        .grant_delegation(&w.caller(CLERK), short)
+        .await
+        .unwrap();
+    let granted = entries(&w, EventKind::DelegationGranted).await;
+    assert_eq!(granted[0].leaf.facts["hop"], "allow");
+    let decided_on = &granted[0].body.as_ref().unwrap().content["hop"];
+    assert_eq!(
+        (&decided_on["kind"], &decided_on["secs"]),
+        (&json!("grant"), &json!(599))
+    );
+}
+
+#[tokio::test]
+async fn a_policy_about_hops_that_errors_lets_nobody_delegate() {
+    let w = World::new().await;
+    live(
+        &w,
+        r#"@id("no") forbid (principal, action in Action::"hop", resource) when { context.now + 9223372036854775807 < 0 };"#,
+    )
+    .await;
+    let answer = w
+        .control
+        .grant_delegation(&w.caller(CLERK), new("interactive"))
+        .await;
+    assert_eq!(code(answer), RefusalCode::Denied);
+}

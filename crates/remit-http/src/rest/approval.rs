@@ -62,7 +62,7 @@ struct WaitQuery {
     timeout_s: Option<u64>,
 }
 
-fn patience(timeout_s: Option<u64>) -> Duration {
+pub(super) fn patience(timeout_s: Option<u64>) -> Duration {
     Duration::from_secs(timeout_s.unwrap_or(30).min(WAIT_S_MAX))
 }
 

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use remit_control::{
     DelegationFilter, DelegationView, ListQuery, Listing, NewDelegation, PersonTree, Revoked,
-    TreeFilter,
+    TreeFilter, TreeWatch,
 };
 use remit_domain::name::{Email, Name};
 use schemars::JsonSchema;
@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::agent::Because;
+use super::approval::patience;
 use super::list::page;
 use super::table::PERSON;
 use super::{Ask, Nothing, Reply, Route, route};
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::POST, "/delegations", PERSON, "Delegate to an agent, for one workflow and a time", grant),
         route(Method::GET, "/delegations", PERSON, "Delegations", delegations),
         route(Method::GET, "/delegations/tree", PERSON, "Who acts for whom, nested", tree),
+        route(Method::GET, "/delegations/tree/watch", PERSON, "Wait until it is another one", watch),
         route(Method::GET, "/delegations/{id}", PERSON, "One delegation", delegation),
         route(Method::POST, "/delegations/{id}/revoke", PERSON, "Take a delegation back; what rests on it ends", revoke),
         route(Method::POST, "/delegations/{id}/assertion", PERSON, "A single-use subject token from one's own delegation", assertion),
@@ -136,6 +138,37 @@ async fn tree(ask: Ask<Nothing, TreeQuery>) -> Result<Reply<Listing<PersonTree>>
         ..ListQuery::default()
     };
     Ok(page(trees, &query, |t| t.person.clone()).into())
+}
+
+/// Which part of the tree, and from where.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct TreeWatchQuery {
+    /// Only what rests on this person.
+    person: Option<Email>,
+    /// Only branches with this agent.
+    agent: Option<Name>,
+    /// `next` of the answer before; answered at once where absent.
+    after: Option<String>,
+    /// Seconds, at most 60; 30 where absent.
+    timeout_s: Option<u64>,
+}
+
+async fn watch(ask: Ask<Nothing, TreeWatchQuery>) -> Result<Reply<TreeWatch>, Problem> {
+    let TreeWatchQuery {
+        person,
+        agent,
+        after,
+        timeout_s,
+    } = &ask.query;
+    let wanted = TreeFilter {
+        person: person.clone(),
+        agent: agent.clone(),
+    };
+    let control = &ask.site.app.control;
+    let (caller, patience) = (ask.caller()?, patience(*timeout_s));
+    let told = control.watch_delegation_tree(&caller, &wanted, after.as_deref(), patience);
+    Ok(told.await?.into())
 }
 
 async fn revoke(ask: Ask<Because>) -> Result<Reply<Revoked>, Problem> {

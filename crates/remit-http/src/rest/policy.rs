@@ -19,6 +19,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/policies", PERSON, "Policy sets", policies),
         route(Method::GET, "/policies/schema", PERSON, "The Cedar schema that policies are written against", schema),
+        route(Method::GET, "/policies/schema/hops", PERSON, "The Cedar schema that policies about hops are written against", hop_schema),
         route(Method::GET, "/policies/facts", PERSON, "Every fact that policies may look at", facts),
         route(Method::POST, "/policies/validate", PERSON, "Check policies without storing them", validate),
         route(Method::POST, "/policies/explain", PERSON, "What would be decided of a call, without any effect", explain),
@@ -64,9 +65,17 @@ async fn schema(ask: Ask) -> Result<Reply<String>, Problem> {
     ))
 }
 
+async fn hop_schema(ask: Ask) -> Result<Reply<String>, Problem> {
+    let text = ask.site.app.control.hop_schema(&ask.caller()?)?;
+    Ok(Reply::text(text))
+}
+
 async fn facts(ask: Ask<Nothing, ListQuery>) -> Result<Reply<Listing<FactView>>, Problem> {
     let found = ask.site.app.control.policy_facts(&ask.caller()?)?;
-    Ok(page(found.items, &ask.query, |f: &FactView| f.name.clone()).into())
+    Ok(page(found.items, &ask.query, |f: &FactView| {
+        format!("{}/{}", f.of, f.name)
+    })
+    .into())
 }
 
 /// Policies to check.

@@ -8,9 +8,9 @@ use remit_token::{ForeignAlgorithm, ForeignJwks, foreign};
 
 use super::*;
 
-const THERE: &str = "https://auth.chat.example";
+pub(super) const THERE: &str = "https://auth.chat.example";
 
-async fn listed(world: &World) -> AuthorizationServerId {
+pub(super) async fn listed(world: &World) -> AuthorizationServerId {
     let id = world.books.id(AuthorizationServerId::from_uuid);
     let server: AuthorizationServer = serde_json::from_value(json!({
         "id": id, "name": "chat", "description": "", "issuer": THERE, "share_email": true,
@@ -25,7 +25,7 @@ async fn listed(world: &World) -> AuthorizationServerId {
     id
 }
 
-fn ask(assertion: String, subject: &str, audience: &str, scope: &str) -> TokenExchange {
+pub(super) fn ask(assertion: String, subject: &str, audience: &str, scope: &str) -> TokenExchange {
     let TokenRequest::TokenExchange(request) =
         exchange(assertion, subject, TokenType::AccessToken, scope)
     else {

@@ -3,8 +3,9 @@
 //! Sequences are drawn over the real issuer and decided by the real engine, from the facts of the registry. What is compared is
 //! whether a call is denied, for every run and every run that it came of, at each of several times.
 
-use proptest::collection::{btree_set, vec};
-use proptest::option;
+mod draw;
+
+use proptest::collection::vec;
 use proptest::prelude::*;
 use remit_books::facts::{Who, fixed_facts};
 use remit_domain::authority::Authority;
@@ -18,13 +19,14 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::SpawnRequest;
+use draw::{start, step};
 
-/// Tools, with their effects and the data class that they touch.
-const TOOLS: [(&str, &str, &str); 4] = [
-    ("orders/read", "read", "orders"),
-    ("orders/refund", "purchase", "orders"),
-    ("orders/profile", "read", "pii"),
-    ("orders/erase", "destructive", "pii"),
+/// Tools, with their effects, the data class that they touch, and the entitlement that they ask for.
+const TOOLS: [(&str, &str, &str, Option<&str>); 4] = [
+    ("orders/read", "read", "orders", None),
+    ("orders/refund", "purchase", "orders", Some("refunds")),
+    ("orders/profile", "read", "pii", Some("support")),
+    ("orders/erase", "destructive", "pii", Some("support")),
 ];
 const AMOUNTS: [i64; 2] = [10, 400];
 const ORDERS: [&str; 2] = ["A-1", "B-1"];
@@ -39,6 +41,8 @@ struct Start {
     workflows: Vec<(Vec<Granted>, BTreeSet<&'static str>)>,
     /// What the person lets the first one do, for how long, and how many hops may follow.
     delegated: (Value, u16, u8),
+    /// What the person is entitled to.
+    entitled: BTreeSet<&'static str>,
 }
 
 /// One step of a sequence; `of` picks one of the tokens that there are.
@@ -74,94 +78,6 @@ struct Held {
     above: Option<usize>,
 }
 
-fn bounds() -> impl Strategy<Value = Value> {
-    let max = prop::sample::select(vec![20, 500]);
-    let amount = max.prop_map(|max| json!([{ "decimal": { "max": max } }]));
-    let listed = prop::sample::subsequence(ORDERS.to_vec(), 1..=ORDERS.len());
-    let order = prop_oneof![
-        listed.prop_map(|orders| json!([{ "one_of": orders }])),
-        Just(json!([{ "prefix": { "prefix": "A", "separator": "-" } }])),
-    ];
-    let both = (option::weighted(0.3, amount), option::weighted(0.2, order));
-    both.prop_map(|(amount, order)| {
-        let mut bounds = json!({});
-        for (path, bound) in [("amount", amount), ("order", order)] {
-            if let Some(bound) = bound {
-                bounds[path] = bound;
-            }
-        }
-        bounds
-    })
-}
-
-fn tools() -> impl Strategy<Value = Value> {
-    let each = vec(option::weighted(0.7, bounds()), TOOLS.len());
-    each.prop_map(|each| {
-        let named = TOOLS.iter().zip(each);
-        let named = named.filter_map(|((tool, ..), bounds)| Some(((*tool).to_owned(), bounds?)));
-        Value::Object(named.collect())
-    })
-}
-
-fn details() -> impl Strategy<Value = Value> {
-    tools().prop_filter_map("no tool", |tools| {
-        let each = tools.as_object()?.iter();
-        let each = each.map(|(t, b)| json!({ "type": "remit_tool", "tool": t, "bounds": b }));
-        let each: Vec<Value> = each.collect();
-        (!each.is_empty()).then(|| json!(each))
-    })
-}
-
-/// An authority; `until` is in seconds from when it is asked for.
-fn authority() -> impl Strategy<Value = Value> {
-    let effects = prop::sample::subsequence(vec!["read", "purchase", "destructive"], 1..=3);
-    let orders = prop::sample::subsequence(ORDERS.to_vec(), 0..=ORDERS.len());
-    let parts = (
-        option::weighted(0.3, tools()),
-        option::weighted(0.1, effects),
-        option::weighted(0.1, classes()),
-        option::weighted(0.1, orders),
-        option::weighted(0.2, 60..7_200_u16),
-    );
-    parts.prop_map(|(tools, effects, classes, orders, until)| {
-        let mut all = json!({ "tools": tools, "effects": effects, "data_classes": classes,
-            "targets": orders.map(|orders| json!({ "order": orders })), "until": until });
-        all.as_object_mut()
-            .unwrap()
-            .retain(|_, part| !part.is_null());
-        all
-    })
-}
-
-fn classes() -> impl Strategy<Value = BTreeSet<&'static str>> {
-    btree_set(prop::sample::select(vec!["orders", "pii"]), 1..=2)
-}
-
-fn start() -> impl Strategy<Value = Start> {
-    let ends = option::weighted(0.4, 300..4_000_u16);
-    let granted = vec((0..TOOLS.len(), bounds(), ends), 3..7);
-    let workflows = vec((granted, classes()), 3);
-    let delegated = (authority(), 3_000..7_200_u16, 1..5_u8);
-    (workflows, delegated).prop_map(|(workflows, delegated)| Start {
-        workflows,
-        delegated,
-    })
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let index = || 0..16_usize;
-    let to = 0..3_usize;
-    prop_oneof![
-        1 => (1..900_u16).prop_map(Step::Wait),
-        2 => (index(), details()).prop_map(|(of, details)| Step::Narrow { of, details }),
-        4 => (index(), to.clone(), authority(), option::weighted(0.3, 60..7_200_u16), option::weighted(0.2, details()))
-            .prop_map(|(of, to, authority, secs, details)| Step::Spawn { of, to, authority, secs, details }),
-        2 => (index(), to, option::weighted(0.3, details()))
-            .prop_map(|(of, to, details)| Step::SpawnByExchange { of, to, details }),
-        2 => index().prop_map(Step::Renew),
-    ]
-}
-
 /// A world in which a sequence runs.
 struct House {
     world: World,
@@ -186,12 +102,13 @@ impl House {
             .unwrap();
         // All at once: the policies are compiled anew for each commit of tools.
         let mut change = Change::new().create(&noun);
-        for (tool, effect, class) in TOOLS {
+        for (tool, effect, class, entitlement) in TOOLS {
+            let entitlements: Vec<&str> = entitlement.into_iter().collect();
             let tool: Tool = serde_json::from_value(json!({
                 "tool": tool, "definition": { "hash": "11", "body": { "inputSchema": { "type": "object",
                     "properties": { "order": { "type": "string" }, "amount": { "type": "number" } } } } },
                 "pending": null, "state": "enabled",
-                "classification": { "effect": effect, "data_classes": [class], "targets": { "order": "order" } }
+                "classification": { "effect": effect, "data_classes": [class], "entitlements": entitlements, "targets": { "order": "order" } }
             }))
             .unwrap();
             change = change.create(&tool);
@@ -216,6 +133,11 @@ impl House {
 
     async fn furnish(&self, start: &Start, system: &remit_domain::SystemId) {
         let (world, now) = (&self.world, self.world.books.now());
+        world
+            .change::<Person>(world.maria.as_str(), |maria| {
+                maria.entitlements = serde_json::from_value(json!(start.entitled)).unwrap();
+            })
+            .await;
         let all: BTreeSet<WorkflowId> = (0..3)
             .map(|at| self.actor(at))
             .map(|(actor, name)| actor.workflows[name].clone())
@@ -421,8 +343,31 @@ impl House {
                 above = ancestor.above;
             }
             out.extend(self.late(&held.verified));
+            out.extend(self.unentitled(&held.verified));
         }
         out
+    }
+
+    /// Every tool that a token, or a link that an agent has made, names though the person is not entitled to it.
+    fn unentitled(&self, verified: &Verified) -> Vec<String> {
+        let book = self.world.books.org(&self.world.acme).unwrap();
+        let registry = book.registry();
+        let holds = &registry.people[&self.world.maria].entitlements;
+        let asks = |tool: &str| {
+            let found = TOOLS.iter().find(|(name, ..)| *name == tool);
+            found.and_then(|(.., entitlement)| *entitlement)
+        };
+        let lacks = |tool: &str| asks(tool).is_some_and(|e| !holds.iter().any(|h| h.as_str() == e));
+        let details = verified.claims.authorization_details.0.iter();
+        let said = details.filter_map(|detail| Some(detail.get("tool")?.as_str()?.to_owned()));
+        let links = verified.claims.delegations.iter();
+        let links = links.filter_map(|id| registry.delegations.get(&id.parse().ok()?));
+        let made = links.filter(|link| link.kind == DelegationUse::SubAgent);
+        let named = made.flat_map(|link| link.authority.tools.iter().flatten());
+        let named = named.map(|(tool, _)| tool.to_string());
+        let all = said.chain(named).filter(|tool| lacks(tool));
+        all.map(|tool| format!("{tool}, without the entitlement"))
+            .collect()
     }
 
     /// What of a token ends after what it came of: its run and links, and those after the ones before them.
@@ -492,6 +437,7 @@ fn plenty() -> Start {
     Start {
         workflows: vec![(granted, ["orders", "pii"].into()); 3],
         delegated: (json!({}), 7_000, 4),
+        entitled: ["refunds", "support"].into(),
     }
 }
 
@@ -567,4 +513,66 @@ async fn the_comparison_notices_each_way_of_not_narrowing() {
         .change::<Delegation>(&link(&last), |link| link.depth_left += 1)
         .await;
     assert!(!deep.violations().is_empty(), "as many hops as above");
+}
+
+/// A person's entitlements bound what is asked for, what is handed on and what a token says, before any call.
+#[tokio::test]
+async fn nobody_asks_for_what_the_person_is_not_entitled_to() {
+    let start = Start {
+        entitled: ["support"].into(),
+        ..plenty()
+    };
+    let mut house = House::new(&start).await;
+    house.delegate(&start.delegated).await;
+    let asked = |tool: &str| json!([{ "type": "remit_tool", "tool": tool }]);
+    let token = house.held[0].token.clone();
+    let subject = (TokenType::AccessToken, token.as_str());
+    let wider = asked("orders/refund");
+    let refused = house.exchange(0, subject, None, Some(&wider)).await;
+    assert_refused(
+        refused,
+        OAuthErrorCode::InvalidAuthorizationDetails,
+        "wider: the 'authorization_details' ask for more than there is: tool orders/refund (it asks for an entitlement",
+    );
+    let allowed = asked("orders/profile");
+    let given = house.exchange(0, subject, None, Some(&allowed)).await;
+    assert_eq!(given.unwrap().authorization_details.0.len(), 1);
+    for (authority, says) in [
+        (
+            json!({ "tools": { "orders/refund": {} } }),
+            Some("tool orders/refund ("),
+        ),
+        (json!({ "tools": { "orders/erase": {} } }), None),
+        (json!({ "data_classes": ["orders"] }), None),
+    ] {
+        let (child, name) = house.actor(1);
+        let request = SpawnRequest {
+            authority: house.authority(&authority),
+            ..SpawnRequest::new(child.id.clone(), child.workflows[name].clone())
+        };
+        let parent = Arc::clone(&house.held[0].verified);
+        let (issuer, org) = (&house.world.issuer, &house.world.acme);
+        match (issuer.spawn(org, &parent, request).await, says) {
+            (Err(refusal), Some(says)) => {
+                assert_eq!(refusal.code, remit_domain::RefusalCode::Wider);
+                assert!(refusal.text.contains(says), "{refusal}");
+            }
+            (Ok(spawned), None) => {
+                let tools = spawned.delegation.authority.tools.unwrap();
+                assert!(tools.keys().all(|t| t.to_string() != "orders/refund"));
+            }
+            (answer, says) => panic!("{answer:?} {says:?}"),
+        }
+    }
+    assert!(house.violations().is_empty());
+    // A link that names it all the same is noticed here.
+    house.step(&spawned(0, 1, json!({}))).await;
+    let link = house.held.last().unwrap().verified.claims.delegations[1].clone();
+    let tools = json!({ "tools": { "orders/refund": {} } });
+    let authority = house.authority(&tools);
+    house
+        .world
+        .change::<Delegation>(&link, |link| link.authority = authority)
+        .await;
+    assert!(!house.violations().is_empty());
 }

@@ -13,7 +13,7 @@ use crate::load::Loaded;
 const DEFAULT: &str = "guardrail/default";
 
 /// Policies that could not be evaluated, and why, ordered.
-pub(super) fn errors(response: &Response) -> Vec<(String, String)> {
+pub(crate) fn errors(response: &Response) -> Vec<(String, String)> {
     let line = |e: &cedar_policy::AuthorizationError| match e {
         cedar_policy::AuthorizationError::PolicyEvaluationError(e) => {
             (e.policy_id().to_string(), e.inner().to_string())
@@ -66,11 +66,11 @@ fn decision(outcome: Outcome, policies: &[&Loaded], findings: &Findings) -> Deci
     }
 }
 
-pub(super) fn allow(permits: &[&Loaded], findings: &Findings) -> Decision {
+pub(crate) fn allow(permits: &[&Loaded], findings: &Findings) -> Decision {
     decision(Outcome::Allow, permits, findings)
 }
 
-pub(super) fn ask(
+pub(crate) fn ask(
     asks: &[&Loaded],
     classification: &Classification,
     findings: &Findings,
@@ -82,7 +82,7 @@ pub(super) fn ask(
     decision(Outcome::Ask(set), asks, findings)
 }
 
-pub(super) fn deny(
+pub(crate) fn deny(
     forbids: &[&Loaded],
     errors: Vec<(String, String)>,
     findings: &Findings,
@@ -112,7 +112,7 @@ pub(super) fn deny(
     out
 }
 
-pub(super) fn refusal(policy: &str, code: &str, text: String) -> Decision {
+pub(crate) fn refusal(policy: &str, code: &str, text: String) -> Decision {
     Decision {
         outcome: Outcome::Deny,
         reasons: vec![Reason {

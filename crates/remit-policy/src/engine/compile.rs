@@ -15,6 +15,7 @@ use crate::digest;
 use crate::entities::Types;
 use crate::error::{PolicyError, Problem};
 use crate::except::{self, ExceptionSource};
+use crate::hop::Hops;
 use crate::limits::{POLICIES_MAX, SETS_MAX};
 use crate::load::{GUARDRAIL, Loaded, Place, PolicySource, load};
 use crate::schema::{self, Action, CALL};
@@ -59,7 +60,11 @@ impl Engine {
                 groups: schema::groups(tool.classification.as_ref()),
                 args,
             }))?;
-        let (mut policies, warnings) = policies(&sets, schema)?;
+        let Read {
+            mut policies,
+            hops,
+            warnings,
+        } = policies(&sets, schema)?;
         let in_force = except::apply(&mut policies, exceptions)?;
         let types = Types::new()?;
         let mut slicer = Slicer::new(&policies, &types);
@@ -96,6 +101,7 @@ impl Engine {
             #[cfg(test)]
             whole: set_of(policies.iter())?,
             policies,
+            hops: Hops::of(hops)?,
             tools: entries,
         })
     }
@@ -126,11 +132,17 @@ fn version(
     digest::canonical(&all).map_err(|e| PolicyError::Schema(e.to_string()))
 }
 
-/// Every policy, guardrails first, and what Cedar finds odd about the others.
-fn policies(
-    sets: &[PolicySource<'_>],
-    schema: Schema,
-) -> Result<(Vec<Loaded>, Vec<Problem>), PolicyError> {
+/// Every policy, and what Cedar finds odd.
+struct Read {
+    /// About calls, guardrails first.
+    policies: Vec<Loaded>,
+    /// About hops.
+    hops: Vec<Loaded>,
+    warnings: Vec<Problem>,
+}
+
+/// Reads and type-checks policies: those about calls against `schema`, those about hops against their own.
+fn policies(sets: &[PolicySource<'_>], schema: Schema) -> Result<Read, PolicyError> {
     let guardrails = load(GUARDRAILS).map_err(PolicyError::of)?;
     // Guardrails look at no arguments: they are the same for every tool, and are checked once.
     let any = ArgType::of(&serde_json::Value::Bool(true));
@@ -161,10 +173,30 @@ fn policies(
     if !problems.is_empty() {
         return Err(PolicyError::of(problems));
     }
-    let warnings = check(sets, &own, schema)?;
-    let mut all = guardrails;
-    all.extend(own);
-    Ok((all, warnings))
+    let (hops, own): (Vec<_>, Vec<_>) = own.into_iter().partition(|l| l.hop);
+    let mut warnings = check(sets, &own, schema);
+    if !hops.is_empty() {
+        warnings = both(warnings, check(sets, &hops, schema::build_hops()?.0));
+    }
+    let mut policies = guardrails;
+    policies.extend(own);
+    Ok(Read {
+        policies,
+        hops,
+        warnings: warnings?,
+    })
+}
+
+/// What is wrong with either, or odd about both.
+fn both(
+    one: Result<Vec<Problem>, PolicyError>,
+    other: Result<Vec<Problem>, PolicyError>,
+) -> Result<Vec<Problem>, PolicyError> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok([one, other].concat()),
+        (Err(one), Err(other)) => Err(PolicyError::of([one.problems(), other.problems()].concat())),
+        (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => Err(wrong),
+    }
 }
 
 fn names(sets: &[PolicySource<'_>]) -> Vec<Problem> {

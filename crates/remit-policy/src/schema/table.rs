@@ -23,13 +23,15 @@ pub(super) enum On {
     Run,
     /// `context.person`.
     Person,
+    /// The hop.
+    Hop,
 }
 
 impl On {
     /// How policies reach it; an upstream is only named.
     const fn path(self) -> &'static str {
         match self {
-            Self::Context => "context",
+            Self::Context | Self::Hop => "context",
             Self::Agent => "principal",
             Self::Workflow => "principal.workflow",
             Self::Tool => "resource",
@@ -49,6 +51,8 @@ pub(super) enum Type {
     String,
     /// A string that may be absent: `has` before looking.
     Maybe,
+    /// A number that may be absent: `has` before looking.
+    MaybeLong,
     Strings,
     Entity(&'static str),
     /// The tool's own arguments.
@@ -62,6 +66,7 @@ impl Type {
             Self::Long => json!({ "type": "Long" }),
             Self::String => json!({ "type": "String" }),
             Self::Maybe => json!({ "type": "String", "required": false }),
+            Self::MaybeLong => json!({ "type": "Long", "required": false }),
             Self::Strings => json!({ "type": "Set", "element": { "type": "String" } }),
             Self::Entity(name) => json!({ "type": "Entity", "name": name }),
             Self::Args => args.clone(),
@@ -74,6 +79,7 @@ impl Type {
             Self::Long => "Long".to_owned(),
             Self::String => "String".to_owned(),
             Self::Maybe => "String, may be absent".to_owned(),
+            Self::MaybeLong => "Long, may be absent".to_owned(),
             Self::Strings => "Set<String>".to_owned(),
             Self::Entity(name) => name.to_owned(),
             Self::Args => "record of the tool's own arguments".to_owned(),
@@ -86,6 +92,8 @@ impl Type {
 pub(super) enum Since {
     /// Taken anew for each call.
     Call,
+    /// Taken anew for each hop.
+    Hop,
     /// As the registry has it when the call is decided; it changes when somebody changes the record.
     Registry,
     /// Since the run began.
@@ -96,6 +104,7 @@ impl Since {
     const fn text(self) -> &'static str {
         match self {
             Self::Call => "each call",
+            Self::Hop => "each hop",
             Self::Registry => "the last change of the registry",
             Self::Run => "the start of the run",
         }
@@ -188,7 +197,12 @@ pub(super) const FACTS: &[Row] = &[
 
 /// The attributes of one thing, as a record of Cedar's JSON schema format.
 pub(super) fn record(on: On, args: &Value) -> Value {
-    let rows = FACTS.iter().filter(|row| row.0 == on);
+    record_of(FACTS, on, args)
+}
+
+/// The same, of another table.
+pub(super) fn record_of(table: &[Row], on: On, args: &Value) -> Value {
+    let rows = table.iter().filter(|row| row.0 == on);
     let attributes: Map<String, Value> = rows
         .map(|(_, name, of_type, ..)| ((*name).to_owned(), of_type.schema(args)))
         .collect();
@@ -198,6 +212,8 @@ pub(super) fn record(on: On, args: &Value) -> Value {
 /// One fact, for authors of policies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FactNote {
+    /// Which policies may look at it: those about `calls`, or those about `hops`.
+    pub of: &'static str,
     /// How policies write it.
     pub name: String,
     /// Its Cedar type.
@@ -213,14 +229,20 @@ pub struct FactNote {
 
 /// Every fact that policies may look at, as the schema has them.
 pub fn fact_table() -> Vec<FactNote> {
-    let note = |(on, name, of_type, from, since, about): &Row| FactNote {
+    FACTS.iter().map(|row| note("calls", row)).collect()
+}
+
+/// One row, for authors of policies.
+pub(super) fn note(of: &'static str, row: &Row) -> FactNote {
+    let (on, name, of_type, from, since, about) = row;
+    FactNote {
+        of,
         name: format!("{}.{name}", on.path()),
         of_type: of_type.named(),
         from,
         fixed_since: since.text(),
         about,
-    };
-    FACTS.iter().map(note).collect()
+    }
 }
 
 #[cfg(test)]

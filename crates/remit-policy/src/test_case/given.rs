@@ -163,13 +163,8 @@ impl Default for GivenSystem {
 /// A day, in seconds: what is made up lives this long.
 const DAY: i64 = 86_400;
 
-pub(super) fn facts(
-    base: &Value,
-    case: &Value,
-    tool: &ToolRef,
-    hash: &str,
-    classification: Option<&Classification>,
-) -> Result<(Fixed, Dynamic), String> {
+/// What a case says over what every case starts from.
+pub(super) fn read(base: &Value, case: &Value) -> Result<Given, String> {
     let mut merged = if base.is_null() {
         Value::Object(Map::new())
     } else {
@@ -178,7 +173,17 @@ pub(super) fn facts(
     if !case.is_null() {
         merge(&mut merged, case);
     }
-    let given: Given = serde_json::from_value(merged).map_err(|e| e.to_string())?;
+    serde_json::from_value(merged).map_err(|e| e.to_string())
+}
+
+pub(super) fn facts(
+    base: &Value,
+    case: &Value,
+    tool: &ToolRef,
+    hash: &str,
+    classification: Option<&Classification>,
+) -> Result<(Fixed, Dynamic), String> {
+    let given = read(base, case)?;
     let name = |text: &str| text.parse::<Name>().map_err(|e| e.to_string());
     let (agent, sponsor) = (id(AgentId::from_uuid, 1), id(PersonId::from_uuid, 2));
     let system = id(SystemId::from_uuid, 1);
@@ -259,7 +264,7 @@ fn run(given: &Given) -> RunFacts {
     }
 }
 
-fn acting(
+pub(super) fn acting(
     given: &Given,
     agent: AgentId,
     classes: BTreeSet<DataClass>,
@@ -284,7 +289,7 @@ fn acting(
     })
 }
 
-fn id<T>(make: impl FnOnce(uuid::Uuid) -> T, n: u128) -> T {
+pub(super) fn id<T>(make: impl FnOnce(uuid::Uuid) -> T, n: u128) -> T {
     make(uuid::Uuid::from_u128(n))
 }
 

@@ -16,6 +16,7 @@ pub(super) async fn all(store: &Arc<dyn Store>) {
     a_single_use_key_is_good_once(store).await;
     a_refused_commit_uses_no_key(store).await;
     an_epoch_only_rises(store).await;
+    what_was_decided_at_another_epoch_is_not_written(store).await;
     content_is_kept_by_its_hash(store).await;
     changes_are_told(store).await;
     shredding_empties_the_key_and_keeps_the_ledger(store).await;
@@ -78,6 +79,23 @@ async fn an_epoch_only_rises(store: &dyn Store) {
     );
     assert_eq!(store.commit(raise(&org)).await.unwrap().epoch, 2);
     assert_eq!(store.epoch(&org).await.unwrap(), 2);
+}
+
+async fn what_was_decided_at_another_epoch_is_not_written(store: &dyn Store) {
+    let org = org();
+    let decided = |at_epoch| Commit {
+        at_epoch: Some(at_epoch),
+        puts: vec![put(Kind::Agent, "decided", Expect::Absent)],
+        ..once(&org, "decided")
+    };
+    store.commit(raise(&org)).await.unwrap();
+    for other in [0, 2] {
+        let refused = store.commit(decided(other)).await;
+        assert_eq!(refused, Err(StoreError::EpochMoved(1)));
+    }
+    assert_eq!(whole_ledger(store, &org).await.len(), 1);
+    let committed = store.commit(decided(1)).await;
+    committed.expect("a refused commit wrote its record, or used its key");
 }
 
 async fn content_is_kept_by_its_hash(store: &dyn Store) {

@@ -85,6 +85,7 @@ pub(super) fn commit(org: &OrgId, puts: Vec<Put>) -> Commit {
         once: Vec::new(),
         raise_epoch: false,
         lower: None,
+        at_epoch: None,
     }
 }
 

@@ -101,6 +101,8 @@ pub struct Commit {
     pub raise_epoch: bool,
     /// Labels it takes back.
     pub lower: Option<Lower>,
+    /// The containment epoch it was decided at; at another one nothing is written. None where it does not matter.
+    pub at_epoch: Option<u64>,
 }
 
 /// What a commit came to.

@@ -21,6 +21,9 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// The containment epoch is another one than what was decided at.
+    #[error("the containment epoch is {0} now; decide again")]
+    EpochMoved(u64),
     /// A single-use key was used.
     #[error("`{key}` was used already; it is good for one use")]
     Replayed {

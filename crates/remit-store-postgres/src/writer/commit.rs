@@ -15,6 +15,10 @@ impl Unit<'_> {
         shred: Option<&str>,
     ) -> Result<Done, Stop> {
         let org = &commit.org;
+        let epoch = self.epoch(org);
+        if commit.at_epoch.is_some_and(|decided| decided != epoch) {
+            return Err(StoreError::EpochMoved(epoch).into());
+        }
         self.check_once(org, &commit.once).await?;
         for put in &commit.puts {
             self.check_put(org, put).await?;

@@ -12,6 +12,12 @@ impl Unit<'_> {
     /// Commits; with `shred`, the body of that scope's key goes in the same transaction.
     pub(super) fn commit(&mut self, commit: &Commit, shred: Option<&str>) -> Result<Done, Stop> {
         let org = &commit.org;
+        if let Some(decided) = commit.at_epoch {
+            let epoch = self.head(org)?.epoch;
+            if epoch != decided {
+                return Err(StoreError::EpochMoved(epoch).into());
+            }
+        }
         for once in &commit.once {
             if self.is_used(org, &once.key)? {
                 return Err(StoreError::Replayed {

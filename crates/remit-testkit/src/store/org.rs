@@ -184,6 +184,9 @@ impl Org {
         commit: &Commit,
         shred: Option<&str>,
     ) -> Result<(Committed, Option<Changed>), StoreError> {
+        if commit.at_epoch.is_some_and(|decided| decided != self.epoch) {
+            return Err(StoreError::EpochMoved(self.epoch));
+        }
         for once in &commit.once {
             if self.once.insert(once.key.clone(), once.until).is_some() {
                 return Err(StoreError::Replayed {
