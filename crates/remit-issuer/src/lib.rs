@@ -57,6 +57,7 @@ mod id_jag;
 mod idle;
 mod introspect;
 mod keys;
+mod lease;
 pub mod limits;
 mod metadata;
 mod mint;
@@ -159,6 +160,9 @@ struct Inner {
     /// The nonce that proofs are to answer with, and when it was made.
     nonce: Mutex<Option<(String, Duration)>>,
     sign_in: sign_in::SignIn,
+    /// Tokens of upstreams' own authorization servers.
+    leases: lease::HeldLeases,
+    lease_sweeps: lease::Sweeps,
     /// Keys of trusted issuers.
     foreign_keys: federation::Keyrings,
 }
@@ -217,6 +221,11 @@ impl Issuer {
                 .build(),
             nonce: Mutex::default(),
             sign_in: sign_in::SignIn::new(),
+            leases: moka::sync::Cache::builder()
+                .max_capacity(limits::LEASES_HELD_MAX)
+                .time_to_live(Duration::from_secs(limits::LEASE_HELD_SECS))
+                .build(),
+            lease_sweeps: lease::Sweeps::default(),
             foreign_keys: federation::keyrings(),
         };
         Ok(Self {

@@ -19,6 +19,7 @@ mod federation;
 mod hops;
 mod id_jag;
 mod keys;
+mod leases;
 mod oidc;
 mod once;
 #[cfg(feature = "passkeys")]
