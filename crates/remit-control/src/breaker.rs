@@ -101,17 +101,13 @@ impl Control {
             let book = self.book(org)?;
             let registry = book.registry();
             let target = Target::Agent(agent.clone());
-            registry.containment_of(&[target]).is_some()
+            registry.containments.values().any(|c| c.target == target)
         };
-        let containment = (enforce && !contained).then(|| Containment {
-            id: self.books.id(ContainmentId::from_uuid),
-            target: Target::Agent(agent.clone()),
-            level: Level::Quarantine,
-            reason: format!("the breaker tripped: {cause}"),
-            by: Principal::Remit,
-            at: self.books.now(),
-            lifted: None,
-            certificates: Vec::new(),
+        let containment = (enforce && !contained).then(|| {
+            let id = self.books.id(ContainmentId::from_uuid);
+            let what = (Target::Agent(agent.clone()), Level::Quarantine);
+            let reason = format!("the breaker tripped: {cause}");
+            Containment::new(id, what, reason, Principal::Remit, self.books.now())
         });
         // What happened is told before anything is done about it: a quarantine that fails is not a trip nobody saw.
         let event = Event::new(

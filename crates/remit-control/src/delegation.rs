@@ -9,6 +9,7 @@ mod tree;
 
 use remit_books::{Books, BooksError, Change, Versioned};
 use remit_domain::authority::Authority;
+use remit_domain::containment::Lineage;
 use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::limits::{CHAIN_DEPTH_MAX, DELEGATION_SECS_MAX};
@@ -150,6 +151,7 @@ impl Control {
         check_extent(&new)?;
         let delegation = {
             let registry = book.registry();
+            registry.not_held(|| Lineage::of_person(&person.id))?;
             let agent = registry
                 .agent_named(new.agent.as_str())
                 .ok_or_else(|| not_found("agent", new.agent.as_str()))?;

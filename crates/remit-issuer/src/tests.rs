@@ -10,6 +10,7 @@ mod cascade;
 mod certificate;
 mod client;
 mod client_document;
+mod contained;
 mod details;
 mod door;
 mod dpop;

@@ -42,8 +42,29 @@ pub(super) fn previewed(out: Out, preview: &Value) -> String {
         ),
     )
     .table("What stops", all, &columns)
+    .lines("People it concerns", items(preview, "people"))
     .lines("Afterwards", items(preview, "effect"))
     .text()
+}
+
+/// What would stop in every organization, in numbers.
+pub(super) fn previewed_all(out: Out, preview: &Value) -> String {
+    let columns = [
+        column("ORGANIZATION", Show::Text("organization")),
+        column("RUNS", Show::Text("stops.run")),
+        column("TOKENS", Show::Text("stops.token")),
+        column("SVIDS", Show::Text("stops.svid")),
+        column("KEYS", Show::Text("stops.key")),
+        column("DELEGATIONS", Show::Text("stops.delegation")),
+        column("APPROVALS", Show::Text("stops.approval")),
+        column("CALLS", Show::Text("stops.call")),
+        column("PEOPLE", Show::Text("people")),
+    ];
+    let heading = format!("Impact of {} on everything", text(preview, "level"));
+    Page::new(out, &heading)
+        .table("What stops", items(preview, "organizations"), &columns)
+        .lines("Afterwards", items(preview, "effect"))
+        .text()
 }
 
 /// A containment with its newest certificate.
@@ -78,6 +99,8 @@ pub(super) fn page(out: Out, contained: &Value) -> String {
         .at("Reason", contained, "reason")
         .at("By", contained, "by")
         .when("When", contained, "at")
+        .when("Confirm by", contained, "confirm_by")
+        .at("Confirmed by", contained, "confirmed_by")
         .field(
             "Lifted",
             at(contained, "lifted")
@@ -106,10 +129,16 @@ pub(super) fn page(out: Out, contained: &Value) -> String {
             .when("Last bound", &certificate, "last_bound")
             .table("Certificate", items(&certificate, "items"), &columns);
     }
-    let next = if residual > 0 {
-        format!("remit containment show {id}")
-    } else {
-        String::new()
+    let everything = match at(contained, "target.type").and_then(Value::as_str) {
+        Some("everything") => " --everything",
+        _ => "",
+    };
+    let next = match (text(contained, "state").as_str(), residual) {
+        ("waiting", _) => format!(
+            "nothing is contained yet; another administrator confirms it: remit containment confirm {id}{everything}"
+        ),
+        (_, 0) => String::new(),
+        _ => format!("remit containment show {id}{everything}"),
     };
     page.section("Next", &next).text()
 }

@@ -19,6 +19,8 @@ const AGENTS: usize = 20;
 const LOOK: Duration = Duration::from_secs(2);
 /// Rows of the table; the Access view of each agent has all of its own.
 const ROWS: usize = 200;
+/// People who are named.
+const PEOPLE: usize = 20;
 
 /// What one agent reaches in the workflows that stop.
 struct Lost {
@@ -146,6 +148,7 @@ pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
     let kinds = [
         ("run", ("run", "runs")),
         ("token", ("token", "tokens")),
+        ("svid", ("SVID", "SVIDs")),
         ("key", ("key", "keys")),
         ("delegation", ("delegation", "delegations")),
         ("approval", ("waiting approval", "waiting approvals")),
@@ -157,6 +160,22 @@ pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
         .filter(|(n, _)| *n > 0)
         .map(|(n, words)| counted(n, *words))
         .collect();
+    let concerns: Vec<String> = match preview.people.len() {
+        0 => Vec::new(),
+        n => {
+            let some: Vec<&str> = preview
+                .people
+                .iter()
+                .take(PEOPLE)
+                .map(String::as_str)
+                .collect();
+            let more = match n.saturating_sub(PEOPLE) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            vec![format!("It concerns {}{more}.", some.join(", "))]
+        }
+    };
     let says = if totals.is_empty() {
         "Nothing is going on now; what would begin later is refused.".to_owned()
     } else {
@@ -197,5 +216,6 @@ pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
     )
     .note(says)
     .with(&Lines::new(&preview.effect))
+    .with(&Lines::new(&concerns))
     .with(&table)
 }

@@ -60,7 +60,7 @@ impl Control {
         Ok(self.keep_certificate(org, id, items).await?)
     }
 
-    async fn keep_certificate(
+    pub(super) async fn keep_certificate(
         &self,
         org: &OrgId,
         id: &ContainmentId,
@@ -107,7 +107,7 @@ impl Control {
         }
         for (token, (run, expires)) in &what.tokens {
             let label = format!("token of run {run}, until {expires}");
-            let status = self.token_status(org, what, token).await?;
+            let status = self.token_status(org, token).await?;
             items.push(item("token", token, label, status));
         }
         for (svid, (form, expires)) in &what.svids {
@@ -181,12 +181,7 @@ impl Control {
     }
 
     /// A token that was revoked has stopped where Remit is asked, and ends by itself where it is not.
-    async fn token_status(
-        &self,
-        org: &OrgId,
-        what: &Stopped,
-        token: &str,
-    ) -> Result<ItemStatus, ControlError> {
+    async fn token_status(&self, org: &OrgId, token: &str) -> Result<ItemStatus, ControlError> {
         let Some(found) = self.books.get::<Token>(org, token).await? else {
             return Ok(not_proved("its record cannot be found"));
         };
@@ -207,7 +202,7 @@ impl Control {
         let enforced = book
             .registry()
             .agents
-            .get(&what.agent)
+            .get(&token.agent)
             .map(|a| a.profile.enforcement);
         Ok(match enforced {
             Some(Enforcement::Gateway) => {
@@ -257,9 +252,7 @@ impl Control {
                 stopped("removed; the token endpoint refuses what it signs")
             }
             Some(key) => {
-                let held = registry
-                    .containment_of(&[Target::Credential(thumbprint.to_owned())])
-                    .is_some()
+                let held = registry.held(&registry.lineage_of_key(&key)).is_some()
                     || registry.standing_agent(&key.agent).is_err();
                 if held && containment.level != Level::Kill {
                     stopped("the token endpoint refuses what it signs while the containment stands")
@@ -314,7 +307,7 @@ impl Control {
         let until = tokio::time::Instant::now() + FLIGHT_WAIT;
         let mut items = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
-        for mut flight in self.books.in_flight().of(org, |f| what.holds(f)) {
+        for mut flight in self.flights(org, what)? {
             let progress = tokio::time::timeout_at(until, flight.over())
                 .await
                 .unwrap_or_else(|_| flight.progress());
@@ -328,7 +321,8 @@ impl Control {
         }
         self.books.store().flush().await?;
         for call in self.books.store().open_calls(org, OPEN_CALLS_MAX).await? {
-            if !what.holds_open(&call) || seen.contains(&call.decision) {
+            if !what.holds_open(&self.book(org)?.registry(), &call) || seen.contains(&call.decision)
+            {
                 continue;
             }
             let why = if call.node == self.books.node() {
@@ -345,6 +339,14 @@ impl Control {
         Ok(items)
     }
 
+    /// The calls of this node that are contained with a target.
+    fn flights(&self, org: &OrgId, what: &Stopped) -> Result<Vec<Flight>, ControlError> {
+        let book = self.book(org)?;
+        let registry = book.registry();
+        let flights = self.books.in_flight();
+        Ok(flights.of(org, |f| what.holds(&registry, f)))
+    }
+
     /// The calls on their way that are contained with a target, with their tools: those of this node, and those that only the
     /// store knows.
     pub(super) async fn open_calls_of(
@@ -352,14 +354,14 @@ impl Control {
         org: &OrgId,
         what: &Stopped,
     ) -> Result<Vec<(DecisionId, String)>, ControlError> {
-        let flights = self.books.in_flight().of(org, |f| what.holds(f));
-        let mut calls: std::collections::BTreeMap<_, _> = flights
+        let mut calls: std::collections::BTreeMap<_, _> = self
+            .flights(org, what)?
             .into_iter()
             .map(|f| (f.decision, f.tool.to_string()))
             .collect();
         self.books.store().flush().await?;
         for call in self.books.store().open_calls(org, OPEN_CALLS_MAX).await? {
-            if what.holds_open(&call) {
+            if what.holds_open(&self.book(org)?.registry(), &call) {
                 calls.entry(call.decision).or_insert(call.tool);
             }
         }
@@ -372,13 +374,11 @@ impl Control {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn finalize_due(&self, org: &OrgId) -> Result<u32, ControlError> {
-        let standing: Vec<_> = self
-            .book(org)?
-            .registry()
-            .containments
-            .values()
-            .cloned()
-            .collect();
+        let book = self.book(org)?;
+        if book.is_operator() {
+            return self.spread(org).await;
+        }
+        let standing: Vec<_> = book.registry().containments.values().cloned().collect();
         let mut drawn_up = 0;
         for containment in standing {
             let Some(last) = containment.certificates.last() else {
