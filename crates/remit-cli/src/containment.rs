@@ -1,11 +1,15 @@
 //! Containment: stopping everything derived from a target, and the certificate that says how far each thing has stopped.
 
+mod file;
 mod page;
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::ask;
+use crate::audit::verifier_key;
 use crate::client::{Client, ITEMS_MAX};
 use crate::connection::Connection;
 use crate::exit::{Done, OK, WAITING};
@@ -130,6 +134,22 @@ pub enum ContainmentCommand {
         #[arg(long)]
         everything: bool,
     },
+    /// Get the newest certificate with its proof, as a file
+    Certificate {
+        /// Id
+        id: String,
+        /// Where to write it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Verify such a file without any server. Exits with 5 when it proves nothing
+    Verify {
+        /// The certificate
+        file: PathBuf,
+        /// Verifier key of the ledger, or a file that holds it, from elsewhere than the certificate
+        #[arg(long, value_name = "VKEY")]
+        key: String,
+    },
     /// Confirm what somebody else ordered, where it takes two people (administrator)
     Confirm {
         /// Id
@@ -240,6 +260,9 @@ fn field(kind: &str, name: &str) -> &'static str {
 
 /// Runs a command on containments.
 pub(crate) async fn run(connection: &Connection, command: ContainmentCommand) -> Done {
+    if let ContainmentCommand::Verify { file, key } = &command {
+        return file::verify(connection.out(), file, &verifier_key(key)?);
+    }
     let (client, out) = (connection.client()?, connection.out());
     match command {
         ContainmentCommand::Ls {
@@ -257,13 +280,17 @@ pub(crate) async fn run(connection: &Connection, command: ContainmentCommand) ->
             out.list(&all, &COLUMNS, "id", "Nothing is contained. To stop something: remit contain agent NAME --level suspend --reason …")?;
         }
         ContainmentCommand::Show { id, everything } => show(&client, out, &id, everything).await?,
+        ContainmentCommand::Certificate { id, out: to } => {
+            return file::get(&client, out, &id, to.as_deref()).await;
+        }
+        ContainmentCommand::Verify { .. } => {}
         ContainmentCommand::Confirm { id, everything } => {
-            let confirmed = client.post(&[of(everything), &id, "confirm"], &json!({}));
-            return told(out, &confirmed.await?);
+            let at = [of(everything), id.as_str(), "confirm"];
+            return told(out, &client.post(&at, &json!({})).await?);
         }
         ContainmentCommand::Withdraw { id } => {
-            let withdrawn = client.post(&["containments", &id, "withdraw"], &json!({}));
-            return told(out, &withdrawn.await?);
+            let at = ["containments", id.as_str(), "withdraw"];
+            return told(out, &client.post(&at, &json!({})).await?);
         }
         ContainmentCommand::Lift {
             id,

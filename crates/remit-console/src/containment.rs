@@ -4,7 +4,7 @@ pub(crate) mod impact;
 
 use askama::Template;
 use remit_control::{CertificateView, ContainmentView, ListQuery, Preview, TargetKind, TargetName};
-use remit_domain::containment::{ItemStatus, Level};
+use remit_domain::containment::{Certificate, ItemStatus, Level};
 use remit_domain::{ContainmentId, Role};
 
 use crate::agents::listed;
@@ -387,7 +387,7 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
 
 /// What another administrator has to say yes to.
 fn second(ask: &Ask, c: &ContainmentView, until: &str) -> Section {
-    let mut section = Section::new("second", "Waits for a second person").note(&format!(
+    let mut section = Section::new("second", "Waits for a second person").note(format!(
         "Nothing is contained yet. Another administrator than {} confirms it until {until}.",
         c.by
     ));
@@ -397,6 +397,60 @@ fn second(ask: &Ask, c: &ContainmentView, until: &str) -> Section {
     }
     let form = ask.form("withdraw", &format!("/containments/{}/withdraw", c.id));
     section.with(&form.button("Take it back", Tone::Main))
+}
+
+/// Everything derived from the target, each as it was found.
+fn items(ask: &Ask, certificate: &Certificate) -> Table {
+    let rows = certificate.items.iter().map(|item| {
+        let (state, text, until) = match &item.status {
+            ItemStatus::Stopped { verified } => ("stopped", verified, None),
+            ItemStatus::Bounded { until, why } => ("bounded", why, Some(*until)),
+            ItemStatus::NotProved { why } => ("not proved", why, None),
+        };
+        Row::new(
+            &item.id,
+            vec![
+                Cell::text(item.kind.replace('_', " ")),
+                Cell::text(&item.label),
+                Cell::badge(state),
+                Cell::text(text),
+                until.map(|t| ask.when(t).with_exact()).into(),
+                Cell::code(&item.id),
+            ],
+        )
+    });
+    Table::new(
+        "items",
+        "Everything derived from it",
+        &[
+            "What",
+            "Name",
+            "How far",
+            "How that is known",
+            "Until",
+            "Id",
+        ],
+        Empty::new("Nothing was going on", ""),
+    )
+    .rows(rows)
+}
+
+/// Credentials that Remit did not issue.
+fn outside(certificate: &Certificate) -> Table {
+    Table::new(
+        "outside",
+        "Outside Remit: not stopped by it",
+        &["Kept in", "Name", "Of upstream"],
+        Empty::new("None that Remit knows", ""),
+    )
+    .rows(certificate.outside.iter().map(|o| {
+        let cells = vec![
+            Cell::text(&o.kind),
+            Cell::code(&o.id),
+            Cell::text(o.of.as_str()),
+        ];
+        Row::new(format!("{} {}", o.of, o.id), cells)
+    }))
 }
 
 fn certificate(ask: &Ask, c: &ContainmentView) -> Html {
@@ -432,42 +486,12 @@ fn certificate(ask: &Ask, c: &ContainmentView) -> Html {
         .maybe("Last bound", last_bound.map(|t| ask.when(t).with_exact()))
         .row("Drawn up", ask.when(inner.at).with_exact())
         .row("Epoch", Cell::number(inner.epoch));
-    let rows = inner.items.iter().map(|item| {
-        let (state, text, until) = match &item.status {
-            ItemStatus::Stopped { verified } => ("stopped", verified, None),
-            ItemStatus::Bounded { until, why } => ("bounded", why, Some(*until)),
-            ItemStatus::NotProved { why } => ("not proved", why, None),
-        };
-        Row::new(
-            &item.id,
-            vec![
-                Cell::text(item.kind.replace('_', " ")),
-                Cell::text(&item.label),
-                Cell::badge(state),
-                Cell::text(text),
-                until.map(|t| ask.when(t).with_exact()).into(),
-                Cell::code(&item.id),
-            ],
-        )
-    });
-    let table = Table::new(
-        "items",
-        "Everything derived from it",
-        &[
-            "What",
-            "Name",
-            "How far",
-            "How that is known",
-            "Until",
-            "Id",
-        ],
-        Empty::new("Nothing was going on", ""),
-    )
-    .rows(rows);
+    let table = items(ask, inner);
     Html::of(
         &Section::new("certificate", "Certificate")
             .with(&facts)
-            .with(&table),
+            .with(&table)
+            .with(&outside(inner)),
     )
 }
 

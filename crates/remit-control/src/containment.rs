@@ -8,8 +8,10 @@
 
 mod certify;
 mod everything;
+mod file;
 mod lift;
 mod order;
+mod outside;
 mod preview;
 mod scope;
 mod stop_all;
@@ -19,7 +21,7 @@ use std::collections::BTreeSet;
 
 use remit_books::{BooksError, Change, Versioned};
 use remit_domain::containment::{
-    Certificate, Confirmation, Containment, ItemStatus, Level, Target,
+    Certificate, Confirmation, Containment, ItemStatus, Level, Outside, Target,
 };
 use remit_domain::{AgentId, ContainmentId, OrgId, RefusalCode, Registry, Role, Timestamp};
 use remit_ports::store::StoreError;
@@ -47,6 +49,8 @@ pub struct Preview {
     pub workflows: BTreeSet<String>,
     /// Everything derived, as it is now: what is on the certificate then, besides the processes that end with their runs.
     pub items: Vec<PreviewItem>,
+    /// Credentials that it could reach and Remit did not issue: they are not stopped.
+    pub outside: BTreeSet<Outside>,
     /// The people it concerns, by address: for whom it acts, and who answers for the agents.
     pub people: BTreeSet<String>,
     /// What can be undone afterwards, and what cannot.
@@ -178,7 +182,7 @@ impl Control {
         let book = self.book(org)?;
         let scope = Scope::of(&book.registry(), target, agent);
         let derived = self.derived(org, &scope).await?;
-        let what = Stopped::of(&scope, &derived);
+        let what = Stopped::of(&book.registry(), &scope, &derived);
         let calls = self.open_calls_of(org, &what).await?;
         let registry = book.registry();
         Ok(Preview {
@@ -187,6 +191,7 @@ impl Control {
             workflows: preview::workflows(&registry, &scope, &derived),
             people: preview::people(&registry, &scope, &derived),
             items: preview::items(&registry, &scope, &derived, &calls, level),
+            outside: what.outside,
             effect: effect(target, level),
         })
     }

@@ -162,6 +162,21 @@ pub struct Item {
     pub status: ItemStatus,
 }
 
+/// A credential that Remit did not issue, and that what is contained could reach: stopping it is its owner's.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Outside {
+    /// Where it is kept: `vault`, `file`, `environment`.
+    pub kind: String,
+    /// By what it is named there.
+    pub id: String,
+    /// The upstream that takes it.
+    pub of: UpstreamName,
+    /// Who answers for the upstream's system, and has a finding to look at it.
+    pub owner: Option<PersonId>,
+}
+
 /// What a containment stopped, and what it could not prove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Certificate {
@@ -175,6 +190,9 @@ pub struct Certificate {
     pub items: Vec<Item>,
     /// How many items are not stopped.
     pub residual: u32,
+    /// What Remit did not issue and does not stop: never counted as stopped, nor in the residual.
+    #[serde(default)]
+    pub outside: Vec<Outside>,
 }
 
 impl Certificate {
@@ -192,6 +210,7 @@ impl Certificate {
             is_final: open == 0,
             items,
             residual: u32::try_from(open).unwrap_or(u32::MAX),
+            outside: Vec::new(),
         }
     }
 }

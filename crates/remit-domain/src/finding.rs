@@ -50,6 +50,7 @@ pub enum FindingKind {
     StandingAdmin,
     SignalUndelivered,
     CanarySeen,
+    OutsideCredential,
 }
 
 impl FindingKind {
@@ -83,6 +84,7 @@ impl FindingKind {
             Self::StandingAdmin => "standing_admin",
             Self::SignalUndelivered => "signal_undelivered",
             Self::CanarySeen => "canary_seen",
+            Self::OutsideCredential => "outside_credential",
         }
     }
 }
@@ -96,7 +98,8 @@ impl FindingKind {
             | Self::Looping
             | Self::AttestationMismatch
             | Self::PersonTokenAtAgent
-            | Self::CanarySeen => 3,
+            | Self::CanarySeen
+            | Self::OutsideCredential => 3,
             Self::SelfActivated
             | Self::StandingAccess
             | Self::Stale

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::output::Out;
-use crate::table::{Page, Show, column};
+use crate::table::{Column, Page, Show, column};
 use crate::value::{at, count, items, line, text};
 
 /// What would stop.
@@ -42,6 +42,11 @@ pub(super) fn previewed(out: Out, preview: &Value) -> String {
         ),
     )
     .table("What stops", all, &columns)
+    .table(
+        "Outside Remit: not stopped by it",
+        items(preview, "outside"),
+        &outside_columns(),
+    )
     .lines("People it concerns", items(preview, "people"))
     .lines("Afterwards", items(preview, "effect"))
     .text()
@@ -94,7 +99,6 @@ pub(super) fn page(out: Out, contained: &Value) -> String {
         column("WHAT", Show::Text("label")),
         column("HOW", Show::With(how)),
     ];
-    let id = text(contained, "id");
     let mut page = Page::new(out, &heading)
         .at("Reason", contained, "reason")
         .at("By", contained, "by")
@@ -127,23 +131,43 @@ pub(super) fn page(out: Out, contained: &Value) -> String {
             )
             .field("Residual", residual_text)
             .when("Last bound", &certificate, "last_bound")
-            .table("Certificate", items(&certificate, "items"), &columns);
+            .table("Certificate", items(&certificate, "items"), &columns)
+            .table(
+                "Outside Remit: not stopped by it",
+                items(&certificate, "outside"),
+                &outside_columns(),
+            );
     }
+    page.section("Next", &next(contained, residual)).text()
+}
+
+/// What is to be done about a containment.
+fn next(contained: &Value, residual: u64) -> String {
+    let id = text(contained, "id");
     let everything = match at(contained, "target.type").and_then(Value::as_str) {
         Some("everything") => " --everything",
         _ => "",
     };
-    let next = match (text(contained, "state").as_str(), residual) {
+    match (text(contained, "state").as_str(), residual) {
         ("waiting", _) => format!(
             "nothing is contained yet; another administrator confirms it: remit containment confirm {id}{everything}"
         ),
         (_, 0) => String::new(),
         _ => format!("remit containment show {id}{everything}"),
-    };
-    page.section("Next", &next).text()
+    }
 }
 
-fn how(item: &Value) -> String {
+/// Columns of what Remit did not issue.
+pub(super) fn outside_columns() -> [Column; 4] {
+    [
+        column("KIND", Show::Text("kind")),
+        column("ID", Show::Text("id")),
+        column("OF UPSTREAM", Show::Text("of")),
+        column("TASK OF", Show::Text("owner")),
+    ]
+}
+
+pub(super) fn how(item: &Value) -> String {
     let until = text(item, "until");
     let told = text(item, "verified|why");
     if until.is_empty() {

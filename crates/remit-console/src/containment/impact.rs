@@ -142,6 +142,26 @@ fn table(ask: &Ask, all: &[Lost]) -> Table {
     Table::new("reached", "What can be reached no more", &head, empty).rows(rows.take(ROWS))
 }
 
+/// Whom it concerns, in one line.
+fn concerns(preview: &Preview) -> Vec<String> {
+    match preview.people.len() {
+        0 => Vec::new(),
+        n => {
+            let some: Vec<&str> = preview
+                .people
+                .iter()
+                .take(PEOPLE)
+                .map(String::as_str)
+                .collect();
+            let more = match n.saturating_sub(PEOPLE) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            vec![format!("It concerns {}{more}.", some.join(", "))]
+        }
+    }
+}
+
 /// What would stop, as a table with its totals.
 pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
     let count = |kind: &str| preview.items.iter().filter(|i| i.kind == kind).count();
@@ -160,22 +180,6 @@ pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
         .filter(|(n, _)| *n > 0)
         .map(|(n, words)| counted(n, *words))
         .collect();
-    let concerns: Vec<String> = match preview.people.len() {
-        0 => Vec::new(),
-        n => {
-            let some: Vec<&str> = preview
-                .people
-                .iter()
-                .take(PEOPLE)
-                .map(String::as_str)
-                .collect();
-            let more = match n.saturating_sub(PEOPLE) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            vec![format!("It concerns {}{more}.", some.join(", "))]
-        }
-    };
     let says = if totals.is_empty() {
         "Nothing is going on now; what would begin later is refused.".to_owned()
     } else {
@@ -216,6 +220,6 @@ pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
     )
     .note(says)
     .with(&Lines::new(&preview.effect))
-    .with(&Lines::new(&concerns))
+    .with(&Lines::new(&concerns(preview)))
     .with(&table)
 }

@@ -4,18 +4,22 @@
 //! stopped. Where an agent is enforced by something other than the gateway, that other validator may believe the signature
 //! alone, and the token is bounded by its own end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use remit_books::in_flight::{Flight, Progress};
 use remit_books::{BooksError, Change, Versioned};
 use remit_domain::agent::Enforcement;
 use remit_domain::approval::{Approval, ApprovalState};
-use remit_domain::containment::{Certificate, Containment, Item, ItemStatus, Level, Target};
+use remit_domain::containment::{
+    Certificate, Containment, Item, ItemStatus, Level, Outside, Target,
+};
 use remit_domain::credential::{AgentKey, Svid, Token};
 use remit_domain::delegation::Delegation;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunState};
 use remit_domain::{ContainmentId, DecisionId, OrgId, Principal, RefusalCode, RunId};
+use remit_ledger::certificate::{Contained, DIGEST, digest};
 use remit_ports::store::EntryFilter;
 
 use super::stop_all::Stopped;
@@ -57,7 +61,7 @@ impl Control {
     ) -> Result<(), ControlError> {
         let containment = self.find_containment(org, id).await?.noun;
         let items = self.items(org, &containment, &what).await?;
-        Ok(self.keep_certificate(org, id, items).await?)
+        Ok(self.keep_certificate(org, id, items, what.outside).await?)
     }
 
     pub(super) async fn keep_certificate(
@@ -65,15 +69,26 @@ impl Control {
         org: &OrgId,
         id: &ContainmentId,
         items: Vec<Item>,
+        outside: BTreeSet<Outside>,
     ) -> Result<(), BooksError> {
         let epoch = self.books.org(org).map_or(0, |book| book.epoch());
-        let certificate = Certificate::new(epoch, self.books.now(), items);
+        let certificate = Certificate {
+            outside: outside.iter().cloned().collect(),
+            ..Certificate::new(epoch, self.books.now(), items)
+        };
         self.books
             .retrying(org, || async {
                 let Some(Versioned { mut noun, revision }) =
                     self.books.get::<Containment>(org, id.as_str()).await?
                 else {
                     return Ok(((), None));
+                };
+                let digest = digest(&Contained::from(&noun), &certificate)
+                    .map_err(remit_ledger::SealError::from)?;
+                // Whoever answers for what Remit does not stop hears of it once.
+                let tasks = match noun.certificates.is_empty() {
+                    true => self.tasks_outside(org, &noun, &outside).await?,
+                    false => Change::new(),
                 };
                 noun.certificates.push(certificate.clone());
                 let mut event = Event::new(
@@ -85,11 +100,13 @@ impl Control {
                 .fact("epoch", certificate.epoch)
                 .fact("items", certificate.items.len())
                 .fact("residual", certificate.residual)
-                .fact("final", certificate.is_final);
+                .fact("final", certificate.is_final)
+                .fact("outside", certificate.outside.len())
+                .fact(DIGEST, digest);
                 if certificate.items.len() <= ITEMS_IN_ENTRY_MAX {
                     event = event.content("certificate", &certificate);
                 }
-                Ok(((), Some(Change::new().update(&noun, revision).event(event))))
+                Ok(((), Some(tasks.update(&noun, revision).event(event))))
             })
             .await
     }
@@ -398,7 +415,9 @@ impl Control {
                 .iter()
                 .any(|i| matches!(i.status, ItemStatus::Bounded { .. }));
             if !bounded && items != last.items {
-                self.keep_certificate(org, &containment.id, items).await?;
+                let outside = last.outside.iter().cloned().collect();
+                self.keep_certificate(org, &containment.id, items, outside)
+                    .await?;
                 drawn_up += 1;
             }
         }

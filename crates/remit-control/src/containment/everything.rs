@@ -320,7 +320,8 @@ impl Control {
         if over.certificates.last().is_some_and(|c| c.items == items) {
             return Ok(false);
         }
-        self.keep_certificate(operator, &over.id, items).await?;
+        self.keep_certificate(operator, &over.id, items, Default::default())
+            .await?;
         Ok(true)
     }
 }

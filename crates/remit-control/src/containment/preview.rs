@@ -4,15 +4,25 @@ use std::collections::BTreeSet;
 
 use remit_domain::containment::{Level, Lineage, Target};
 use remit_domain::credential::{Svid, SvidForm};
-use remit_domain::{DecisionId, Registry, Timestamp};
+use remit_domain::{DecisionId, Registry, Timestamp, WorkflowId};
 
 use super::PreviewItem;
 use super::scope::Scope;
 use super::stop_all::Derived;
 use crate::names;
 
-/// The workflows that could do nothing more: the target's own, and those of everything below it.
+/// The same, by name.
 pub(super) fn workflows(registry: &Registry, scope: &Scope, derived: &Derived) -> BTreeSet<String> {
+    let ids = workflow_ids(registry, scope, derived);
+    ids.iter().map(|id| names::workflow(registry, id)).collect()
+}
+
+/// The workflows that could do nothing more: the target's own, and those of everything below it.
+pub(super) fn workflow_ids(
+    registry: &Registry,
+    scope: &Scope,
+    derived: &Derived,
+) -> BTreeSet<WorkflowId> {
     // A key opens runs in every workflow of its agent.
     let keys = scope.keys.iter().filter_map(|key| registry.keys.get(key));
     let whole: BTreeSet<_> = keys.map(|key| &key.agent).collect();
@@ -29,7 +39,7 @@ pub(super) fn workflows(registry: &Registry, scope: &Scope, derived: &Derived) -
     let tokens = derived.tokens.iter().map(|t| &t.noun.workflow);
     own.chain(runs.map(|r| &r.workflow))
         .chain(tokens)
-        .map(|id| names::workflow(registry, id))
+        .cloned()
         .collect()
 }
 

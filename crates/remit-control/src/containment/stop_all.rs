@@ -7,7 +7,7 @@ use remit_books::in_flight::Flight;
 use remit_books::{BooksError, Change, Ending, Versioned};
 use remit_domain::agent::{Agent, AgentState};
 use remit_domain::approval::{Approval, ApprovalState};
-use remit_domain::containment::{Containment, Level, Lineage, Target};
+use remit_domain::containment::{Containment, Level, Lineage, Outside, Target};
 use remit_domain::credential::{Svid, SvidForm, Token};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunEnd, RunState};
@@ -19,6 +19,8 @@ use remit_ports::store::{Filter, OpenCall};
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
+use super::outside::outside;
+use super::preview;
 use super::scope::Scope;
 use crate::delegation::{plan_end_all, revoke_each, topmost};
 use crate::stop::remove_keys;
@@ -51,6 +53,9 @@ pub(super) struct Stopped {
     /// SVIDs that had not ended, with their form and end.
     #[serde(default)]
     pub(super) svids: BTreeMap<String, (SvidForm, Timestamp)>,
+    /// What Remit did not issue and does not stop.
+    #[serde(default)]
+    pub(super) outside: BTreeSet<Outside>,
     /// Upstream processes and sessions that ended, by run.
     #[serde(skip)]
     pub(super) processes: Vec<(RunId, String)>,
@@ -67,15 +72,18 @@ impl Stopped {
             delegations: BTreeSet::new(),
             approvals: BTreeSet::new(),
             svids: BTreeMap::new(),
+            outside: BTreeSet::new(),
             processes: Vec::new(),
         }
     }
 
-    pub(super) fn of(scope: &Scope, derived: &Derived) -> Self {
+    pub(super) fn of(registry: &Registry, scope: &Scope, derived: &Derived) -> Self {
         let token =
             |t: &Versioned<Token>| (t.noun.id.to_string(), (t.noun.run.clone(), t.noun.expires));
         let svid = |s: &Versioned<Svid>| (s.noun.id.to_string(), (s.noun.form, s.noun.expires));
+        let workflows = preview::workflow_ids(registry, scope, derived);
         Self {
+            outside: outside(registry, &scope.target, &workflows),
             svids: derived.svids.iter().map(svid).collect(),
             target: scope.target.clone(),
             agent: scope.agent.clone(),
@@ -99,6 +107,7 @@ impl Stopped {
         self.delegations.extend(other.delegations);
         self.approvals.extend(other.approvals);
         self.svids.extend(other.svids);
+        self.outside.extend(other.outside);
         self.processes.extend(other.processes);
     }
 
@@ -328,7 +337,7 @@ impl Control {
         if let Some(ended) = ended {
             derived.svids = self.svids_of(org, &scope, ended).await?;
         }
-        let stopped = Stopped::of(&scope, &derived);
+        let stopped = Stopped::of(&book.registry(), &scope, &derived);
         let svids = std::mem::take(&mut derived.svids);
         let withdrawn =
             (!svids.is_empty()).then(|| self.books.plan_withdrawal(svids, &containment.by));

@@ -7,6 +7,7 @@ use std::time::Duration;
 mod busy;
 mod calls;
 mod everything;
+mod file;
 mod order;
 mod race;
 mod svid;

@@ -7,6 +7,7 @@ use remit_control::{
 use remit_domain::containment::Level;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::agent::Because;
 use super::list::PastQuery;
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/containments", PERSON, "Containments", containments),
         route(Method::GET, "/containments/{id}", PERSON, "One containment, with its newest certificate", containment),
         route(Method::GET, "/containments/{id}/certificate", PERSON, "What was stopped, what is bounded, what is not proved", certificate),
+        route(Method::GET, "/containments/{id}/certificate/file", PERSON, "The certificate with its proof, as a file that is verified without this server", certificate_file),
         route(Method::POST, "/containments/{id}/lift", RESPONDER_ADMIN, "Lift a suspension or quarantine", lift),
         route(Method::POST, "/containments/{id}/confirm", ADMIN, "Confirm a containment that takes two people: somebody else than who ordered it", confirm),
         route(Method::POST, "/containments/{id}/withdraw", PERSON, "Take back a containment that waits for a second person", withdraw),
@@ -110,6 +112,14 @@ async fn certificate(ask: Ask) -> Result<Reply<CertificateView>, Problem> {
         .certificate
         .ok_or_else(|| Problem::not_found("there is no certificate yet"))?;
     Ok(certificate.into())
+}
+
+async fn certificate_file(ask: Ask) -> Result<Reply<Value>, Problem> {
+    let control = &ask.site.app.control;
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let file = control.certificate_file(&caller, &id).await?;
+    let file = serde_json::to_value(file).map_err(|e| Problem::internal(&e))?;
+    Ok(file.into())
 }
 
 async fn lift(ask: Ask<Because>) -> Result<Reply<Restored>, Problem> {

@@ -94,6 +94,7 @@ fn approval(run: &Run, tool: &str, hash: &str) -> Approval {
 /// What each target holds of: the run of agent 1 for a person (1), the run of agent 2 below it (2), a run of agent 2 by itself (3);
 /// with their tokens, SVIDs and approvals.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table, and what it is about")]
 fn every_target_holds_what_rests_on_it_and_nothing_else() {
     let mut registry = Registry::default();
     agent(&mut registry, 1, "big");
