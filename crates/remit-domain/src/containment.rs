@@ -291,6 +291,14 @@ impl Containment {
         }
     }
 
+    /// Since when it has been in force, where it is: when it was confirmed, or ordered where nobody had to.
+    pub const fn since(&self) -> Timestamp {
+        match &self.confirmation {
+            Confirmation::Given { at, .. } => *at,
+            _ => self.at,
+        }
+    }
+
     /// Whether it contains anything: it was not lifted, and nobody has to say yes to it.
     pub const fn is_in_force(&self) -> bool {
         self.lifted.is_none()

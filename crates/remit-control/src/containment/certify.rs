@@ -428,7 +428,7 @@ impl Control {
     /// now is given the time a first certificate takes.
     async fn resume(&self, org: &OrgId, containment: &Containment) -> Result<bool, ControlError> {
         const UNDER_WAY_SECS: i64 = 30;
-        if self.books.now().secs_since(containment.at) < UNDER_WAY_SECS {
+        if self.books.now().secs_since(containment.since()) < UNDER_WAY_SECS {
             return Ok(false);
         }
         let filter = EntryFilter {
