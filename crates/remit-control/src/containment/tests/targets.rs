@@ -77,10 +77,12 @@ async fn scene(dice: &mut Dice) -> Scene {
                     .unwrap();
             }
             3 => {
+                let first = run.agent.as_str() == id("agt", 1);
+                let key = if first { "thumb-1" } else { "thumb-2" };
                 let svid: Svid = noun(json!({
                     "id": w.books.id(remit_domain::CredentialId::from_uuid), "form": "jwt", "agent": run.agent,
                     "workflow": run.workflow, "instance": format!("i{n}"), "spiffe_id": "spiffe://acme.example/x",
-                    "run": run.id, "attested": null, "audience": ["a"], "certificate": null, "thumbprint": "thumb-1",
+                    "run": run.id, "attested": null, "audience": ["a"], "certificate": null, "thumbprint": key,
                     "issued": w.books.now(), "expires": w.books.now().plus_secs(300), "withdrawn": null
                 }));
                 w.books

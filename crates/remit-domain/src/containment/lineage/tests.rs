@@ -39,8 +39,8 @@ fn link(registry: &mut Registry, n: u8, from: Value, parent: Option<u8>, run: Op
     put::<Delegation>(
         registry,
         json!({
-            "id": id("del", n), "person": id("per", 4), "from": from, "to": id("agt", n), "workflow": id("wf", n),
-            "kind": "interactive", "authority": {}, "ticket": null, "depth_left": 3, "parent": parent.map(|n| id("del", n)),
+            "id": id("dlg", n), "person": id("per", 4), "from": from, "to": id("agt", n), "workflow": id("wf", n),
+            "kind": "interactive", "authority": {}, "ticket": null, "depth_left": 3, "parent": parent.map(|n| id("dlg", n)),
             "run": run.map(|n| id("run", n)), "created": "2026-11-22T08:00:00Z", "expires": "2026-11-22T09:00:00Z",
             "state": "active"
         }),
@@ -59,7 +59,7 @@ fn run(
         json!({
             "id": id("run", n), "agent": id("agt", agent), "workflow": id("wf", agent), "mode": "api", "trigger": null,
             "intent": {}, "person": person.map(|n| id("per", n)),
-            "chain": chain.iter().map(|n| id("del", *n)).collect::<Vec<_>>(), "parent": parent.map(|n| id("run", n)),
+            "chain": chain.iter().map(|n| id("dlg", *n)).collect::<Vec<_>>(), "parent": parent.map(|n| id("run", n)),
             "root": id("run", parent.unwrap_or(n)), "implicit_key": (n == 3).then_some("key-3"),
             "provenance": { "model": (n == 3).then_some("said") }, "started": "2026-11-22T08:00:00Z",
             "deadline": "2026-11-22T09:00:00Z", "idle_secs_max": 60, "state": "active"
@@ -194,7 +194,7 @@ fn a_delegation_falls_with_any_above_it() {
     );
     let parent = json!({ "type": "agent", "id": id("agt", 1) });
     link(&mut registry, 2, parent, Some(1), None);
-    let lower = &registry.delegations[&noun(json!(id("del", 2)))];
+    let lower = &registry.delegations[&noun(json!(id("dlg", 2)))];
     let workflow = Target::Workflow(noun(json!(id("wf", 1))));
     assert!(workflow.holds(&registry.lineage_of_delegation(lower)));
     assert!(!workflow.holds(&registry.lineage_of_link(lower)));
