@@ -49,6 +49,8 @@ pub struct Flight {
     pub credential: String,
     /// Which tool.
     pub tool: ToolRef,
+    /// Hash of its definition.
+    pub definition: String,
     progress: watch::Receiver<Progress>,
 }
 
@@ -99,6 +101,8 @@ pub struct Departure {
     pub credential: String,
     /// Which tool.
     pub tool: ToolRef,
+    /// Hash of its definition.
+    pub definition: String,
 }
 
 impl InFlight {
@@ -113,6 +117,7 @@ impl InFlight {
             run,
             credential,
             tool,
+            definition,
         } = d;
         let flight = Flight {
             org,
@@ -122,6 +127,7 @@ impl InFlight {
             run,
             credential,
             tool,
+            definition,
             progress: seen,
         };
         self.0

@@ -80,8 +80,7 @@ pub struct Ended {
 
 /// Whether a token request with this key started a run; see [`NewRun::implicit_key`].
 pub fn is_started_by(run: &Run, key: &str) -> bool {
-    let own = run.implicit_key.as_deref();
-    own.is_some_and(|own| own.split_once('+').map_or(own, |(own, _)| own) == key)
+    run.started_with() == Some(key)
 }
 
 /// How often a change that lost a race is made anew.

@@ -52,6 +52,7 @@ impl Two {
             reason: "odd".to_owned(),
             by: Principal::Remit,
             at: books.now(),
+            confirmation: Default::default(),
             lifted: None,
             certificates: Vec::new(),
         };

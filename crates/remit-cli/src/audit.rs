@@ -181,7 +181,7 @@ async fn find(client: &Client, out: Out, search: Search) -> Done {
 }
 
 /// A key as text, or in a file.
-fn verifier_key(given: &str) -> anyhow::Result<VerifierKey> {
+pub(crate) fn verifier_key(given: &str) -> anyhow::Result<VerifierKey> {
     let text = if given.contains('+') && !Path::new(given).exists() {
         given.to_owned()
     } else {

@@ -32,6 +32,12 @@ pub enum BreakerCommand {
         /// From how many calls on that share counts
         #[arg(long, value_name = "CALLS")]
         failure_calls: Option<u32>,
+        /// How many calls an agent may make in that time, however they end
+        #[arg(long, value_name = "CALLS")]
+        rate_calls: Option<u32>,
+        /// Whether an agent that sends a canary is quarantined at once
+        #[arg(long, value_name = "true|false")]
+        canary: Option<bool>,
     },
 }
 
@@ -45,6 +51,8 @@ pub(crate) async fn run(connection: &Connection, command: BreakerCommand) -> Don
         repeats,
         failure_percent,
         failure_calls,
+        rate_calls,
+        canary,
     } = command
     else {
         out.one(&there, "mode", || page(out, &there))?;
@@ -56,6 +64,8 @@ pub(crate) async fn run(connection: &Connection, command: BreakerCommand) -> Don
         ("repeats", repeats.map(|v| json!(v))),
         ("failure_percent", failure_percent.map(|v| json!(v))),
         ("failure_calls", failure_calls.map(|v| json!(v))),
+        ("rate_calls", rate_calls.map(|v| json!(v))),
+        ("canary", canary.map(|v| json!(v))),
     ];
     if given.iter().all(|(_, value)| value.is_none()) {
         return Err(Usage("say what is to change".to_owned()).into());
@@ -90,9 +100,22 @@ fn page(out: Out, breaker: &Value) -> String {
     Page::new(out, "Circuit breaker")
         .field("Does", does)
         .field("Trips on", looks)
+        .field("Or on", also(breaker))
         .at("Changed by", breaker, "by")
         .when("Changed", breaker, "at")
         .text()
+}
+
+/// What else trips it.
+fn also(breaker: &Value) -> String {
+    let mut also = Vec::new();
+    if let Some(most) = breaker.get("rate_calls").and_then(Value::as_u64) {
+        also.push(format!("more than {most} calls in that time"));
+    }
+    if breaker.get("canary") == Some(&Value::Bool(true)) {
+        also.push("a canary that an agent sends, which quarantines it in any mode".to_owned());
+    }
+    also.join("; ")
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ pub enum Command {
     Approval(Noun<approval::ApprovalCommand>),
     /// Decisions, and why
     Decision(Noun<decision::DecisionCommand>),
-    /// Stop everything derived from an agent, workflow, run or credential
+    /// Stop everything derived from a target, and prove how far it has stopped
     Contain(Noun<containment::ContainCommand>),
     /// Containments and their certificates
     Containment(Noun<containment::ContainmentCommand>),

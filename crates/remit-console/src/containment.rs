@@ -4,7 +4,7 @@ pub(crate) mod impact;
 
 use askama::Template;
 use remit_control::{CertificateView, ContainmentView, ListQuery, Preview, TargetKind, TargetName};
-use remit_domain::containment::{ItemStatus, Level};
+use remit_domain::containment::{Certificate, ItemStatus, Level};
 use remit_domain::{ContainmentId, Role};
 
 use crate::agents::listed;
@@ -13,7 +13,7 @@ use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::live::News;
 use crate::range::Range;
-use crate::route::{PERSON, RESPONDER_ADMIN, RESPONDER_ADMIN_AUDITOR, Route, act, page};
+use crate::route::{ADMIN, PERSON, RESPONDER_ADMIN, RESPONDER_ADMIN_AUDITOR, Route, act, page};
 use crate::ui::{
     Cell, Copy, Empty, Facts, Field, Filter, Header, Html, Input, Row, Section, Table, Tone,
 };
@@ -28,6 +28,8 @@ pub(crate) fn routes() -> Vec<Route> {
         page("/containments", RESPONDER_ADMIN_AUDITOR, list),
         page("/containments/{id}", PERSON, one),
         act("/containments/{id}/lift", RESPONDER_ADMIN, lift),
+        act("/containments/{id}/confirm", ADMIN, confirm),
+        act("/containments/{id}/withdraw", PERSON, withdraw),
     ]
 }
 
@@ -39,27 +41,34 @@ fn level(word: Option<&str>) -> Level {
     }
 }
 
+/// Everything that can be chosen, by the word of the address and the form; the narrowest first.
+const KINDS: [(&str, TargetKind); 11] = [
+    ("run", TargetKind::Run),
+    ("workflow", TargetKind::Workflow),
+    ("credential", TargetKind::Credential),
+    ("chain", TargetKind::Chain),
+    ("tool", TargetKind::Tool),
+    ("definition", TargetKind::Definition),
+    ("person", TargetKind::Person),
+    ("agent", TargetKind::Agent),
+    ("upstream", TargetKind::Upstream),
+    ("model", TargetKind::Model),
+    ("organization", TargetKind::Organization),
+];
+
 /// What the address or the form names; nothing where nothing was chosen yet.
-fn target(
-    agent: Option<&str>,
-    workflow: Option<&str>,
-    run: Option<&str>,
-    credential: Option<&str>,
-) -> Option<TargetName> {
-    let named = |kind, name: &str| TargetName {
+fn target(given: impl Fn(&str) -> Option<String>) -> Option<TargetName> {
+    let chosen = |(word, kind): &(&str, TargetKind)| Some((*kind, given(word)?));
+    let (kind, text) = KINDS.iter().find_map(chosen)?;
+    let by_id = matches!(
         kind,
-        name: Some(name.to_owned()),
-        id: None,
+        TargetKind::Run | TargetKind::Credential | TargetKind::Chain | TargetKind::Definition
+    );
+    let (name, id) = match by_id {
+        true => (None, Some(text)),
+        false => (Some(text), None),
     };
-    let with_id = |kind, id: &str| TargetName {
-        kind,
-        name: None,
-        id: Some(id.to_owned()),
-    };
-    run.map(|id| with_id(TargetKind::Run, id))
-        .or_else(|| workflow.map(|name| named(TargetKind::Workflow, name)))
-        .or_else(|| credential.map(|id| with_id(TargetKind::Credential, id)))
-        .or_else(|| agent.map(|name| named(TargetKind::Agent, name)))
+    Some(TargetName { kind, name, id })
 }
 
 #[derive(Template)]
@@ -70,12 +79,7 @@ fn target(
 struct Title;
 
 async fn stop(ask: Ask) -> Result<Answer, Fault> {
-    let chosen = target(
-        ask.q("agent"),
-        ask.q("workflow"),
-        ask.q("run"),
-        ask.q("credential"),
-    );
+    let chosen = target(|word| ask.q(word).map(str::to_owned));
     let page = ask.page("Stop").with(&Title);
     match chosen {
         None => page.with(&choose(&ask).await?).ok(),
@@ -99,7 +103,14 @@ async fn choose(ask: &Ask) -> Result<Section, Fault> {
     let filter = Filter::new(ask.to("/stop"))
         .search("agent", "Agent", None)
         .search("run", "or run (id)", None)
-        .search("credential", "or credential (token id, thumbprint)", None);
+        .search("credential", "or credential (token id, thumbprint)", None)
+        .search("chain", "or chain (any run of it)", None)
+        .search("person", "or a person's delegations (address)", None)
+        .search("upstream", "or upstream", None)
+        .search("tool", "or tool (upstream/tool)", None)
+        .search("definition", "or definition (hash)", None)
+        .search("model", "or model", None)
+        .search("organization", "or the organization (its name)", None);
     let query = ListQuery {
         limit: Some(RUNS),
         state: Some("active".to_owned()),
@@ -193,7 +204,7 @@ fn order(ask: &Ask, preview: &Preview, level: Level) -> Section {
     let mut form = ask
         .form("contain", "/stop")
         .field(Field::hidden("level", level.as_str()));
-    for name in ["agent", "workflow", "run", "credential"] {
+    for (name, _) in KINDS {
         if let Some(value) = ask.q(name) {
             form = form.field(Field::hidden(name, value));
         }
@@ -223,19 +234,8 @@ fn order(ask: &Ask, preview: &Preview, level: Level) -> Section {
 }
 
 async fn contain(ask: Ask) -> Result<Answer, Fault> {
-    let (agent, workflow, run, credential) = (
-        ask.given("agent"),
-        ask.given("workflow"),
-        ask.given("run"),
-        ask.given("credential"),
-    );
-    let target = target(
-        agent.as_deref(),
-        workflow.as_deref(),
-        run.as_deref(),
-        credential.as_deref(),
-    )
-    .ok_or_else(|| Fault::invalid("nothing was chosen; choose what to stop"))?;
+    let target = target(|word| ask.given(word))
+        .ok_or_else(|| Fault::invalid("nothing was chosen; choose what to stop"))?;
     let level = level(Some(ask.field("level")));
     if level == Level::Kill && ask.field("confirm").trim() != ask.field("target") {
         return Err(Fault::invalid(
@@ -246,8 +246,9 @@ async fn contain(ask: Ask) -> Result<Answer, Fault> {
         .control()
         .contain(&ask.caller()?, &target, level, ask.field("reason"))
         .await?;
-    let word = match level {
-        Level::Kill => "killed",
+    let word = match (made.state, level) {
+        ("waiting", _) => "ordered",
+        (_, Level::Kill) => "killed",
         _ => "contained",
     };
     ask.done(&format!("/containments/{}", made.id), word)
@@ -281,7 +282,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
         .control()
         .containments(&ask.caller()?, &range.list(&ask))
         .await?;
-    let empty = Empty::new("Nothing is contained", "STOP, at the top of every page, stops an agent, a workflow, a run or a credential, and proves it.")
+    let empty = Empty::new("Nothing is contained", "STOP, at the top of every page, stops an agent, a workflow, a run, a credential, a tool and more, and proves it.")
         .action(ask.to("/help/guides/first-hour-of-an-incident"), "The first hour of an incident")
         .commands(&["remit contain agent NAME --level quarantine --reason TEXT"]);
     let table = Table::new(
@@ -303,7 +304,7 @@ async fn list(ask: Ask) -> Result<Answer, Fault> {
     let filter = Filter::new(ask.to("/containments")).select(
         "state",
         "State",
-        &["active", "lifted"],
+        &["active", "lifted", "waiting", "withdrawn"],
         ask.q("state"),
     );
     let filter = range.fields(&ask, filter);
@@ -343,6 +344,12 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
         .fact("By", Cell::text(&c.by))
         .fact("When", ask.when(c.at).with_exact())
         .fact("Why", Cell::text(&c.reason))
+        .fact("Confirmed by", c.confirmed_by.as_ref().map(Cell::text))
+        .fact(
+            "Alone",
+            c.alone
+                .then(|| Cell::text("in an emergency, without a second person")),
+        )
         .fact(
             "Lifted",
             c.lifted
@@ -358,8 +365,11 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
         .page(format!("Containment of {}", c.target_name))
         .with(&header)
         .html(certificate(&ask, &c));
+    if let Some(until) = c.confirm_by.filter(|_| c.state == "waiting") {
+        page = page.with(&second(&ask, &c, &ask.when(until).exact));
+    }
     if c.state == "active"
-        && c.level != Level::Kill
+        && (c.level != Level::Kill || c.target.outlives_its_kill())
         && ask.holds_any(&[Role::Responder, Role::Admin])
     {
         let form = ask
@@ -375,7 +385,78 @@ async fn one(ask: Ask) -> Result<Answer, Fault> {
     page.ok()
 }
 
+/// What another administrator has to say yes to.
+fn second(ask: &Ask, c: &ContainmentView, until: &str) -> Section {
+    let mut section = Section::new("second", "Waits for a second person").note(format!(
+        "Nothing is contained yet. Another administrator than {} confirms it until {until}.",
+        c.by
+    ));
+    if ask.holds_any(&[Role::Admin]) {
+        let form = ask.form("confirm", &format!("/containments/{}/confirm", c.id));
+        section = section.with(&form.button("Contain it now", Tone::Danger));
+    }
+    let form = ask.form("withdraw", &format!("/containments/{}/withdraw", c.id));
+    section.with(&form.button("Take it back", Tone::Main))
+}
+
+/// Everything derived from the target, each as it was found.
+fn items(ask: &Ask, certificate: &Certificate) -> Table {
+    let rows = certificate.items.iter().map(|item| {
+        let (state, text, until) = match &item.status {
+            ItemStatus::Stopped { verified } => ("stopped", verified, None),
+            ItemStatus::Bounded { until, why } => ("bounded", why, Some(*until)),
+            ItemStatus::NotProved { why } => ("not proved", why, None),
+        };
+        Row::new(
+            &item.id,
+            vec![
+                Cell::text(item.kind.replace('_', " ")),
+                Cell::text(&item.label),
+                Cell::badge(state),
+                Cell::text(text),
+                until.map(|t| ask.when(t).with_exact()).into(),
+                Cell::code(&item.id),
+            ],
+        )
+    });
+    Table::new(
+        "items",
+        "Everything derived from it",
+        &[
+            "What",
+            "Name",
+            "How far",
+            "How that is known",
+            "Until",
+            "Id",
+        ],
+        Empty::new("Nothing was going on", ""),
+    )
+    .rows(rows)
+}
+
+/// Credentials that Remit did not issue.
+fn outside(certificate: &Certificate) -> Table {
+    Table::new(
+        "outside",
+        "Outside Remit: not stopped by it",
+        &["Kept in", "Name", "Of upstream"],
+        Empty::new("None that Remit knows", ""),
+    )
+    .rows(certificate.outside.iter().map(|o| {
+        let cells = vec![
+            Cell::text(&o.kind),
+            Cell::code(&o.id),
+            Cell::text(o.of.as_str()),
+        ];
+        Row::new(format!("{} {}", o.of, o.id), cells)
+    }))
+}
+
 fn certificate(ask: &Ask, c: &ContainmentView) -> Html {
+    if c.certificate.is_none() && c.state != "active" {
+        return Html::default();
+    }
     let Some(certificate) = &c.certificate else {
         return Html::of(
             &Section::new("certificate", "Certificate").with(&Empty::new(
@@ -405,42 +486,12 @@ fn certificate(ask: &Ask, c: &ContainmentView) -> Html {
         .maybe("Last bound", last_bound.map(|t| ask.when(t).with_exact()))
         .row("Drawn up", ask.when(inner.at).with_exact())
         .row("Epoch", Cell::number(inner.epoch));
-    let rows = inner.items.iter().map(|item| {
-        let (state, text, until) = match &item.status {
-            ItemStatus::Stopped { verified } => ("stopped", verified, None),
-            ItemStatus::Bounded { until, why } => ("bounded", why, Some(*until)),
-            ItemStatus::NotProved { why } => ("not proved", why, None),
-        };
-        Row::new(
-            &item.id,
-            vec![
-                Cell::text(item.kind.replace('_', " ")),
-                Cell::text(&item.label),
-                Cell::badge(state),
-                Cell::text(text),
-                until.map(|t| ask.when(t).with_exact()).into(),
-                Cell::code(&item.id),
-            ],
-        )
-    });
-    let table = Table::new(
-        "items",
-        "Everything derived from it",
-        &[
-            "What",
-            "Name",
-            "How far",
-            "How that is known",
-            "Until",
-            "Id",
-        ],
-        Empty::new("Nothing was going on", ""),
-    )
-    .rows(rows);
+    let table = items(ask, inner);
     Html::of(
         &Section::new("certificate", "Certificate")
             .with(&facts)
-            .with(&table),
+            .with(&table)
+            .with(&outside(inner)),
     )
 }
 
@@ -450,4 +501,20 @@ async fn lift(ask: Ask) -> Result<Answer, Fault> {
         .lift_containment(&ask.caller()?, &id, ask.field("reason"))
         .await?;
     ask.done(&format!("/containments/{id}"), "lifted")
+}
+
+async fn confirm(ask: Ask) -> Result<Answer, Fault> {
+    let id: ContainmentId = ask.named("id")?;
+    ask.control()
+        .confirm_containment(&ask.caller()?, &id)
+        .await?;
+    ask.done(&format!("/containments/{id}"), "contained")
+}
+
+async fn withdraw(ask: Ask) -> Result<Answer, Fault> {
+    let id: ContainmentId = ask.named("id")?;
+    ask.control()
+        .withdraw_containment(&ask.caller()?, &id)
+        .await?;
+    ask.done(&format!("/containments/{id}"), "taken-back")
 }

@@ -64,6 +64,8 @@ fn said(word: &str) -> Option<&'static str> {
         "answered" => "Answered.",
         "given" => "It heads their list now.",
         "contained" => "Contained. The certificate below says what has stopped.",
+        "ordered" => "Ordered. Nothing is contained before another administrator confirms it.",
+        "taken-back" => "Taken back. Nothing was contained by it.",
         "lifted" => "Lifted.",
         "withdrawn" => "Withdrawn. Its runs end now.",
         "granted" => "It may act for you now, within the bounds below.",

@@ -10,7 +10,8 @@ use remit_domain::name::{Email, Name};
 use remit_domain::run::{Intent, Mode};
 use remit_domain::tool::ToolRef;
 use remit_domain::{
-    Agent, DelegationId, Person, Principal, RefusalCode, Registry, RunId, Timestamp, Workflow,
+    Agent, DelegationId, Person, Principal, Refusal, RefusalCode, Registry, RunId, Timestamp,
+    Workflow,
 };
 use remit_policy::facts::{Link, PersonFacts};
 use remit_policy::{Dynamic, Engine, Explanation, Facts, Fixed, Outcome};
@@ -238,7 +239,14 @@ fn hypothetical(
     }
     let stands = registry.standing_agent(&agent.id);
     let stands = stands.and_then(|_| registry.standing_workflow(&agent.id, &workflow.id));
+    let stands = stands.and_then(|_| standing_tool(registry, &call.tool));
     Ok((fixed, stands.err().map(|r| r.to_string())))
+}
+
+/// That calls of a tool are not contained; one that is not here is said elsewhere.
+fn standing_tool(registry: &Registry, tool: &ToolRef) -> Result<(), Refusal> {
+    let tool = registry.tools.get(tool);
+    tool.map_or(Ok(()), |tool| registry.standing_tool(tool))
 }
 
 pub(crate) fn no_engine() -> ControlError {
@@ -307,6 +315,7 @@ fn row(
     let (decision, reasons) = match registry
         .standing_agent(&agent.id)
         .and_then(|_| registry.standing_workflow(&agent.id, &workflow.id))
+        .and_then(|_| standing_tool(registry, tool))
     {
         Ok(_) => (
             access.decision.outcome.as_str(),

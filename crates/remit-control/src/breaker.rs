@@ -1,5 +1,6 @@
 //! The circuit breaker: its thresholds, and what becomes of an agent for which it trips.
 
+use remit_books::Change;
 use remit_domain::breaker::{Breaker, Thresholds};
 use remit_domain::containment::{Containment, Level, Target};
 use remit_domain::event::{Event, EventKind};
@@ -10,9 +11,6 @@ use serde::Serialize;
 
 use crate::draft::Draft;
 use crate::{Caller, Control, ControlError, Saved, finding_change, names, refuse};
-
-/// What starts a containment that nobody ordered, as entries say it.
-const TRIGGER: &str = "breaker";
 
 /// The breaker, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -76,6 +74,8 @@ impl Control {
                     .fact("repeats", thresholds.repeats)
                     .fact("failure_percent", thresholds.failure_percent)
                     .fact("failure_calls", thresholds.failure_calls)
+                    .fact("rate_calls", thresholds.rate_calls)
+                    .fact("canary", thresholds.canary)
             })?
         };
         let action = self.save(caller, draft).await?;
@@ -86,7 +86,7 @@ impl Control {
     }
 
     /// The breaker tripped for an agent: a finding and an entry, and the agent's quarantine where the breaker enforces. An agent
-    /// that is contained already stays as it is.
+    /// that is contained already stays as it is. Where the agent sent a canary, the finding is there already.
     ///
     /// # Errors
     /// When it cannot be written; what was committed before stands.
@@ -95,23 +95,19 @@ impl Control {
         org: &OrgId,
         agent: &AgentId,
         cause: &str,
-        enforce: bool,
+        (enforce, canary): (bool, bool),
     ) -> Result<Option<ContainmentId>, ControlError> {
         let contained = {
             let book = self.book(org)?;
             let registry = book.registry();
             let target = Target::Agent(agent.clone());
-            registry.containment_of(&[target]).is_some()
+            registry.containments.values().any(|c| c.target == target)
         };
-        let containment = (enforce && !contained).then(|| Containment {
-            id: self.books.id(ContainmentId::from_uuid),
-            target: Target::Agent(agent.clone()),
-            level: Level::Quarantine,
-            reason: format!("the breaker tripped: {cause}"),
-            by: Principal::Remit,
-            at: self.books.now(),
-            lifted: None,
-            certificates: Vec::new(),
+        let containment = (enforce && !contained).then(|| {
+            let id = self.books.id(ContainmentId::from_uuid);
+            let what = (Target::Agent(agent.clone()), Level::Quarantine);
+            let reason = format!("the breaker tripped: {cause}");
+            Containment::new(id, what, reason, Principal::Remit, self.books.now())
         });
         // What happened is told before anything is done about it: a quarantine that fails is not a trip nobody saw.
         let event = Event::new(
@@ -121,7 +117,7 @@ impl Control {
         )
         .about(agent)
         .agent(agent)
-        .fact("trigger", TRIGGER)
+        .fact("trigger", if canary { "canary" } else { "breaker" })
         .fact("enforced", enforce)
         .fact("containment", containment.as_ref().map(|c| &c.id))
         .content("cause", cause);
@@ -130,7 +126,10 @@ impl Control {
             false => format!("{cause}; the breaker only watches (dry run), so it goes on"),
         };
         let kind = FindingKind::Looping;
-        let finding = finding_change(&self.books, org, kind, agent.as_str(), text).await?;
+        let finding = match canary {
+            true => Change::new(),
+            false => finding_change(&self.books, org, kind, agent.as_str(), text).await?,
+        };
         self.books.commit(org, finding.event(event)).await?;
         let Some(containment) = containment else {
             return Ok(None);

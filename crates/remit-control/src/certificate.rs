@@ -31,7 +31,7 @@ impl Control {
     ) -> Result<Option<(Target, AgentId)>, ControlError> {
         let target = Target::Credential(text.to_owned());
         match self.agent_of(org, &target).await {
-            Ok(agent) => Ok(Some((target, agent))),
+            Ok(agent) => Ok(agent.map(|agent| (target, agent))),
             Err(error) if error.code() == Some(RefusalCode::NotFound) => {
                 self.certificate_target(org, text).await
             }

@@ -8,53 +8,36 @@
 
 mod certify;
 mod leases;
+mod everything;
+mod file;
 mod lift;
+mod order;
+mod outside;
 mod preview;
 mod scope;
 mod stop_all;
+mod targets;
 
 use std::collections::BTreeSet;
 
 use remit_books::{BooksError, Change, Versioned};
-use remit_domain::agent::AgentState;
-use remit_domain::containment::{Certificate, Containment, ItemStatus, Level, Target};
-use remit_domain::credential::{Svid, Token};
+use remit_domain::containment::{
+    Certificate, Confirmation, Containment, ItemStatus, Level, Outside, Target,
+};
 use remit_domain::{AgentId, ContainmentId, OrgId, RefusalCode, Registry, Role, Timestamp};
 use remit_ports::store::StoreError;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{Caller, Control, ControlError, ListQuery, Listing, check, names, newest, refuse};
+use order::Order;
 use scope::Scope;
 use stop_all::Stopped;
+use targets::{may_contain, not_yet, target_label};
 
+pub use everything::{EverythingPreview, OrganizationImpact};
 pub use lift::Restored;
-
-/// What to contain, as people name it.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TargetName {
-    /// Sort of target.
-    #[serde(rename = "type")]
-    pub kind: TargetKind,
-    /// Name of an agent, or `agent/workflow`.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Id of an agent, workflow, run, token or SVID, or thumbprint of a key.
-    #[serde(default)]
-    pub id: Option<String>,
-}
-
-/// Sort of target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each variant is the noun of the same name")]
-pub enum TargetKind {
-    Agent,
-    Workflow,
-    Run,
-    Credential,
-}
+pub use targets::{TargetKind, TargetName};
 
 /// What a containment would stop.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -65,8 +48,12 @@ pub struct Preview {
     pub level: Level,
     /// The workflows that could do nothing more, as `agent/workflow`: the target's own, and those of the runs below it.
     pub workflows: BTreeSet<String>,
-    /// Everything derived, as it is now.
+    /// Everything derived, as it is now: what is on the certificate then, besides the processes that end with their runs.
     pub items: Vec<PreviewItem>,
+    /// Credentials that it could reach and Remit did not issue: they are not stopped.
+    pub outside: BTreeSet<Outside>,
+    /// The people it concerns, by address: for whom it acts, and who answers for the agents.
+    pub people: BTreeSet<String>,
     /// What can be undone afterwards, and what cannot.
     pub effect: Vec<String>,
 }
@@ -89,7 +76,7 @@ pub struct PreviewItem {
 pub struct ContainmentView {
     /// Its id.
     pub id: ContainmentId,
-    /// `active` or `lifted`.
+    /// `active` or `lifted`; where it takes two people, `waiting`, `expired` or `withdrawn` before.
     pub state: &'static str,
     /// Its revision, which is also its ETag.
     pub revision: u64,
@@ -105,6 +92,12 @@ pub struct ContainmentView {
     pub by: String,
     /// When.
     pub at: Timestamp,
+    /// Until when a second person may confirm it; null where nobody has to.
+    pub confirm_by: Option<Timestamp>,
+    /// Who confirmed it, by name.
+    pub confirmed_by: Option<String>,
+    /// Whether one person did alone what takes two.
+    pub alone: bool,
     /// When it was lifted, and by whom.
     pub lifted: Option<Lifted>,
     /// The newest certificate.
@@ -174,28 +167,44 @@ impl Control {
     ) -> Result<Preview, ControlError> {
         let (target, agent) = self.target(&caller.org, target).await?;
         let book = self.book(&caller.org)?;
-        may_contain(&book.registry(), caller, &agent, level)?;
-        let scope = Scope::of(&book.registry(), &target, &agent);
-        let derived = self.derived(&caller.org, &scope).await?;
-        let calls = self
-            .open_calls_of(&caller.org, &Stopped::of(&scope, &derived))
-            .await?;
+        may_contain(&book.registry(), caller, (&target, agent.as_ref()), level)?;
+        self.previewed(&caller.org, &target, agent.as_ref(), level)
+            .await
+    }
+
+    /// What would stop, whoever asks.
+    pub(super) async fn previewed(
+        &self,
+        org: &OrgId,
+        target: &Target,
+        agent: Option<&AgentId>,
+        level: Level,
+    ) -> Result<Preview, ControlError> {
+        let book = self.book(org)?;
+        let scope = Scope::of(&book.registry(), target, agent);
+        let derived = self.derived(org, &scope).await?;
+        let what = Stopped::of(&book.registry(), &scope, &derived);
+        let calls = self.open_calls_of(org, &what).await?;
         let registry = book.registry();
         Ok(Preview {
-            target: target_label(&registry, &target),
+            target: target_label(&registry, target),
             level,
             workflows: preview::workflows(&registry, &scope, &derived),
+            people: preview::people(&registry, &scope, &derived),
             items: preview::items(&registry, &scope, &derived, &calls, level),
-            effect: effect(level),
+            outside: what.outside,
+            effect: effect(target, level),
         })
     }
 
-    /// Contains: commits what takes every right away, then draws up the first certificate.
+    /// Contains: commits what takes every right away, then draws up the first certificate. What takes two people is only
+    /// ordered, and contains nothing before another administrator has confirmed it; a break-glass account does it alone, and
+    /// raises an alarm.
     ///
     /// # Errors
-    /// `forbidden` for anyone but a responder or an administrator (and, for suspend, the agent's owner or sponsor);
-    /// `conflict` when it is contained that far already; `not-found`; `ledger-unavailable` when it cannot be recorded, and
-    /// then nothing has changed.
+    /// `forbidden` for anyone but a responder or an administrator (and, for suspend, whoever answers for it);
+    /// `invalid-request` for a kill of what many share; `conflict` when it is contained that far already; `not-found`;
+    /// `ledger-unavailable` when it cannot be recorded, and then nothing has changed.
     pub async fn contain(
         &self,
         caller: &Caller,
@@ -206,25 +215,44 @@ impl Control {
         check::said("reason", reason)?;
         let (target, agent) = self.target(&caller.org, target).await?;
         let book = self.book(&caller.org)?;
-        may_contain(&book.registry(), caller, &agent, level)?;
-        not_yet(&book.registry(), &target, &agent, level)?;
-        self.withhold_unknown(caller, &target, &agent).await?;
+        may_contain(&book.registry(), caller, (&target, agent.as_ref()), level)?;
+        not_yet(&book.registry(), &target, level)?;
+        if let Some(agent) = &agent {
+            self.withhold_unknown(caller, &target, agent).await?;
+        }
+        let confirmation = self.confirmation(caller, &target)?;
+        let id = self.books.id(ContainmentId::from_uuid);
+        let by = caller.principal.clone();
         let containment = Containment {
-            id: self.books.id(ContainmentId::from_uuid),
-            target,
-            level,
-            reason: reason.to_owned(),
-            by: caller.principal.clone(),
-            at: self.books.now(),
-            lifted: None,
-            certificates: Vec::new(),
+            confirmation,
+            ..Containment::new(id, (target, level), reason, by, self.books.now())
         };
-        let none = Change::new();
-        let stopped = self.stop_all(&caller.org, &containment, &agent, &none);
-        let stopped = stopped.await?;
-        let id = containment.id.clone();
-        self.certify(&caller.org, &id, stopped).await?;
-        self.containment_view(&caller.org, &id).await
+        if !containment.is_in_force() {
+            return self.order(caller, &containment).await;
+        }
+        let alarm = self.alarm(&caller.org, &containment).await?;
+        self.contain_now(&caller.org, &containment, agent.as_ref(), &alarm)
+            .await?;
+        self.containment_view(&caller.org, &containment.id).await
+    }
+
+    /// Contains, and draws up the first certificate.
+    ///
+    /// - `also`: goes into the same commit.
+    pub(super) async fn contain_now(
+        &self,
+        org: &OrgId,
+        containment: &Containment,
+        agent: Option<&AgentId>,
+        also: &Change,
+    ) -> Result<(), ControlError> {
+        let order = Order {
+            containment,
+            agent,
+            waited: None,
+        };
+        let stopped = self.stop_all(org, order, also).await?;
+        self.certify(org, &containment.id, stopped).await
     }
 
     /// Contains what nobody ordered, because of what was seen.
@@ -234,9 +262,8 @@ impl Control {
         containment: Containment,
         agent: &AgentId,
     ) -> Result<(), ControlError> {
-        let none = Change::new();
-        let stopped = self.stop_all(org, &containment, agent, &none).await?;
-        self.certify(org, &containment.id, stopped).await
+        self.contain_now(org, &containment, Some(agent), &Change::new())
+            .await
     }
 
     /// Contains because of what was heard, once; `false` when it was heard before, and then nothing has changed.
@@ -246,10 +273,15 @@ impl Control {
         &self,
         org: &OrgId,
         containment: Containment,
-        agent: &AgentId,
+        agent: Option<&AgentId>,
         heard: &Change,
     ) -> Result<bool, ControlError> {
-        match self.stop_all(org, &containment, agent, heard).await {
+        let order = Order {
+            containment: &containment,
+            agent,
+            waited: None,
+        };
+        match self.stop_all(org, order, heard).await {
             Ok(stopped) => self.certify(org, &containment.id, stopped).await?,
             Err(BooksError::Store(StoreError::Replayed { .. })) => return Ok(false),
             Err(error) => return Err(error.into()),
@@ -267,19 +299,27 @@ impl Control {
         query: &ListQuery,
     ) -> Result<Listing<ContainmentView>, ControlError> {
         caller.require(&[Role::Responder, Role::Admin, Role::Auditor])?;
+        self.listed(&caller.org, query).await
+    }
+
+    async fn listed(
+        &self,
+        org: &OrgId,
+        query: &ListQuery,
+    ) -> Result<Listing<ContainmentView>, ControlError> {
         let (page, next) = newest::page(
             &self.books,
-            &caller.org,
+            org,
             query,
             None,
             |id| ContainmentId::from_uuid(id).to_string(),
             |one: &Containment| one.at,
         )
         .await?;
-        let book = self.book(&caller.org)?;
+        let book = self.book(org)?;
         let registry = book.registry();
         Ok(Listing {
-            items: page.iter().map(|c| view(&registry, c)).collect(),
+            items: page.iter().map(|c| self.view(&registry, c)).collect(),
             next,
         })
     }
@@ -300,7 +340,8 @@ impl Control {
         {
             let agent = self.agent_of(&caller.org, &found.target).await?;
             let book = self.book(&caller.org)?;
-            may_contain(&book.registry(), caller, &agent, Level::Suspend)?;
+            let target = (&found.target, agent.as_ref());
+            may_contain(&book.registry(), caller, target, Level::Suspend)?;
         }
         self.containment_view(&caller.org, id).await
     }
@@ -328,177 +369,24 @@ impl Control {
         id: &ContainmentId,
     ) -> Result<ContainmentView, ControlError> {
         let found = self.find_containment(org, id).await?;
-        Ok(view(&self.book(org)?.registry(), &found))
-    }
-
-    /// The target that was named, and the agent it belongs to.
-    async fn target(
-        &self,
-        org: &OrgId,
-        named: &TargetName,
-    ) -> Result<(Target, AgentId), ControlError> {
-        let text = match (&named.name, &named.id) {
-            (Some(text), None) | (None, Some(text)) => text.as_str(),
-            _ => {
-                return Err(refuse(
-                    RefusalCode::InvalidRequest,
-                    "name the target by `name` or by `id`, one of them",
-                ));
-            }
-        };
-        let shown: String = text.chars().take(80).collect();
-        let unknown = |what: &str| {
-            refuse(
-                RefusalCode::NotFound,
-                format!("no {what} `{shown}` is here"),
-            )
-        };
-        let book = self.book(org)?;
-        let target = match named.kind {
-            TargetKind::Agent => {
-                let registry = book.registry();
-                let by_id = || {
-                    text.parse::<AgentId>()
-                        .ok()
-                        .and_then(|id| registry.agents.get(&id))
-                };
-                let agent = registry
-                    .agent_named(text)
-                    .or_else(by_id)
-                    .ok_or_else(|| unknown("agent"))?;
-                Target::Agent(agent.id.clone())
-            }
-            TargetKind::Workflow => {
-                let registry = book.registry();
-                let by_id = || text.parse().ok().and_then(|id| registry.workflows.get(&id));
-                let by_name = text.split_once('/').and_then(|(agent, workflow)| {
-                    registry.workflow_named(&registry.agent_named(agent)?.id, workflow)
-                });
-                Target::Workflow(
-                    by_name
-                        .or_else(by_id)
-                        .ok_or_else(|| unknown("workflow"))?
-                        .id
-                        .clone(),
-                )
-            }
-            TargetKind::Run => Target::Run(text.parse().map_err(|_| unknown("run"))?),
-            TargetKind::Credential => {
-                let found = self.credential_target(org, text).await?;
-                return found.ok_or_else(|| unknown("credential"));
-            }
-        };
-        let agent = self.agent_of(org, &target).await?;
-        Ok((target, agent))
-    }
-
-    /// The agent a target belongs to.
-    pub(crate) async fn agent_of(
-        &self,
-        org: &OrgId,
-        target: &Target,
-    ) -> Result<AgentId, ControlError> {
-        let unknown = || refuse(RefusalCode::NotFound, format!("no {target} is here"));
-        let book = self.book(org)?;
-        match target {
-            Target::Agent(id) => Ok(id.clone()),
-            Target::Workflow(id) => book
-                .registry()
-                .workflows
-                .get(id)
-                .map(|w| w.agent.clone())
-                .ok_or_else(unknown),
-            Target::Run(id) => {
-                let run = self
-                    .books
-                    .get::<remit_domain::Run>(org, id.as_str())
-                    .await?;
-                run.map(|r| r.noun.agent).ok_or_else(unknown)
-            }
-            Target::Credential(id) => {
-                let key = book.registry().keys.get(id).map(|k| k.agent.clone());
-                match key {
-                    Some(agent) => Ok(agent),
-                    None => match self.books.get::<Token>(org, id).await? {
-                        Some(token) => Ok(token.noun.agent),
-                        None => self
-                            .books
-                            .get::<Svid>(org, id)
-                            .await?
-                            .map(|svid| svid.noun.agent)
-                            .ok_or_else(unknown),
-                    },
-                }
-            }
-        }
+        Ok(self.view(&self.book(org)?.registry(), &found))
     }
 }
 
-/// Whether the caller may contain what belongs to `agent`, so far.
-fn may_contain(
-    registry: &Registry,
-    caller: &Caller,
-    agent: &AgentId,
-    level: Level,
-) -> Result<(), ControlError> {
-    let person = caller.person()?;
-    if caller.require(&[Role::Responder, Role::Admin]).is_ok() {
-        return Ok(());
-    }
-    let answers = registry
-        .agents
-        .get(agent)
-        .is_some_and(|a| a.profile.owner == person.id || a.profile.sponsor == person.id);
-    match (answers, level) {
-        (true, Level::Suspend) => Ok(()),
-        (true, _) => {
-            let text = "the agent's owner and sponsor suspend; a responder or an administrator quarantines and kills";
-            Err(refuse(RefusalCode::Forbidden, text))
-        }
-        (false, _) => {
-            let text = "a responder or an administrator contains; the agent's owner and sponsor may suspend";
-            Err(refuse(RefusalCode::Forbidden, text))
-        }
-    }
-}
-
-/// Refuses what would change nothing.
-fn not_yet(
-    registry: &Registry,
-    target: &Target,
-    agent: &AgentId,
-    level: Level,
-) -> Result<(), ControlError> {
-    if let Target::Agent(_) = target
-        && registry
-            .agents
-            .get(agent)
-            .is_some_and(|a| a.state == AgentState::Retired)
-    {
-        return Err(refuse(
-            RefusalCode::Conflict,
-            "the agent is retired: nothing of it is left to contain",
-        ));
-    }
-    let as_far = registry
-        .containments
-        .values()
-        .find(|c| c.target == *target && c.level >= level);
-    match as_far {
-        Some(c) => {
-            let text = format!(
-                "{target} is contained already ({}) by {}",
-                c.level.as_str(),
-                c.id
-            );
-            Err(refuse(RefusalCode::Conflict, text))
-        }
-        None => Ok(()),
-    }
-}
-
-fn effect(level: Level) -> Vec<String> {
+fn effect(target: &Target, level: Level) -> Vec<String> {
     let lines: &[&str] = match level {
+        Level::Kill if target.outlives_its_kill() => &[
+            "final for what is derived: runs end, delegations and tokens are revoked",
+            "lifting lets the person delegate anew; what ended does not come back",
+        ],
+        Level::Kill => &[
+            "final: runs end, delegations and tokens are revoked, keys are removed",
+            "an agent returns only with new keys and a new activation",
+        ],
+        _ if target.is_of_tools() => &[
+            "calls of it are refused, whoever makes them; agents and their runs go on",
+            "pending approvals do not come back",
+        ],
         Level::Suspend => &[
             "lifting restores the target and its runs",
             "tokens and pending approvals do not come back",
@@ -507,41 +395,44 @@ fn effect(level: Level) -> Vec<String> {
             "evidence is kept; only a responder or an administrator lifts",
             "tokens and pending approvals do not come back",
         ],
-        Level::Kill => &[
-            "final: runs end, delegations and tokens are revoked, keys are removed",
-            "an agent returns only with new keys and a new activation",
-        ],
     };
     lines.iter().map(|l| (*l).to_owned()).collect()
 }
 
-/// A target by name.
-fn target_label(registry: &Registry, target: &Target) -> String {
-    match target {
-        Target::Agent(id) => format!("agent {}", names::agent(registry, id)),
-        Target::Workflow(id) => format!("workflow {}", names::workflow(registry, id)),
-        Target::Run(_) | Target::Credential(_) => target.to_string(),
-    }
-}
-
-fn view(registry: &Registry, containment: &Versioned<Containment>) -> ContainmentView {
-    let c = &containment.noun;
-    ContainmentView {
-        id: c.id.clone(),
-        state: remit_domain::Noun::state(c),
-        revision: containment.revision,
-        target: c.target.clone(),
-        target_name: target_label(registry, &c.target),
-        level: c.level,
-        reason: c.reason.clone(),
-        by: names::principal(registry, &c.by),
-        at: c.at,
-        lifted: c.lifted.as_ref().map(|(at, by)| Lifted {
-            at: *at,
-            by: names::principal(registry, by),
-        }),
-        certificate: c.certificates.last().map(CertificateView::from),
-        certificates: c.certificates.len(),
+impl Control {
+    fn view(&self, registry: &Registry, containment: &Versioned<Containment>) -> ContainmentView {
+        let c = &containment.noun;
+        let confirm_by = match &c.confirmation {
+            Confirmation::Waits { until } => Some(*until),
+            _ => None,
+        };
+        let late = confirm_by.is_some_and(|until| self.books.now() >= until);
+        ContainmentView {
+            id: c.id.clone(),
+            state: match remit_domain::Noun::state(c) {
+                "waiting" if late => "expired",
+                state => state,
+            },
+            revision: containment.revision,
+            target: c.target.clone(),
+            target_name: target_label(registry, &c.target),
+            level: c.level,
+            reason: c.reason.clone(),
+            by: names::principal(registry, &c.by),
+            at: c.at,
+            confirm_by,
+            confirmed_by: match &c.confirmation {
+                Confirmation::Given { by, .. } => Some(names::principal(registry, by)),
+                _ => None,
+            },
+            alone: c.confirmation == Confirmation::BreakGlass,
+            lifted: c.lifted.as_ref().map(|(at, by)| Lifted {
+                at: *at,
+                by: names::principal(registry, by),
+            }),
+            certificate: c.certificates.last().map(CertificateView::from),
+            certificates: c.certificates.len(),
+        }
     }
 }
 

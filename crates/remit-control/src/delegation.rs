@@ -12,6 +12,7 @@ use remit_books::entitled::{ActsFor, Withheld};
 use remit_books::hop::{HOP_TRIES, HopKind};
 use remit_books::{Books, BooksError, Change, Versioned};
 use remit_domain::authority::Authority;
+use remit_domain::containment::Lineage;
 use remit_domain::delegation::{Delegation, DelegationState, DelegationUse};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::limits::{CHAIN_DEPTH_MAX, DELEGATION_SECS_MAX};
@@ -203,6 +204,7 @@ impl Control {
         let now = self.books.now();
         check_extent(new)?;
         let registry = book.registry();
+        registry.not_held(|| Lineage::of_person(&person.id))?;
         let agent = registry
             .agent_named(new.agent.as_str())
             .ok_or_else(|| not_found("agent", new.agent.as_str()))?;

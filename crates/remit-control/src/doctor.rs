@@ -522,6 +522,10 @@ fn explained_hygiene(kind: FindingKind) -> (&'static str, &'static str) {
             "an administrator who keeps a token, or does not use the role",
             "take the role back where it is not needed, and revoke the token",
         ),
+        F::OutsideCredential => (
+            "what was contained could reach a credential that Remit did not issue",
+            "replace it where it may have got out, then close this",
+        ),
         F::CanarySeen => (
             "a canary showed up: a value that nobody has a use for",
             "find out how it got there: `remit run show` tells what the agent read before",

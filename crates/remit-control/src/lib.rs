@@ -120,7 +120,8 @@ pub use bundle::{
 pub use caller::Caller;
 pub use completeness::Completeness;
 pub use containment::{
-    CertificateView, ContainmentView, Preview, PreviewItem, Restored, TargetKind, TargetName,
+    CertificateView, ContainmentView, EverythingPreview, OrganizationImpact, Preview, PreviewItem,
+    Restored, TargetKind, TargetName,
 };
 pub use control::{Control, Saved};
 pub use coverage::{Covered, TestReport, TestRun};

@@ -47,6 +47,7 @@ impl Control {
         separation: Separation,
     ) -> Result<OrganizationView, ControlError> {
         caller.require_operator()?;
+        self.not_everything(&caller.org)?;
         let organization = Organization::new(self.books.id(OrgId::from_uuid), name, separation);
         self.books
             .create_organization(&organization, caller.principal.clone())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Kind, Noun, Principal, Timestamp};
 
 /// Most calls remembered of one agent.
-pub const CALLS_MAX: usize = 1_000;
+pub const CALLS_MAX: usize = 1_001;
 /// Longest window, in seconds.
 pub const WINDOW_SECS_MAX: i64 = 3_600;
 
@@ -56,6 +56,12 @@ pub struct Thresholds {
     /// From how many calls on the share counts, 10 to 1,000.
     #[serde(default = "default_calls")]
     pub failure_calls: u32,
+    /// How many calls an agent may make in that time, however they end, 10 to 1,000; not looked at where none is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_calls: Option<u32>,
+    /// Whether an agent that sends a canary is quarantined at once, whatever the mode; it is a finding in any case.
+    #[serde(default)]
+    pub canary: bool,
 }
 
 fn default_window() -> i64 {
@@ -82,6 +88,8 @@ impl Default for Thresholds {
             repeats: default_repeats(),
             failure_percent: default_percent(),
             failure_calls: default_calls(),
+            rate_calls: None,
+            canary: false,
         }
     }
 }
@@ -102,7 +110,9 @@ impl Thresholds {
         within("window_secs", self.window_secs, 10, WINDOW_SECS_MAX)?;
         within("repeats", self.repeats.into(), 3, 1_000)?;
         within("failure_percent", self.failure_percent.into(), 1, 100)?;
-        within("failure_calls", self.failure_calls.into(), 10, 1_000)
+        within("failure_calls", self.failure_calls.into(), 10, 1_000)?;
+        let rate = self.rate_calls.map_or(10, i64::from);
+        within("rate_calls", rate, 10, 1_000)
     }
 }
 
@@ -137,6 +147,8 @@ pub enum Cause {
     Repeated(u32),
     /// So many of so many calls were refused or failed.
     Failing(u32, u32),
+    /// So many calls were made, however they ended.
+    Rate(u32),
 }
 
 impl std::fmt::Display for Cause {
@@ -144,6 +156,7 @@ impl std::fmt::Display for Cause {
         match self {
             Self::Repeated(n) => write!(f, "the same call was refused or failed {n} times"),
             Self::Failing(bad, all) => write!(f, "{bad} of {all} calls were refused or failed"),
+            Self::Rate(n) => write!(f, "{n} calls were made"),
         }
     }
 }
@@ -173,10 +186,15 @@ impl Calls {
             self.seen.pop_front();
         }
         self.seen.push_back((now, digest, bad));
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let made = count(self.seen.len());
+        if thresholds.rate_calls.is_some_and(|most| made > most) {
+            self.seen.clear();
+            return Some(Cause::Rate(made));
+        }
         if !bad {
             return None;
         }
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let failed = self.seen.iter().filter(|(.., bad)| *bad);
         let same = count(failed.clone().filter(|(_, d, _)| *d == digest).count());
         let (failed, all) = (count(failed.count()), count(self.seen.len()));
@@ -253,6 +271,34 @@ mod tests {
             calls.saw(at(0), 9, true, &thresholds),
             Some(Cause::Failing(6, 10))
         );
+    }
+
+    #[test]
+    fn more_calls_than_the_rate_trip_it_however_they_end() {
+        let thresholds = Thresholds {
+            rate_calls: Some(10),
+            ..Thresholds::default()
+        };
+        thresholds.check().unwrap();
+        let mut calls = Calls::default();
+        for n in 0..10 {
+            assert_eq!(calls.saw(at(0), n, false, &thresholds), None);
+        }
+        assert_eq!(
+            calls.saw(at(1), 10, false, &thresholds),
+            Some(Cause::Rate(11))
+        );
+        for secs in (60..6_000).step_by(7) {
+            assert_eq!(calls.saw(at(secs), 1, false, &thresholds), None, "{secs}");
+        }
+        // One more than is remembered could never be seen.
+        for most in [9, 1_001] {
+            let wrong = Thresholds {
+                rate_calls: Some(most),
+                ..thresholds
+            };
+            assert!(wrong.check().is_err());
+        }
     }
 
     #[test]

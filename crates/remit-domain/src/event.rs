@@ -140,6 +140,8 @@ event_kinds! {
     ApprovalGiven = "approval.given",
     ApprovalDecided = "approval.decided",
     ApprovalSettled = "approval.settled",
+    ContainmentOrdered = "containment.ordered",
+    ContainmentWithdrawn = "containment.withdrawn",
     Contained = "containment.contained",
     ContainmentCertified = "containment.certified",
     ContainmentLifted = "containment.lifted",

@@ -51,6 +51,7 @@ pub enum FindingKind {
     SignalUndelivered,
     CanarySeen,
     LeaseNotRevoked,
+    OutsideCredential,
 }
 
 impl FindingKind {
@@ -85,6 +86,7 @@ impl FindingKind {
             Self::SignalUndelivered => "signal_undelivered",
             Self::CanarySeen => "canary_seen",
             Self::LeaseNotRevoked => "lease_not_revoked",
+            Self::OutsideCredential => "outside_credential",
         }
     }
 }
@@ -98,7 +100,8 @@ impl FindingKind {
             | Self::Looping
             | Self::AttestationMismatch
             | Self::PersonTokenAtAgent
-            | Self::CanarySeen => 3,
+            | Self::CanarySeen
+            | Self::OutsideCredential => 3,
             Self::SelfActivated
             | Self::StandingAccess
             | Self::Stale

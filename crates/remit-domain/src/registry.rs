@@ -14,7 +14,7 @@ use index::Index;
 
 use crate::authorization_server::AuthorizationServer;
 use crate::breaker::Breaker;
-use crate::containment::{Containment, Target};
+use crate::containment::Containment;
 use crate::credential::AgentKey;
 use crate::delegation::{Delegation, DelegationState};
 use crate::directory::{DirectoryGroup, ScimClient};
@@ -78,7 +78,7 @@ pub struct Registry {
     pub runs: HashMap<RunId, Arc<Run>>,
     /// Delegations that were not revoked.
     pub delegations: HashMap<DelegationId, Arc<Delegation>>,
-    /// Containments that were not lifted.
+    /// Containments in force: not lifted, and nobody has to say yes to them.
     pub containments: HashMap<ContainmentId, Arc<Containment>>,
     /// Settings by key, removed ones included.
     pub settings: HashMap<String, Arc<Setting>>,
@@ -322,7 +322,7 @@ impl Registry {
     }
 
     fn take_containment(&mut self, containment: Arc<Containment>) {
-        if containment.lifted.is_none() {
+        if containment.is_in_force() {
             self.containments
                 .insert(containment.id.clone(), containment);
         } else {
@@ -468,16 +468,6 @@ impl Registry {
         names
             .filter_map(|name| self.agent_named(name.as_str()))
             .collect()
-    }
-
-    /// The containment that holds any of these targets, where there is one.
-    pub fn containment_of(&self, targets: &[Target]) -> Option<&Arc<Containment>> {
-        if self.containments.is_empty() {
-            return None;
-        }
-        self.containments
-            .values()
-            .find(|c| targets.contains(&c.target))
     }
 }
 

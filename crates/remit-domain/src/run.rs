@@ -159,6 +159,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// The key, by its thumbprint, or the enforcement point that started it by asking for something; none for a run that was
+    /// started as such.
+    pub fn started_with(&self) -> Option<&str> {
+        let key = self.implicit_key.as_deref()?;
+        // What comes after tells apart those that one key has started on purpose.
+        Some(key.split_once('+').map_or(key, |(key, _)| key))
+    }
+
     /// Whether it goes on at `now`, by state and deadline. Idleness is known to whoever saw its last call.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.state == RunState::Active && now < self.deadline

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use crate::agent::AgentState;
-use crate::containment::Target;
+use crate::containment::Lineage;
 use crate::delegation::Delegation;
 use crate::limits::CHAIN_DEPTH_MAX;
 use crate::run::RunState;
 use crate::{
     Agent, AgentId, DelegationId, Person, PersonId, Refusal, RefusalCode, Registry, Run, RunId,
-    Timestamp, Workflow, WorkflowId,
+    Timestamp, Tool, Workflow, WorkflowId,
 };
 
 /// A run that stands: everything that answers for a call in it.
@@ -42,20 +42,7 @@ impl Registry {
             .agents
             .get(id)
             .ok_or_else(|| no(RefusalCode::NotFound, "no such agent is registered here"))?;
-        let contained = |c: &crate::containment::Containment| {
-            no(
-                RefusalCode::Contained,
-                format!(
-                    "agent {} is contained ({}): {}",
-                    agent.name,
-                    c.level.as_str(),
-                    c.reason
-                ),
-            )
-        };
-        if let Some(c) = self.containment_of(&[Target::Agent(id.clone())]) {
-            return Err(contained(c));
-        }
+        self.not_held(|| Lineage::of_agent(agent))?;
         if agent.state != AgentState::Active {
             let text = format!(
                 "agent {} is {}, not active; an administrator has to activate it",
@@ -88,16 +75,7 @@ impl Registry {
         agent: &AgentId,
         id: &WorkflowId,
     ) -> Result<Arc<Workflow>, Refusal> {
-        if let Some(c) = self.containment_of(&[Target::Workflow(id.clone())]) {
-            return Err(no(
-                RefusalCode::Contained,
-                format!(
-                    "the workflow is contained ({}): {}",
-                    c.level.as_str(),
-                    c.reason
-                ),
-            ));
-        }
+        self.not_held(|| Lineage::of_workflow(id))?;
         match self.workflows.get(id) {
             Some(w) if w.agent == *agent && w.enabled => Ok(Arc::clone(w)),
             _ => Err(no(
@@ -137,6 +115,9 @@ impl Registry {
         {
             return Err(broken("the person this run acts for has left"));
         }
+        if let Some(person) = person {
+            self.not_held(|| Lineage::of_person(person))?;
+        }
         let mut links: Vec<Arc<Delegation>> = Vec::with_capacity(chain.len());
         for id in chain {
             let link = self
@@ -166,18 +147,18 @@ impl Registry {
                 ));
             }
             // Whoever stands in the middle of a chain lends it nothing while contained.
-            if let Some(c) = self.containment_of(&[
-                Target::Agent(link.to.clone()),
-                Target::Workflow(link.workflow.clone()),
-            ]) {
-                return Err(no(
-                    RefusalCode::Contained,
-                    format!("an agent in the chain is contained ({})", c.level.as_str()),
-                ));
-            }
+            self.not_held(|| self.lineage_of_link(link))?;
             links.push(Arc::clone(link));
         }
         Ok(links)
+    }
+
+    /// The tool as it is offered now, when calls of it are not contained.
+    ///
+    /// # Errors
+    /// `contained`.
+    pub fn standing_tool(&self, tool: &Tool) -> Result<(), Refusal> {
+        self.not_held(|| Lineage::of_tool(tool))
     }
 
     /// Whether the run and every run above it go on.
@@ -185,12 +166,6 @@ impl Registry {
         let mut above = Some(run);
         let mut steps = 0;
         while let Some(at) = above {
-            if let Some(c) = self.containment_of(&[Target::Run(at.id.clone())]) {
-                return Err(no(
-                    RefusalCode::Contained,
-                    format!("the run is contained ({}): {}", c.level.as_str(), c.reason),
-                ));
-            }
             match at.state {
                 RunState::Active if now < at.deadline => {}
                 RunState::Active => {
@@ -239,6 +214,7 @@ impl Registry {
             .runs
             .get(run)
             .ok_or_else(|| no(RefusalCode::RunUnknown, "no such run goes on here"))?;
+        self.not_held(|| self.lineage_of_run(run))?;
         self.standing_tree(run, now)?;
         let agent = self.standing_agent(&run.agent)?;
         let workflow = self.standing_workflow(&run.agent, &run.workflow)?;

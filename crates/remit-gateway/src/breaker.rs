@@ -23,6 +23,8 @@ pub struct Trip {
     pub cause: String,
     /// Whether the agent is to be quarantined; otherwise it is only told.
     pub enforce: bool,
+    /// Whether it sent a canary, which is a finding already.
+    pub canary: bool,
 }
 
 /// The last calls of every agent.
@@ -81,7 +83,7 @@ impl Gateway {
         }
         let watch = &self.inner.breaker;
         let key = (org.clone(), agent.clone());
-        let calls = watch.calls.get_with(key.clone(), Arc::default);
+        let calls = watch.calls.get_with(key, Arc::default);
         let now = self.books().now();
         let cause =
             calls
@@ -90,17 +92,30 @@ impl Gateway {
                 .saw(now, digest, bad, &thresholds);
         let Some(cause) = cause else { return };
         let enforce = thresholds.mode == BreakerMode::Enforce;
-        if enforce {
-            watch.stopped.insert(key, ());
-        }
         let cause = format!("{cause} within {} s", thresholds.window_secs);
+        self.trips(org, agent, cause, (enforce, false));
+    }
+
+    /// An agent sent a canary: it is stopped at once where the organization wants that.
+    pub(crate) fn canary_trips(&self, org: &OrgId, agent: &AgentId, canaries: &str) {
+        if self.thresholds(org).canary {
+            let cause = format!("canary {canaries} was in the arguments of a call");
+            self.trips(org, agent, cause, (true, true));
+        }
+    }
+
+    fn trips(&self, org: &OrgId, agent: &AgentId, cause: String, (enforce, canary): (bool, bool)) {
+        let watch = &self.inner.breaker;
+        if enforce {
+            watch.stopped.insert((org.clone(), agent.clone()), ());
+        }
         tracing::warn!(%org, %agent, cause, enforce, "the breaker tripped");
-        let (org, agent) = (org.clone(), agent.clone());
         let trip = Trip {
-            org,
-            agent,
+            org: org.clone(),
+            agent: agent.clone(),
             cause,
             enforce,
+            canary,
         };
         if watch.tell.try_send(trip).is_err() {
             tracing::error!(

@@ -27,6 +27,9 @@ impl Gateway {
         );
         self.canaries_seen(call, &sent, (agent.id.to_string(), text))
             .await;
+        if !sent.is_empty() {
+            self.canary_trips(&call.resolved.received.org, &agent.id, &named(&sent));
+        }
     }
 
     /// Opens a finding for canaries in what an upstream said.

@@ -161,6 +161,7 @@ impl Gateway {
             run: resolved.standing.run.id.clone(),
             credential: resolved.caller.credential.clone(),
             tool: resolved.tool_ref().clone(),
+            definition: resolved.tool.definition.hash.clone(),
         })
     }
 
@@ -172,7 +173,8 @@ impl Gateway {
 
     pub(crate) fn still_stands(&self, resolved: &Resolved) -> Result<(), Refusal> {
         let registry: &Registry = &resolved.book.registry();
-        standing_caller(registry, &resolved.caller, self.books().now()).map(|_| ())
+        standing_caller(registry, &resolved.caller, self.books().now())?;
+        registry.standing_tool(&resolved.tool)
     }
 
     /// The canonical call that was decided, written anew: never received bytes (invariant 7).

@@ -162,6 +162,7 @@ fn visible(
         };
         let callable = here
             && found.state == ToolState::Enabled
+            && registry.standing_tool(found).is_ok()
             && !tool.tool().starts_with("mcp.")
             && standing.workflow.grants_of(tool, now).next().is_some();
         if !callable

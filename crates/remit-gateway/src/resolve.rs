@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use remit_books::OrgBook;
 use remit_books::facts::{Situation, Who, fixed_facts};
-use remit_domain::containment::Target;
+use remit_domain::containment::Lineage;
 use remit_domain::run::{Run, RunState};
 use remit_domain::standing::Standing;
 use remit_domain::tool::{ToolRef, ToolState};
@@ -141,6 +141,7 @@ impl Gateway {
             received.action,
             &received.call.name,
         )?;
+        registry.standing_tool(&tool)?;
         let upstream = registry.upstreams.get(tool.tool.upstream()).cloned();
         let upstream =
             upstream.ok_or_else(|| no(RefusalCode::ToolUnknown, "the tool has no upstream"))?;
@@ -336,16 +337,7 @@ pub(crate) fn standing_caller(
     caller: &Caller,
     now: remit_domain::Timestamp,
 ) -> Result<remit_domain::standing::Standing, Refusal> {
-    if let Some(c) = registry.containment_of(&[Target::Credential(caller.credential.clone())]) {
-        return Err(Refusal::new(
-            RefusalCode::Contained,
-            format!(
-                "the credential is contained ({}): {}",
-                c.level.as_str(),
-                c.reason
-            ),
-        ));
-    }
+    registry.not_held(|| Lineage::of_credentials([caller.credential.as_str()]))?;
     let standing = registry.standing(&caller.run, now)?;
     let same = standing.agent.id == caller.agent
         && standing.workflow.id == caller.workflow

@@ -63,6 +63,7 @@ impl Issuer {
                 let text = "a standing delegation starts runs by itself and is not handed out; delegate interactively";
                 return Err(no(RefusalCode::InvalidRequest, text));
             }
+            registry.not_held(|| registry.lineage_of_delegation(link))?;
             registry.standing_agent(&link.to)?;
             registry.standing_workflow(&link.to, &link.workflow)?;
             Arc::clone(link)

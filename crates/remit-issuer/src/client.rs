@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use remit_domain::attestation::Trust;
-use remit_domain::containment::Target;
+use remit_domain::containment::Lineage;
 use remit_domain::credential::{AgentKey, Federated};
 use remit_domain::{
     Agent, AgentId, CredentialId, OrgId, Refusal, RefusalCode, Timestamp, Workflow, WorkflowId,
@@ -215,14 +215,7 @@ impl Issuer {
     ) -> Result<Arc<Agent>, Refusal> {
         let book = self.tenant(org)?;
         let registry = book.registry();
-        if let Some(held) = registry.containment_of(&[Target::Credential(thumbprint.to_owned())]) {
-            let text = format!(
-                "the key is contained ({}): {}",
-                held.level.as_str(),
-                held.reason
-            );
-            return Err(no(RefusalCode::Contained, text));
-        }
+        registry.not_held(|| Lineage::of_credentials([thumbprint]))?;
         registry.standing_agent(id)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use remit_books::Change;
-use remit_domain::containment::Target;
+use remit_domain::containment::Lineage;
 use remit_domain::enforcement_point::EnforcementPoint;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::{
@@ -186,14 +186,7 @@ impl Issuer {
     ) -> Result<Arc<EnforcementPoint>, Refusal> {
         let book = self.tenant(org)?;
         let registry = book.registry();
-        let held = [
-            Target::Credential(thumbprint.to_owned()),
-            Target::Credential(id.to_string()),
-        ];
-        if let Some(held) = registry.containment_of(&held) {
-            let text = format!("the credential is contained ({})", held.level.as_str());
-            return Err(no(RefusalCode::Contained, text));
-        }
+        registry.not_held(|| Lineage::of_credentials([thumbprint, id.as_str()]))?;
         match registry.enforcement_points.get(id) {
             Some(point) if !point.enabled => Err(unauthenticated(
                 "this enforcement point is out of use; an administrator has to enable it",

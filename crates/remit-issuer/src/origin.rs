@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use remit_domain::containment::Target;
+use remit_domain::containment::Lineage;
 use remit_domain::credential::Token;
 use remit_domain::delegation::Delegation;
 use remit_domain::{CredentialId, OrgId, Refusal, RefusalCode, RunId};
@@ -64,10 +64,10 @@ impl Issuer {
     }
 
     fn is_contained(&self, org: &OrgId, token: &CredentialId) -> Result<bool, Refusal> {
-        let target = [Target::Credential(token.to_string())];
         let book = self.tenant(org)?;
         let registry = book.registry();
-        Ok(registry.containment_of(&target).is_some())
+        let of = Lineage::of_credentials([token.as_str()]);
+        Ok(registry.held(&of).is_some())
     }
 
     /// That what a token was just given on stands still: its run, and what it was got with.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use remit_books::{Change, Versioned};
 use remit_domain::attestation::Evidence;
-use remit_domain::containment::Target;
+use remit_domain::containment::Lineage;
 use remit_domain::credential::{Federated, Svid, SvidForm, Token};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::limits::{JWT_SVID_SECS, X509_SVID_SECS};
@@ -301,17 +301,11 @@ impl Issuer {
         registry.standing_agent(&holder.agent)?;
         let workflow = registry.standing_workflow(&holder.agent, &holder.workflow)?;
         if let Some(thumbprint) = &holder.thumbprint {
-            let token = holder.token.as_ref().map(ToString::to_string);
-            let asked_with = [Some(thumbprint.clone()), token, holder.bound_to.clone()];
-            let held: Vec<_> = asked_with
-                .into_iter()
-                .flatten()
-                .map(Target::Credential)
-                .collect();
-            if let Some(held) = registry.containment_of(&held) {
-                let text = format!("the credential is contained ({})", held.level.as_str());
-                return Err(no(RefusalCode::Contained, text));
-            }
+            let asked_with = [Some(thumbprint.as_str()), holder.bound_to.as_deref()];
+            let token = holder.token.as_ref().map(|token| token.as_str());
+            registry.not_held(|| {
+                Lineage::of_credentials(asked_with.into_iter().flatten()).with(token)
+            })?;
             let key = registry.keys.get(thumbprint);
             let stands = match &federated {
                 Some(federated) => registry.trusts(federated),

@@ -11,6 +11,7 @@ mod certificate;
 mod children;
 mod client;
 mod client_document;
+mod contained;
 mod details;
 mod door;
 mod dpop;

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_lc_rs::digest;
 use remit_books::OrgBook;
-use remit_domain::containment::Target;
 use remit_domain::credential::Token;
 use remit_domain::run::RunState;
 use remit_domain::standing::Standing;
@@ -205,29 +204,10 @@ impl Issuer {
         }
     }
 
-    /// Whether neither the token nor the key that asked for it is contained or removed.
+    /// Whether neither the token nor what it was asked for with is contained or removed.
     fn key_stands(&self, book: &OrgBook, issued: &Token) -> Result<(), AccessRefused> {
         let registry = book.registry();
-        let mut targets = vec![
-            Target::Credential(issued.id.to_string()),
-            Target::Credential(issued.thumbprint.clone()),
-        ];
-        let bound = issued.bound_to.iter().chain(&issued.certificate);
-        targets.extend(bound.cloned().map(Target::Credential));
-        targets.extend(
-            issued
-                .svid
-                .iter()
-                .map(|svid| Target::Credential(svid.to_string())),
-        );
-        if let Some(held) = registry.containment_of(&targets) {
-            let text = format!(
-                "the credential is contained ({}): {}",
-                held.level.as_str(),
-                held.reason
-            );
-            return Err(no(RefusalCode::Contained, text).into());
-        }
+        registry.not_held(|| registry.lineage_of_token(issued))?;
         let removed = |shown: &String| {
             registry
                 .keys

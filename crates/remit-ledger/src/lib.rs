@@ -16,6 +16,7 @@
     )
 )]
 
+pub mod certificate;
 pub mod entry;
 pub mod leaf;
 pub mod seal;

@@ -162,8 +162,9 @@ async fn quarantine(
             agent,
             cause,
             enforce,
+            canary,
         } = &trip;
-        if let Err(error) = control.trip(org, agent, cause, *enforce).await {
+        if let Err(error) = control.trip(org, agent, cause, (*enforce, *canary)).await {
             tracing::error!(%error, %org, %agent, "the breaker tripped and it could not be written; it trips again when the agent goes on");
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::output::Out;
-use crate::table::{Page, Show, column};
+use crate::table::{Column, Page, Show, column};
 use crate::value::{at, count, items, line, text};
 
 /// What would stop.
@@ -42,8 +42,34 @@ pub(super) fn previewed(out: Out, preview: &Value) -> String {
         ),
     )
     .table("What stops", all, &columns)
+    .table(
+        "Outside Remit: not stopped by it",
+        items(preview, "outside"),
+        &outside_columns(),
+    )
+    .lines("People it concerns", items(preview, "people"))
     .lines("Afterwards", items(preview, "effect"))
     .text()
+}
+
+/// What would stop in every organization, in numbers.
+pub(super) fn previewed_all(out: Out, preview: &Value) -> String {
+    let columns = [
+        column("ORGANIZATION", Show::Text("organization")),
+        column("RUNS", Show::Text("stops.run")),
+        column("TOKENS", Show::Text("stops.token")),
+        column("SVIDS", Show::Text("stops.svid")),
+        column("KEYS", Show::Text("stops.key")),
+        column("DELEGATIONS", Show::Text("stops.delegation")),
+        column("APPROVALS", Show::Text("stops.approval")),
+        column("CALLS", Show::Text("stops.call")),
+        column("PEOPLE", Show::Text("people")),
+    ];
+    let heading = format!("Impact of {} on everything", text(preview, "level"));
+    Page::new(out, &heading)
+        .table("What stops", items(preview, "organizations"), &columns)
+        .lines("Afterwards", items(preview, "effect"))
+        .text()
 }
 
 /// A containment with its newest certificate.
@@ -73,11 +99,12 @@ pub(super) fn page(out: Out, contained: &Value) -> String {
         column("WHAT", Show::Text("label")),
         column("HOW", Show::With(how)),
     ];
-    let id = text(contained, "id");
     let mut page = Page::new(out, &heading)
         .at("Reason", contained, "reason")
         .at("By", contained, "by")
         .when("When", contained, "at")
+        .when("Confirm by", contained, "confirm_by")
+        .at("Confirmed by", contained, "confirmed_by")
         .field(
             "Lifted",
             at(contained, "lifted")
@@ -104,17 +131,43 @@ pub(super) fn page(out: Out, contained: &Value) -> String {
             )
             .field("Residual", residual_text)
             .when("Last bound", &certificate, "last_bound")
-            .table("Certificate", items(&certificate, "items"), &columns);
+            .table("Certificate", items(&certificate, "items"), &columns)
+            .table(
+                "Outside Remit: not stopped by it",
+                items(&certificate, "outside"),
+                &outside_columns(),
+            );
     }
-    let next = if residual > 0 {
-        format!("remit containment show {id}")
-    } else {
-        String::new()
-    };
-    page.section("Next", &next).text()
+    page.section("Next", &next(contained, residual)).text()
 }
 
-fn how(item: &Value) -> String {
+/// What is to be done about a containment.
+fn next(contained: &Value, residual: u64) -> String {
+    let id = text(contained, "id");
+    let everything = match at(contained, "target.type").and_then(Value::as_str) {
+        Some("everything") => " --everything",
+        _ => "",
+    };
+    match (text(contained, "state").as_str(), residual) {
+        ("waiting", _) => format!(
+            "nothing is contained yet; another administrator confirms it: remit containment confirm {id}{everything}"
+        ),
+        (_, 0) => String::new(),
+        _ => format!("remit containment show {id}{everything}"),
+    }
+}
+
+/// Columns of what Remit did not issue.
+pub(super) fn outside_columns() -> [Column; 4] {
+    [
+        column("KIND", Show::Text("kind")),
+        column("ID", Show::Text("id")),
+        column("OF UPSTREAM", Show::Text("of")),
+        column("TASK OF", Show::Text("owner")),
+    ]
+}
+
+pub(super) fn how(item: &Value) -> String {
     let until = text(item, "until");
     let told = text(item, "verified|why");
     if until.is_empty() {

@@ -19,6 +19,8 @@ const AGENTS: usize = 20;
 const LOOK: Duration = Duration::from_secs(2);
 /// Rows of the table; the Access view of each agent has all of its own.
 const ROWS: usize = 200;
+/// People who are named.
+const PEOPLE: usize = 20;
 
 /// What one agent reaches in the workflows that stop.
 struct Lost {
@@ -140,12 +142,33 @@ fn table(ask: &Ask, all: &[Lost]) -> Table {
     Table::new("reached", "What can be reached no more", &head, empty).rows(rows.take(ROWS))
 }
 
+/// Whom it concerns, in one line.
+fn concerns(preview: &Preview) -> Vec<String> {
+    match preview.people.len() {
+        0 => Vec::new(),
+        n => {
+            let some: Vec<&str> = preview
+                .people
+                .iter()
+                .take(PEOPLE)
+                .map(String::as_str)
+                .collect();
+            let more = match n.saturating_sub(PEOPLE) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            vec![format!("It concerns {}{more}.", some.join(", "))]
+        }
+    }
+}
+
 /// What would stop, as a table with its totals.
 pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
     let count = |kind: &str| preview.items.iter().filter(|i| i.kind == kind).count();
     let kinds = [
         ("run", ("run", "runs")),
         ("token", ("token", "tokens")),
+        ("svid", ("SVID", "SVIDs")),
         ("key", ("key", "keys")),
         ("delegation", ("delegation", "delegations")),
         ("approval", ("waiting approval", "waiting approvals")),
@@ -197,5 +220,6 @@ pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
     )
     .note(says)
     .with(&Lines::new(&preview.effect))
+    .with(&Lines::new(&concerns(preview)))
     .with(&table)
 }

@@ -35,6 +35,14 @@ fn shown(ask: &Ask) -> Result<Page, Fault> {
                 t.failure_calls, t.failure_percent
             )),
         )
+        .maybe(
+            "or when more calls are made than",
+            t.rate_calls.map(|most| Cell::text(most.to_string())),
+        )
+        .row(
+            "Quarantines whoever sends a canary",
+            Cell::text(if t.canary { "yes, in any mode" } else { "no" }),
+        )
         .maybe("Changed by", b.by.as_ref().map(Cell::text))
         .maybe("When", b.at.map(|at| ask.when(at).with_exact()));
     let copy = Copy::get("breaker show", &ask.place.base, "/breaker");
@@ -100,6 +108,24 @@ fn form(ask: &Ask, b: &BreakerView) -> crate::ui::Form {
             "1 to 100 percent",
             t.failure_percent.to_string(),
         ))
+        .field(
+            Field::new(
+                "rate_calls",
+                "Calls an agent may make in that time",
+                Input::Line,
+            )
+            .hint("10 to 1,000; empty looks at none")
+            .value(match ask.field("rate_calls") {
+                "" => t.rate_calls.map(|n| n.to_string()).unwrap_or_default(),
+                typed => typed.to_owned(),
+            }),
+        )
+        .field(Field::select(
+            "canary",
+            "Quarantine whoever sends a canary",
+            &["no", "yes"],
+            if t.canary { "yes" } else { "no" },
+        ))
         .button("Save", Tone::Main)
 }
 
@@ -112,6 +138,8 @@ pub(super) async fn put(ask: Ask) -> Result<Answer, Fault> {
             "repeats": whole("repeats")?,
             "failure_percent": whole("failure_percent")?,
             "failure_calls": whole("failure_calls")?,
+            "rate_calls": ask.given_as::<u32>("rate_calls")?,
+            "canary": ask.field("canary") == "yes",
         });
         let thresholds = serde_json::from_value(thresholds)
             .map_err(|e| Fault::invalid(format!("the form cannot be read: {e}")))?;

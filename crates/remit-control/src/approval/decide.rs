@@ -134,6 +134,9 @@ impl Control {
             if approval.state == ApprovalState::Pending {
                 may_speak(registry, approval, person, approve)?;
             }
+            if approve {
+                registry.not_held(|| registry.lineage_of_approval(approval))?;
+            }
             let proof = match session {
                 Some(session) if approve => self.proof_in(registry, approval, session)?,
                 _ => None,

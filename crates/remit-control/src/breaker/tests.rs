@@ -14,13 +14,16 @@ async fn a_dry_run_tells_and_an_enforced_trip_quarantines_once() {
     let agent = run.agent.clone();
     let state = || w.books.org(&w.org).unwrap().registry().agents[&agent].state;
     assert_eq!(
-        w.control.trip(&w.org, &agent, "test", false).await.unwrap(),
+        w.control
+            .trip(&w.org, &agent, "test", (false, false))
+            .await
+            .unwrap(),
         None
     );
     assert_eq!(state(), AgentState::Active);
     let id = w
         .control
-        .trip(&w.org, &agent, "test", true)
+        .trip(&w.org, &agent, "test", (true, false))
         .await
         .unwrap()
         .unwrap();
@@ -39,7 +42,11 @@ async fn a_dry_run_tells_and_an_enforced_trip_quarantines_once() {
         !kept.noun.certificates.is_empty(),
         "nobody said what stopped"
     );
-    let again = w.control.trip(&w.org, &agent, "test", true).await.unwrap();
+    let again = w
+        .control
+        .trip(&w.org, &agent, "test", (true, false))
+        .await
+        .unwrap();
     assert_eq!(again, None, "it was quarantined twice");
     let (findings, _) = w
         .books
@@ -59,4 +66,27 @@ async fn a_dry_run_tells_and_an_enforced_trip_quarantines_once() {
     assert_eq!(entries.len(), 3);
     assert!(entries.iter().all(|e| e.leaf.facts["trigger"] == "breaker"));
     assert_eq!(entries[1].leaf.facts["containment"], id.as_str());
+}
+
+#[tokio::test]
+async fn a_canary_quarantines_and_opens_no_second_finding() {
+    let w = World::new().await;
+    let (_, _, run, _) = w.chain().await;
+    let agent = run.agent.clone();
+    let made = w.control.trip(&w.org, &agent, "canary", (true, true));
+    assert!(made.await.unwrap().is_some());
+    let state = w.books.org(&w.org).unwrap().registry().agents[&agent].state;
+    assert_eq!(state, AgentState::Quarantined);
+    let (findings, _) = w
+        .books
+        .list::<Finding>(&w.org, &Filter::default())
+        .await
+        .unwrap();
+    assert!(findings.iter().all(|f| f.noun.kind != FindingKind::Looping));
+    let filter = EntryFilter {
+        kinds: vec![EventKind::BreakerTripped],
+        ..EntryFilter::default()
+    };
+    let entries = w.books.opened_entries(&w.org, &filter).await.unwrap();
+    assert_eq!(entries[0].leaf.facts["trigger"], "canary");
 }

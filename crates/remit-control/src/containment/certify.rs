@@ -4,18 +4,22 @@
 //! stopped. Where an agent is enforced by something other than the gateway, that other validator may believe the signature
 //! alone, and the token is bounded by its own end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use remit_books::in_flight::{Flight, Progress};
 use remit_books::{BooksError, Change, Versioned};
 use remit_domain::agent::Enforcement;
 use remit_domain::approval::{Approval, ApprovalState};
-use remit_domain::containment::{Certificate, Containment, Item, ItemStatus, Level, Target};
+use remit_domain::containment::{
+    Certificate, Containment, Item, ItemStatus, Level, Outside, Target,
+};
 use remit_domain::credential::{AgentKey, Svid, Token};
 use remit_domain::delegation::Delegation;
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunState};
 use remit_domain::{ContainmentId, DecisionId, OrgId, Principal, RefusalCode, RunId};
+use remit_ledger::certificate::{Contained, DIGEST, digest};
 use remit_ports::store::EntryFilter;
 
 use super::leases::LEASE;
@@ -58,23 +62,34 @@ impl Control {
     ) -> Result<(), ControlError> {
         let containment = self.find_containment(org, id).await?.noun;
         let items = self.items(org, &containment, &what).await?;
-        Ok(self.keep_certificate(org, id, items).await?)
+        Ok(self.keep_certificate(org, id, items, what.outside).await?)
     }
 
-    async fn keep_certificate(
+    pub(super) async fn keep_certificate(
         &self,
         org: &OrgId,
         id: &ContainmentId,
         items: Vec<Item>,
+        outside: BTreeSet<Outside>,
     ) -> Result<(), BooksError> {
         let epoch = self.books.org(org).map_or(0, |book| book.epoch());
-        let certificate = Certificate::new(epoch, self.books.now(), items);
+        let certificate = Certificate {
+            outside: outside.iter().cloned().collect(),
+            ..Certificate::new(epoch, self.books.now(), items)
+        };
         self.books
             .retrying(org, || async {
                 let Some(Versioned { mut noun, revision }) =
                     self.books.get::<Containment>(org, id.as_str()).await?
                 else {
                     return Ok(((), None));
+                };
+                let digest = digest(&Contained::from(&noun), &certificate)
+                    .map_err(remit_ledger::SealError::from)?;
+                // Whoever answers for what Remit does not stop hears of it once.
+                let tasks = match noun.certificates.is_empty() {
+                    true => self.tasks_outside(org, &noun, &outside).await?,
+                    false => Change::new(),
                 };
                 noun.certificates.push(certificate.clone());
                 let mut event = Event::new(
@@ -86,11 +101,13 @@ impl Control {
                 .fact("epoch", certificate.epoch)
                 .fact("items", certificate.items.len())
                 .fact("residual", certificate.residual)
-                .fact("final", certificate.is_final);
+                .fact("final", certificate.is_final)
+                .fact("outside", certificate.outside.len())
+                .fact(DIGEST, digest);
                 if certificate.items.len() <= ITEMS_IN_ENTRY_MAX {
                     event = event.content("certificate", &certificate);
                 }
-                Ok(((), Some(Change::new().update(&noun, revision).event(event))))
+                Ok(((), Some(tasks.update(&noun, revision).event(event))))
             })
             .await
     }
@@ -108,7 +125,7 @@ impl Control {
         }
         for (token, (run, expires)) in &what.tokens {
             let label = format!("token of run {run}, until {expires}");
-            let status = self.token_status(org, what, token).await?;
+            let status = self.token_status(org, token).await?;
             items.push(item("token", token, label, status));
         }
         for (svid, (form, expires)) in &what.svids {
@@ -183,12 +200,7 @@ impl Control {
     }
 
     /// A token that was revoked has stopped where Remit is asked, and ends by itself where it is not.
-    async fn token_status(
-        &self,
-        org: &OrgId,
-        what: &Stopped,
-        token: &str,
-    ) -> Result<ItemStatus, ControlError> {
+    async fn token_status(&self, org: &OrgId, token: &str) -> Result<ItemStatus, ControlError> {
         let Some(found) = self.books.get::<Token>(org, token).await? else {
             return Ok(not_proved("its record cannot be found"));
         };
@@ -209,7 +221,7 @@ impl Control {
         let enforced = book
             .registry()
             .agents
-            .get(&what.agent)
+            .get(&token.agent)
             .map(|a| a.profile.enforcement);
         Ok(match enforced {
             Some(Enforcement::Gateway) => {
@@ -259,9 +271,7 @@ impl Control {
                 stopped("removed; the token endpoint refuses what it signs")
             }
             Some(key) => {
-                let held = registry
-                    .containment_of(&[Target::Credential(thumbprint.to_owned())])
-                    .is_some()
+                let held = registry.held(&registry.lineage_of_key(&key)).is_some()
                     || registry.standing_agent(&key.agent).is_err();
                 if held && containment.level != Level::Kill {
                     stopped("the token endpoint refuses what it signs while the containment stands")
@@ -316,7 +326,7 @@ impl Control {
         let until = tokio::time::Instant::now() + FLIGHT_WAIT;
         let mut items = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
-        for mut flight in self.books.in_flight().of(org, |f| what.holds(f)) {
+        for mut flight in self.flights(org, what)? {
             let progress = tokio::time::timeout_at(until, flight.over())
                 .await
                 .unwrap_or_else(|_| flight.progress());
@@ -330,7 +340,8 @@ impl Control {
         }
         self.books.store().flush().await?;
         for call in self.books.store().open_calls(org, OPEN_CALLS_MAX).await? {
-            if !what.holds_open(&call) || seen.contains(&call.decision) {
+            if !what.holds_open(&self.book(org)?.registry(), &call) || seen.contains(&call.decision)
+            {
                 continue;
             }
             let why = if call.node == self.books.node() {
@@ -347,6 +358,14 @@ impl Control {
         Ok(items)
     }
 
+    /// The calls of this node that are contained with a target.
+    fn flights(&self, org: &OrgId, what: &Stopped) -> Result<Vec<Flight>, ControlError> {
+        let book = self.book(org)?;
+        let registry = book.registry();
+        let flights = self.books.in_flight();
+        Ok(flights.of(org, |f| what.holds(&registry, f)))
+    }
+
     /// The calls on their way that are contained with a target, with their tools: those of this node, and those that only the
     /// store knows.
     pub(super) async fn open_calls_of(
@@ -354,14 +373,14 @@ impl Control {
         org: &OrgId,
         what: &Stopped,
     ) -> Result<Vec<(DecisionId, String)>, ControlError> {
-        let flights = self.books.in_flight().of(org, |f| what.holds(f));
-        let mut calls: std::collections::BTreeMap<_, _> = flights
+        let mut calls: std::collections::BTreeMap<_, _> = self
+            .flights(org, what)?
             .into_iter()
             .map(|f| (f.decision, f.tool.to_string()))
             .collect();
         self.books.store().flush().await?;
         for call in self.books.store().open_calls(org, OPEN_CALLS_MAX).await? {
-            if what.holds_open(&call) {
+            if what.holds_open(&self.book(org)?.registry(), &call) {
                 calls.entry(call.decision).or_insert(call.tool);
             }
         }
@@ -374,13 +393,11 @@ impl Control {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn finalize_due(&self, org: &OrgId) -> Result<u32, ControlError> {
-        let standing: Vec<_> = self
-            .book(org)?
-            .registry()
-            .containments
-            .values()
-            .cloned()
-            .collect();
+        let book = self.book(org)?;
+        if book.is_operator() {
+            return self.spread(org).await;
+        }
+        let standing: Vec<_> = book.registry().containments.values().cloned().collect();
         let mut drawn_up = 0;
         for containment in standing {
             let Some(last) = containment.certificates.last() else {
@@ -400,7 +417,9 @@ impl Control {
                 .iter()
                 .any(|i| matches!(i.status, ItemStatus::Bounded { .. }));
             if !bounded && items != last.items {
-                self.keep_certificate(org, &containment.id, items).await?;
+                let outside = last.outside.iter().cloned().collect();
+                self.keep_certificate(org, &containment.id, items, outside)
+                    .await?;
                 drawn_up += 1;
             }
         }
@@ -411,7 +430,7 @@ impl Control {
     /// now is given the time a first certificate takes.
     async fn resume(&self, org: &OrgId, containment: &Containment) -> Result<bool, ControlError> {
         const UNDER_WAY_SECS: i64 = 30;
-        if self.books.now().secs_since(containment.at) < UNDER_WAY_SECS {
+        if self.books.now().secs_since(containment.since()) < UNDER_WAY_SECS {
             return Ok(false);
         }
         let filter = EntryFilter {

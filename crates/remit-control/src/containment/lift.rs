@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use remit_books::{BooksError, Change, Ending, Versioned};
 use remit_domain::agent::{Agent, AgentState};
-use remit_domain::containment::{Containment, Level, Target};
+use remit_domain::containment::{Confirmation, Containment, Level, Target};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunEnd, RunState};
 use remit_domain::vouch::stands_behind;
@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::ContainmentView;
 use super::scope::Scope;
+use super::stop_all::told_target;
 use crate::delegation::{plan_end_all, topmost};
 use crate::{Caller, Control, ControlError, check, refuse};
 
@@ -31,9 +32,13 @@ pub struct Restored {
 }
 
 /// That somebody other than its owner lets an agent loose again, as somebody else activated it.
-fn not_ones_own(registry: &Registry, caller: &Caller, agent: &AgentId) -> Result<(), ControlError> {
+fn not_ones_own(
+    registry: &Registry,
+    caller: &Caller,
+    agent: Option<&AgentId>,
+) -> Result<(), ControlError> {
     let person = caller.person()?;
-    let Some(agent) = registry.agents.get(agent) else {
+    let Some(agent) = agent.and_then(|id| registry.agents.get(id)) else {
         return Ok(());
     };
     let owner = &agent.profile.owner;
@@ -62,7 +67,15 @@ impl Control {
         caller.require(&[Role::Responder, Role::Admin])?;
         check::said("reason", reason)?;
         let found = self.find_containment(&caller.org, id).await?.noun;
-        if found.level == Level::Kill {
+        if found.target == Target::Everything {
+            let text = "the operator contained everything, and lifts it";
+            return Err(refuse(RefusalCode::Forbidden, text));
+        }
+        if let Confirmation::Waits { .. } | Confirmation::Withdrawn { .. } = found.confirmation {
+            let text = "it is not in force; one that waits is withdrawn";
+            return Err(refuse(RefusalCode::Conflict, text));
+        }
+        if found.level == Level::Kill && !found.target.outlives_its_kill() {
             let text = "a kill is final; an agent returns with new keys and a new activation, anything else is made anew";
             return Err(refuse(RefusalCode::Conflict, text));
         }
@@ -74,25 +87,38 @@ impl Control {
         }
         let agent = self.agent_of(&caller.org, &found.target).await?;
         if found.level == Level::Quarantine && self.is_dual(&caller.org)? {
-            not_ones_own(&self.book(&caller.org)?.registry(), caller, &agent)?;
+            not_ones_own(&self.book(&caller.org)?.registry(), caller, agent.as_ref())?;
         }
-        let by = &caller.principal;
+        self.lift(&caller.org, &found, &caller.principal, reason)
+            .await
+    }
+
+    /// Lifts a containment, whoever may.
+    pub(super) async fn lift(
+        &self,
+        org: &OrgId,
+        found: &Containment,
+        by: &Principal,
+        reason: &str,
+    ) -> Result<Restored, ControlError> {
+        let agent = self.agent_of(org, &found.target).await?;
         let ended = self
             .books
-            .retrying(&caller.org, || {
-                self.plan_end_late(&caller.org, &found.target, &agent)
-            })
+            .retrying(org, || self.plan_end_late(org, &found.target))
             .await?;
         let runs = self
             .books
-            .retrying(&caller.org, || {
-                self.plan_lift(&caller.org, id, &agent, by, reason)
+            .retrying(org, || {
+                self.plan_lift(org, &found.id, agent.as_ref(), by, reason)
             })
             .await?;
-        let book = self.book(&caller.org)?;
-        let agent_state = book.registry().agents.get(&agent).map(|a| a.state.as_str());
+        let agent_state = {
+            let book = self.book(org)?;
+            let registry = book.registry();
+            agent.and_then(|id| registry.agents.get(&id).map(|a| a.state.as_str()))
+        };
         Ok(Restored {
-            containment: self.containment_view(&caller.org, id).await?,
+            containment: self.containment_view(org, &found.id).await?,
             runs,
             ended,
             agent_state,
@@ -103,7 +129,7 @@ impl Control {
         &self,
         org: &OrgId,
         id: &ContainmentId,
-        agent: &AgentId,
+        agent: Option<&AgentId>,
         by: &Principal,
         reason: &str,
     ) -> Result<(Vec<RunId>, Option<Change>), BooksError> {
@@ -152,11 +178,14 @@ impl Control {
         if let Target::Agent(agent) = &noun.target {
             change = change.and(self.plan_agent_back(org, agent, &noun).await?);
         }
-        let event = Event::new(EventKind::ContainmentLifted, now, by.clone())
+        let event = Event::new(EventKind::ContainmentLifted, now, by.clone());
+        let event = match agent {
+            Some(agent) => event.agent(agent),
+            None => event,
+        };
+        let event = told_target(event, &noun.target)
             .about(id)
-            .agent(agent)
             .fact("level", noun.level)
-            .fact("target", &noun.target)
             .fact("runs", runs.len())
             .content("reason", reason);
         let lifted = Containment {
@@ -171,13 +200,12 @@ impl Control {
         &self,
         org: &OrgId,
         target: &Target,
-        agent: &AgentId,
     ) -> Result<(Vec<RunId>, Option<Change>), BooksError> {
         let now = self.books.now();
         let top = match self.books.org(org) {
             Some(book) => {
                 let registry = book.registry();
-                let scope = Scope::of(&registry, target, agent);
+                let scope = Scope::of(&registry, target, None);
                 topmost(&registry, |run| {
                     scope.runs.contains(&run.id) && now >= run.deadline
                 })
@@ -295,17 +323,6 @@ fn held_by_others(registry: &Registry, lifted: &ContainmentId) -> BTreeSet<RunId
         .values()
         .filter(|c| c.id != *lifted && c.level != Level::Kill);
     others
-        .filter_map(|c| Some(Scope::of(registry, &c.target, &agent_in(registry, &c.target)?).runs))
-        .flatten()
+        .flat_map(|c| Scope::of(registry, &c.target, None).runs)
         .collect()
-}
-
-/// The agent a target belongs to, as far as the registry knows: what it does not know holds no run.
-fn agent_in(registry: &Registry, target: &Target) -> Option<AgentId> {
-    match target {
-        Target::Agent(id) => Some(id.clone()),
-        Target::Workflow(id) => registry.workflows.get(id).map(|w| w.agent.clone()),
-        Target::Run(id) => registry.runs.get(id).map(|r| r.agent.clone()),
-        Target::Credential(id) => registry.keys.get(id).map(|k| k.agent.clone()),
-    }
 }

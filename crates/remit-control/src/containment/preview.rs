@@ -2,33 +2,67 @@
 
 use std::collections::BTreeSet;
 
-use remit_domain::containment::{Level, Target};
+use remit_domain::containment::{Level, Lineage, Target};
 use remit_domain::credential::{Svid, SvidForm};
-use remit_domain::{DecisionId, Registry, Timestamp};
+use remit_domain::{DecisionId, Registry, Timestamp, WorkflowId};
 
 use super::PreviewItem;
 use super::scope::Scope;
 use super::stop_all::Derived;
 use crate::names;
 
-/// The workflows that could do nothing more: the target's own, and those of everything below it.
+/// The same, by name.
 pub(super) fn workflows(registry: &Registry, scope: &Scope, derived: &Derived) -> BTreeSet<String> {
-    let whole = match &scope.target {
-        Target::Agent(_) => true,
-        // A key opens runs in every workflow of its agent.
-        Target::Credential(_) => !scope.keys.is_empty(),
-        Target::Workflow(_) | Target::Run(_) => false,
-    };
-    let all = registry.workflows_of(&scope.agent);
+    let ids = workflow_ids(registry, scope, derived);
+    ids.iter().map(|id| names::workflow(registry, id)).collect()
+}
+
+/// The workflows that could do nothing more: the target's own, and those of everything below it.
+pub(super) fn workflow_ids(
+    registry: &Registry,
+    scope: &Scope,
+    derived: &Derived,
+) -> BTreeSet<WorkflowId> {
+    // A key opens runs in every workflow of its agent.
+    let keys = scope.keys.iter().filter_map(|key| registry.keys.get(key));
+    let whole: BTreeSet<_> = keys.map(|key| &key.agent).collect();
+    let all = registry.workflows.values();
     let own = all
-        .iter()
-        .filter(|w| whole || scope.target == Target::Workflow(w.id.clone()))
+        .filter(|w| {
+            let agent = registry.agents.get(&w.agent);
+            let mut of = agent.map_or_else(Lineage::default, |a| Lineage::of_agent(a));
+            of.workflows.push(&w.id);
+            whole.contains(&w.agent) || scope.target.holds(&of)
+        })
         .map(|w| &w.id);
     let runs = scope.runs.iter().filter_map(|id| registry.runs.get(id));
     let tokens = derived.tokens.iter().map(|t| &t.noun.workflow);
     own.chain(runs.map(|r| &r.workflow))
         .chain(tokens)
-        .map(|id| names::workflow(registry, id))
+        .cloned()
+        .collect()
+}
+
+/// The people it concerns: for whom things are done, and who answers for the agents that do them.
+pub(super) fn people(registry: &Registry, scope: &Scope, derived: &Derived) -> BTreeSet<String> {
+    let runs = scope.runs.iter().filter_map(|id| registry.runs.get(id));
+    let links = scope.delegations.iter();
+    let links = links.filter_map(|id| registry.delegations.get(id));
+    let approvals = derived.approvals.iter();
+    let whom = runs
+        .filter_map(|run| run.person.as_ref())
+        .chain(links.map(|link| &link.person))
+        .chain(approvals.filter_map(|a| a.noun.person.as_ref()));
+    let target = match &scope.target {
+        Target::Person(id) => Some(id),
+        _ => None,
+    };
+    let agents = scope.agents(registry);
+    let agents = agents.iter().filter_map(|id| registry.agents.get(id));
+    let answer = agents.flat_map(|a| [&a.profile.owner, &a.profile.sponsor]);
+    whom.chain(target)
+        .chain(answer)
+        .map(|id| names::person(registry, id))
         .collect()
 }
 
@@ -91,7 +125,8 @@ pub(super) fn items(
         );
     }
     for key in &scope.keys {
-        let label = Some(names::agent(registry, &scope.agent));
+        let agent = registry.keys.get(key).map(|key| &key.agent);
+        let label = agent.map(|agent| names::agent(registry, agent));
         let becomes = if kill { "removed" } else { waits };
         add("key", key.clone(), label, becomes);
     }

@@ -2,48 +2,41 @@
 
 use std::collections::BTreeSet;
 
+use remit_domain::approval::Approval;
 use remit_domain::containment::Target;
 use remit_domain::credential::{Svid, Token};
-use remit_domain::{AgentId, DelegationId, Registry, Run, RunId};
-
-use crate::delegation::with_below;
+use remit_domain::{AgentId, DelegationId, Registry, RunId};
 
 /// What hangs on a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scope {
     /// The target itself.
     pub(super) target: Target,
-    /// Whose it is.
-    pub(super) agent: AgentId,
+    /// Whose it is, where it is one agent's.
+    pub(super) agent: Option<AgentId>,
     /// Runs that have not ended, with every run below them.
     pub(super) runs: BTreeSet<RunId>,
     /// Keys by thumbprint that were not removed.
     pub(super) keys: BTreeSet<String>,
-    /// Delegations to and from it that were not revoked, with every one below them.
+    /// Delegations that were not revoked, with every one below them.
     pub(super) delegations: BTreeSet<DelegationId>,
 }
 
 impl Scope {
     /// What hangs on `target`, which belongs to `agent`.
-    pub(super) fn of(registry: &Registry, target: &Target, agent: &AgentId) -> Self {
-        let delegations = delegations(registry, target, agent);
-        let runs = runs(registry, target, agent, &delegations);
-        let keys = registry
-            .keys
-            .values()
-            .filter(|k| k.agent == *agent && k.removed.is_none())
-            .map(|k| &k.thumbprint);
-        let keys = match target {
-            Target::Agent(_) => keys.cloned().collect(),
-            Target::Credential(id) => keys.filter(|k| *k == id).cloned().collect(),
-            Target::Workflow(_) | Target::Run(_) => BTreeSet::new(),
-        };
+    pub(super) fn of(registry: &Registry, target: &Target, agent: Option<&AgentId>) -> Self {
+        let runs = registry.runs.values();
+        let runs = runs.filter(|run| target.holds(&registry.lineage_of_run(run)));
+        let links = registry.delegations.values();
+        let links = links.filter(|link| target.holds(&registry.lineage_of_delegation(link)));
+        let keys = registry.keys.values().filter(|key| key.removed.is_none());
+        let keys = keys.filter(|key| target.holds(&registry.lineage_of_key(key)));
         Self {
             target: target.clone(),
-            agent: agent.clone(),
-            runs,
-            keys,
-            delegations,
+            agent: agent.cloned(),
+            runs: runs.map(|run| run.id.clone()).collect(),
+            keys: keys.map(|key| key.thumbprint.clone()).collect(),
+            delegations: links.map(|link| link.id.clone()).collect(),
         }
     }
 
@@ -56,82 +49,27 @@ impl Scope {
         }
     }
 
-    /// Whether a token of one of these runs, or of this agent, is contained with the target.
-    pub(super) fn holds_token(&self, token: &Token) -> bool {
-        match self.credential() {
-            Some(id) => {
-                let names = [Some(&token.thumbprint), token.certificate.as_ref()];
-                token.agent == self.agent
-                    && (token.id.as_str() == id || names.into_iter().flatten().any(|n| n == id))
-            }
-            None => self.runs.contains(&token.run),
-        }
+    /// Whether a token is contained with the target.
+    pub(super) fn holds_token(&self, registry: &Registry, token: &Token) -> bool {
+        self.runs.contains(&token.run) || self.target.holds(&registry.lineage_of_token(token))
     }
 
     /// Whether an SVID is contained with the target.
-    pub(super) fn holds_svid(&self, svid: &Svid) -> bool {
-        let target = match &self.target {
-            Target::Agent(id) => svid.agent == *id,
-            Target::Workflow(id) => svid.workflow == *id,
-            Target::Run(_) => false,
-            // It, or what it was asked for with.
-            Target::Credential(id) => {
-                svid.id.as_str() == id
-                    || svid.thumbprint.as_ref() == Some(id)
-                    || svid.bound_to.as_ref() == Some(id)
-                    || svid
-                        .token
-                        .as_ref()
-                        .is_some_and(|token| token.as_str() == id)
-            }
-        };
-        target || svid.run.as_ref().is_some_and(|run| self.runs.contains(run))
+    pub(super) fn holds_svid(&self, registry: &Registry, svid: &Svid) -> bool {
+        self.target.holds(&registry.lineage_of_svid(svid))
     }
-}
 
-fn delegations(registry: &Registry, target: &Target, agent: &AgentId) -> BTreeSet<DelegationId> {
-    let first = registry.delegations.values().filter(|d| match target {
-        Target::Agent(id) => d.to == *id || d.from.agent() == Some(id),
-        Target::Workflow(id) => d.workflow == *id && d.to == *agent,
-        Target::Run(id) => d.run.as_ref() == Some(id),
-        Target::Credential(_) => false,
-    });
-    first.flat_map(|d| with_below(registry, &d.id)).collect()
-}
-
-fn runs(
-    registry: &Registry,
-    target: &Target,
-    agent: &AgentId,
-    delegations: &BTreeSet<DelegationId>,
-) -> BTreeSet<RunId> {
-    let picked = |run: &Run| {
-        let own = match target {
-            Target::Agent(id) => run.agent == *id,
-            Target::Workflow(id) => run.workflow == *id,
-            Target::Run(id) => run.id == *id,
-            // An implicit run belongs to the key that opened it.
-            Target::Credential(id) => run.agent == *agent && remit_books::is_started_by(run, id),
-        };
-        own || run.chain.iter().any(|link| delegations.contains(link))
-    };
-    let mut found: Vec<RunId> = registry
-        .runs
-        .values()
-        .filter(|r| picked(r))
-        .map(|r| r.id.clone())
-        .collect();
-    let mut all: BTreeSet<RunId> = found.iter().cloned().collect();
-    while let Some(parent) = found.pop() {
-        for child in registry
-            .runs
-            .values()
-            .filter(|r| r.parent.as_ref() == Some(&parent))
-        {
-            if all.insert(child.id.clone()) {
-                found.push(child.id.clone());
-            }
-        }
+    /// Whether an approval is contained with the target.
+    pub(super) fn holds_approval(&self, registry: &Registry, approval: &Approval) -> bool {
+        self.runs.contains(&approval.run)
+            || self.target.holds(&registry.lineage_of_approval(approval))
     }
-    all
+
+    /// Every agent of which something hangs on the target.
+    pub(super) fn agents(&self, registry: &Registry) -> BTreeSet<AgentId> {
+        let runs = self.runs.iter().filter_map(|id| registry.runs.get(id));
+        let keys = self.keys.iter().filter_map(|id| registry.keys.get(id));
+        let of = runs.map(|run| &run.agent).chain(keys.map(|key| &key.agent));
+        self.agent.iter().chain(of).cloned().collect()
+    }
 }

@@ -7,20 +7,27 @@ use remit_books::in_flight::Flight;
 use remit_books::{BooksError, Change, Ending, Versioned};
 use remit_domain::agent::{Agent, AgentState};
 use remit_domain::approval::{Approval, ApprovalState};
-use remit_domain::containment::{Containment, Level, Target};
+use remit_domain::containment::{Containment, Level, Lineage, Outside, Target};
 use remit_domain::credential::{Svid, SvidForm, Token};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunEnd, RunState};
+use remit_domain::tool::ToolRef;
 use remit_domain::{
     AgentId, ApprovalId, ContainmentId, DelegationId, OrgId, Registry, RunId, Timestamp,
 };
 use remit_ports::store::{Filter, OpenCall};
 use serde::{Deserialize, Serialize};
 
+use super::order::Order;
+use super::outside::outside;
+use super::preview;
 use super::scope::Scope;
 use crate::delegation::{plan_end_all, revoke_each, topmost};
 use crate::stop::remove_keys;
 use crate::{Control, approval};
+
+/// States of an approval in which its call may still be made.
+const OPEN: [ApprovalState; 2] = [ApprovalState::Pending, ApprovalState::Approved];
 
 /// How often what slipped in beside the first commit is stopped too.
 const PASSES: u32 = 3;
@@ -36,7 +43,7 @@ pub(super) struct Derived {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stopped {
     pub(super) target: Target,
-    pub(super) agent: AgentId,
+    pub(super) agent: Option<AgentId>,
     pub(super) runs: BTreeSet<RunId>,
     /// Tokens that had not expired, with their run and end.
     pub(super) tokens: BTreeMap<String, (RunId, Timestamp)>,
@@ -46,13 +53,16 @@ pub(super) struct Stopped {
     /// SVIDs that had not ended, with their form and end.
     #[serde(default)]
     pub(super) svids: BTreeMap<String, (SvidForm, Timestamp)>,
+    /// What Remit did not issue and does not stop.
+    #[serde(default)]
+    pub(super) outside: BTreeSet<Outside>,
     /// Upstream processes and sessions that ended, by run.
     #[serde(skip)]
     pub(super) processes: Vec<(RunId, String)>,
 }
 
 impl Stopped {
-    fn nothing(target: Target, agent: AgentId) -> Self {
+    fn nothing(target: Target, agent: Option<AgentId>) -> Self {
         Self {
             target,
             agent,
@@ -62,15 +72,18 @@ impl Stopped {
             delegations: BTreeSet::new(),
             approvals: BTreeSet::new(),
             svids: BTreeMap::new(),
+            outside: BTreeSet::new(),
             processes: Vec::new(),
         }
     }
 
-    pub(super) fn of(scope: &Scope, derived: &Derived) -> Self {
+    pub(super) fn of(registry: &Registry, scope: &Scope, derived: &Derived) -> Self {
         let token =
             |t: &Versioned<Token>| (t.noun.id.to_string(), (t.noun.run.clone(), t.noun.expires));
         let svid = |s: &Versioned<Svid>| (s.noun.id.to_string(), (s.noun.form, s.noun.expires));
+        let workflows = preview::workflow_ids(registry, scope, derived);
         Self {
+            outside: outside(registry, &scope.target, &workflows),
             svids: derived.svids.iter().map(svid).collect(),
             target: scope.target.clone(),
             agent: scope.agent.clone(),
@@ -94,50 +107,56 @@ impl Stopped {
         self.delegations.extend(other.delegations);
         self.approvals.extend(other.approvals);
         self.svids.extend(other.svids);
+        self.outside.extend(other.outside);
         self.processes.extend(other.processes);
     }
 
     /// Whether a call in flight is contained with the target.
-    pub(super) fn holds(&self, flight: &Flight) -> bool {
-        let target = match &self.target {
-            Target::Agent(id) => flight.agent == *id,
-            Target::Workflow(id) => flight.workflow == *id,
-            Target::Run(id) => flight.run == *id,
-            Target::Credential(id) => flight.credential == *id,
-        };
-        target || self.runs.contains(&flight.run) || self.tokens.contains_key(&flight.credential)
+    pub(super) fn holds(&self, registry: &Registry, flight: &Flight) -> bool {
+        let definition = Some(flight.definition.as_str());
+        let mut of = registry
+            .lineage_of_call(&flight.run, &flight.agent, &flight.tool, definition)
+            .with([flight.credential.as_str()]);
+        of.workflows.push(&flight.workflow);
+        self.target.holds(&of)
+            || self.runs.contains(&flight.run)
+            || self.tokens.contains_key(&flight.credential)
     }
-}
 
-impl Stopped {
     /// The same, of a call that only the store knows.
-    pub(super) fn holds_open(&self, call: &OpenCall) -> bool {
-        self.runs.contains(&call.run)
-            || matches!(&self.target, Target::Agent(agent) if *agent == call.agent)
+    pub(super) fn holds_open(&self, registry: &Registry, call: &OpenCall) -> bool {
+        let tool = call.tool.parse::<ToolRef>().ok();
+        let defined = tool.as_ref().and_then(|tool| registry.tools.get(tool));
+        let definition = defined.map(|tool| tool.definition.hash.as_str());
+        let of = match &tool {
+            Some(tool) => registry.lineage_of_call(&call.run, &call.agent, tool, definition),
+            None => Lineage::default(),
+        };
+        self.runs.contains(&call.run) || self.target.holds(&of)
     }
 }
 
 impl Control {
-    /// Tokens that have not ended and approvals that wait or were not used, of a scope.
+    /// Tokens and SVIDs that have not ended and approvals that wait or were not used, of a scope.
     pub(super) async fn derived(&self, org: &OrgId, scope: &Scope) -> Result<Derived, BooksError> {
         let now = self.books.now();
-        let of_agent = |registry: &Registry| -> BTreeSet<RunId> {
-            registry
-                .runs
-                .values()
-                .filter(|r| r.agent == scope.agent)
-                .map(|r| r.id.clone())
-                .collect()
-        };
-        // A credential's tokens may be in any run of its agent.
-        let runs = match (scope.credential(), self.books.org(org)) {
-            (Some(_), Some(book)) => of_agent(&book.registry()),
-            _ => scope.runs.clone(),
-        };
         let mut derived = Derived {
             tokens: Vec::new(),
-            approvals: Vec::new(),
+            approvals: self.approvals_of_tools(org, scope).await?,
             svids: self.svids_of(org, scope, &BTreeSet::new()).await?,
+        };
+        let Some(book) = self.books.org(org) else {
+            return Ok(derived);
+        };
+        // A credential's tokens may be in any run of its agent.
+        let runs: BTreeSet<RunId> = match scope.credential() {
+            Some(_) => {
+                let registry = book.registry();
+                let runs = registry.runs.values();
+                let runs = runs.filter(|r| scope.agent.as_ref() == Some(&r.agent));
+                runs.map(|r| r.id.clone()).collect()
+            }
+            None => scope.runs.clone(),
         };
         for run in &runs {
             let of_run = |state: &str| Filter {
@@ -149,24 +168,57 @@ impl Control {
                 ..Filter::default()
             };
             let (tokens, _) = self.books.list::<Token>(org, &of_run("active")).await?;
-            derived.tokens.extend(
-                tokens
-                    .into_iter()
-                    .filter(|t| t.noun.expires > now && scope.holds_token(&t.noun)),
-            );
+            {
+                let registry = book.registry();
+                let live = |t: &Versioned<Token>| t.noun.expires > now;
+                let tokens = tokens.into_iter().filter(live);
+                let held = tokens.filter(|t| scope.holds_token(&registry, &t.noun));
+                derived.tokens.extend(held);
+            }
             if !scope.runs.contains(run) {
                 continue;
             }
-            for state in [ApprovalState::Pending, ApprovalState::Approved] {
-                derived.approvals.extend(
-                    self.books
-                        .list::<Approval>(org, &of_run(state.as_str()))
-                        .await?
-                        .0,
-                );
+            for state in OPEN {
+                let (found, _) = self
+                    .books
+                    .list::<Approval>(org, &of_run(state.as_str()))
+                    .await?;
+                derived.approvals.extend(found);
             }
         }
         Ok(derived)
+    }
+
+    /// Approvals that wait or were not used, of calls of the tools that a target is; of any run.
+    async fn approvals_of_tools(
+        &self,
+        org: &OrgId,
+        scope: &Scope,
+    ) -> Result<Vec<Versioned<Approval>>, BooksError> {
+        let mut all = Vec::new();
+        let (true, Some(book)) = (scope.target.is_of_tools(), self.books.org(org)) else {
+            return Ok(all);
+        };
+        for state in OPEN {
+            let mut filter = Filter {
+                state: Some(state.as_str().to_owned()),
+                limit: 1_000,
+                ..Filter::default()
+            };
+            loop {
+                let (page, next) = self.books.list::<Approval>(org, &filter).await?;
+                {
+                    let registry = book.registry();
+                    let page = page.into_iter();
+                    all.extend(page.filter(|a| scope.holds_approval(&registry, &a.noun)));
+                }
+                match next {
+                    Some(next) => filter.after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// SVIDs that have not ended, of a scope.
@@ -178,22 +230,26 @@ impl Control {
         scope: &Scope,
         ended: &BTreeSet<RunId>,
     ) -> Result<Vec<Versioned<Svid>>, BooksError> {
+        let Some(book) = self.books.org(org) else {
+            return Ok(Vec::new());
+        };
+        if scope.target.is_of_tools() {
+            return Ok(Vec::new());
+        }
         let of_ended = |svid: &Svid| svid.run.as_ref().is_some_and(|run| ended.contains(run));
-        if !ended.is_empty() {
-            let mut live = self.books.live_svids(org, None).await?;
-            live.retain(|svid| scope.holds_svid(&svid.noun) || of_ended(&svid.noun));
-            return Ok(live);
-        }
-        let mut agents = BTreeSet::from([scope.agent.clone()]);
-        if let Some(book) = self.books.org(org) {
-            let registry = book.registry();
-            let runs = scope.runs.iter().filter_map(|id| registry.runs.get(id));
-            agents.extend(runs.map(|run| run.agent.clone()));
-        }
+        let whose: Vec<Option<AgentId>> = match (&scope.agent, ended.is_empty()) {
+            (Some(_), true) => {
+                let agents = scope.agents(&book.registry());
+                agents.into_iter().map(Some).collect()
+            }
+            _ => vec![None],
+        };
         let mut found = Vec::new();
-        for agent in &agents {
-            let live = self.books.live_svids(org, Some(agent)).await?;
-            found.extend(live.into_iter().filter(|svid| scope.holds_svid(&svid.noun)));
+        for agent in &whose {
+            let mut live = self.books.live_svids(org, agent.as_ref()).await?;
+            let registry = book.registry();
+            live.retain(|svid| scope.holds_svid(&registry, &svid.noun) || of_ended(&svid.noun));
+            found.extend(live);
         }
         Ok(found)
     }
@@ -204,8 +260,7 @@ impl Control {
     pub(super) async fn stop_all(
         &self,
         org: &OrgId,
-        containment: &Containment,
-        agent: &AgentId,
+        order: Order<'_>,
         also: &Change,
     ) -> Result<Stopped, BooksError> {
         let tries = AtomicU32::new(0);
@@ -216,8 +271,8 @@ impl Control {
                 // itself then, and what they have is taken after it.
                 let alone = tries.fetch_add(1, Ordering::Relaxed) > 0;
                 let (stopped, change) = match alone {
-                    true => self.plan_alone(org, containment, agent).await?,
-                    false => self.plan_stop(org, containment, agent, None).await?,
+                    true => self.plan_alone(org, order).await?,
+                    false => self.plan_stop(org, order, None).await?,
                 };
                 let change = change.map(|change| change.and(also.clone()));
                 Ok(((stopped, alone), change))
@@ -227,9 +282,7 @@ impl Control {
         for pass in 1..PASSES.saturating_add(u32::from(alone)) {
             let late = self
                 .books
-                .retrying(org, || {
-                    self.plan_stop(org, containment, agent, Some(&stopped.runs))
-                })
+                .retrying(org, || self.plan_stop(org, order, Some(&stopped.runs)))
                 .await?;
             let is_rest = alone && pass == 1;
             if !is_rest
@@ -268,11 +321,13 @@ impl Control {
     async fn plan_stop(
         &self,
         org: &OrgId,
-        containment: &Containment,
-        agent: &AgentId,
+        order: Order<'_>,
         ended: Option<&BTreeSet<RunId>>,
     ) -> Result<(Stopped, Option<Change>), BooksError> {
         let first = ended.is_none();
+        let Order {
+            containment, agent, ..
+        } = order;
         let book = self
             .books
             .org(org)
@@ -282,7 +337,7 @@ impl Control {
         if let Some(ended) = ended {
             derived.svids = self.svids_of(org, &scope, ended).await?;
         }
-        let stopped = Stopped::of(&scope, &derived);
+        let stopped = Stopped::of(&book.registry(), &scope, &derived);
         let svids = std::mem::take(&mut derived.svids);
         let withdrawn =
             (!svids.is_empty()).then(|| self.books.plan_withdrawal(svids, &containment.by));
@@ -303,10 +358,7 @@ impl Control {
                 .restrict()
                 .event(told(containment, &stopped, self.books.now(), first));
         if first {
-            change = change.create(containment);
-            if matches!(containment.target, Target::Agent(_)) {
-                change = change.and(self.plan_agent(org, containment, agent).await?);
-            }
+            change = change.and(self.plan_itself(org, order).await?);
         }
         Ok((stopped, Some(change.and(rights))))
     }
@@ -315,18 +367,30 @@ impl Control {
     async fn plan_alone(
         &self,
         org: &OrgId,
-        containment: &Containment,
-        agent: &AgentId,
+        order: Order<'_>,
     ) -> Result<(Stopped, Option<Change>), BooksError> {
-        let stopped = Stopped::nothing(containment.target.clone(), agent.clone());
-        let mut change = Change::new()
+        let containment = order.containment;
+        let stopped = Stopped::nothing(containment.target.clone(), order.agent.cloned());
+        let change = Change::new()
             .restrict()
             .event(told(containment, &stopped, self.books.now(), true))
-            .create(containment);
-        if matches!(containment.target, Target::Agent(_)) {
-            change = change.and(self.plan_agent(org, containment, agent).await?);
-        }
+            .and(self.plan_itself(org, order).await?);
         Ok((stopped, Some(change)))
+    }
+
+    /// The containment itself, and the state of its agent where it is one agent's.
+    async fn plan_itself(&self, org: &OrgId, order: Order<'_>) -> Result<Change, BooksError> {
+        let change = match order.waited {
+            Some(revision) => Change::new().update(order.containment, revision),
+            None => Change::new().create(order.containment),
+        };
+        match &order.containment.target {
+            Target::Agent(agent) => {
+                let state = self.plan_agent(org, order.containment, agent).await?;
+                Ok(change.and(state))
+            }
+            _ => Ok(change),
+        }
     }
 
     /// The agent's own change of state; nothing where its state needs none.
@@ -450,11 +514,24 @@ impl Control {
     }
 }
 
+/// Says what is contained; what people call a model is not told in clear.
+pub(super) fn told_target(event: Event, target: &Target) -> Event {
+    match target {
+        Target::Model(_) => event
+            .fact("target", serde_json::json!({ "type": "model" }))
+            .content("target", target),
+        target => event.fact("target", target),
+    }
+}
+
 fn told(containment: &Containment, stopped: &Stopped, now: Timestamp, first: bool) -> Event {
-    Event::new(EventKind::Contained, now, containment.by.clone())
+    let event = Event::new(EventKind::Contained, now, containment.by.clone());
+    let event = match &stopped.agent {
+        Some(agent) => event.agent(agent),
+        None => event,
+    };
+    told_target(event, &containment.target)
         .about(&containment.id)
-        .agent(&stopped.agent)
-        .fact("target", &containment.target)
         .fact("level", containment.level)
         .fact("again", !first)
         .fact("runs", stopped.runs.len())

@@ -6,17 +6,22 @@ use std::time::Duration;
 
 mod busy;
 mod calls;
+mod everything;
+mod file;
+mod order;
 mod race;
 mod svid;
+mod targets;
 
 use super::*;
 use crate::fixture::{
-    ADMIN, APPROVER, AUDITOR, CLERK, NOBODY, OWNER, RESPONDER, SPONSOR, World, id, noun,
+    ADMIN, ADMIN_TOO, APPROVER, AUDITOR, CLERK, NOBODY, OWNER, RESPONDER, SPONSOR, World, id, noun,
 };
 use remit_books::Change;
 use remit_books::in_flight::{Departure, FlightGuard, Progress};
+use remit_domain::agent::AgentState;
 use remit_domain::approval::{Approval, ApprovalState};
-use remit_domain::credential::AgentKey;
+use remit_domain::credential::{AgentKey, Token};
 use remit_domain::delegation::{Delegation, DelegationState};
 use remit_domain::event::EventKind;
 use remit_domain::run::RunState;
@@ -41,6 +46,7 @@ fn departure(w: &World, run: &Run, decision: &DecisionId) -> Departure {
         run: run.id.clone(),
         credential: id("crd", 1),
         tool: "orders/status".parse().unwrap(),
+        definition: "ab".repeat(32),
     }
 }
 
@@ -494,18 +500,21 @@ async fn a_containment_whose_node_died_before_its_certificate_gets_one() {
     let (_, _, run, _) = w.chain().await;
     w.token(&run).await;
     let agent = id("agt", 1).parse().unwrap();
-    let containment = Containment {
-        id: w.books.id(ContainmentId::from_uuid),
-        target: Target::Agent(id("agt", 1).parse().unwrap()),
-        level: Level::Kill,
-        reason: "r".to_owned(),
-        by: w.caller(RESPONDER).principal,
-        at: w.books.now(),
-        lifted: None,
-        certificates: Vec::new(),
+    let what = (Target::Agent(id("agt", 1).parse().unwrap()), Level::Kill);
+    let containment = Containment::new(
+        w.books.id(ContainmentId::from_uuid),
+        what,
+        "r",
+        w.caller(RESPONDER).principal,
+        w.books.now(),
+    );
+    let order = Order {
+        containment: &containment,
+        agent: Some(&agent),
+        waited: None,
     };
     w.control
-        .stop_all(&w.org, &containment, &agent, &Change::new())
+        .stop_all(&w.org, order, &Change::new())
         .await
         .unwrap();
     assert_eq!(

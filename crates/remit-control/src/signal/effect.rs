@@ -247,28 +247,22 @@ impl Control {
             let whole = Target::Agent(agent.clone());
             let retired = registry.agents.get(agent);
             let retired = retired.is_none_or(|a| a.state == AgentState::Retired);
-            retired || registry.containment_of(&[whole, target.clone()]).is_some()
+            let mut standing = registry.containments.values();
+            retired || standing.any(|c| c.target == whole || c.target == target)
         };
         if already {
             let done = SignalDone::SoAlready;
             return self.heard_only(caller, heard, done).await;
         }
-        let containment = Containment {
-            id: self.books.id(ContainmentId::from_uuid),
-            target,
-            level: Level::Suspend,
-            reason,
-            by: caller.principal.clone(),
-            at: self.books.now(),
-            lifted: None,
-            certificates: Vec::new(),
-        };
+        let id = self.books.id(ContainmentId::from_uuid);
+        let (what, by) = ((target, Level::Suspend), caller.principal.clone());
+        let containment = Containment::new(id, what, reason, by, self.books.now());
         let done = SignalDone::Contained;
         let event = self.heard_event(caller, heard, done);
         let event = event.about(agent).agent(agent);
         let mark = Change::new().event(event).once(self.taken(heard));
         let first = self
-            .contain_once(&caller.org, containment, agent, &mark)
+            .contain_once(&caller.org, containment, Some(agent), &mark)
             .await?;
         Ok(if first { done } else { SignalDone::Repeated })
     }

@@ -136,6 +136,7 @@ async fn a_killed_agent_returns_only_with_new_keys_and_a_new_activation() {
         reason: "rogue".to_owned(),
         by: remit_domain::Principal::Remit,
         at: house.control.books().now(),
+        confirmation: Default::default(),
         lifted: None,
         certificates: Vec::new(),
     };
@@ -203,6 +204,7 @@ async fn a_quarantined_agent_is_lifted_not_activated_over() {
         reason: "evidence".to_owned(),
         by: remit_domain::Principal::Remit,
         at: house.control.books().now(),
+        confirmation: Default::default(),
         lifted: None,
         certificates: Vec::new(),
     };

@@ -45,6 +45,7 @@ async fn kill(house: &House) {
         reason: "rogue".to_owned(),
         by: remit_domain::Principal::Remit,
         at: books.now(),
+        confirmation: Default::default(),
         lifted: None,
         certificates: Vec::new(),
     };

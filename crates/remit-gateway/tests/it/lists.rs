@@ -4,7 +4,7 @@ use remit_gateway::{Endpoint, ListRequest, Presented};
 
 use crate::world::{GOOD, World};
 
-async fn names(world: &World, endpoint: Endpoint) -> Vec<String> {
+pub(crate) async fn names(world: &World, endpoint: Endpoint) -> Vec<String> {
     let request = ListRequest {
         org: world.org.clone(),
         endpoint,

@@ -26,7 +26,7 @@ fn address(route: &Route) -> String {
         Some("delegations") => "dlg_0000000000000000000000000A",
         Some("runs") => "run_0000000000000000000000000A",
         Some("approvals") => "apr_0000000000000000000000000A",
-        Some("containments") => "con_0000000000000000000000000A",
+        Some("containments" | "everything") => "con_0000000000000000000000000A",
         Some("findings") => "fnd_0000000000000000000000000A",
         _ => "dec_0000000000000000000000000A",
     };

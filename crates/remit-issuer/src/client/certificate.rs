@@ -9,9 +9,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use remit_domain::attestation::Trust;
-use remit_domain::containment::Target;
+use remit_domain::containment::Lineage;
 use remit_domain::credential::{AgentKey, ClientCertificate, SvidForm};
-use remit_domain::{AgentId, OrgId, RefusalCode, Registry, Timestamp};
+use remit_domain::{AgentId, OrgId, Registry, Timestamp};
 use remit_token::client_certificate::{
     CertificateError, is_current, public_key, thumbprint, verify,
 };
@@ -20,7 +20,6 @@ use remit_token::{ClientAuth, ClientChain, SpiffeId, x509_svid};
 use super::Client;
 use crate::Issuer;
 use crate::door::Denied;
-use crate::refusal::no;
 
 /// A certificate that a connection shows.
 #[derive(Debug, Clone)]
@@ -47,10 +46,9 @@ impl Issuer {
         let thumbprint = thumbprint(leaf);
         let book = self.tenant(org)?;
         let registry = book.registry();
-        if let Some(held) = registry.containment_of(&[Target::Credential(thumbprint.clone())]) {
-            let text = format!("the certificate is contained ({})", held.level.as_str());
-            return Err(Denied::proved(no(RefusalCode::Contained, text)));
-        }
+        registry
+            .not_held(|| Lineage::of_credentials([thumbprint.as_str()]))
+            .map_err(Denied::proved)?;
         if registry
             .keys
             .get(&thumbprint)
@@ -166,7 +164,7 @@ fn spent(registry: &Registry, agent: &AgentId, leaf: &[u8]) -> bool {
     let Some(key) = own.ok().and_then(|own| registry.keys.get(&own)) else {
         return false;
     };
-    let held = registry.containment_of(&[Target::Credential(key.thumbprint.clone())]);
+    let held = registry.held(&Lineage::of_credentials([key.thumbprint.as_str()]));
     key.agent != *agent || key.removed.is_some() || held.is_some()
 }
 
