@@ -115,7 +115,7 @@ async fn nothing_outside_of_what_was_approved_passes() {
     let world = world().await;
     given(&world, 50).await;
     for (args, why) in [
-        (json!({ "order": "A-118", "amount": 101 }), "outside"),
+        (json!({ "order": "A-118", "amount": -1 }), "outside"),
         (json!({ "order": "A-118" }), "missing"),
         (json!({ "order": "A-119", "amount": 1 }), "order is not as"),
         // It looks the same to whoever reads it.
@@ -204,6 +204,8 @@ async fn time_the_run_and_who_approved_end_it() {
     }
     let late = code(&world, json!({ "order": "A-118", "amount": 7 })).await;
     assert_eq!(late, RefusalCode::ApprovalRequired);
+    let shown = code(&world, json!({ "order": "A-118", "amount": 1 })).await;
+    assert_eq!(shown, RefusalCode::ApprovalExpired);
 
     given(&world, 50).await;
     reply(&world, 7).await.unwrap();
