@@ -69,7 +69,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Unauthenticated,
         Self::ProofInvalid,
         Self::Forbidden,
