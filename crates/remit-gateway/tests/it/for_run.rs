@@ -208,7 +208,7 @@ async fn time_the_run_and_who_approved_end_it() {
     assert_eq!(shown, RefusalCode::ApprovalExpired);
 
     given(&world, 50).await;
-    reply(&world, 7).await.unwrap();
+    reply(&world, 6).await.unwrap();
     let key = world.approver.to_string();
     let found = world.books.get::<Person>(&world.org, &key).await.unwrap();
     let mut found = found.unwrap();
