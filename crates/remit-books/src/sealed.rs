@@ -37,6 +37,7 @@ fn content(kind: Kind) -> &'static [(&'static str, Gone)] {
             ("verdicts", Gone::Array),
             ("notes", Gone::Array),
             ("edited", Gone::Absent),
+            ("for_run", Gone::Absent),
         ],
         Kind::Delegation => &[("authority", Gone::Object), ("ticket", Gone::Null)],
         _ => &[],

@@ -79,6 +79,7 @@ async fn a_commit_carries_no_node_past_a_containment_it_has_not_heard_of() {
     let team = remit_domain::Team {
         id: two.one.id(remit_domain::TeamId::from_uuid),
         name: "support".parse().unwrap(),
+        rota: None,
     };
     let change = Change::new().create(&team);
     two.one.commit(&two.org, change).await.unwrap();

@@ -10,11 +10,12 @@ use crate::ask;
 use crate::client::{Client, ITEMS_MAX};
 use crate::connection::Connection;
 use crate::exit::{DENIED, Done, OK, WAITING};
+use crate::input;
 use crate::output::{Format, Out};
 use crate::print::{note, print};
 use crate::table::{Column, Show, column};
 use crate::value::{at, items, line, text, visible};
-use crate::when::Between;
+use crate::when::{Between, parse_span, span};
 
 use page::page;
 
@@ -31,7 +32,7 @@ pub enum ApprovalCommand {
     #[command(alias = "list")]
     Ls {
         /// In which state
-        #[arg(long, default_value = "pending", value_parser = ["pending", "approved", "denied", "expired", "cancelled", "stale", "used", "ambiguous", "all"])]
+        #[arg(long, default_value = "pending", value_parser = ["pending", "approved", "denied", "expired", "cancelled", "stale", "used", "ambiguous", "withdrawn", "all"])]
         state: String,
         /// Only what you may decide
         #[arg(long)]
@@ -48,7 +49,7 @@ pub enum ApprovalCommand {
         #[arg(long)]
         wait: bool,
     },
-    /// Let this one call go on, once
+    /// Let this one call go on, once; with --for-run, others like it in its run, too
     Approve {
         /// Id
         id: String,
@@ -58,6 +59,8 @@ pub enum ApprovalCommand {
         /// Do not show it and ask
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        for_run: ForRun,
     },
     /// Refuse this call
     Deny {
@@ -92,6 +95,24 @@ pub enum ApprovalCommand {
         /// The answer
         text: String,
     },
+    /// Say that you look into it, for ten minutes; the others see it, and may decide it all the same
+    Claim {
+        /// Id
+        id: String,
+    },
+    /// Say that you look into it no more
+    Release {
+        /// Id
+        id: String,
+    },
+    /// Take back a yes that was not used up; what it would have let pass asks anew
+    Withdraw {
+        /// Id
+        id: String,
+        /// Why; goes into the ledger
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Hand it to somebody who may approve it, too
     Give {
         /// Id
@@ -112,6 +133,39 @@ pub enum ApprovalCommand {
         #[arg(long)]
         once: bool,
     },
+}
+
+/// A yes that holds for others like it in the run.
+#[derive(Debug, clap::Args)]
+pub struct ForRun {
+    /// Also for later calls of the same tool in the same run, where every policy that asks lets it
+    #[arg(long, requires = "count")]
+    for_run: bool,
+    /// How many calls, this one included
+    #[arg(long, requires = "for_run", value_name = "N")]
+    count: Option<u32>,
+    /// For how long: 30m, 2h; at most 8h, and no longer than the run
+    #[arg(long = "until", requires = "for_run", value_name = "SPAN", value_parser = parse_span, default_value = "30m")]
+    until: i64,
+    /// What arguments may be, as JSON or @FILE: {"amount": [{"decimal": {"max": 50}}]}. Those that are not named stay exactly as shown
+    #[arg(long, requires = "for_run", value_name = "JSON")]
+    bounds: Option<String>,
+}
+
+impl ForRun {
+    /// The terms; none for one call.
+    fn terms(&self) -> anyhow::Result<Option<Value>> {
+        let Some(count) = self.count else {
+            return Ok(None);
+        };
+        let bounds = match &self.bounds {
+            Some(given) => input::json(given)?,
+            None => json!({}),
+        };
+        Ok(Some(
+            json!({ "count": count, "secs": self.until, "bounds": bounds }),
+        ))
+    }
 }
 
 const COLUMNS: [Column; 8] = [
@@ -147,15 +201,23 @@ pub(crate) async fn run(connection: &Connection, command: ApprovalCommand) -> Do
             out.list(&all, &COLUMNS, "id", "Nothing waits for you. What would pause for a human: remit access show AGENT --asks")?;
         }
         ApprovalCommand::Show { id, wait } => return show(&client, out, &id, wait).await,
-        ApprovalCommand::Approve { id, reason, yes } => {
+        ApprovalCommand::Approve {
+            id,
+            reason,
+            yes,
+            for_run,
+        } => {
+            let terms = for_run.terms()?;
             if !yes {
                 let asked = client.get(&["approvals", &id]).await?;
                 note(&page(out, &asked));
-                ask::confirm("\nLet this call go on, once, exactly as shown?", false)?;
+                ask::confirm(&question(terms.as_ref()), false)?;
             }
-            let settled = client
-                .post(&["approvals", &id, "approve"], &because(reason))
-                .await?;
+            let mut body = because(reason);
+            if let (Value::Object(body), Some(terms)) = (&mut body, terms) {
+                body.insert("for_run".to_owned(), terms);
+            }
+            let settled = client.post(&["approvals", &id, "approve"], &body).await?;
             out.done(&settled, "id", &verdict(&id, &settled))?;
         }
         ApprovalCommand::Deny { id, reason } => {
@@ -170,12 +232,33 @@ pub(crate) async fn run(connection: &Connection, command: ApprovalCommand) -> Do
     Ok(OK)
 }
 
+fn question(terms: Option<&Value>) -> String {
+    let Some(terms) = terms else {
+        return "\nLet this call go on, once, exactly as shown?".to_owned();
+    };
+    let secs = terms.get("secs").and_then(Value::as_i64).unwrap_or(0);
+    let bounds = at(terms, "bounds").map(|b| visible(&b.to_string()));
+    format!(
+        "\nLet {} calls of this tool go on in this run, for {}, with the arguments as shown but for {}?",
+        text(terms, "count"),
+        span(secs),
+        bounds
+            .filter(|b| b != "{}")
+            .unwrap_or_else(|| "none".to_owned())
+    )
+}
+
 fn because(reason: Option<String>) -> Value {
     reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }))
 }
 
 fn verdict(id: &str, settled: &Value) -> String {
     match text(settled, "state").as_str() {
+        "approved" if at(settled, "for_run").is_some_and(Value::is_object) => format!(
+            "{id} is approved for its run, until {}: {}. `remit approval withdraw {id}` takes it back.",
+            text(settled, "expires"),
+            line(&text(settled, "for_run.text"), 600)
+        ),
         "approved" => format!(
             "{id} is approved: the agent may make this call once, until {}.",
             text(settled, "expires")

@@ -1,14 +1,17 @@
 //! People, teams and systems.
 
 use clap::Subcommand;
+use remit_domain::Timestamp;
 use serde_json::{Value, json};
 
 use crate::ask;
 use crate::client::ITEMS_MAX;
 use crate::connection::Connection;
 use crate::exit::{Done, OK};
+use crate::output::Out;
 use crate::table::{Column, Page, Show, column};
-use crate::value::{count, items, text};
+use crate::value::{at, count, items, line, text};
+use crate::when::parse_span;
 
 /// Commands on people.
 #[derive(Debug, Subcommand)]
@@ -175,26 +178,112 @@ fn departure(email: &str, became: &str, left: &Value) -> String {
 /// Commands on teams.
 #[derive(Debug, Subcommand)]
 pub enum TeamCommand {
-    /// List teams
+    /// List teams, and who is on call
     #[command(alias = "list")]
     Ls,
+    /// Show one: its people, who takes turns, who stands in
+    #[command(alias = "get")]
+    Show {
+        /// Name
+        name: String,
+    },
+    /// Say who takes turns being on call; without people, nobody does, and `oncall:TEAM` means the whole team
+    OnCall {
+        /// Name
+        name: String,
+        /// Address; may be repeated, in the order of turns
+        #[arg(long = "person", value_name = "EMAIL")]
+        people: Vec<String>,
+        /// How long a turn is
+        #[arg(long, default_value = "7d", value_parser = parse_span, value_name = "SPAN")]
+        turn: i64,
+        /// When the first one's turn begins; now where it is left out
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+    },
+    /// Somebody of the team stands in for whoever is on call, until a time
+    Cover {
+        /// Name
+        name: String,
+        /// Address of who stands in
+        #[arg(long, value_name = "EMAIL")]
+        person: String,
+        /// For how long: 4h, 2d; 0s ends it
+        #[arg(long = "for", value_parser = parse_span, value_name = "SPAN")]
+        span: i64,
+    },
 }
 
 /// Runs one.
 pub(crate) async fn teams(at: &Connection, command: TeamCommand) -> Done {
-    let TeamCommand::Ls = command;
-    let teams = at.client()?.list(&["teams"], &[], ITEMS_MAX).await?;
-    let columns = [
-        column("NAME", Show::Text("name")),
-        column("PEOPLE", Show::Text("people")),
-    ];
-    at.out().list(
-        &teams,
-        &columns,
-        "name",
-        "No team yet. Write a document of kind Team and run `remit apply -f FILE`.",
-    )?;
+    let (client, out) = (at.client()?, at.out());
+    match command {
+        TeamCommand::Ls => {
+            let teams = client.list(&["teams"], &[], ITEMS_MAX).await?;
+            let columns = [
+                column("NAME", Show::Text("name")),
+                column("ON CALL", Show::Text("on_call.now")),
+                column("PEOPLE", Show::Text("people")),
+            ];
+            out.list(
+                &teams,
+                &columns,
+                "name",
+                "No team yet. Write a document of kind Team and run `remit apply -f FILE`.",
+            )?;
+        }
+        TeamCommand::Show { name } => {
+            let team = client.get(&["teams", &name]).await?;
+            out.one(&team, "name", || team_page(out, &team))?;
+        }
+        TeamCommand::OnCall {
+            name,
+            people,
+            turn,
+            since,
+        } => {
+            let there = client.get(&["teams", &name]).await?;
+            let since = since.unwrap_or(out.now);
+            let spec = if people.is_empty() {
+                json!({})
+            } else {
+                json!({ "on_call": { "people": people, "turn_secs": turn, "since": since } })
+            };
+            let revision = there.get("revision").and_then(Value::as_u64);
+            let saved = client.put(&["teams", &name], &spec, revision).await?;
+            out.done(&saved, "name", &on_call(&name, &saved))?;
+        }
+        TeamCommand::Cover { name, person, span } => {
+            let until = out.now.plus_secs(span);
+            let spec = json!({ "person": person, "until": until });
+            let saved = client.post(&["teams", &name, "cover"], &spec).await?;
+            out.done(&saved, "name", &on_call(&name, &saved))?;
+        }
+    }
     Ok(OK)
+}
+
+fn on_call(name: &str, team: &Value) -> String {
+    let said = line(&text(team, "on_call.text"), 200);
+    format!("{}: {said}.", line(name, 80))
+}
+
+fn team_page(out: Out, team: &Value) -> String {
+    Page::new(out, &text(team, "name"))
+        .at("On call", team, "on_call.text")
+        .at("Turns", team, "on_call.turns.people")
+        .field(
+            "A turn is",
+            at(team, "on_call.turns.turn_secs")
+                .and_then(Value::as_i64)
+                .map(crate::when::span)
+                .unwrap_or_default(),
+        )
+        .at("Since", team, "on_call.turns.since")
+        .at("Stands in", team, "on_call.cover")
+        .when("Until", team, "on_call.cover_until")
+        .lines("People", items(team, "people"))
+        .text()
 }
 
 /// Commands on systems.

@@ -1,6 +1,7 @@
 //! Approvals: the queue beside the one that is looked at. What is shown is what runs.
 
 mod say;
+mod stand;
 
 use askama::Template;
 use remit_control::{ApprovalFilter, ApprovalView, BySession};
@@ -36,6 +37,10 @@ pub(crate) fn routes() -> Vec<Route> {
         page("/approvals", PERSON, list),
         page("/approvals/{id}", PERSON, one),
         act("/approvals/{id}/approve", PERSON, approve),
+        act("/approvals/{id}/approve-for-run", PERSON, stand::approve),
+        act("/approvals/{id}/claim", PERSON, stand::claim),
+        act("/approvals/{id}/release", PERSON, stand::release),
+        act("/approvals/{id}/withdraw", PERSON, stand::withdraw),
         act("/approvals/{id}/deny", PERSON, deny),
         act("/approvals/{id}/edit", PERSON, say::edit),
         act("/approvals/{id}/question", PERSON, say::question),
@@ -102,6 +107,10 @@ struct Pane {
     said: Html,
     edited: Option<Diff>,
     given: Option<Shown>,
+    claimed: Option<Shown>,
+    for_run: Option<Form>,
+    claim: Option<Form>,
+    withdraw: Option<Form>,
     edit: Option<Form>,
     ask: Option<Form>,
     answer: Option<Form>,
@@ -339,6 +348,10 @@ async fn pane(ask: &Ask, a: &ApprovalView) -> Result<Html, Fault> {
         said: say::so_far(ask, a),
         edited: say::edited(a),
         given: say::handed(a),
+        claimed: stand::claimed(ask, a),
+        for_run: (may && a.may_stand).then(|| stand::for_run_form(ask, a)),
+        claim: may.then(|| stand::claim_form(ask, a)).flatten(),
+        withdraw: a.you_may_withdraw.then(|| stand::withdraw_form(ask, a)),
         edit: may.then(|| say::edit_form(ask, a)),
         ask: a.you_may_ask.then(|| say::question_form(ask, a)),
         answer: a.you_may_answer.then(|| say::answer_form(ask, a)),
@@ -420,7 +433,7 @@ fn who(ask: &Ask, a: &ApprovalView) -> Facts {
             "Decision",
             Cell::link(ask.to(&format!("/decisions/{}", a.decision)), &a.decision),
         )
-        .row("Opens", Cell::text("this one call, once, before it ends"))
+        .row("Opens", Cell::text(stand::opens(a)))
         .row("Asked", ask.when(a.requested).with_exact())
         .row("Ends", ask.when(a.expires).with_exact())
         .row("Call digest", Cell::code(&a.digest))
@@ -431,11 +444,21 @@ fn asks(a: &ApprovalView) -> Html {
     let rows = a.asks.iter().fold(Facts::new(), |facts, policy| {
         let have = format!("{} of {}", policy.approved_by.len(), policy.quorum);
         let by = policy.approvers.join(", ");
-        facts.row(
-            &Shown::line(&policy.policy).to_string(),
-            Cell::text(format!("{have} yes; asks {by}")),
-        )
+        let mut lines = vec![format!("{have} yes; asks {by}")];
+        lines.extend(
+            policy
+                .escalates
+                .iter()
+                .filter(|step| !step.is_due)
+                .map(|step| format!("from {} also {}", step.at, step.approvers.join(", "))),
+        );
+        facts.row(&Shown::line(&policy.policy).to_string(), Cell::lines(lines))
     });
+    let rows = if a.routing.is_empty() {
+        rows
+    } else {
+        rows.row("On call", Cell::lines(a.routing.clone()))
+    };
     let rows = if a.four_eyes {
         rows.row("Four eyes", "nobody approves what is done for themselves")
     } else {
@@ -465,8 +488,11 @@ fn verdicts(ask: &Ask, a: &ApprovalView) -> Html {
         } else {
             ""
         };
+        let for_run = v.for_run.as_ref();
+        let for_run = for_run.map(|t| format!(" for the run ({t})"));
         format!(
-            "{verdict} by {}{how}, {}{reason}",
+            "{verdict}{} by {}{how}, {}{reason}",
+            for_run.unwrap_or_default(),
             v.person,
             ask.when(v.at).relative
         )
@@ -500,15 +526,17 @@ async fn similar(ask: &Ask, a: &ApprovalView) -> Result<Vec<(String, Shown, Badg
         .collect())
 }
 
+/// What the session knows of whoever decides in it.
+async fn by_session(ask: &Ask) -> Result<BySession, Fault> {
+    let proved = ask.session()?.proved.clone();
+    Ok(BySession {
+        has_passkey: has_passkey(ask).await?,
+        proved: proved.map(|p| (p.digest, p.passkey, p.at)),
+    })
+}
+
 async fn approve(ask: Ask) -> Result<Answer, Fault> {
-    let session = BySession {
-        has_passkey: has_passkey(&ask).await?,
-        proved: ask
-            .session()?
-            .proved
-            .clone()
-            .map(|p| (p.digest, p.passkey, p.at)),
-    };
+    let session = by_session(&ask).await?;
     let (caller, reason) = (ask.caller()?, ask.given("reason"));
     let approval = ask
         .control()

@@ -42,6 +42,14 @@ fn back(word: &str, here: &str) -> Option<(String, bool)> {
 fn said(word: &str) -> Option<&'static str> {
     Some(match word {
         "approved" => "Approved. Exactly this call may be sent, once.",
+        "approved_for_run" => {
+            "Approved for this run, as often and as long as you said. You can take it back."
+        }
+        "claimed" => "The others see that you look into it, for ten minutes.",
+        "released" => "Nobody looks into it now.",
+        "taken_back" => {
+            "Taken back. What it would have let pass asks anew; what was sent stays sent."
+        }
         "counted" => "Your yes counts. Others have to say yes too before the call may be sent.",
         "denied" => "Denied. The agent is told that a person said no.",
         "saved" => "Saved.",

@@ -93,7 +93,8 @@ fn status(code: RefusalCode) -> StatusCode {
         | RefusalCode::ApprovalExpired
         | RefusalCode::ApprovalCancelled
         | RefusalCode::ApprovalStale
-        | RefusalCode::ApprovalUsed => StatusCode::CONFLICT,
+        | RefusalCode::ApprovalUsed
+        | RefusalCode::ApprovalWithdrawn => StatusCode::CONFLICT,
         RefusalCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         RefusalCode::Timeout => StatusCode::REQUEST_TIMEOUT,
         RefusalCode::Limited | RefusalCode::LimitExceeded => StatusCode::TOO_MANY_REQUESTS,

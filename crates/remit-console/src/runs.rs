@@ -182,6 +182,17 @@ async fn timeline(ask: Ask) -> Result<Answer, Fault> {
         notice.more = ids.iter().map(Shown::line).collect();
         page.notices.push(notice);
     }
+    if !story.approved.is_empty() {
+        let mut notice = Notice::new("plain", "Approved for this run, beyond one call");
+        let told = story.approved.iter().map(|a| {
+            Shown::line(format!(
+                "{} {}: {} of {} used, until {}. Take it back: remit approval withdraw {}",
+                a.tool, a.text, a.used, a.count, a.until, a.approval
+            ))
+        });
+        notice.more = told.collect();
+        page.notices.push(notice);
+    }
     let shown: Vec<&str> = ["allow", "ask", "deny"]
         .into_iter()
         .filter(|o| ask.q(o) != Some("0"))

@@ -82,7 +82,9 @@ impl Badge {
             | "medium" => ("warn", "?"),
             "deny" | "denied" | "quarantined" | "quarantine" | "kill" | "not proved" | "failed"
             | "error" | "retired" | "disabled" | "revoked" | "ambiguous" | "gap" | "left"
-            | "gone" | "no" | "contained" | "rejected" | "fails" | "refuted" => ("bad", "✕"),
+            | "withdrawn" | "gone" | "no" | "contained" | "rejected" | "fails" | "refuted" => {
+                ("bad", "✕")
+            }
             "high" => ("bad", "▲"),
             _ => ("plain", "·"),
         };

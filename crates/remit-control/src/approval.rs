@@ -3,17 +3,19 @@
 //! What is shown is what runs: the canonical arguments whose digest the approval is bound to (invariant 6). Who may
 //! approve is decided in [`eligible`], from the registry as it is at that moment.
 
+mod claim;
 mod decide;
 pub mod eligible;
+mod escalate;
 mod funnel;
 mod talk;
 mod view;
 mod wait;
 
 use remit_books::{BooksError, Change, Versioned};
-use remit_domain::approval::{Approval, ApprovalState};
+use remit_domain::approval::{Approval, ApprovalState, counter};
 use remit_domain::event::{Event, EventKind};
-use remit_domain::{AgentId, ApprovalId, OrgId, Principal, RefusalCode, Timestamp};
+use remit_domain::{AgentId, ApprovalId, OrgId, Person, Principal, RefusalCode, Timestamp};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -23,7 +25,9 @@ pub use decide::BySession;
 pub use funnel::ApprovalFunnel;
 use view::agent_view;
 pub(crate) use view::view;
-pub use view::{AgentApprovalView, ApprovalView, AskView, NoteView, VerdictView};
+pub use view::{
+    AgentApprovalView, ApprovalView, AskView, EscalationView, ForRunView, NoteView, VerdictView,
+};
 pub(crate) use wait::heard;
 pub use wait::{WAIT_SECS_MAX, Watch};
 
@@ -78,6 +82,19 @@ impl Control {
             |one: &Approval| one.requested,
         )
         .await?;
+        let mut items = self.told_of(caller, person, wanted, &page)?;
+        self.count_used(&caller.org, &mut items).await?;
+        Ok(Listing { items, next })
+    }
+
+    /// Those of a page that are wanted, as the caller sees them.
+    fn told_of(
+        &self,
+        caller: &Caller,
+        person: &Person,
+        wanted: &ApprovalFilter,
+        page: &[Versioned<Approval>],
+    ) -> Result<Vec<ApprovalView>, ControlError> {
         let book = self.book(&caller.org)?;
         let registry = book.registry();
         let now = self.books.now();
@@ -91,15 +108,15 @@ impl Control {
         let for_caller = |a: &Approval| {
             !wanted.mine
                 || (state_at(a, now) == ApprovalState::Pending
-                    && eligible::counts_for(&registry, a, person).is_ok()
+                    && eligible::counts_for(&registry, a, person, now).is_ok()
                     && !handed_on(a))
         };
-        let items = page
+        let told = page
             .iter()
-            .filter(|a| in_state(&a.noun) && for_caller(&a.noun))
+            .filter(|a| in_state(&a.noun) && for_caller(&a.noun));
+        Ok(told
             .map(|a| view(&registry, a, Some(caller), now))
-            .collect();
-        Ok(Listing { items, next })
+            .collect())
     }
 
     /// One approval. One whose time has run out is settled as expired first.
@@ -113,12 +130,37 @@ impl Control {
     ) -> Result<ApprovalView, ControlError> {
         caller.person()?;
         let found = self.current(&caller.org, id).await?;
-        Ok(view(
+        let seen = view(
             &self.book(&caller.org)?.registry(),
             &found,
             Some(caller),
             self.books.now(),
-        ))
+        );
+        let mut seen = [seen];
+        self.count_used(&caller.org, &mut seen).await?;
+        let [seen] = seen;
+        Ok(seen)
+    }
+
+    /// Fills in how many calls those that were approved for their run have let pass.
+    pub(crate) async fn count_used(
+        &self,
+        org: &OrgId,
+        views: &mut [ApprovalView],
+    ) -> Result<(), ControlError> {
+        let for_run = |view: &&mut ApprovalView| view.for_run.is_some();
+        let mut standing: Vec<&mut ApprovalView> = views.iter_mut().filter(for_run).collect();
+        if standing.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<String> = standing.iter().map(|v| counter(&v.id)).collect();
+        let used = self.books.store().counters(org, &keys).await?;
+        for (view, used) in standing.iter_mut().zip(used) {
+            if let Some(for_run) = &mut view.for_run {
+                for_run.used = u32::try_from(used).unwrap_or(0);
+            }
+        }
+        Ok(())
     }
 
     /// One approval of an agent's own, for that agent.

@@ -120,10 +120,10 @@ impl Control {
             .find(|e| e.stored.index == call.index);
         let id = decided.and_then(|e| Some(e.leaf.facts.get("approval")?.as_str()?.to_owned()));
         let Some(id) = id else { return Ok(None) };
-        Ok(self
-            .books
-            .get::<Approval>(org, &id)
-            .await?
-            .filter(|a| a.noun.state == ApprovalState::Used))
+        Ok(self.books.get::<Approval>(org, &id).await?.filter(|a| {
+            // One for the run is not used up by a call. A call of it whose fate nobody knows ends it.
+            let for_run = a.noun.for_run.is_some() && a.noun.state == ApprovalState::Approved;
+            a.noun.state == ApprovalState::Used || for_run
+        }))
     }
 }

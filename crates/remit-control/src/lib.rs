@@ -107,8 +107,8 @@ pub use activity::{Activity, Hour, StoryQuery, Use, Uses};
 pub use agent::AgentView;
 pub use apply::{Applied, AppliedChange};
 pub use approval::{
-    AgentApprovalView, ApprovalFilter, ApprovalFunnel, ApprovalView, AskView, BySession, NoteView,
-    VerdictView, WAIT_SECS_MAX, Watch,
+    AgentApprovalView, ApprovalFilter, ApprovalFunnel, ApprovalView, AskView, BySession,
+    EscalationView, ForRunView, NoteView, VerdictView, WAIT_SECS_MAX, Watch,
 };
 pub use audit::{EntryQuery, Gap, GapState, Mismatch, Verification};
 pub use authorization_server::AuthorizationServerView;
@@ -156,7 +156,8 @@ pub use person::PersonView;
 pub use plan::{Action, FieldChange, Plan, PlannedChange};
 pub use policy_set::{PolicyProblem, PolicySetView, Validation};
 pub use run::{
-    DeclaredView, EndView, EventView, Reader, RunEnded, RunReport, RunStory, RunView, Shred,
+    ApprovedForRun, DeclaredView, EndView, EventView, Reader, RunEnded, RunReport, RunStory,
+    RunView, Shred,
 };
 pub use scim::{
     AgentTold, DirectoryAgent, DirectoryCaller, GroupTold, GroupView, ScimClientSpec,
@@ -178,7 +179,7 @@ pub use suggest::Suggestion;
 pub use sweep::Swept;
 pub use sync::{Offer, RefusedToolView, SyncReport};
 pub use system::SystemView;
-pub use team::TeamView;
+pub use team::{CoverSpec, OnCallView, TeamView};
 pub use ticket::{TicketHook, TicketSigned, TicketSpec, TicketView};
 pub use tool::ToolView;
 pub use trusted_issuer::TrustedIssuerView;

@@ -5,12 +5,14 @@ mod story;
 use std::collections::BTreeMap;
 
 use remit_books::{BooksError, Ending, Versioned};
+use remit_domain::approval::{Approval, ApprovalState, counter};
 use remit_domain::name::Name;
 use remit_domain::run::{Intent, Mode, Provenance, Run, RunEnd, RunOutcome, RunState};
 use remit_domain::{
-    AgentId, DelegationId, OrgId, Principal, RefusalCode, Registry, Role, RunId, Timestamp,
+    AgentId, ApprovalId, DelegationId, OrgId, Principal, RefusalCode, Registry, Role, RunId,
+    Timestamp,
 };
-use remit_ports::store::EntryFilter;
+use remit_ports::store::{EntryFilter, Filter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -109,6 +111,25 @@ pub struct RunStory {
     pub events: Vec<EventView>,
     /// Calls that were decided to go on and have no outcome yet.
     pub without_outcome: Vec<remit_domain::DecisionId>,
+    /// What people approved for the run, beyond one call, and can take back.
+    pub approved: Vec<ApprovedForRun>,
+}
+
+/// What people approved for a run, beyond one call.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ApprovedForRun {
+    /// The approval.
+    pub approval: ApprovalId,
+    /// Which tool.
+    pub tool: remit_domain::tool::ToolRef,
+    /// How many calls.
+    pub count: u32,
+    /// How many it has let pass.
+    pub used: u32,
+    /// Until when.
+    pub until: Timestamp,
+    /// What arguments may be, in words; empty for those who are told no arguments.
+    pub text: String,
 }
 
 /// How a run is said to have gone.
@@ -256,6 +277,7 @@ impl Control {
         };
         let entries = self.books.opened_entries(&caller.org, &filter).await?;
         let labels = self.labels_told(&caller.org, &found.noun).await?;
+        let approved = self.approved_for_run(&caller.org, id, reader).await?;
         let registry = book.registry();
         let events: Vec<EventView> = entries.iter().map(|e| told(&registry, e, reader)).collect();
         let without_outcome = story::without_outcome(&entries);
@@ -265,7 +287,50 @@ impl Control {
             labels,
             events,
             without_outcome,
+            approved,
         })
+    }
+
+    async fn approved_for_run(
+        &self,
+        org: &OrgId,
+        id: &RunId,
+        reader: Reader,
+    ) -> Result<Vec<ApprovedForRun>, ControlError> {
+        let filter = Filter {
+            parent: Some(id.to_string()),
+            state: Some(ApprovalState::Approved.as_str().to_owned()),
+            limit: 1_000,
+            descending: true,
+            ..Filter::default()
+        };
+        let now = self.books.now();
+        let (all, _) = self.books.list::<Approval>(org, &filter).await?;
+        let holds = all.into_iter().map(|a| a.noun).filter(|a| now < a.expires);
+        let mut approved: Vec<ApprovedForRun> = holds
+            .filter_map(|a| {
+                let terms = a.for_run?;
+                Some(ApprovedForRun {
+                    approval: a.id,
+                    tool: a.tool,
+                    count: terms.count,
+                    used: 0,
+                    until: a.expires,
+                    text: match reader {
+                        Reader::Whole => terms.in_words(),
+                        _ => String::new(),
+                    },
+                })
+            })
+            .collect();
+        if !approved.is_empty() {
+            let keys: Vec<String> = approved.iter().map(|a| counter(&a.approval)).collect();
+            let used = self.books.store().counters(org, &keys).await?;
+            for (one, used) in approved.iter_mut().zip(used) {
+                one.used = u32::try_from(used).unwrap_or(0);
+            }
+        }
+        Ok(approved)
     }
 
     /// Ends a run with its children, tokens, approvals and calls in flight.

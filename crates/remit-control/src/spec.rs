@@ -28,7 +28,7 @@ pub use authorization_server::{AuthorizationServerSpec, ClientThereSpec};
 pub use enforcement_point::{AssignedSpec, EnforcementPointSpec};
 pub use freeze::FreezeSpec;
 pub use limit::LimitSpec;
-pub use organization::{OrganizationSpec, TeamSpec};
+pub use organization::{OnCallSpec, OrganizationSpec, TeamSpec};
 pub use person::PersonSpec;
 pub use policy_set::PolicySetSpec;
 pub use setting::{SettingName, SettingSpec};

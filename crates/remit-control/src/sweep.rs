@@ -22,6 +22,8 @@ use crate::{Control, ControlError, credentials, settle_finding};
 pub struct Swept {
     /// Approvals that expired.
     pub approvals: u32,
+    /// Approvals that more people may say yes to, as time runs.
+    pub escalations: u32,
     /// Runs that ended, those below them included.
     pub runs: u32,
     /// Certificates drawn up.
@@ -51,6 +53,7 @@ impl Control {
     /// The first that came up; the steps after it are still done.
     pub async fn tick(&self, org: &OrgId) -> Result<Swept, ControlError> {
         let approvals = self.expire_due(org).await;
+        let escalations = self.escalate_due(org).await;
         let runs = self.end_due(org).await;
         let certificates = self.finalize_due(org).await;
         let gaps = self.report_gaps(org).await;
@@ -64,6 +67,7 @@ impl Control {
         resealed?;
         Ok(Swept {
             approvals: approvals?,
+            escalations: escalations?,
             runs: runs?,
             certificates: certificates?,
             gaps: gaps?,

@@ -1,91 +1,28 @@
 //! Approvals: people's verdicts on one exact call, known by its digest, once, until they expire (invariant 6).
 
-use std::collections::BTreeSet;
+mod ask;
+mod terms;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::tool::ToolRef;
 use crate::{
-    AgentId, ApprovalId, DecisionId, Kind, Noun, PasskeyId, PersonId, Role, RunId, Timestamp,
-    WorkflowId, name::Name,
+    AgentId, ApprovalId, DecisionId, Kind, Noun, PasskeyId, PersonId, RunId, Timestamp, WorkflowId,
 };
 
-/// Who may satisfy an ask.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Approvers {
-    /// Anyone here with the role.
-    Role(Role),
-    /// Anyone here in the team.
-    Team(Name),
-    /// The agent's sponsor.
-    Sponsor,
-    /// The agent's owner.
-    Owner,
-    /// The manager of the person the run acts for.
-    Manager,
-    /// One person, by address.
-    Person(crate::name::Email),
+pub use ask::{Approvers, Ask, AskSet, ESCALATIONS_MAX, Escalation};
+pub use terms::{
+    LaterCall, NotCovered, RUN_COUNT_MAX, RUN_SECS_MAX, RunTerms, TermsError, is_severe, may_stand,
+};
+
+/// Under which key the store counts the calls that an approval for a run has let pass.
+pub fn counter(id: &ApprovalId) -> String {
+    format!("{COUNTER_PREFIX}{id}")
 }
 
-impl std::fmt::Display for Approvers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Role(role) => write!(f, "role:{}", role.as_str()),
-            Self::Team(team) => write!(f, "team:{team}"),
-            Self::Sponsor => f.write_str("sponsor"),
-            Self::Owner => f.write_str("owner"),
-            Self::Manager => f.write_str("manager"),
-            Self::Person(email) => write!(f, "person:{email}"),
-        }
-    }
-}
-
-impl std::str::FromStr for Approvers {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            let text: String = text.chars().take(80).collect();
-            format!(
-                "`{text}` names no approvers: write role:ROLE, team:NAME, person:ADDRESS, sponsor, owner or manager"
-            )
-        };
-        match (text, text.split_once(':')) {
-            ("sponsor", _) => Ok(Self::Sponsor),
-            ("owner", _) => Ok(Self::Owner),
-            ("manager", _) => Ok(Self::Manager),
-            (_, Some(("role", role))) => Role::ALL
-                .into_iter()
-                .find(|r| r.as_str() == role)
-                .map(Self::Role)
-                .ok_or_else(wrong),
-            (_, Some(("team", team))) => team.parse().map(Self::Team).map_err(|_| wrong()),
-            (_, Some(("person", email))) => email.parse().map(Self::Person).map_err(|_| wrong()),
-            _ => Err(wrong()),
-        }
-    }
-}
-
-/// One policy that asks: it is satisfied when `quorum` different people it names have approved.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Ask {
-    /// The policy's id.
-    pub policy: String,
-    /// Any of these may approve.
-    pub approvers: BTreeSet<Approvers>,
-    /// How many different people must.
-    pub quorum: u8,
-    /// Whether a bounded approval for the whole run may be given.
-    pub standing: bool,
-    /// Whether policy waives four eyes (read and draft effects only).
-    pub waives_four_eyes: bool,
-}
-
-/// The policies that ask, ordered by id.
-pub type AskSet = BTreeSet<Ask>;
+/// How these keys begin.
+pub const COUNTER_PREFIX: &str = "approval:";
 
 /// Most notes on one approval: enough to make it clear, too little to be a chat.
 pub const NOTES_MAX: usize = 20;
@@ -124,6 +61,18 @@ pub struct Given {
     pub at: Timestamp,
 }
 
+/// How long a claim holds, in seconds: long enough to look into a call, short enough that nobody waits for somebody who left.
+pub const CLAIM_SECS: i64 = 600;
+
+/// Who looks into it now. It gives no right and takes none, and lapses by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Who.
+    pub by: PersonId,
+    /// Until when.
+    pub until: Timestamp,
+}
+
 /// What one person said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -138,6 +87,9 @@ pub struct Verdict {
     /// The passkey with which they proved, over the digest of this call, that it was them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<PasskeyId>,
+    /// What they said yes to besides this call: others like it in the same run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_run: Option<RunTerms>,
 }
 
 /// What came of an approval. Only `Approved` lets one call pass, and only once.
@@ -160,6 +112,8 @@ pub enum ApprovalState {
     Used,
     /// The call was sent and no answer came: it is never sent again.
     Ambiguous,
+    /// A yes was taken back before it was used up.
+    Withdrawn,
 }
 
 impl ApprovalState {
@@ -174,6 +128,7 @@ impl ApprovalState {
             Self::Stale => "stale",
             Self::Used => "used",
             Self::Ambiguous => "ambiguous",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -193,6 +148,18 @@ pub enum VerdictError {
     /// Enough was said.
     #[error("{0} notes are on the approval already; decide it")]
     Talked(usize),
+    /// Somebody else looks into it.
+    #[error("somebody else looks into it until {0}")]
+    Claimed(Timestamp),
+    /// There is nothing to give back.
+    #[error("you have not claimed it, or not any more")]
+    NotClaimed,
+    /// What was asked for besides this call cannot be had.
+    #[error("it cannot be approved for the run: {0}")]
+    Terms(#[from] TermsError),
+    /// There is no yes to take back.
+    #[error("the approval is {}: there is no yes to take back", .0.as_str())]
+    NotGiven(ApprovalState),
     /// This person may not.
     #[error("you may not decide this approval: {0}")]
     NotApprover(String),
@@ -242,10 +209,25 @@ pub struct Approval {
     /// The arguments that whoever said no would say yes to. A call with them is another call: it is decided anew, and asks anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited: Option<Value>,
+    /// Who looks into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// How many steps of its escalation were told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub escalated: u8,
+    /// Where it was approved for the run: how many calls, and with which arguments. Then it is not used up by one call, and the
+    /// store counts those that it lets pass ([`counter`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_run: Option<RunTerms>,
+}
+
+fn is_zero(n: &u8) -> bool {
+    *n == 0
 }
 
 impl Approval {
-    /// The approval with `verdict` counted. `satisfied` says, given the people who approved, whether every ask has its
+    /// The approval with `verdict` counted; whoever looked into it is done. Where every ask has its quorum of people who said
+    /// the same terms, it holds for the run by these; the caller sets when that ends. `satisfied` says, given the people who approved, whether every ask has its
     /// quorum; who may approve what is decided by the caller, who knows the people.
     ///
     /// # Errors
@@ -253,25 +235,28 @@ impl Approval {
     pub fn decide(
         &self,
         verdict: Verdict,
-        satisfied: impl FnOnce(&[&PersonId]) -> bool,
+        satisfied: impl Fn(&[&PersonId]) -> bool,
     ) -> Result<Self, VerdictError> {
         self.is_open(verdict.at)?;
         if self.verdicts.iter().any(|v| v.person == verdict.person) {
             return Err(VerdictError::Twice);
         }
         let mut next = self.clone();
-        let approve = verdict.approve;
+        let (approve, terms) = (verdict.approve, verdict.for_run.clone());
         next.verdicts.push(verdict);
-        let yes: Vec<_> = next
-            .verdicts
-            .iter()
-            .filter(|v| v.approve)
-            .map(|v| &v.person)
-            .collect();
+        next.claim = None;
+        let said = |counts: &dyn Fn(&Verdict) -> bool| {
+            let yes = next.verdicts.iter().filter(|v| v.approve && counts(v));
+            satisfied(&yes.map(|v| &v.person).collect::<Vec<_>>())
+        };
+        let approved = said(&|_| true);
+        // For the run it is approved only by as many as say the same terms.
+        let for_run = terms.filter(|terms| said(&|v| v.for_run.as_ref() == Some(terms)));
         if !approve {
             next.state = ApprovalState::Denied;
-        } else if satisfied(&yes) {
+        } else if approved {
             next.state = ApprovalState::Approved;
+            next.for_run = for_run;
         }
         Ok(next)
     }
@@ -298,6 +283,62 @@ impl Approval {
         self.is_open(given.at)?;
         Ok(Self {
             given: Some(given),
+            ..self.clone()
+        })
+    }
+
+    /// The approval, which `by` looks into until `until`. Whoever has it already may go on.
+    ///
+    /// # Errors
+    /// [`VerdictError`] when it is settled or expired, or somebody else looks into it.
+    pub fn claimed(&self, claim: Claim, now: Timestamp) -> Result<Self, VerdictError> {
+        self.is_open(now)?;
+        if let Some(other) = self.claim_at(now).filter(|c| c.by != claim.by) {
+            return Err(VerdictError::Claimed(other.until));
+        }
+        Ok(Self {
+            claim: Some(claim),
+            ..self.clone()
+        })
+    }
+
+    /// The approval, into which `by` looks no more.
+    ///
+    /// # Errors
+    /// [`VerdictError`] when it is settled or expired, or `by` does not look into it.
+    pub fn released(&self, by: &PersonId, now: Timestamp) -> Result<Self, VerdictError> {
+        self.is_open(now)?;
+        self.claim_at(now)
+            .filter(|c| c.by == *by)
+            .ok_or(VerdictError::NotClaimed)?;
+        Ok(Self {
+            claim: None,
+            ..self.clone()
+        })
+    }
+
+    /// The claim that holds at `now`.
+    pub fn claim_at(&self, now: Timestamp) -> Option<&Claim> {
+        self.claim.as_ref().filter(|c| now < c.until)
+    }
+
+    /// How many steps of its escalation are due at `now`, of the ask that has the most.
+    pub fn escalations_due(&self, now: Timestamp) -> u8 {
+        let waited = now.secs_since(self.requested);
+        let due = self.asks.iter().map(|ask| ask.steps_due(waited)).max();
+        due.unwrap_or(0)
+    }
+
+    /// The approval without the yes that was given and not used up.
+    ///
+    /// # Errors
+    /// [`VerdictError`] when there is none.
+    pub fn withdrawn(&self) -> Result<Self, VerdictError> {
+        if self.state != ApprovalState::Approved {
+            return Err(VerdictError::NotGiven(self.state));
+        }
+        Ok(Self {
+            state: ApprovalState::Withdrawn,
             ..self.clone()
         })
     }

@@ -50,6 +50,7 @@ pub mod policy_set;
 pub mod principal;
 pub mod refusal;
 pub mod registry;
+pub mod rota;
 pub mod run;
 pub mod secret;
 pub mod session;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::hygiene::Hygiene;
+use crate::rota::Rota;
 use crate::tool::DataClass;
 use crate::{Kind, Noun, OrgId, PersonId, SessionLimits, TeamId, Timestamp, name::Name};
 
@@ -103,6 +104,9 @@ pub struct Team {
     pub id: TeamId,
     /// Its name.
     pub name: Name,
+    /// Who of it is on call, where its people take turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rota: Option<Rota>,
 }
 
 impl Noun for Team {

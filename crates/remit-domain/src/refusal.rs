@@ -54,6 +54,7 @@ pub enum RefusalCode {
     ApprovalCancelled,
     ApprovalStale,
     ApprovalUsed,
+    ApprovalWithdrawn,
     Ambiguous,
     LimitExceeded,
     Limited,
@@ -68,7 +69,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Unauthenticated,
         Self::ProofInvalid,
         Self::Forbidden,
@@ -101,6 +102,7 @@ impl RefusalCode {
         Self::ApprovalCancelled,
         Self::ApprovalStale,
         Self::ApprovalUsed,
+        Self::ApprovalWithdrawn,
         Self::Ambiguous,
         Self::LimitExceeded,
         Self::Limited,
@@ -148,6 +150,7 @@ impl RefusalCode {
             Self::ApprovalCancelled => "approval-cancelled",
             Self::ApprovalStale => "approval-stale",
             Self::ApprovalUsed => "approval-used",
+            Self::ApprovalWithdrawn => "approval-withdrawn",
             Self::Ambiguous => "ambiguous",
             Self::LimitExceeded => "limit-exceeded",
             Self::Limited => "limited",

@@ -1,5 +1,7 @@
 //! What people have to do with a call: nothing, an approval they gave for exactly this, or an ask.
 
+mod for_run;
+
 use std::collections::BTreeSet;
 
 use remit_books::{BooksError, Versioned};
@@ -13,6 +15,8 @@ use crate::Gateway;
 use crate::call::{Action, Approved, Authorized, Consent};
 use crate::limits::{APPROVALS_OF_AGENT_MAX, APPROVALS_WAITING_MAX};
 use crate::resolve::unavailable;
+
+use for_run::{Standing, counted};
 
 impl Gateway {
     pub(crate) async fn approve(&self, call: Authorized) -> Result<Approved, Refusal> {
@@ -32,11 +36,14 @@ impl Gateway {
         // What the call itself has reserved is not reserved again with each answer in it.
         let fresh = call.resolved.received.continues.is_none()
             || matches!(call.resolved.received.action, Action::Ask(_));
-        let reserve = if goes_on && fresh {
+        let mut reserve = if goes_on && fresh {
             reserve(&call)
         } else {
             Vec::new()
         };
+        if let Consent::Given(approval, _) = &consent {
+            reserve.extend(counted(approval));
+        }
         Ok(Approved {
             authorized: call,
             consent,
@@ -51,13 +58,25 @@ impl Gateway {
         asks: &AskSet,
     ) -> Result<Consent, BooksError> {
         let now = self.books().now();
-        let (found, waiting) = self.approval_of(call).await?;
+        let Said {
+            exactly,
+            for_run,
+            waiting,
+        } = self.said_in_run(call).await?;
+        let found = exactly;
+        let standing = match &found {
+            Some(found) if !gives_way(&found.noun, asks, now) => Standing::default(),
+            _ => self.standing(call, asks, for_run).await?,
+        };
+        if let Some(Versioned { noun, revision }) = standing.covers {
+            return Ok(Consent::Given(Box::new(noun), revision));
+        }
         let of_agent = self.waiting_of_agent(call).await?;
         let ask = || {
             let (n, of) = match (waiting, of_agent) {
                 (n, _) if n >= APPROVALS_WAITING_MAX => (n, "run"),
                 (_, n) if n >= APPROVALS_OF_AGENT_MAX => (n, "agent"),
-                _ => return self.ask(call, asks),
+                _ => return self.ask(call, asks, &standing.why_not),
             };
             let text =
                 format!("{n} approvals of this {of} wait for people already; wait for them first");
@@ -66,64 +85,12 @@ impl Gateway {
         let Some(Versioned { noun, revision }) = found else {
             return Ok(ask());
         };
-        let id = noun.id.clone();
-        let settled = |code, text: &str| {
-            Ok(Consent::Withheld(Refusal::new(
-                code,
-                format!("{text} (approval {id})"),
-            )))
-        };
-        match noun.state {
-            ApprovalState::Approved if !noun.is_usable(now) => {
-                let text = format!(
-                    "EXPIRED: approval {} was not used in time; call again to ask anew",
-                    noun.id
-                );
-                let refusal = Refusal::new(RefusalCode::ApprovalExpired, text);
-                Ok(spent(refusal, noun, ApprovalState::Expired, revision))
-            }
-            // Decided again under the live policies, it must ask for the same (invariant 6).
-            ApprovalState::Approved if noun.asks != *asks => {
-                let text = format!(
-                    "STALE: the policies have changed since approval {} was given; call again to ask anew",
-                    noun.id
-                );
-                let refusal = Refusal::new(RefusalCode::ApprovalStale, text);
-                Ok(spent(refusal, noun, ApprovalState::Stale, revision))
-            }
-            ApprovalState::Approved => Ok(Consent::Given(Box::new(noun), revision)),
-            ApprovalState::Pending if now < noun.expires => {
-                let text = format!(
-                    "PENDING approval {}: call again with the same arguments after it is approved; it expires at {}",
-                    noun.id, noun.expires
-                );
-                let refusal = Refusal::new(RefusalCode::ApprovalPending, text);
-                Ok(Consent::Waits(refusal, noun.id))
-            }
-            ApprovalState::Denied if now < noun.expires => {
-                settled(RefusalCode::ApprovalDenied, &denied_by_person(&noun))
-            }
-            ApprovalState::Ambiguous => settled(
-                RefusalCode::Ambiguous,
-                "AMBIGUOUS: the call was sent and no answer came; it is not sent again. A person has to find out what happened",
-            ),
-            ApprovalState::Cancelled => settled(
-                RefusalCode::ApprovalCancelled,
-                "CANCELLED: the approval ended with its run",
-            ),
-            ApprovalState::Pending
-            | ApprovalState::Denied
-            | ApprovalState::Expired
-            | ApprovalState::Stale
-            | ApprovalState::Used => Ok(ask()),
-        }
+        Ok(as_said(noun, revision, asks, now).unwrap_or_else(ask))
     }
 
-    /// The newest approval of exactly this call, and how many of the run wait.
-    async fn approval_of(
-        &self,
-        call: &Authorized,
-    ) -> Result<(Option<Versioned<Approval>>, usize), BooksError> {
+    /// What people said in the run: the newest approval of exactly this call, those for the run, newest first, and how many
+    /// wait.
+    async fn said_in_run(&self, call: &Authorized) -> Result<Said, BooksError> {
         let digest = call.digest.sha256().to_string();
         let run = call.resolved.standing.run.id.to_string();
         let filter = Filter {
@@ -141,8 +108,19 @@ impl Gateway {
             a.noun.state == ApprovalState::Pending && now < a.noun.expires
         };
         let waiting = approvals.iter().filter(waits).count();
-        let found = approvals.into_iter().find(|a| a.noun.digest == digest);
-        Ok((found, waiting))
+        let exactly = approvals.iter().find(|a| a.noun.digest == digest).cloned();
+        let for_run = |a: &Versioned<Approval>| {
+            let held = matches!(
+                a.noun.state,
+                ApprovalState::Approved | ApprovalState::Ambiguous
+            );
+            a.noun.for_run.is_some() && held
+        };
+        Ok(Said {
+            exactly,
+            for_run: approvals.into_iter().filter(for_run).collect(),
+            waiting,
+        })
     }
 
     /// How many approvals of the agent wait, whatever the run, up to as many as may.
@@ -173,7 +151,7 @@ impl Gateway {
         }
     }
 
-    fn ask(&self, call: &Authorized, asks: &AskSet) -> Consent {
+    fn ask(&self, call: &Authorized, asks: &AskSet, why_not: &[String]) -> Consent {
         let now = self.books().now();
         let run = &call.resolved.standing.run;
         let approval = Approval {
@@ -193,6 +171,7 @@ impl Gateway {
                 .reasons
                 .iter()
                 .map(|r| r.text.clone())
+                .chain(why_not.iter().cloned())
                 .collect(),
             requested: now,
             expires: now.plus_secs(APPROVAL_SECS).min(run.deadline),
@@ -201,8 +180,91 @@ impl Gateway {
             notes: Vec::new(),
             given: None,
             edited: None,
+            claim: None,
+            escalated: 0,
+            for_run: None,
         };
         Consent::Asked(Box::new(approval), asks.clone())
+    }
+}
+
+/// What was said of exactly this call; none where it says nothing any more, and people are asked.
+fn as_said(noun: Approval, revision: u64, asks: &AskSet, now: Timestamp) -> Option<Consent> {
+    let id = noun.id.clone();
+    let settled = |code, text: &str| {
+        Some(Consent::Withheld(Refusal::new(
+            code,
+            format!("{text} (approval {id})"),
+        )))
+    };
+    match noun.state {
+        ApprovalState::Approved if !noun.is_usable(now) => {
+            let text = format!(
+                "EXPIRED: approval {} was not used in time; call again to ask anew",
+                noun.id
+            );
+            let refusal = Refusal::new(RefusalCode::ApprovalExpired, text);
+            Some(spent(refusal, noun, ApprovalState::Expired, revision))
+        }
+        // Decided again under the live policies, it must ask for the same (invariant 6).
+        ApprovalState::Approved if noun.asks != *asks => {
+            let text = format!(
+                "STALE: the policies have changed since approval {} was given; call again to ask anew",
+                noun.id
+            );
+            let refusal = Refusal::new(RefusalCode::ApprovalStale, text);
+            Some(spent(refusal, noun, ApprovalState::Stale, revision))
+        }
+        // For the run, and what it lets pass is used up.
+        ApprovalState::Approved if noun.for_run.is_some() => None,
+        ApprovalState::Approved => Some(Consent::Given(Box::new(noun), revision)),
+        ApprovalState::Pending if now < noun.expires => {
+            let text = format!(
+                "PENDING approval {}: call again with the same arguments after it is approved; it expires at {}",
+                noun.id, noun.expires
+            );
+            let refusal = Refusal::new(RefusalCode::ApprovalPending, text);
+            Some(Consent::Waits(refusal, noun.id))
+        }
+        ApprovalState::Denied if now < noun.expires => {
+            settled(RefusalCode::ApprovalDenied, &denied_by_person(&noun))
+        }
+        ApprovalState::Ambiguous => settled(
+            RefusalCode::Ambiguous,
+            "AMBIGUOUS: the call was sent and no answer came; it is not sent again. A person has to find out what happened",
+        ),
+        ApprovalState::Cancelled => settled(
+            RefusalCode::ApprovalCancelled,
+            "CANCELLED: the approval ended with its run",
+        ),
+        ApprovalState::Pending
+        | ApprovalState::Denied
+        | ApprovalState::Expired
+        | ApprovalState::Stale
+        | ApprovalState::Withdrawn
+        | ApprovalState::Used => None,
+    }
+}
+
+/// What people said in the run.
+struct Said {
+    exactly: Option<Versioned<Approval>>,
+    for_run: Vec<Versioned<Approval>>,
+    waiting: usize,
+}
+
+/// Whether what was said of exactly this call leaves room for what was said of the run: a no, and what waits, do not.
+fn gives_way(approval: &Approval, asks: &AskSet, now: Timestamp) -> bool {
+    match approval.state {
+        ApprovalState::Approved => {
+            approval.for_run.is_some() && approval.is_usable(now) && approval.asks == *asks
+        }
+        ApprovalState::Pending | ApprovalState::Denied => now >= approval.expires,
+        ApprovalState::Ambiguous | ApprovalState::Cancelled => false,
+        ApprovalState::Expired
+        | ApprovalState::Stale
+        | ApprovalState::Used
+        | ApprovalState::Withdrawn => true,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use remit_books::BooksError;
 use remit_books::labels::{agent_scope, carries};
-use remit_domain::approval::{Approval, ApprovalState};
+use remit_domain::approval::{Approval, ApprovalState, COUNTER_PREFIX};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::{OrgId, Refusal, RefusalCode};
 use remit_policy::{Decision, labels};
@@ -252,7 +252,8 @@ impl Gateway {
 
     /// A limit stands in the way: that is recorded as the denial it is, and consumes nothing.
     async fn over_limit(&self, call: Approved, key: &str, used: i64, max: i64) -> NotRecorded {
-        if self.has_room_again(&call, key).await {
+        // Other calls of the run were quicker: it is decided again, and people are asked.
+        if key.starts_with(COUNTER_PREFIX) || self.has_room_again(&call, key).await {
             return moved(call);
         }
         let resolved = &call.authorized.resolved;
@@ -503,6 +504,8 @@ pub(crate) fn raised(call: &Authorized) -> Vec<(String, String)> {
 /// What becomes of the approval with the decision, and what has to be there for it.
 fn written(consent: &Consent, goes_on: bool) -> Option<(Approval, Expect)> {
     match consent {
+        // One for the run is counted, not used up.
+        Consent::Given(approval, _) if approval.for_run.is_some() => None,
         Consent::Given(approval, revision) if goes_on => {
             let used = Approval {
                 state: ApprovalState::Used,
@@ -530,12 +533,11 @@ fn settlement(
     } else {
         None
     };
+    let for_run = approval.is_some_and(|(a, _)| a.for_run.is_some());
     let becomes = |state| {
         let put = |(a, revision): (&Approval, u64)| {
-            Put::new(
-                &Approval { state, ..a.clone() },
-                Expect::Revision(revision + 1),
-            )
+            let revision = if for_run { revision } else { revision + 1 };
+            Put::new(&Approval { state, ..a.clone() }, Expect::Revision(revision))
         };
         approval.map(|(a, r)| put((a, r))).into_iter().collect()
     };
@@ -544,6 +546,10 @@ fn settlement(
             // What is held is given back by whoever closes the call.
             let taken = call.reserve.iter().filter(|r| !r.held);
             let release = taken.map(|r| (r.key.clone(), r.amount)).collect();
+            // One for the run was not used up: it only gets its count back.
+            if for_run {
+                return (release, Vec::new());
+            }
             // What was contained meanwhile took its approvals with it, this one included.
             let state = if stands {
                 ApprovalState::Approved

@@ -97,6 +97,7 @@ pub const fn row_of(refusal: RefusalCode) -> Row {
         C::ApprovalCancelled => row(S::FORBIDDEN, "Approval cancelled", O::InvalidRequest, Result),
         C::ApprovalStale => row(S::FORBIDDEN, "Approval stale", O::InvalidRequest, Result),
         C::ApprovalUsed => row(S::FORBIDDEN, "Approval used", O::InvalidRequest, Result),
+        C::ApprovalWithdrawn => row(S::FORBIDDEN, "Approval taken back", O::InvalidRequest, Result),
         C::Ambiguous => row(S::BAD_GATEWAY, "Outcome not known", O::InvalidRequest, Result),
         C::LimitExceeded => row(S::FORBIDDEN, "Limit exceeded", O::TemporarilyUnavailable, Result),
         C::Limited => later(S::TOO_MANY_REQUESTS, "Too many requests", O::TemporarilyUnavailable),

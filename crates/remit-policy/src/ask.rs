@@ -1,7 +1,7 @@
 //! Asking, in the policy language: the one way in which a policy may look at `context.approved`.
 //!
 //! ```cedar
-//! @id("large-refund") @approvers("role:approver,team:finance") @quorum("2")
+//! @id("large-refund") @approvers("role:approver,oncall:finance") @quorum("2") @escalate("15m role:admin")
 //! forbid (principal, action == Action::"orders/refund", resource)
 //! when { context.args.amount.greaterThan(decimal("50.0")) }
 //! unless { context.approved };
@@ -11,7 +11,8 @@
 
 use std::collections::BTreeSet;
 
-use remit_domain::approval::{Approvers, Ask};
+use remit_domain::approval::{Approvers, Ask, ESCALATIONS_MAX, Escalation};
+use remit_domain::limits::APPROVAL_SECS;
 use remit_domain::tool::{Classification, Effect};
 use serde_json::Value;
 
@@ -25,6 +26,7 @@ pub(crate) struct Terms {
     quorum: u8,
     standing: bool,
     waives_four_eyes: bool,
+    escalate: Vec<Escalation>,
 }
 
 impl Terms {
@@ -39,9 +41,19 @@ impl Terms {
             quorum: self.quorum,
             standing: self.standing,
             waives_four_eyes: self.waives_four_eyes && harmless,
+            escalate: self.escalate.clone(),
         }
     }
 }
+
+/// What means something only beside the clause that asks.
+const IDLE_ALONE: [&str; 5] = [
+    "approvers",
+    "quorum",
+    "escalate",
+    "standing",
+    "waive_four_eyes",
+];
 
 /// The terms of a policy that asks; none for one that does not. `json` is the policy in Cedar's JSON format.
 ///
@@ -62,9 +74,7 @@ pub(crate) fn terms<'a>(
     }
     let approvers = annotation("approvers");
     if asks.is_empty() {
-        let idle = ["approvers", "quorum", "standing", "waive_four_eyes"]
-            .into_iter()
-            .find(|a| annotation(a).is_some());
+        let idle = IDLE_ALONE.into_iter().find(|a| annotation(a).is_some());
         return match idle {
             Some(idle) => Err(format!(
                 "`@{idle}` means nothing without `unless {{ context.approved }}`: add the clause or remove it"
@@ -84,7 +94,10 @@ pub(crate) fn terms<'a>(
     let approvers = approvers
         .ok_or("`unless { context.approved }` needs `@approvers(\"…\")` to say who may approve")?;
     let approvers = parse_approvers(approvers)?;
-    let quorum = parse_quorum(annotation("quorum"), &approvers)?;
+    let escalate = parse_escalation(annotation("escalate"), &approvers)?;
+    let all = escalate.iter().flat_map(|step| &step.approvers);
+    let all = approvers.iter().chain(all).collect();
+    let quorum = parse_quorum(annotation("quorum"), &all)?;
     let standing = parse_flag("standing", annotation("standing"))?;
     let waives_four_eyes = parse_flag("waive_four_eyes", annotation("waive_four_eyes"))?;
     Ok(Some(Terms {
@@ -92,7 +105,74 @@ pub(crate) fn terms<'a>(
         quorum,
         standing,
         waives_four_eyes,
+        escalate,
     }))
+}
+
+/// Who may besides, as time runs: `15m role:admin; 30m team:leads, sponsor-manager`.
+fn parse_escalation(
+    text: Option<&str>,
+    approvers: &BTreeSet<Approvers>,
+) -> Result<Vec<Escalation>, String> {
+    let Some(text) = text else {
+        return Ok(Vec::new());
+    };
+    let shown: String = text.chars().take(120).collect();
+    let wrong = |why: &str| {
+        format!(
+            "`@escalate(\"{shown}\")` {why}: write `15m role:admin; 30m team:leads`, a time and who may approve from then on"
+        )
+    };
+    let mut steps: Vec<Escalation> = Vec::new();
+    let mut known = approvers.clone();
+    for step in text.split(';').map(str::trim) {
+        let (after, who) = step
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| wrong("names no time, or nobody"))?;
+        let after_secs = parse_minutes(after).ok_or_else(|| {
+            wrong("has a time that is not minutes or hours, such as `15m` or `1h`")
+        })?;
+        if i64::from(after_secs) >= APPROVAL_SECS {
+            return Err(wrong(&format!(
+                "comes too late: an approval waits for {} minutes",
+                APPROVAL_SECS / 60
+            )));
+        }
+        if steps.last().is_some_and(|s| s.after_secs >= after_secs) {
+            return Err(wrong("is not in the order of time"));
+        }
+        let who = parse_approvers(who)?;
+        if who.is_subset(&known) {
+            return Err(wrong("adds nobody who may not approve already"));
+        }
+        known.extend(who.iter().cloned());
+        steps.push(Escalation {
+            after_secs,
+            approvers: who,
+        });
+    }
+    if steps.len() > ESCALATIONS_MAX {
+        return Err(wrong(&format!("has more than {ESCALATIONS_MAX} steps")));
+    }
+    Ok(steps)
+}
+
+/// Seconds of `15m` or `1h`; at least a minute.
+fn parse_minutes(text: &str) -> Option<u32> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "m" => 60,
+        "h" => 3_600,
+        _ => return None,
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits
+        .parse::<u32>()
+        .ok()?
+        .checked_mul(unit)
+        .filter(|n| *n > 0)
 }
 
 fn parse_approvers(text: &str) -> Result<BTreeSet<Approvers>, String> {
@@ -109,14 +189,12 @@ fn parse_approvers(text: &str) -> Result<BTreeSet<Approvers>, String> {
     Ok(approvers)
 }
 
-fn parse_quorum(text: Option<&str>, approvers: &BTreeSet<Approvers>) -> Result<u8, String> {
+fn parse_quorum(text: Option<&str>, approvers: &BTreeSet<&Approvers>) -> Result<u8, String> {
     let Some(text) = text else { return Ok(1) };
     let quorum = text.parse().ok().filter(|q| (1..=QUORUM_MAX).contains(q));
     let quorum = quorum
         .ok_or_else(|| format!("`@quorum(\"{text}\")` is not a number from 1 to {QUORUM_MAX}"))?;
-    let many = approvers
-        .iter()
-        .any(|a| matches!(a, Approvers::Role(_) | Approvers::Team(_)));
+    let many = approvers.iter().any(|a| a.may_be_many());
     if !many && usize::from(quorum) > approvers.len() {
         return Err(format!(
             "`@quorum(\"{quorum}\")` can never be met: only {} may approve",

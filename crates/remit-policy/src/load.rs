@@ -19,12 +19,13 @@ pub(crate) const GUARDRAIL: &str = "guardrail";
 
 /// Annotations with a meaning here, and three for people. Another one is more likely a slip than a note, and a slip in
 /// `@quorum` would be one approver too few.
-const ANNOTATIONS: [&str; 10] = [
+const ANNOTATIONS: [&str; 11] = [
     "id",
     "code",
     "text",
     "approvers",
     "quorum",
+    "escalate",
     "standing",
     "waive_four_eyes",
     "doc",

@@ -32,16 +32,6 @@ pub(super) fn page(out: Out, asked: &Value) -> String {
                 .collect()
         })
         .unwrap_or_default();
-    let id = text(asked, "id");
-    let next = if text(asked, "state") == "pending" && text(asked, "you_may_not").is_empty() {
-        format!(
-            "remit approval approve {id} --reason …\nremit approval deny {id} --reason …\nremit approval edit {id} --args …\nremit approval ask {id} \"…\"\nremit approval give {id} --to EMAIL"
-        )
-    } else if asked.get("you_may_answer") == Some(&Value::Bool(true)) {
-        format!("remit approval answer {id} \"…\"")
-    } else {
-        String::new()
-    };
     Page::new(out, &heading)
         .field("Agent", text(asked, "workflow"))
         .at("For", asked, "person")
@@ -65,6 +55,9 @@ pub(super) fn page(out: Out, asked: &Value) -> String {
         )
         .at("You may not", asked, "you_may_not")
         .at("Handed to", asked, "given_to")
+        .at("Looked into by", asked, "claimed_by")
+        .field("For the run", for_run(asked))
+        .lines("On call", items(asked, "routing"))
         .section("Will do, exactly", &visible(&call))
         .lines("Asked because", items(asked, "reasons"))
         .section("Asks", &asks.join("\n"))
@@ -72,8 +65,42 @@ pub(super) fn page(out: Out, asked: &Value) -> String {
         .section("Verdicts", &verdicts.join("\n"))
         .section("Proposed instead", &edited)
         .section("Said so far", &notes.join("\n"))
-        .section("Next", &next)
+        .section("Next", &next(asked))
         .text()
+}
+
+/// What it lets pass beyond this call, and how much of that is used.
+fn for_run(asked: &Value) -> String {
+    let Some(terms) = at(asked, "for_run").filter(|t| t.is_object()) else {
+        return String::new();
+    };
+    let said = format!(
+        "{} of {} used; {}",
+        text(terms, "used"),
+        text(terms, "count"),
+        text(terms, "text")
+    );
+    line(&said, 600)
+}
+
+/// What whoever reads it may do next.
+fn next(asked: &Value) -> String {
+    let id = text(asked, "id");
+    if text(asked, "state") == "pending" && text(asked, "you_may_not").is_empty() {
+        let stands = match asked.get("may_stand") {
+            Some(Value::Bool(true)) => {
+                format!("remit approval approve {id} --for-run --count 5 --until 30m\n")
+            }
+            _ => String::new(),
+        };
+        format!(
+            "remit approval approve {id} --reason …\n{stands}remit approval claim {id}\nremit approval deny {id} --reason …\nremit approval edit {id} --args …\nremit approval ask {id} \"…\"\nremit approval give {id} --to EMAIL"
+        )
+    } else if asked.get("you_may_answer") == Some(&Value::Bool(true)) {
+        format!("remit approval answer {id} \"…\"")
+    } else {
+        String::new()
+    }
 }
 
 fn note_line(note: &Value) -> String {
@@ -98,14 +125,20 @@ fn ask_line(ask: &Value) -> String {
     } else {
         format!(", approved by {by}")
     };
+    let later: Vec<String> = items(ask, "escalates")
+        .iter()
+        .filter(|step| step.get("is_due") == Some(&Value::Bool(false)))
+        .map(|step| format!(", {} from {}", text(step, "approvers"), text(step, "at")))
+        .collect();
     line(
         &format!(
-            "{done}  {}  {} of {}{by}",
+            "{done}  {}  {} of {}{by}{}",
             text(ask, "policy"),
             text(ask, "quorum"),
-            text(ask, "approvers")
+            text(ask, "approvers"),
+            later.concat()
         ),
-        300,
+        500,
     )
 }
 
@@ -115,13 +148,19 @@ fn verdict_line(verdict: &Value) -> String {
     } else {
         "denied"
     };
+    let for_run = text(verdict, "for_run");
+    let for_run = if for_run.is_empty() {
+        String::new()
+    } else {
+        format!("  for the run: {for_run}")
+    };
     line(
         &format!(
-            "{}  {what}  {}",
+            "{}  {what}  {}{for_run}",
             text(verdict, "person"),
             text(verdict, "reason")
         ),
-        300,
+        900,
     )
 }
 

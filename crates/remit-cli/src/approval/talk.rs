@@ -58,6 +58,38 @@ pub(super) async fn run(client: &Client, out: Out, command: ApprovalCommand) -> 
             let found = client.get_with(&["approvals", "funnel"], &query).await?;
             out.one(&found, "since", || funnel(out, &found))
         }
+        other => stand(client, out, other).await,
+    }
+}
+
+/// Runs one about who looks into it, or that takes a yes back.
+async fn stand(client: &Client, out: Out, command: ApprovalCommand) -> anyhow::Result<()> {
+    match command {
+        ApprovalCommand::Claim { id } => {
+            let claimed = client
+                .post(&["approvals", &id, "claim"], &json!({}))
+                .await?;
+            let said = format!(
+                "{id} is yours to look into until {}; the others see that.",
+                text(&claimed, "claimed_until")
+            );
+            out.done(&claimed, "id", &said)
+        }
+        ApprovalCommand::Release { id } => {
+            let released = client
+                .post(&["approvals", &id, "release"], &json!({}))
+                .await?;
+            out.done(&released, "id", &format!("{id}: nobody looks into it now."))
+        }
+        ApprovalCommand::Withdraw { id, reason } => {
+            let back = client
+                .post(&["approvals", &id, "withdraw"], &because(reason))
+                .await?;
+            let said = format!(
+                "{id} is taken back: what it would have let pass asks anew. What was sent stays sent."
+            );
+            out.done(&back, "id", &said)
+        }
         _ => Ok(()),
     }
 }

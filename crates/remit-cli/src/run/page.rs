@@ -49,8 +49,27 @@ pub(super) fn page(out: Out, run: &Value, story: &Value) -> String {
         .field("Open", open)
         .section("Chain", &chain(story))
         .lines("Touched", &labels(story))
+        .section("Approved for the run", &approved(story))
         .section("What happened", &said.join("\n"))
         .text()
+}
+
+/// What people approved beyond one call, one a line.
+fn approved(story: &Value) -> String {
+    let one = |a: &Value| {
+        let said = format!(
+            "{}  {}  {} of {} used, until {}  {}",
+            text(a, "approval"),
+            text(a, "tool"),
+            text(a, "used"),
+            text(a, "count"),
+            text(a, "until"),
+            text(a, "text")
+        );
+        line(&said, 600)
+    };
+    let all = items(story, "approved");
+    all.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 /// What the agent said of itself when it opened the run.

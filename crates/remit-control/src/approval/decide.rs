@@ -1,9 +1,10 @@
 //! A person's verdict on one exact call, and what they say of it before.
 
 use remit_books::{Change, Versioned};
-use remit_domain::approval::{Approval, ApprovalState, Verdict, VerdictError};
+use remit_domain::approval::{
+    self, Approval, ApprovalState, RunTerms, TermsError, Verdict, VerdictError,
+};
 use remit_domain::event::{Event, EventKind};
-use remit_domain::tool::Effect;
 use remit_domain::{ApprovalId, PasskeyId, Person, RefusalCode, Registry, Timestamp};
 use remit_ports::store::StoreError;
 use serde_json::Value;
@@ -27,6 +28,29 @@ pub struct BySession {
     pub proved: Option<(String, PasskeyId, Timestamp)>,
 }
 
+/// What somebody says.
+struct Said<'a> {
+    approve: bool,
+    reason: Option<String>,
+    for_run: Option<RunTerms>,
+    session: Option<&'a BySession>,
+}
+
+impl<'a> Said<'a> {
+    fn yes(
+        reason: Option<String>,
+        for_run: Option<RunTerms>,
+        session: Option<&'a BySession>,
+    ) -> Self {
+        Self {
+            approve: true,
+            reason,
+            for_run,
+            session,
+        }
+    }
+}
+
 impl Control {
     /// Says yes to one call.
     ///
@@ -39,7 +63,25 @@ impl Control {
         id: &ApprovalId,
         reason: Option<String>,
     ) -> Result<ApprovalView, ControlError> {
-        self.decide(caller, id, true, reason, None).await
+        self.decide(caller, id, Said::yes(reason, None, None)).await
+    }
+
+    /// Says yes to one call, and to others like it in the same run: as many, for as long and with such arguments as `terms` say.
+    /// Where several people have to, it holds for the run only if as many say the same terms; otherwise for this call.
+    ///
+    /// # Errors
+    /// As [`Control::approve`]; `forbidden` where a policy that asks, or what the tool does, wants each call looked at;
+    /// `invalid-request` for terms out of range, or that leave out the call that is asked for.
+    pub async fn approve_for_run(
+        &self,
+        caller: &Caller,
+        id: &ApprovalId,
+        reason: Option<String>,
+        terms: RunTerms,
+        session: Option<&BySession>,
+    ) -> Result<ApprovalView, ControlError> {
+        self.decide(caller, id, Said::yes(reason, Some(terms), session))
+            .await
     }
 
     /// Says yes in a browser session. Whoever has a passkey proves with it, over the digest of this call, that it is them,
@@ -54,7 +96,8 @@ impl Control {
         reason: Option<String>,
         session: &BySession,
     ) -> Result<ApprovalView, ControlError> {
-        self.decide(caller, id, true, reason, Some(session)).await
+        self.decide(caller, id, Said::yes(reason, None, Some(session)))
+            .await
     }
 
     /// Says no to one call: it is settled at once.
@@ -67,7 +110,11 @@ impl Control {
         id: &ApprovalId,
         reason: Option<String>,
     ) -> Result<ApprovalView, ControlError> {
-        self.decide(caller, id, false, reason, None).await
+        let said = Said {
+            approve: false,
+            ..Said::yes(reason, None, None)
+        };
+        self.decide(caller, id, said).await
     }
 
     /// Says no to the call as it was asked, and which arguments would do. The agent is told them; a call with them is another
@@ -105,7 +152,8 @@ impl Control {
                 return Err(refuse(RefusalCode::InvalidRequest, text));
             }
             if approval.state == ApprovalState::Pending {
-                eligible::counts_for(registry, approval, person).map_err(|why| may_not(&why))?;
+                eligible::counts_for(registry, approval, person, self.books.now())
+                    .map_err(|why| may_not(&why))?;
             }
             let verdict = self.verdict(person, false, reason.clone(), None);
             let mut next = approval.decide(verdict, |_| false).map_err(refused)?;
@@ -123,36 +171,71 @@ impl Control {
         &self,
         caller: &Caller,
         id: &ApprovalId,
-        approve: bool,
-        reason: Option<String>,
-        session: Option<&BySession>,
+        said: Said<'_>,
     ) -> Result<ApprovalView, ControlError> {
-        if let Some(reason) = &reason {
+        if let Some(reason) = &said.reason {
             check::said("reason", reason)?;
         }
         self.changed_approval(caller, id, |registry, approval, person| {
-            if approval.state == ApprovalState::Pending {
-                may_speak(registry, approval, person, approve)?;
-            }
-            if approve {
-                registry.not_held(|| registry.lineage_of_approval(approval))?;
-            }
-            let proof = match session {
-                Some(session) if approve => self.proof_in(registry, approval, session)?,
-                _ => None,
-            };
-            let verdict = self.verdict(person, approve, reason.clone(), proof.clone());
-            let satisfied =
-                |yes: &[&remit_domain::PersonId]| eligible::satisfied(registry, approval, yes);
-            let next = approval.decide(verdict, satisfied).map_err(refused)?;
-            let event = self.told(caller, &next, approve, reason.as_deref());
-            let event = match &proof {
-                Some(passkey) => event.fact("passkey", passkey),
-                None => event,
-            };
-            Ok((next, event))
+            self.after_verdict(registry, caller, approval, person, &said)
         })
         .await
+    }
+
+    /// The approval after what somebody said, and what is told of it.
+    fn after_verdict(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        approval: &Approval,
+        person: &Person,
+        said: &Said<'_>,
+    ) -> Result<(Approval, Event), ControlError> {
+        let now = self.books.now();
+        if approval.state == ApprovalState::Pending {
+            may_speak(registry, approval, person, said.approve, now)?;
+            if let Some(terms) = &said.for_run {
+                let tool = registry.tools.get(&approval.tool);
+                let classification = tool.and_then(|t| t.classification.as_ref());
+                approval::may_stand(&approval.asks, classification)
+                    .and_then(|()| terms.check(&approval.args))
+                    .map_err(|why| refused(why.into()))?;
+            }
+        }
+        if said.approve {
+            registry.not_held(|| registry.lineage_of_approval(approval))?;
+        }
+        let proof = match said.session {
+            Some(session) if said.approve => self.proof_in(registry, approval, session)?,
+            _ => None,
+        };
+        let verdict = Verdict {
+            for_run: said.for_run.clone(),
+            ..self.verdict(person, said.approve, said.reason.clone(), proof.clone())
+        };
+        let satisfied =
+            |yes: &[&remit_domain::PersonId]| eligible::satisfied(registry, approval, yes, now);
+        let mut next = approval.decide(verdict, satisfied).map_err(refused)?;
+        if let Some(terms) = &next.for_run {
+            let run = registry.runs.get(&next.run);
+            let end = run.map_or(next.expires, |run| run.deadline);
+            next.expires = now.plus_secs(terms.secs.into()).min(end);
+        }
+        let event = self.told(caller, &next, said.approve, said.reason.as_deref());
+        let event = match &proof {
+            Some(passkey) => event.fact("passkey", passkey),
+            None => event,
+        };
+        let event = match &said.for_run {
+            Some(terms) => event
+                .fact("count", terms.count)
+                .fact("secs", terms.secs)
+                .fact("for_run", next.for_run.is_some())
+                .fact("expires", next.expires)
+                .content("terms", terms),
+            None => event,
+        };
+        Ok((next, event))
     }
 
     fn verdict(
@@ -168,6 +251,7 @@ impl Control {
             reason,
             at: self.books.now(),
             proof,
+            for_run: None,
         }
     }
 
@@ -218,6 +302,11 @@ impl Control {
                 plan(&registry, &found.noun, &person)?
             };
             let change = Change::new().update(&next, revision).event(event);
+            let change = match next.state {
+                // It takes a right away: what was decided before it is decided again.
+                ApprovalState::Withdrawn => change.restrict(),
+                _ => change,
+            };
             match self.books.commit(&caller.org, change).await {
                 Ok(committed) => {
                     let revision = committed.revisions.first().copied().unwrap_or(revision);
@@ -258,16 +347,8 @@ impl Control {
 /// Whether a yes to it deserves a proof: what it does cannot be taken back, spends, or gives rights.
 pub(super) fn is_severe(registry: &Registry, approval: &Approval) -> bool {
     let tool = registry.tools.get(&approval.tool);
-    let effect = tool
-        .and_then(|t| t.classification.as_ref())
-        .map(|c| c.effect);
-    // What nobody has classified is not known to be harmless.
-    effect.is_none_or(|e| {
-        matches!(
-            e,
-            Effect::Destructive | Effect::Purchase | Effect::Privilege | Effect::Execute
-        )
-    })
+    let classification = tool.and_then(|t| t.classification.as_ref());
+    approval::is_severe(classification.map(|c| c.effect))
 }
 
 fn may_speak(
@@ -275,11 +356,12 @@ fn may_speak(
     approval: &Approval,
     person: &Person,
     approve: bool,
+    now: Timestamp,
 ) -> Result<(), ControlError> {
-    let counts = eligible::counts_for(registry, approval, person);
+    let counts = eligible::counts_for(registry, approval, person, now);
     if approve {
         counts.map_err(|why| may_not(&why))?;
-    } else if !eligible::may_deny(registry, approval, person) {
+    } else if !eligible::may_deny(registry, approval, person, now) {
         let why = counts.err();
         return Err(may_not(why.as_deref().unwrap_or("it is not for you")));
     }
@@ -297,6 +379,15 @@ pub(super) fn refused(error: VerdictError) -> ControlError {
     let (code, hint) = match &error {
         VerdictError::NotApprover(_) => (RefusalCode::Forbidden, ""),
         VerdictError::Talked(_) => (RefusalCode::LimitExceeded, ""),
+        VerdictError::Claimed(_) => (
+            RefusalCode::Conflict,
+            "; you may decide it all the same, or wait for them",
+        ),
+        VerdictError::NotClaimed | VerdictError::NotGiven(_) => (RefusalCode::Conflict, ""),
+        VerdictError::Terms(TermsError::EachAlone(_) | TermsError::Severe(_)) => {
+            (RefusalCode::Forbidden, "")
+        }
+        VerdictError::Terms(_) => (RefusalCode::InvalidRequest, ""),
         VerdictError::Twice => (RefusalCode::Conflict, "; another person has to decide"),
         VerdictError::Expired(_) => (RefusalCode::ApprovalExpired, ""),
         VerdictError::Settled(state) => match state {
@@ -319,6 +410,10 @@ pub(super) fn refused(error: VerdictError) -> ControlError {
                 ": the policies have changed since it was asked",
             ),
             ApprovalState::Used => (RefusalCode::ApprovalUsed, ": the call was sent"),
+            ApprovalState::Withdrawn => (
+                RefusalCode::ApprovalWithdrawn,
+                ": the yes was taken back; the agent has to ask again",
+            ),
             ApprovalState::Ambiguous => (
                 RefusalCode::Ambiguous,
                 ": the call was sent and no answer came",

@@ -47,10 +47,11 @@ impl Control {
     ) -> Result<ApprovalView, ControlError> {
         check::said("text", &text)?;
         self.changed_approval(caller, id, |registry, approval, person| {
+            let now = self.books.now();
             let (event, may) = match kind {
                 NoteKind::Question => (
                     EventKind::ApprovalQuestioned,
-                    eligible::may_deny(registry, approval, person),
+                    eligible::may_deny(registry, approval, person, now),
                 ),
                 NoteKind::Answer => (
                     EventKind::ApprovalAnswered,
@@ -94,9 +95,10 @@ impl Control {
         to: &Email,
     ) -> Result<ApprovalView, ControlError> {
         self.changed_approval(caller, id, |registry, approval, person| {
-            eligible::counts_for(registry, approval, person).map_err(|why| may_not(&why))?;
+            let now = self.books.now();
+            eligible::counts_for(registry, approval, person, now).map_err(|why| may_not(&why))?;
             let other = resolve::addressed(registry, to)?;
-            eligible::counts_for(registry, approval, &other)
+            eligible::counts_for(registry, approval, &other, now)
                 .map_err(|why| may_not(&format!("they cannot approve it: {}", theirs(&why))))?;
             let given = Given {
                 to: other.id.clone(),

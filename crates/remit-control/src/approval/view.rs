@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use remit_books::Versioned;
-use remit_domain::approval::{Approval, ApprovalState, Given, NoteKind};
+use remit_domain::approval::{
+    Approval, ApprovalState, Approvers, Given, NoteKind, RunTerms, Verdict, may_stand,
+};
 use remit_domain::tool::ToolRef;
 use remit_domain::{ApprovalId, DecisionId, PersonId, Registry, RunId, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{decide, eligible, state_at};
+use super::{claim, decide, eligible, state_at};
 use crate::{Caller, names};
 
 /// One policy that asks, as people see it.
@@ -26,6 +28,19 @@ pub struct AskView {
     pub approved_by: Vec<String>,
     /// Whether it is satisfied.
     pub satisfied: bool,
+    /// Who may besides, as time runs, and from when.
+    pub escalates: Vec<EscalationView>,
+}
+
+/// Who may say yes besides, from a time on.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct EscalationView {
+    /// From when.
+    pub at: Timestamp,
+    /// Who: `role:admin`, `sponsor-manager`, ….
+    pub approvers: Vec<String>,
+    /// Whether that time has come.
+    pub is_due: bool,
 }
 
 /// What one person said.
@@ -41,6 +56,21 @@ pub struct VerdictView {
     pub at: Timestamp,
     /// Whether they proved with a passkey, over the digest of this call, that it was them.
     pub with_passkey: bool,
+    /// What they said yes to besides this call, in words.
+    pub for_run: Option<String>,
+}
+
+/// What an approval for a run lets pass.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ForRunView {
+    /// How many calls.
+    pub count: u32,
+    /// How many it has let pass.
+    pub used: u32,
+    /// What arguments may be; those that are not named are as they are shown.
+    pub bounds: remit_domain::bounds::Bounds,
+    /// The same in words.
+    pub text: String,
 }
 
 /// A question or an answer.
@@ -121,6 +151,18 @@ pub struct ApprovalView {
     pub you_may_ask: bool,
     /// Whether the caller may answer what was asked.
     pub you_may_answer: bool,
+    /// Who is on call, where that is asked.
+    pub routing: Vec<String>,
+    /// Address of whoever looks into it now.
+    pub claimed_by: Option<String>,
+    /// Until when, unless they say so again.
+    pub claimed_until: Option<Timestamp>,
+    /// Whether a yes may be said for the run: every policy that asks lets it, and what the tool does is not severe.
+    pub may_stand: bool,
+    /// What it lets pass, where it was approved for the run.
+    pub for_run: Option<ForRunView>,
+    /// Whether the caller may take the yes back.
+    pub you_may_withdraw: bool,
 }
 
 /// An approval, as the agent that waits for it sees it: no names of people.
@@ -140,6 +182,8 @@ pub struct AgentApprovalView {
     pub expires: Timestamp,
     /// The arguments that a person proposes in place of these; a call with them is asked for anew.
     pub edited: Option<Value>,
+    /// Where it holds for the run: how often, how long, and what arguments may be.
+    pub for_run: Option<String>,
 }
 
 /// What a yes lets happen, in one line.
@@ -149,15 +193,23 @@ fn opens(registry: &Registry, approval: &Approval) -> String {
         None => String::new(),
     };
     let agent = names::agent(registry, &approval.agent);
+    let how = match &approval.for_run {
+        Some(terms) => format!(
+            "{} times, within the bounds that were approved",
+            terms.count
+        ),
+        None => "once, with exactly these arguments".to_owned(),
+    };
     format!(
-        "agent {agent}{who} calls {} once, with exactly these arguments, in run {}, before {}",
+        "agent {agent}{who} calls {} {how}, in run {}, before {}",
         approval.tool,
         approval.run,
         Timestamp::from_secs(approval.expires.as_secs())
     )
 }
 
-fn ask_views(registry: &Registry, approval: &Approval) -> Vec<AskView> {
+fn ask_views(registry: &Registry, approval: &Approval, now: Timestamp) -> Vec<AskView> {
+    let waited = now.secs_since(approval.requested);
     let yes = approval
         .verdicts
         .iter()
@@ -166,7 +218,7 @@ fn ask_views(registry: &Registry, approval: &Approval) -> Vec<AskView> {
     let yes: Vec<_> = yes.collect();
     let view = |ask: &remit_domain::approval::Ask| {
         let counted = |p: &remit_domain::Person| {
-            eligible::counts_for(registry, approval, p).is_ok_and(|asks| asks.contains(&ask))
+            eligible::counts_for(registry, approval, p, now).is_ok_and(|asks| asks.contains(&ask))
         };
         let approved_by: Vec<String> = yes
             .iter()
@@ -175,13 +227,90 @@ fn ask_views(registry: &Registry, approval: &Approval) -> Vec<AskView> {
             .collect();
         AskView {
             policy: ask.policy.clone(),
-            approvers: ask.approvers.iter().map(ToString::to_string).collect(),
+            approvers: told(ask.approvers_after(waited)),
+            escalates: ask
+                .escalate
+                .iter()
+                .map(|step| EscalationView {
+                    at: approval.requested.plus_secs(step.after_secs.into()),
+                    approvers: told(step.approvers.iter()),
+                    is_due: i64::from(step.after_secs) <= waited,
+                })
+                .collect(),
             quorum: ask.quorum,
             satisfied: approved_by.len() >= usize::from(ask.quorum.max(1)),
             approved_by,
         }
     };
     approval.asks.iter().map(view).collect()
+}
+
+fn told<'a>(approvers: impl IntoIterator<Item = &'a Approvers>) -> Vec<String> {
+    approvers.into_iter().map(ToString::to_string).collect()
+}
+
+/// What one person said, with their name in the place of their id.
+fn verdict(registry: &Registry, v: &Verdict) -> VerdictView {
+    VerdictView {
+        person: names::person(registry, &v.person),
+        approve: v.approve,
+        reason: v.reason.clone(),
+        at: v.at,
+        with_passkey: v.proof.is_some(),
+        for_run: v.for_run.as_ref().map(RunTerms::in_words),
+    }
+}
+
+fn note(registry: &Registry, n: &remit_domain::approval::Note) -> NoteView {
+    NoteView {
+        kind: n.kind,
+        person: names::person(registry, &n.person),
+        text: n.text.clone(),
+        at: n.at,
+    }
+}
+
+fn for_run(terms: &RunTerms) -> ForRunView {
+    ForRunView {
+        count: terms.count,
+        used: 0,
+        bounds: terms.bounds.clone(),
+        text: terms.in_words(),
+    }
+}
+
+/// What whoever looks at it may do.
+#[derive(Default)]
+struct Yours {
+    may_not: Option<String>,
+    may_ask: bool,
+    may_answer: bool,
+    may_withdraw: bool,
+}
+
+fn yours(
+    registry: &Registry,
+    a: &Approval,
+    caller: Option<&Caller>,
+    state: ApprovalState,
+    now: Timestamp,
+) -> Yours {
+    let Some(you) = caller.and_then(|c| c.person.as_ref()) else {
+        return Yours::default();
+    };
+    match state {
+        ApprovalState::Pending => Yours {
+            may_not: eligible::counts_for(registry, a, you, now).err(),
+            may_ask: eligible::may_deny(registry, a, you, now),
+            may_answer: eligible::may_answer(registry, a, you),
+            may_withdraw: false,
+        },
+        ApprovalState::Approved => Yours {
+            may_withdraw: claim::may_withdraw(registry, a, you, now),
+            ..Yours::default()
+        },
+        _ => Yours::default(),
+    }
 }
 
 pub(crate) fn view(
@@ -199,25 +328,13 @@ pub(crate) fn view(
         .and_then(|u| registry.systems.get(&u.system))
         .map(|s| s.name.to_string());
     let may_approve = if waits {
-        eligible::approvers(registry, a)
+        eligible::approvers(registry, a, now)
     } else {
         Vec::new()
     };
-    let you = caller.and_then(|c| c.person.as_ref()).filter(|_| waits);
-    let you_may_not = you.and_then(|p| eligible::counts_for(registry, a, p).err());
-    let verdict = |v: &remit_domain::approval::Verdict| VerdictView {
-        person: names::person(registry, &v.person),
-        approve: v.approve,
-        reason: v.reason.clone(),
-        at: v.at,
-        with_passkey: v.proof.is_some(),
-    };
-    let note = |n: &remit_domain::approval::Note| NoteView {
-        kind: n.kind,
-        person: names::person(registry, &n.person),
-        text: n.text.clone(),
-        at: n.at,
-    };
+    let you = yours(registry, a, caller, state, now);
+    let claim = a.claim_at(now).filter(|_| waits);
+    let classification = tool.and_then(|t| t.classification.as_ref());
     let given =
         |pick: fn(&Given) -> &PersonId| a.given.as_ref().map(|g| names::person(registry, pick(g)));
     ApprovalView {
@@ -233,30 +350,38 @@ pub(crate) fn view(
         person: a.person.as_ref().map(|p| names::person(registry, p)),
         intent: registry.runs.get(&a.run).map(|r| r.intent.clone()),
         tool: a.tool.clone(),
-        effect: tool
-            .and_then(|t| t.classification.as_ref())
-            .map(|c| c.effect.as_str()),
+        effect: classification.map(|c| c.effect.as_str()),
         system,
         definition_hash: a.definition_hash.clone(),
         args: a.args.clone(),
         reasons: a.reasons.clone(),
-        asks: ask_views(registry, a),
+        asks: ask_views(registry, a, now),
         four_eyes: eligible::four_eyes_apply(registry, a),
         may_approve: may_approve
             .iter()
             .map(|p| (p.email.to_string(), p.display_name.clone()))
             .collect(),
-        you_may_not,
+        you_may_not: you.may_not,
         requested: a.requested,
         expires: a.expires,
-        verdicts: a.verdicts.iter().map(verdict).collect(),
-        notes: a.notes.iter().map(note).collect(),
+        verdicts: a.verdicts.iter().map(|v| verdict(registry, v)).collect(),
+        notes: a.notes.iter().map(|n| note(registry, n)).collect(),
         given_to: given(|g| &g.to),
         given_by: given(|g| &g.by),
         edited: a.edited.clone(),
         is_severe: decide::is_severe(registry, a),
-        you_may_ask: you.is_some_and(|p| eligible::may_deny(registry, a, p)),
-        you_may_answer: you.is_some_and(|p| eligible::may_answer(registry, a, p)),
+        you_may_ask: you.may_ask,
+        you_may_answer: you.may_answer,
+        routing: if waits {
+            eligible::routing(registry, a, now)
+        } else {
+            Vec::new()
+        },
+        claimed_by: claim.map(|c| names::person(registry, &c.by)),
+        claimed_until: claim.map(|c| c.until),
+        may_stand: waits && may_stand(&a.asks, classification).is_ok(),
+        you_may_withdraw: you.may_withdraw,
+        for_run: a.for_run.as_ref().map(for_run),
     }
 }
 
@@ -264,7 +389,11 @@ pub(super) fn agent_view(approval: &Approval, now: Timestamp) -> AgentApprovalVi
     let state = state_at(approval, now);
     let text = match state {
         ApprovalState::Pending => "people have been asked; wait, then make the same call again",
+        ApprovalState::Approved if approval.for_run.is_some() => {
+            "approved for this run: make the call again, and others that keep what was approved"
+        }
         ApprovalState::Approved => "approved: make exactly the same call again, once",
+        ApprovalState::Withdrawn => "the yes was taken back; make the call again to ask again",
         ApprovalState::Denied if approval.edited.is_some() => {
             "a person said no to this, and proposes other arguments: call with exactly those, which are asked for anew"
         }
@@ -275,10 +404,10 @@ pub(super) fn agent_view(approval: &Approval, now: Timestamp) -> AgentApprovalVi
         ApprovalState::Used => "the call was sent; an approval is good for one call",
         ApprovalState::Ambiguous => "the call was sent and no answer came; it is never sent again",
     };
-    let approvers: std::collections::BTreeSet<String> = approval
-        .asks
-        .iter()
-        .flat_map(|a| a.approvers.iter().map(ToString::to_string))
+    let waited = now.secs_since(approval.requested);
+    let asked = approval.asks.iter();
+    let approvers: std::collections::BTreeSet<String> = asked
+        .flat_map(|a| told(a.approvers_after(waited)))
         .collect();
     AgentApprovalView {
         id: approval.id.clone(),
@@ -288,5 +417,6 @@ pub(super) fn agent_view(approval: &Approval, now: Timestamp) -> AgentApprovalVi
         approvers: approvers.into_iter().collect(),
         expires: approval.expires,
         edited: approval.edited.clone(),
+        for_run: approval.for_run.as_ref().map(RunTerms::in_words),
     }
 }

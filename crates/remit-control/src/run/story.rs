@@ -133,21 +133,16 @@ fn line(
             )
         }
         EventKind::CallGap => "no outcome is known: an effect is possible".to_owned(),
-        EventKind::ApprovalRequested => "people were asked".to_owned(),
-        EventKind::ApprovalDecided => {
-            let yes = facts.get("approve").and_then(Value::as_bool) == Some(true);
-            let edited = facts.get("edited").and_then(Value::as_bool) == Some(true);
-            let verdict = match (yes, edited) {
-                (true, _) => "approved",
-                (false, true) => "denied, with other arguments proposed",
-                (false, false) => "denied",
-            };
-            format!("{verdict}{} (approval is {})", because(), fact("state"))
-        }
-        EventKind::ApprovalQuestioned => format!("asked{}", colon(text("text"))),
-        EventKind::ApprovalAnswered => format!("answered{}", colon(text("text"))),
-        EventKind::ApprovalGiven => "approval handed on".to_owned(),
-        EventKind::ApprovalSettled => format!("approval {}", fact("state")),
+        EventKind::ApprovalRequested
+        | EventKind::ApprovalDecided
+        | EventKind::ApprovalQuestioned
+        | EventKind::ApprovalAnswered
+        | EventKind::ApprovalGiven
+        | EventKind::ApprovalClaimed
+        | EventKind::ApprovalReleased
+        | EventKind::ApprovalEscalated
+        | EventKind::ApprovalWithdrawn
+        | EventKind::ApprovalSettled => approval(kind, facts, content),
         EventKind::DelegationGranted => {
             let to = fact("to");
             let agent = to
@@ -167,6 +162,39 @@ fn line(
             format!("certificate: residual {}", residual.unwrap_or_default())
         }
         EventKind::ContainmentLifted => format!("containment lifted{}", because()),
+        other => other.as_str().to_owned(),
+    }
+}
+
+/// What became of an approval.
+fn approval(
+    kind: EventKind,
+    facts: &BTreeMap<String, Value>,
+    content: &BTreeMap<String, Value>,
+) -> String {
+    let text = |name: &str| content.get(name).and_then(Value::as_str);
+    let fact = |name: &str| word(facts, name);
+    let because = || colon(text("reason"));
+    match kind {
+        EventKind::ApprovalRequested => "people were asked".to_owned(),
+        EventKind::ApprovalDecided => {
+            let yes = facts.get("approve").and_then(Value::as_bool) == Some(true);
+            let edited = facts.get("edited").and_then(Value::as_bool) == Some(true);
+            let verdict = match (yes, edited) {
+                (true, _) => "approved",
+                (false, true) => "denied, with other arguments proposed",
+                (false, false) => "denied",
+            };
+            format!("{verdict}{} (approval is {})", because(), fact("state"))
+        }
+        EventKind::ApprovalQuestioned => format!("asked{}", colon(text("text"))),
+        EventKind::ApprovalAnswered => format!("answered{}", colon(text("text"))),
+        EventKind::ApprovalGiven => "approval handed on".to_owned(),
+        EventKind::ApprovalClaimed => "somebody looks into the approval".to_owned(),
+        EventKind::ApprovalReleased => "nobody looks into the approval any more".to_owned(),
+        EventKind::ApprovalEscalated => "time runs: more people may approve".to_owned(),
+        EventKind::ApprovalWithdrawn => format!("yes taken back{}", because()),
+        EventKind::ApprovalSettled => format!("approval {}", fact("state")),
         other => other.as_str().to_owned(),
     }
 }

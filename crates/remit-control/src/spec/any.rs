@@ -210,7 +210,7 @@ impl AnySpec {
             }
             Self::Team(n, _) => registry
                 .team_named(n.as_str())
-                .map(|_| Self::Team(n.clone(), TeamSpec {}))?,
+                .map(|team| Self::Team(n.clone(), TeamSpec::of(team)))?,
             Self::Person(n, _) => Self::Person(
                 n.clone(),
                 PersonSpec::of(&registry, registry.person_named(n.as_str())?),

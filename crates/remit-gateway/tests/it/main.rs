@@ -13,6 +13,7 @@ mod containment;
 mod content;
 mod effects;
 mod flow;
+mod for_run;
 mod lists;
 mod methods;
 mod refusals;

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use remit_books::{Books, Change, NewRun, Parts};
-use remit_domain::approval::{Approval, ApprovalState, Verdict};
+use remit_domain::approval::{Approval, ApprovalState, RunTerms, Verdict};
 use remit_domain::event::EventKind;
 use remit_domain::run::{Intent, Mode, Provenance};
-use remit_domain::{OrgId, PersonId, Refusal, RefusalCode, Run, Tool, Workflow};
+use remit_domain::{ApprovalId, OrgId, PersonId, Refusal, RefusalCode, Run, Tool, Workflow};
 use remit_gateway::{
     Action, Answer, Authenticator, Caller, Endpoint, Gateway, NotLetIn, Presented, Received,
     Refused,
@@ -54,18 +54,18 @@ pub(crate) struct World {
     revoked: Arc<AtomicBool>,
 }
 
-fn id(prefix: &str, n: u8) -> String {
+pub(crate) fn id(prefix: &str, n: u8) -> String {
     format!(
         "{prefix}_{}",
         "0".repeat(25) + &char::from(b'A' + n).to_string()
     )
 }
 
-fn noun<N: DeserializeOwned>(value: Value) -> N {
+pub(crate) fn noun<N: DeserializeOwned>(value: Value) -> N {
     serde_json::from_value(value).unwrap()
 }
 
-fn tool(name: &str, classification: Value) -> Tool {
+pub(crate) fn tool(name: &str, classification: Value) -> Tool {
     let hash = Sha256Digest::of(name.as_bytes()).to_string();
     noun(json!({
         "tool": format!("orders/{name}"),
@@ -251,8 +251,14 @@ impl World {
 
     /// A person says yes to the one approval that waits.
     pub(crate) async fn approve(&self) {
+        self.approve_with(None).await;
+    }
+
+    /// A person says yes to the newest approval that waits, by these terms for the run where there are some.
+    pub(crate) async fn approve_with(&self, for_run: Option<RunTerms>) -> ApprovalId {
         let filter = Filter {
             state: Some("pending".to_owned()),
+            descending: true,
             ..Filter::default()
         };
         let (waiting, _) = self
@@ -267,12 +273,17 @@ impl World {
             reason: None,
             at: self.books.now(),
             proof: None,
+            for_run: for_run.clone(),
         };
-        let next = approval.noun.decide(verdict, |_| true).unwrap();
+        let mut next = approval.noun.decide(verdict, |_| true).unwrap();
+        if let Some(terms) = for_run {
+            next.expires = self.books.now().plus_secs(terms.secs.into());
+        }
         self.books
             .commit(&self.org, Change::new().update(&next, approval.revision))
             .await
             .unwrap();
+        next.id
     }
 
     pub(crate) async fn approvals(&self, state: ApprovalState) -> usize {

@@ -291,7 +291,10 @@ fn word(approval: &Approval, late: bool) -> &'static str {
         ApprovalState::Denied => "denied",
         ApprovalState::Cancelled => "cancelled",
         // It was good once, and is over.
-        ApprovalState::Expired | ApprovalState::Stale | ApprovalState::Used => "expired",
+        ApprovalState::Expired
+        | ApprovalState::Stale
+        | ApprovalState::Used
+        | ApprovalState::Withdrawn => "expired",
         ApprovalState::Ambiguous => "failed",
     }
 }

@@ -7,6 +7,7 @@ use remit_control::{
     AgentApprovalView, ApprovalFilter, ApprovalFunnel, ApprovalView, Listing, Watch,
 };
 use remit_domain::ApprovalId;
+use remit_domain::approval::RunTerms;
 use remit_domain::name::Email;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,11 +26,14 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/approvals/funnel", PERSON, "What became of approvals lately, and how long people took", funnel),
         route(Method::GET, "/approvals/{id}", PERSON_AGENT, "One approval; an agent sees its own", approval),
         route(Method::GET, "/approvals/{id}/wait", PERSON_AGENT, "Wait until an approval is settled", wait),
-        route(Method::POST, "/approvals/{id}/approve", PERSON, "Approve exactly this call, once", approve),
+        route(Method::POST, "/approvals/{id}/approve", PERSON, "Approve exactly this call, once; or others like it in its run, too", approve),
         route(Method::POST, "/approvals/{id}/deny", PERSON, "Deny it", deny),
         route(Method::POST, "/approvals/{id}/edit", PERSON, "Deny it as it was asked, and propose other arguments", edit),
         route(Method::POST, "/approvals/{id}/question", PERSON, "Ask whoever answers for the call about it", question),
         route(Method::POST, "/approvals/{id}/answer", PERSON, "Answer what was asked about it", answer),
+        route(Method::POST, "/approvals/{id}/claim", PERSON, "Say that you look into it, for ten minutes", claim),
+        route(Method::POST, "/approvals/{id}/release", PERSON, "Say that you look into it no more", release),
+        route(Method::POST, "/approvals/{id}/withdraw", PERSON, "Take back a yes that was not used up", withdraw),
         route(Method::POST, "/approvals/{id}/give", PERSON, "Hand it to somebody who may approve it, too", give),
     ]
 }
@@ -122,15 +126,47 @@ struct Verdict {
     reason: Option<String>,
 }
 
-async fn approve(ask: Ask<Verdict>) -> Result<Reply<ApprovalView>, Problem> {
+/// Why, and whether it holds for others like it in the run.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Yes {
+    reason: Option<String>,
+    /// How many calls, for how long and with which arguments; this call alone, once, where it is left out.
+    for_run: Option<RunTerms>,
+}
+
+async fn approve(ask: Ask<Yes>) -> Result<Reply<ApprovalView>, Problem> {
     let (caller, id) = (ask.caller()?, ask.named("id")?);
-    Ok(ask
-        .site
-        .app
-        .control
-        .approve(&caller, &id, ask.body.reason)
-        .await?
-        .into())
+    let Yes { reason, for_run } = ask.body;
+    let control = &ask.site.app.control;
+    let approved = match for_run {
+        Some(terms) => {
+            control
+                .approve_for_run(&caller, &id, reason, terms, None)
+                .await?
+        }
+        None => control.approve(&caller, &id, reason).await?,
+    };
+    Ok(approved.into())
+}
+
+async fn claim(ask: Ask<Nothing>) -> Result<Reply<ApprovalView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    Ok(control.claim_approval(&caller, &id).await?.into())
+}
+
+async fn release(ask: Ask<Nothing>) -> Result<Reply<ApprovalView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    Ok(control.release_approval(&caller, &id).await?.into())
+}
+
+async fn withdraw(ask: Ask<Verdict>) -> Result<Reply<ApprovalView>, Problem> {
+    let (caller, id) = (ask.caller()?, ask.named("id")?);
+    let control = &ask.site.app.control;
+    let withdrawn = control.withdraw_approval(&caller, &id, ask.body.reason);
+    Ok(withdrawn.await?.into())
 }
 
 async fn deny(ask: Ask<Verdict>) -> Result<Reply<ApprovalView>, Problem> {

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use remit_control::spec::{PersonSpec, TeamSpec};
-use remit_control::{Departure, ListQuery, Listing, PersonView, TeamView};
+use remit_control::{CoverSpec, Departure, ListQuery, Listing, PersonView, TeamView};
 use remit_domain::Timestamp;
 use remit_domain::credential::PersonToken;
 use remit_domain::name::Email;
@@ -22,6 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/teams", PERSON, "Teams", teams),
         route(Method::GET, "/teams/{name}", PERSON, "One team", team),
         route(Method::PUT, "/teams/{name}", ADMIN, "Create or change a team", put_team),
+        route(Method::POST, "/teams/{name}/cover", PERSON, "Somebody of the team stands in for whoever is on call, until a time", cover),
         route(Method::GET, "/people", PERSON, "People", people),
         route(Method::GET, "/people/{email}", PERSON, "One person", person),
         route(Method::PUT, "/people/{email}", ADMIN, "Create or change a person", put_person),
@@ -76,6 +77,15 @@ async fn put_team(ask: Ask<TeamSpec>) -> Result<Reply<TeamView>, Problem> {
             .put_team(&caller, &name, ask.body, ask.seen)
             .await?,
     ))
+}
+
+async fn cover(ask: Ask<CoverSpec>) -> Result<Reply<TeamView>, Problem> {
+    let (caller, name) = (ask.caller()?, ask.named("name")?);
+    let control = &ask.site.app.control;
+    Ok(control
+        .cover_on_call(&caller, &name, ask.body)
+        .await?
+        .into())
 }
 
 async fn people(ask: Ask<Nothing, ListQuery>) -> Result<Reply<Listing<PersonView>>, Problem> {

@@ -325,6 +325,61 @@ fn an_ask_says_properly_who_approves() {
             ask,
             "is not an annotation",
         ),
+        (
+            r#"@approvers("sponsor") @escalate("")"#,
+            ask,
+            "names no time, or nobody",
+        ),
+        (
+            r#"@approvers("sponsor") @escalate("10m")"#,
+            ask,
+            "names no time, or nobody",
+        ),
+        (
+            r#"@approvers("sponsor") @escalate("10 role:admin")"#,
+            ask,
+            "not minutes or hours",
+        ),
+        (
+            r#"@approvers("sponsor") @escalate("0m role:admin")"#,
+            ask,
+            "not minutes or hours",
+        ),
+        (
+            r#"@approvers("sponsor") @escalate("1h role:admin")"#,
+            ask,
+            "comes too late",
+        ),
+        (
+            r#"@approvers("sponsor") @escalate("10m role:admin; 10m owner")"#,
+            ask,
+            "not in the order of time",
+        ),
+        (
+            r#"@approvers("sponsor") @escalate("10m sponsor")"#,
+            ask,
+            "adds nobody",
+        ),
+        (
+            r#"@approvers("sponsor") @escalate("10m role:king")"#,
+            ask,
+            "names no approvers",
+        ),
+        (
+            r#"@approvers("sponsor") @escalate("1m owner; 2m manager; 3m role:admin; 4m role:auditor; 5m role:responder")"#,
+            ask,
+            "more than 4 steps",
+        ),
+        (
+            r#"@approvers("sponsor") @quorum("3") @escalate("1m owner")"#,
+            ask,
+            "can never be met",
+        ),
+        (
+            r#"@escalate("10m role:admin")"#,
+            plain,
+            "means nothing without",
+        ),
         (r#"@approvers("sponsor")"#, plain, "means nothing without"),
         (r#"@quorum("2")"#, plain, "means nothing without"),
     ] {

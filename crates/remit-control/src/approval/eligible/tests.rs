@@ -63,6 +63,11 @@ fn ask(policy: &str, approvers: Value, quorum: u8, waives: bool) -> Value {
     json!({ "policy": policy, "approvers": approvers, "quorum": quorum, "standing": false, "waives_four_eyes": waives })
 }
 
+/// When it was asked.
+fn now() -> Timestamp {
+    "2026-11-22T08:00:00Z".parse().unwrap()
+}
+
 fn at(registry: &Registry, n: u128) -> std::sync::Arc<Person> {
     registry.people[&id("per", n).parse::<PersonId>().unwrap()].clone()
 }
@@ -75,7 +80,7 @@ fn nobody_approves_what_is_done_for_themselves() {
         json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
     );
     assert!(
-        counts_for(&r, &a, &at(&r, 1))
+        counts_for(&r, &a, &at(&r, 1), now())
             .unwrap_err()
             .contains("acts for you")
     );
@@ -95,7 +100,11 @@ fn a_waiver_counts_only_for_mild_effects_and_only_when_every_ask_waives() {
     ] {
         let r = registry(&people, effect);
         let a = approval(Some(1), asks);
-        assert_eq!(counts_for(&r, &a, &at(&r, 1)).is_ok(), may, "{effect}");
+        assert_eq!(
+            counts_for(&r, &a, &at(&r, 1), now()).is_ok(),
+            may,
+            "{effect}"
+        );
     }
 }
 
@@ -126,7 +135,7 @@ fn a_puppet_of_the_requester_does_not_approve_nor_does_a_puppet_of_a_puppet() {
     );
     for puppet in [2, 3] {
         assert!(
-            counts_for(&r, &a, &at(&r, puppet))
+            counts_for(&r, &a, &at(&r, puppet), now())
                 .unwrap_err()
                 .contains("created or enrolled"),
             "{puppet}"
@@ -149,16 +158,16 @@ fn who_created_the_requester_does_not_approve_nor_whom_the_requester_created_but
     );
     // 1 made person 2 up, let them ask, and would now answer.
     assert!(
-        counts_for(&r, &a, &at(&r, 1))
+        counts_for(&r, &a, &at(&r, 1), now())
             .unwrap_err()
             .contains("you created or enrolled p2@acme.example")
     );
-    assert!(counts_for(&r, &a, &at(&r, 3)).is_ok());
+    assert!(counts_for(&r, &a, &at(&r, 3), now()).is_ok());
     let a = approval(
         Some(1),
         json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
     );
-    assert!(counts_for(&r, &a, &at(&r, 3)).is_err());
+    assert!(counts_for(&r, &a, &at(&r, 3), now()).is_err());
 }
 
 #[test]
@@ -173,7 +182,7 @@ fn a_ring_of_creators_is_not_walked_for_ever() {
         Some(1),
         json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
     );
-    assert!(counts_for(&r, &a, &at(&r, 2)).is_err());
+    assert!(counts_for(&r, &a, &at(&r, 2), now()).is_err());
 }
 
 #[test]
@@ -189,9 +198,9 @@ fn one_person_never_fills_a_quorum_of_two() {
         json!([ask("x", json!([{ "role": "approver" }]), 2, false)]),
     );
     let (two, three) = (at(&r, 2), at(&r, 3));
-    assert!(!satisfied(&r, &a, &[&two.id]));
-    assert!(!satisfied(&r, &a, &[&two.id, &two.id]));
-    assert!(satisfied(&r, &a, &[&two.id, &three.id]));
+    assert!(!satisfied(&r, &a, &[&two.id], now()));
+    assert!(!satisfied(&r, &a, &[&two.id, &two.id], now()));
+    assert!(satisfied(&r, &a, &[&two.id, &three.id], now()));
 }
 
 #[test]
@@ -208,8 +217,8 @@ fn somebody_and_their_puppet_never_fill_a_quorum_of_two() {
         json!([ask("x", json!([{ "role": "approver" }]), 2, false)]),
     );
     let (two, three, four) = (at(&r, 2), at(&r, 3), at(&r, 4));
-    assert!(!satisfied(&r, &a, &[&two.id, &three.id]));
-    assert!(satisfied(&r, &a, &[&two.id, &three.id, &four.id]));
+    assert!(!satisfied(&r, &a, &[&two.id, &three.id], now()));
+    assert!(satisfied(&r, &a, &[&two.id, &three.id, &four.id], now()));
 }
 
 #[test]
@@ -226,8 +235,8 @@ fn who_made_the_link_that_the_requester_used_does_not_approve() {
         Some(1),
         json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
     );
-    assert!(counts_for(&r, &a, &at(&r, 2)).is_err());
-    assert!(counts_for(&r, &a, &at(&r, 3)).is_ok());
+    assert!(counts_for(&r, &a, &at(&r, 2), now()).is_err());
+    assert!(counts_for(&r, &a, &at(&r, 3), now()).is_ok());
 }
 
 #[test]
@@ -238,11 +247,12 @@ fn a_quorum_of_none_still_needs_somebody() {
         Some(1),
         json!([ask("x", json!([{ "role": "approver" }]), 0, false)]),
     );
-    assert!(!satisfied(&r, &a, &[]));
+    assert!(!satisfied(&r, &a, &[], now()));
     assert!(!satisfied(
         &r,
         &approval(Some(1), json!([])),
-        &[&at(&r, 2).id]
+        &[&at(&r, 2).id],
+        now()
     ));
 }
 
@@ -257,13 +267,13 @@ fn a_yes_of_someone_who_left_no_longer_counts() {
         json!([ask("x", json!([{ "role": "approver" }]), 1, false)]),
     );
     let two = at(&r, 2);
-    assert!(satisfied(&r, &a, &[&two.id]));
+    assert!(satisfied(&r, &a, &[&two.id], now()));
     let mut left = person(2, &["approver"], None);
     left["state"] = json!("left");
     left["at"] = json!("2026-11-22T08:00:00Z");
     r.apply(Kind::Person, two.id.as_str(), 2, &left).unwrap();
-    assert!(!satisfied(&r, &a, &[&two.id]));
-    assert!(!may_deny(&r, &a, &at(&r, 2)));
+    assert!(!satisfied(&r, &a, &[&two.id], now()));
+    assert!(!may_deny(&r, &a, &at(&r, 2), now()));
 }
 
 #[test]
@@ -296,16 +306,19 @@ fn every_sort_of_approver_is_found() {
         (json!([{ "person": "p6@acme.example" }]), 6),
     ] {
         let a = approval(Some(1), json!([ask("x", approvers.clone(), 1, false)]));
-        let found: Vec<_> = super::approvers(&r, &a).iter().map(|p| p.key()).collect();
+        let found: Vec<_> = super::approvers(&r, &a, now())
+            .iter()
+            .map(|p| p.key())
+            .collect();
         assert_eq!(found, [id("per", n)], "{approvers}");
     }
     let a = approval(Some(1), json!([ask("x", json!(["owner"]), 1, false)]));
     assert!(
-        super::approvers(&r, &a).is_empty(),
+        super::approvers(&r, &a, now()).is_empty(),
         "the owner is the requester here"
     );
-    assert!(may_deny(&r, &a, &at(&r, 1)), "but may say no");
-    assert!(!may_deny(&r, &a, &at(&r, 6)));
+    assert!(may_deny(&r, &a, &at(&r, 1), now()), "but may say no");
+    assert!(!may_deny(&r, &a, &at(&r, 6), now()));
 }
 
 proptest! {
@@ -321,6 +334,6 @@ proptest! {
         }
         let r = registry(&people, "write");
         let a = approval(Some(100), json!([ask("x", json!([{ "role": "approver" }]), 1, true)]));
-        prop_assert!(super::approvers(&r, &a).is_empty());
+        prop_assert!(super::approvers(&r, &a, now()).is_empty());
     }
 }
