@@ -152,6 +152,7 @@ impl Control {
             sessions: spec.sessions,
             hygiene: spec.hygiene,
             regulated: spec.regulated,
+            bound_tokens: spec.bound_tokens,
             loosening: there.loosening.clone().filter(|_| !tightened),
             ..there.clone()
         };
@@ -162,6 +163,7 @@ impl Control {
                 .fact("sessions", new.sessions)
                 .fact("hygiene", new.hygiene)
                 .fact("regulated", new.regulated.len())
+                .fact("bound_tokens", new.bound_tokens)
                 .content("organization", &new)
         });
         Ok(draft?.restrict_update())

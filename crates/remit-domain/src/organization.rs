@@ -68,6 +68,9 @@ pub struct Organization {
     /// Whether the groups that the OpenID provider names narrow what people may ([`crate::Registry::narrowed`]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub groups_narrow: bool,
+    /// Whether every access token is bound to a key or a certificate; others are neither given out nor taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bound_tokens: bool,
 }
 
 impl Organization {
@@ -83,6 +86,7 @@ impl Organization {
             regulated: BTreeSet::new(),
             loosening: None,
             groups_narrow: false,
+            bound_tokens: false,
         }
     }
 }

@@ -19,7 +19,7 @@ use remit_token::{ClientAuth, ClientProof, OAuthErrorCode, PublicJwk};
 use secrecy::ExposeSecret;
 
 use crate::door::Denied;
-use crate::dpop::{Bound, demanded};
+use crate::dpop::{Bound, demanded, unbound};
 use crate::limits::{CLIENT_LEEWAY_SECS, CLIENT_REQUESTS_PER_MINUTE, ONCE_MARGIN_SECS};
 use crate::refusal::no;
 use crate::{Issuer, document};
@@ -222,7 +222,13 @@ impl Issuer {
 
 /// Whether a client may have tokens of the workflow that it asks for: it proved the key that this demands, is one that it lists, and
 /// showed no SVID of another one.
-pub(crate) fn permitted(client: &Client, workflow: &Workflow) -> Result<(), Denied> {
+///
+/// - `bound_only`: whether the organization gives out no token that is bound to nothing.
+pub(crate) fn permitted(
+    client: &Client,
+    workflow: &Workflow,
+    bound_only: bool,
+) -> Result<(), Denied> {
     if let Some(svid) = &client.svid
         && svid.workflow != workflow.id
     {
@@ -232,6 +238,9 @@ pub(crate) fn permitted(client: &Client, workflow: &Workflow) -> Result<(), Deni
     }
     if workflow.dpop_bound_access_tokens && client.bound.is_none() {
         return Err(demanded());
+    }
+    if bound_only && client.bound.is_none() && client.certificate.is_none() {
+        return Err(unbound());
     }
     let foreign = |url: &String| !workflow.client_ids.contains(url);
     if client.document.as_ref().is_some_and(foreign) {
@@ -243,6 +252,18 @@ pub(crate) fn permitted(client: &Client, workflow: &Workflow) -> Result<(), Deni
         ));
     }
     Ok(())
+}
+
+impl Issuer {
+    /// Whether every access token of an organization has to be bound to a key or a certificate.
+    pub(crate) fn bound_only(&self, org: &OrgId) -> Result<bool, Refusal> {
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        Ok(registry
+            .organization
+            .as_ref()
+            .is_some_and(|o| o.bound_tokens))
+    }
 }
 
 /// Keys that still prove something. A stored key that cannot be read proves nothing.

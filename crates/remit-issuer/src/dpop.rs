@@ -314,6 +314,12 @@ pub(crate) fn same_key(
     }
 }
 
+/// A client asked for a token that is bound to nothing, where the organization gives out none.
+pub(crate) fn unbound() -> Denied {
+    let text = "this organization gives out tokens that are bound: send a DPoP proof to the token endpoint, or show a certificate when you connect";
+    wrong("token-unbound", INVALID_PROOF, text).into()
+}
+
 /// What a workflow demands that only gives out bound tokens.
 pub(crate) fn demanded() -> Denied {
     let text =

@@ -334,7 +334,7 @@ impl Issuer {
         let workflow = book
             .registry()
             .standing_workflow(&verified.agent, &verified.workflow)?;
-        permitted(client, &workflow)?;
+        permitted(client, &workflow, self.bound_only(org)?)?;
         Ok(verified)
     }
 }

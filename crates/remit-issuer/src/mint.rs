@@ -339,7 +339,8 @@ impl Issuer {
         change: Change,
     ) -> Result<TokenResponse, Denied> {
         let agent = ask.client.agent.id.clone();
-        permitted(&ask.client, &ask.workflow).map_err(|denied| denied.by(&agent))?;
+        permitted(&ask.client, &ask.workflow, self.bound_only(org)?)
+            .map_err(|denied| denied.by(&agent))?;
         let keys = self.org_keys(org).await?;
         let claims = self
             .claims(org, run, chain, ask)

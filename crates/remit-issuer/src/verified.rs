@@ -76,6 +76,15 @@ impl AccessRefused {
         }
     }
 
+    /// The token is bound to nothing, where the organization demands that every one is.
+    pub(crate) fn unbound() -> Self {
+        let text = "this organization takes tokens only that are bound to a key or a certificate; get one with a DPoP proof or a certificate";
+        Self {
+            reason: "token-unbound",
+            ..no(RefusalCode::ProofInvalid, text).into()
+        }
+    }
+
     /// With what it is.
     #[must_use]
     pub(crate) fn of(mut self, verified: &Arc<Verified>) -> Self {

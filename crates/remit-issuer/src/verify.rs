@@ -61,6 +61,9 @@ impl Issuer {
             let refused = AccessRefused::unauthenticated("token-audience-wrong", text);
             return Err(refused.of(&seen.verified));
         }
+        if seen.verified.claims.cnf.is_none() && self.bound_only(org)? {
+            return Err(AccessRefused::unbound().of(&seen.verified));
+        }
         if let Some(text) = seen.verified.unproved(&proved) {
             let refused = AccessRefused::from(no(RefusalCode::ProofInvalid, text));
             return Err(refused.of(&seen.verified));

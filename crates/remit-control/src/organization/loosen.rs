@@ -174,6 +174,7 @@ mod tests {
             sessions: Default::default(),
             hygiene: Default::default(),
             regulated: Default::default(),
+            bound_tokens: false,
         };
         let admin = w.caller(ADMIN);
         let saved = w.control.put_organization(&admin, spec, None);

@@ -26,6 +26,10 @@ pub struct OrganizationSpec {
     /// outside waits for a person, and results that cannot be looked into are withheld. At most 100.
     #[serde(default)]
     pub regulated: BTreeSet<DataClass>,
+    /// Whether every access token is bound to a key (DPoP, RFC 9449) or to a certificate (RFC 8705). Tokens that are not are neither
+    /// given out nor taken, from the moment that this is set.
+    #[serde(default)]
+    pub bound_tokens: bool,
 }
 
 impl OrganizationSpec {
@@ -36,6 +40,7 @@ impl OrganizationSpec {
             sessions: organization.sessions,
             hygiene: organization.hygiene,
             regulated: organization.regulated.clone(),
+            bound_tokens: organization.bound_tokens,
         }
     }
 }

@@ -53,6 +53,7 @@ async fn refusals(
                             sessions: Default::default(),
                             hygiene: Default::default(),
                             regulated: Default::default(),
+                            bound_tokens: false,
                         },
                         None,
                     )

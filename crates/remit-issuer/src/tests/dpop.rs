@@ -314,3 +314,27 @@ async fn a_workflow_may_demand_bound_tokens() {
     assert_eq!(world.refused().await.1["code"], "dpop-proof-missing");
     world.bound(&key()).await;
 }
+
+#[tokio::test]
+async fn an_organization_may_demand_bound_tokens_of_everybody() {
+    let world = World::new().await;
+    let before = world.token(&world.triage, "workflow:answer").await;
+    assert!(world.verify(&before).await.is_ok());
+    let id = world.acme.to_string();
+    world
+        .change::<Organization>(&id, |o| o.bound_tokens = true)
+        .await;
+    // Neither what was given out before, nor another one.
+    let refused = world.verify(&before).await.unwrap_err();
+    assert_eq!(refused.refusal.code.as_str(), "proof-invalid");
+    assert_refused(world.ask(None).await, InvalidDpopProof, "");
+    assert_eq!(world.refused().await.1["code"], "token-unbound");
+    let request = exchange(
+        world.assertion(&world.triage),
+        &before,
+        TokenType::AccessToken,
+        "",
+    );
+    assert!(world.issuer.token(&world.acme, &request).await.is_err());
+    world.bound(&key()).await;
+}
