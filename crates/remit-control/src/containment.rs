@@ -7,9 +7,9 @@
 //! `not proved` until its outcome is known.
 
 mod certify;
-mod leases;
 mod everything;
 mod file;
+mod leases;
 mod lift;
 mod order;
 mod outside;
