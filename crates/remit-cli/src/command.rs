@@ -53,6 +53,8 @@ pub enum Command {
     Upstream(Noun<upstream::UpstreamCommand>),
     /// Secrets of upstreams, in the vault
     Secret(Noun<crate::secret::SecretCommand>),
+    /// Tokens that upstreams' own authorization servers gave for runs
+    Lease(Noun<crate::lease::LeaseCommand>),
     /// Tools, classified and approved
     Tool(Noun<tool::ToolCommand>),
     /// Policies, and what they would decide
@@ -156,6 +158,7 @@ async fn done(command: Command, root: Option<clap::Command>) -> Done {
         Command::Access(c) => access::run(&c.connection, c.command).await,
         Command::Upstream(c) => upstream::run(&c.connection, c.command).await,
         Command::Secret(c) => crate::secret::run(&c.connection, c.command).await,
+        Command::Lease(c) => crate::lease::run(&c.connection, c.command).await,
         Command::Tool(c) => tool::run(&c.connection, c.command).await,
         Command::Policy(c) => policy::run(&c.connection, c.command).await,
         Command::Declassification(c) => {

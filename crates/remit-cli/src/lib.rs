@@ -58,6 +58,7 @@ mod freeze;
 mod idp;
 mod input;
 mod key;
+mod lease;
 mod limit;
 mod login;
 mod mcp;

@@ -7,6 +7,7 @@
 //! `not proved` until its outcome is known.
 
 mod certify;
+mod leases;
 mod lift;
 mod preview;
 mod scope;

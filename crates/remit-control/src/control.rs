@@ -9,7 +9,7 @@ use remit_domain::event::{Event, EventKind};
 use remit_domain::name::Name;
 use remit_domain::{OrgId, RefusalCode};
 use remit_ports::store::{Committed, StoreError};
-use remit_ports::{NoProver, Prover, Secrets, Upstreams};
+use remit_ports::{Leases, NoLeases, NoProver, Prover, Secrets, Upstreams};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -24,6 +24,7 @@ pub struct Control {
     pub(crate) books: Books,
     pub(crate) upstreams: Arc<dyn Upstreams>,
     pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) leases: Arc<dyn Leases>,
     pub(crate) counter: Arc<crate::activity::Counter>,
     pub(crate) prover: Arc<dyn Prover>,
     pub(crate) proving: Arc<crate::bundle::Proving>,
@@ -57,6 +58,7 @@ impl Control {
             books,
             upstreams,
             secrets,
+            leases: Arc::new(NoLeases),
             counter: Arc::default(),
             prover: Arc::new(NoProver),
             proving: Arc::default(),
@@ -69,6 +71,13 @@ impl Control {
     #[must_use]
     pub fn with_prover(mut self, prover: Arc<dyn Prover>) -> Self {
         self.prover = prover;
+        self
+    }
+
+    /// With somebody who gets tokens of upstreams' own authorization servers: without, there are none.
+    #[must_use]
+    pub fn with_leases(mut self, leases: Arc<dyn Leases>) -> Self {
+        self.leases = leases;
         self
     }
 

@@ -12,6 +12,7 @@ use remit_domain::credential::{AgentKey, PersonToken};
 use remit_domain::finding::FindingKind;
 use remit_domain::hygiene::{Hygiene, WATCHED};
 use remit_domain::key::{KeyUse, SigningKey};
+use remit_domain::lease::{Lease, LeaseState};
 use remit_domain::signal::DeadSignal;
 use remit_domain::{Noun, OrgId, PersonId, Registry, Role, Timestamp};
 use remit_ports::store::Filter;
@@ -23,7 +24,7 @@ const EVERY: Duration = Duration::from_secs(60);
 const DAY: i64 = 86_400;
 
 /// What only hygiene opens, and settles when its cause is gone.
-const OWN: [FindingKind; 9] = [
+const OWN: [FindingKind; 10] = [
     FindingKind::RotationDue,
     FindingKind::RotationOverdue,
     FindingKind::LongLived,
@@ -33,6 +34,7 @@ const OWN: [FindingKind; 9] = [
     FindingKind::PersonTokenAtAgent,
     FindingKind::StandingAdmin,
     FindingKind::SignalUndelivered,
+    FindingKind::LeaseNotRevoked,
 ];
 
 /// Something that somebody should look at: what, whose, in words, and who has to do something about it.
@@ -96,12 +98,14 @@ impl Control {
         let tokens = self.tokens_of_people(org).await?;
         let keys = self.signing_keys_in_use(org).await?;
         let dead: Vec<DeadSignal> = self.active(org, None).await?;
+        let leases = self.dead_leases(org).await?;
         let open = self.open_findings(org).await?;
         let mut wanted = {
             let registry = book.registry();
             let mut wanted = unclean(&registry, &tokens, &keys, self.books.now());
             wanted.extend(still_so(&registry, &tokens, &open, self.books.now()));
             wanted.extend(undelivered(&registry, &dead));
+            wanted.extend(leases.iter().map(not_revoked));
             wanted
         };
         wanted.sort_by(|a, b| (a.kind, &a.subject).cmp(&(b.kind, &b.subject)));
@@ -117,6 +121,19 @@ impl Control {
         let mut all: Vec<PersonToken> = self.active(org, None).await?;
         all.retain(|token| now < token.expires);
         Ok(all)
+    }
+
+    /// Tokens of upstreams' own servers that could not be revoked and have not ended, as many as are looked at.
+    async fn dead_leases(&self, org: &OrgId) -> Result<Vec<Lease>, ControlError> {
+        let filter = Filter {
+            state: Some(LeaseState::Dead.as_str().to_owned()),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let now = self.books.now();
+        let (leases, _) = self.books.list::<Lease>(org, &filter).await?;
+        let leases = leases.into_iter().map(|lease| lease.noun);
+        Ok(leases.filter(|lease| !lease.is_expired(now)).collect())
     }
 
     async fn signing_keys_in_use(&self, org: &OrgId) -> Result<Vec<SigningKey>, ControlError> {
@@ -166,6 +183,19 @@ fn still_so(
         .filter(|(kind, subject)| stays(*kind, subject))
         .map(|(kind, subject)| Wanted::new(*kind, subject, String::new()))
         .collect()
+}
+
+/// A lease that could not be revoked.
+fn not_revoked(lease: &Lease) -> Wanted {
+    let until = match lease.expires {
+        Some(until) => format!("it ends by itself at {until}"),
+        None => "nobody knows when it ends".to_owned(),
+    };
+    let text = format!(
+        "a token of {} for {} could not be revoked and {until}; revoke it there, or try again: remit lease revoke",
+        lease.client.issuer, lease.upstream
+    );
+    Wanted::new(FindingKind::LeaseNotRevoked, &lease.id, text)
 }
 
 /// Streams that have something to tell which their receiver does not take.

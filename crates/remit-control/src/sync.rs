@@ -15,6 +15,7 @@ use remit_domain::upstream::UpstreamName;
 use remit_domain::{Kind, Noun, OrgId, RefusalCode, Role, Tool, Upstream};
 use remit_mcp::jsonrpc::code;
 use remit_mcp::tools::{RefusedTool, ToolDefinition, ToolPage, confusable, refuse_look_alikes};
+use remit_ports::leases::LeaseWanted;
 use remit_ports::upstreams::{Lease, UpstreamError, UpstreamRequest};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -286,10 +287,27 @@ impl Control {
             .books
             .lease(&*self.secrets, &book, upstream.secret.as_ref())
             .await;
-        lease.map(|(lease, _)| lease).map_err(|error| {
+        let unavailable = |error: &dyn std::fmt::Display| {
             let text = format!("upstream `{}`: {error}", upstream.name);
             refuse(RefusalCode::CredentialUnavailable, text)
-        })
+        };
+        let (mut lease, _) = lease.map_err(|error| unavailable(&error))?;
+        let wanted = LeaseWanted {
+            org,
+            upstream,
+            tool: None,
+            run: None,
+            refused: None,
+        };
+        if let Some(lent) = self
+            .leases
+            .lend(wanted)
+            .await
+            .map_err(|e| unavailable(&e))?
+        {
+            lease.bearer(&lent);
+        }
+        Ok(lease)
     }
 
     async fn plan_sync(
@@ -527,6 +545,7 @@ fn failed(upstream: &Upstream, error: &UpstreamError) -> ControlError {
 
 fn code_of(error: &UpstreamError) -> RefusalCode {
     match error {
+        UpstreamError::Unauthorized(_) => RefusalCode::CredentialUnavailable,
         UpstreamError::Unreachable(_) | UpstreamError::Ambiguous(_) => {
             RefusalCode::UpstreamUnreachable
         }

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use remit_domain::authorization_server::{SCOPES_MAX, TEXT_BYTES_MAX};
 use remit_domain::event::EventKind;
-use remit_domain::upstream::{Injection, SecretRef, Transport, UpstreamName};
+use remit_domain::upstream::{
+    Injection, OauthClient, SecretRef, TokenGrant, Transport, UpstreamName,
+};
 use remit_domain::{Kind, Noun, Registry, Role, Upstream};
+use remit_token::Scope;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -15,6 +19,8 @@ use crate::{Action, Caller, Control, ControlError, ListQuery, Listing, Saved, re
 
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
+/// Most tools whose scopes are named.
+const TOOLS_MAX: usize = 200;
 /// What every environment variable that holds a secret begins with.
 const SECRET_ENV_PREFIX: &str = "REMIT_SECRET_";
 /// Headers Remit writes itself, or that would change what is said to whom.
@@ -191,7 +197,12 @@ fn check_transport(transport: &Transport) -> Result<(), ControlError> {
     let Transport::Http { url } = transport else {
         return Ok(());
     };
-    let wrong = |why: &str| Err(invalid("transport", why));
+    check_url(url).map_err(|why| invalid("transport", why))
+}
+
+/// Why an address is not one that may be called.
+fn check_url(url: &str) -> Result<(), &'static str> {
+    let wrong = |why: &'static str| Err(why);
     if url.len() > URL_BYTES_MAX {
         return wrong("the URL is longer than 2048 bytes");
     }
@@ -252,6 +263,7 @@ fn check_secret(transport: &Transport, secret: &Injection) -> Result<(), Control
             }
             check_reference(secret)
         }
+        (Transport::Http { .. }, Injection::Oauth(client)) => check_client(client),
         (Transport::Stdio { .. }, Injection::Environment(variables)) => {
             for (name, reference) in variables {
                 let ok = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
@@ -274,7 +286,7 @@ fn check_secret(transport: &Transport, secret: &Injection) -> Result<(), Control
             Ok(())
         }
         (Transport::Http { .. }, Injection::Environment(_)) => {
-            wrong("an HTTP server takes `bearer`, `header`, `basic` or `query`".to_owned())
+            wrong("an HTTP server takes `bearer`, `header`, `basic`, `query` or `oauth`".to_owned())
         }
         (Transport::Stdio { .. }, _) => wrong("a process takes `environment`".to_owned()),
         (Transport::Guarded, _) => {
@@ -284,6 +296,58 @@ fn check_secret(transport: &Transport, secret: &Injection) -> Result<(), Control
             wrong("a wrapped server is beside its agent and gets no secret from Remit".to_owned())
         }
     }
+}
+
+/// What stands against Remit as a client of an upstream's authorization server.
+fn check_client(client: &OauthClient) -> Result<(), ControlError> {
+    let wrong = |why: &str| Err(invalid("secret", why));
+    let endpoints = [
+        Some(&client.issuer),
+        Some(&client.token_endpoint),
+        client.revocation_endpoint.as_ref(),
+        client.introspection_endpoint.as_ref(),
+    ];
+    for url in endpoints.into_iter().flatten() {
+        let shown: String = url.chars().take(80).collect();
+        check_url(url).map_err(|why| invalid("secret", format!("`{shown}`: {why}")))?;
+    }
+    let sets = client.tools.values().chain([&client.scopes]);
+    let named = [Some(&client.client_id), client.resource.as_ref()];
+    let texts = named.into_iter().flatten();
+    for text in texts
+        .chain(sets.clone().flatten())
+        .chain(client.tools.keys())
+    {
+        if text.is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+            let why =
+                format!("a client id, resource, scope or tool has 1 to {TEXT_BYTES_MAX} bytes");
+            return Err(invalid("secret", why));
+        }
+    }
+    let is_scope = |scope: &String| Scope::parse(scope).is_ok_and(|s| s.iter().count() == 1);
+    for scopes in sets {
+        if scopes.len() > SCOPES_MAX || !scopes.iter().all(is_scope) {
+            let why = format!("has at most {SCOPES_MAX} scopes, each one word (RFC 6749 §3.3)");
+            return Err(invalid("secret", why));
+        }
+    }
+    if client.tools.len() > TOOLS_MAX {
+        return wrong("names the scopes of at most 200 tools");
+    }
+    match (&client.refresh_token, client.grant) {
+        (Some(SecretRef::Vault(_)), TokenGrant::RefreshToken) | (None, _) => {}
+        (Some(_), TokenGrant::RefreshToken) => {
+            return wrong("a refresh token is in the vault, where its next one is kept");
+        }
+        (Some(_), _) => return wrong("`refresh_token` is for the grant `refresh_token`"),
+    }
+    if client.refresh_token.is_none() && client.grant == TokenGrant::RefreshToken {
+        return wrong("name the `refresh_token`: { vault: NAME }");
+    }
+    client
+        .references()
+        .into_iter()
+        .try_for_each(check_reference)
 }
 
 fn check_reference(reference: &SecretRef) -> Result<(), ControlError> {

@@ -83,7 +83,7 @@ pub enum ItemStatus {
 /// One thing derived from the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Item {
-    /// `run`, `token`, `svid`, `key`, `delegation`, `approval`, `call`, `upstream_process`.
+    /// `run`, `token`, `svid`, `key`, `delegation`, `approval`, `call`, `lease`, `upstream_process`.
     pub kind: String,
     /// Its id.
     pub id: String,

@@ -50,6 +50,7 @@ pub enum FindingKind {
     StandingAdmin,
     SignalUndelivered,
     CanarySeen,
+    LeaseNotRevoked,
 }
 
 impl FindingKind {
@@ -83,6 +84,7 @@ impl FindingKind {
             Self::StandingAdmin => "standing_admin",
             Self::SignalUndelivered => "signal_undelivered",
             Self::CanarySeen => "canary_seen",
+            Self::LeaseNotRevoked => "lease_not_revoked",
         }
     }
 }

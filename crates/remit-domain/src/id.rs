@@ -183,6 +183,8 @@ ids! {
     DeadSignalId = "sgd";
     /// Somebody whose signals are heard here.
     SignalTransmitterId = "sgt";
+    /// A token that was got for a run at an upstream's authorization server.
+    LeaseId = "lea";
     /// Any other record (policy sets, signing keys, enrolments).
     RecordId = "rec";
 }

@@ -38,6 +38,7 @@ pub mod hygiene;
 pub mod id;
 pub mod idp;
 pub mod key;
+pub mod lease;
 pub mod limit;
 pub mod limits;
 pub mod name;

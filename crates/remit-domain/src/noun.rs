@@ -67,6 +67,8 @@ pub enum Kind {
     Secret,
     SealedSecret,
     VaultKey,
+    Lease,
+    RefreshTurn,
 }
 
 impl Kind {
@@ -121,11 +123,13 @@ impl Kind {
             Self::Secret => "secret",
             Self::SealedSecret => "sealed_secret",
             Self::VaultKey => "vault_key",
+            Self::Lease => "lease",
+            Self::RefreshTurn => "refresh_turn",
         }
     }
 
     /// Every kind, in a fixed order.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 50] = [
         Self::Organization,
         Self::Team,
         Self::Person,
@@ -174,6 +178,8 @@ impl Kind {
         Self::Secret,
         Self::SealedSecret,
         Self::VaultKey,
+        Self::Lease,
+        Self::RefreshTurn,
     ];
 
     /// The kind of that word.

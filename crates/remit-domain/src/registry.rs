@@ -238,6 +238,8 @@ impl Registry {
             | Kind::DeadSignal
             | Kind::SealedSecret
             | Kind::VaultKey
+            | Kind::Lease
+            | Kind::RefreshTurn
             | Kind::Session
             | Kind::Passkey
             | Kind::IdentityProvider => return Ok(false),

@@ -1,5 +1,7 @@
 //! Upstreams: the governed servers.
 
+pub mod oauth;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{Kind, Noun, SystemId, name::Name};
+
+pub use oauth::{OauthClient, TokenGrant};
 
 /// An upstream's name, `[a-z][a-z0-9-]{0,19}`; `remit` is reserved.
 #[derive(
@@ -208,6 +212,8 @@ pub enum Injection {
         /// The password.
         secret: SecretRef,
     },
+    /// As a bearer token that the upstream's own authorization server gives, one for each run.
+    Oauth(Box<OauthClient>),
     /// As environment variables of the process at spawn (stdio).
     Environment(BTreeMap<String, SecretRef>),
 }
@@ -227,6 +233,7 @@ impl Injection {
             | Self::Basic {
                 secret: reference, ..
             } => vec![reference],
+            Self::Oauth(client) => client.references(),
             Self::Environment(variables) => variables.values().collect(),
         }
     }

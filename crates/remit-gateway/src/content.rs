@@ -51,6 +51,7 @@ pub(crate) fn look_at_error(error: &UpstreamError) -> Seen {
         }
         UpstreamError::Invalid(why)
         | UpstreamError::Unreachable(why)
+        | UpstreamError::Unauthorized(why)
         | UpstreamError::Ambiguous(why) => look_at([&json!(why)]),
         UpstreamError::Cancelled | UpstreamError::TooLarge(_) => Seen::default(),
     }

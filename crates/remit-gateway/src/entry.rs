@@ -270,7 +270,7 @@ pub(crate) fn status(result: &Result<Map<String, Value>, UpstreamError>) -> &'st
     match result {
         Ok(map) if map.get("isError") == Some(&Value::Bool(true)) => "tool_error",
         Ok(_) => "ok",
-        Err(UpstreamError::Unreachable(_)) => "not_sent",
+        Err(UpstreamError::Unreachable(_) | UpstreamError::Unauthorized(_)) => "not_sent",
         Err(UpstreamError::Ambiguous(_)) => "ambiguous",
         Err(UpstreamError::Cancelled) => "cancelled",
         Err(UpstreamError::Invalid(_)) => "invalid",

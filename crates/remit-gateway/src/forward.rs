@@ -59,7 +59,7 @@ impl Gateway {
             .sent(&resolved.received.org, &resolved.standing.run.id);
         let mut answer = match self.back(&recorded, &cancel) {
             Some(back) => back,
-            None => self.inner.upstreams.request(request),
+            None => self.sent(&recorded, request),
         };
         let result = loop {
             tokio::select! {
@@ -87,6 +87,38 @@ impl Gateway {
             held,
             canaries: known.canaries_of(&seen.all()),
         }
+    }
+
+    /// The call, sent; once more where the upstream refuses the token that was got for it, which says that nothing was done: it may
+    /// have been revoked there, or have ended before its time.
+    fn sent<'a>(
+        &'a self,
+        recorded: &'a Recorded,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'a, Result<Value, UpstreamError>> {
+        let Some(refused) = request.lease.token.clone() else {
+            return self.inner.upstreams.request(request);
+        };
+        Box::pin(async move {
+            let again = request.clone();
+            let answer = self.inner.upstreams.request(request).await;
+            if !matches!(answer, Err(UpstreamError::Unauthorized(_))) || again.cancel.is_cancelled()
+            {
+                return answer;
+            }
+            let resolved = &recorded.authorized.resolved;
+            if let Err(refusal) = self.still_good(resolved).await {
+                return Err(UpstreamError::Unreachable(refusal.to_string()));
+            }
+            let lease = self
+                .lend(recorded, again.lease.clone(), Some(&refused))
+                .await;
+            let lease = lease.map_err(UpstreamError::Unreachable)?;
+            self.inner
+                .upstreams
+                .request(UpstreamRequest { lease, ..again })
+                .await
+        })
     }
 
     /// What does not go to an upstream but back to the caller's side: a question, and a call of a server that runs there.
@@ -238,7 +270,7 @@ fn progress(result: &Result<Value, UpstreamError>) -> Progress {
         | Err(UpstreamError::Rpc { .. } | UpstreamError::Invalid(_) | UpstreamError::TooLarge(_)) => {
             Progress::Answered
         }
-        Err(UpstreamError::Unreachable(_)) => Progress::NeverSent,
+        Err(UpstreamError::Unreachable(_) | UpstreamError::Unauthorized(_)) => Progress::NeverSent,
         Err(UpstreamError::Ambiguous(_) | UpstreamError::Cancelled) => Progress::Unanswered,
     }
 }

@@ -45,7 +45,7 @@ use std::sync::Arc;
 
 use remit_books::Books;
 use remit_domain::OrgId;
-use remit_ports::{Secrets, Upstreams};
+use remit_ports::{Leases, NoLeases, Secrets, Upstreams};
 
 pub use authenticate::{Authenticator, Caller, NotLetIn, Presented};
 pub use breaker::Trip;
@@ -74,6 +74,7 @@ struct Inner {
     authenticator: Arc<dyn Authenticator>,
     upstreams: Arc<dyn Upstreams>,
     secrets: Arc<dyn Secrets>,
+    leases: Arc<dyn Leases>,
     runs: runs::Runs,
     resolved: resolve::Cache,
     refusals: refuse::Door,
@@ -98,6 +99,7 @@ impl Gateway {
             authenticator,
             upstreams,
             secrets,
+            Arc::new(NoLeases),
             std::time::Duration::ZERO,
         )
     }
@@ -108,6 +110,7 @@ impl Gateway {
         authenticator: Arc<dyn Authenticator>,
         upstreams: Arc<dyn Upstreams>,
         secrets: Arc<dyn Secrets>,
+        leases: Arc<dyn Leases>,
         hold: std::time::Duration,
     ) -> Self {
         Self {
@@ -116,6 +119,7 @@ impl Gateway {
                 authenticator,
                 upstreams,
                 secrets,
+                leases,
                 runs: runs::Runs::default(),
                 resolved: resolve::Cache::default(),
                 refusals: refuse::Door::default(),

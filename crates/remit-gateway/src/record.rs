@@ -542,7 +542,7 @@ fn settlement(
         approval.map(|(a, r)| put((a, r))).into_iter().collect()
     };
     match result {
-        Err(UpstreamError::Unreachable(_)) => {
+        Err(UpstreamError::Unreachable(_) | UpstreamError::Unauthorized(_)) => {
             // What is held is given back by whoever closes the call.
             let taken = call.reserve.iter().filter(|r| !r.held);
             let release = taken.map(|r| (r.key.clone(), r.amount)).collect();
@@ -579,6 +579,7 @@ fn with_decision(
 fn failed(error: UpstreamError) -> Refusal {
     let (code, text) = match error {
         UpstreamError::Unreachable(why) => (RefusalCode::UpstreamUnreachable, format!("the upstream could not be reached, and nothing was sent: {why}")),
+        UpstreamError::Unauthorized(why) => (RefusalCode::CredentialUnavailable, format!("the upstream refused Remit's credential, and nothing was done: {why}. An administrator has to look")),
         UpstreamError::Ambiguous(why) => {
             (RefusalCode::Ambiguous, format!("AMBIGUOUS: the call was sent and no answer came ({why}); it may have had its effect. Do not retry it; find out first"))
         }

@@ -151,7 +151,9 @@ impl Gateway {
         };
         waiting.guard.say(match &result {
             Ok(_) => Progress::Answered,
-            Err(UpstreamError::Unreachable(_)) => Progress::NeverSent,
+            Err(UpstreamError::Unreachable(_) | UpstreamError::Unauthorized(_)) => {
+                Progress::NeverSent
+            }
             Err(_) => Progress::Unanswered,
         });
         let failed = result.is_err();

@@ -107,6 +107,7 @@ pub(crate) fn error<'a>(decision: &Decision, error: &'a mut UpstreamError) -> &'
         }
         UpstreamError::Invalid(why)
         | UpstreamError::Unreachable(why)
+        | UpstreamError::Unauthorized(why)
         | UpstreamError::Ambiguous(why) => {
             let said = covered_value(decision, json!(why));
             *why = said.as_str().unwrap_or(UNSEEN).to_owned();

@@ -18,6 +18,7 @@ mod enforcement_point;
 mod evidence;
 mod freeze;
 mod key;
+mod lease;
 mod limit;
 mod list;
 mod openapi;

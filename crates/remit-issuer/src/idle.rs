@@ -16,6 +16,7 @@ impl Issuer {
     /// Ends runs that were idle for too long or have reached their deadline, and records counted refusals. Call it every
     /// few seconds.
     pub async fn tick(&self) {
+        self.sweep_leases_soon();
         for book in self.books().orgs() {
             self.flush_refusals(&book.id).await;
             let now = self.books().now();

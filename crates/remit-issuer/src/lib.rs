@@ -56,6 +56,7 @@ mod id_jag;
 mod idle;
 mod introspect;
 mod keys;
+mod lease;
 pub mod limits;
 mod metadata;
 mod mint;
@@ -158,6 +159,9 @@ struct Inner {
     /// The nonce that proofs are to answer with, and when it was made.
     nonce: Mutex<Option<(String, Duration)>>,
     sign_in: sign_in::SignIn,
+    /// Tokens of upstreams' own authorization servers.
+    leases: lease::HeldLeases,
+    lease_sweeps: lease::Sweeps,
     /// Keys of trusted issuers.
     foreign_keys: federation::Keyrings,
 }
@@ -216,6 +220,8 @@ impl Issuer {
                 .build(),
             nonce: Mutex::default(),
             sign_in: sign_in::SignIn::new(),
+            leases: moka::sync::Cache::new(limits::LEASES_HELD_MAX),
+            lease_sweeps: lease::Sweeps::default(),
             foreign_keys: federation::keyrings(),
         };
         Ok(Self {

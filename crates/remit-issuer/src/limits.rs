@@ -125,3 +125,37 @@ pub const SVID_BACKDATE_SECS: i64 = 30;
 pub const AUDIENCES_MAX: usize = 8;
 /// Longest audience, in bytes.
 pub const AUDIENCE_BYTES_MAX: usize = 2_048;
+/// Most tokens of upstreams' own authorization servers that this node lends; one that is forgotten is asked for anew, and swept.
+pub const LEASES_HELD_MAX: u64 = 10_000;
+/// How long such a token is lent where its server does not say when it ends, in seconds.
+pub const LEASE_SECS: i64 = 300;
+/// How long it is lent at most, in seconds: a run has to show again that it may have one.
+pub const LEASE_SECS_MAX: i64 = 3_600;
+/// How much of its life a token has left at least when it is lent, in seconds.
+pub const LEASE_LEFT_SECS_MIN: i64 = 10;
+/// How long a token that an administrator's look needed is kept, in seconds.
+pub const LEASE_ADMIN_SECS: i64 = 60;
+/// Longest life that a server may say of a token, in seconds (a year).
+pub const LEASE_ANSWER_SECS_MAX: i64 = 31_536_000;
+/// Shortest token: what is shorter cannot be kept out of what the upstream says.
+pub const LEASE_TOKEN_BYTES_MIN: usize = remit_domain::secret::VALUE_BYTES_MIN;
+/// Longest token, in bytes.
+pub const LEASE_TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// How long what Remit signs for an upstream's authorization server is good, in seconds.
+pub const LEASE_ASSERTION_SECS: i64 = 60;
+/// How long a revocation may take until another node takes it up, in seconds.
+pub const LEASE_CLAIM_SECS: i64 = 30;
+/// First pause before a revocation is tried again, in seconds; each next one is twice as long.
+pub const LEASE_PAUSE_SECS: i64 = 1;
+/// Longest pause, in seconds.
+pub const LEASE_PAUSE_SECS_MAX: i64 = 300;
+/// Most leases of one run that are looked at at once.
+pub const LEASES_OF_RUN_MAX: u32 = 1_000;
+/// Most leases of one state that one sweep looks at.
+pub const LEASES_SWEPT_MAX: u32 = 1_000;
+/// How long one node may refresh with a refresh token until another one may, in seconds: longer than an answer may take.
+pub const REFRESH_TURN_SECS: i64 = 30;
+/// How often it is looked whether the turn has come.
+pub const REFRESH_LOOKS_MAX: u32 = 60;
+/// Pause between two looks, in milliseconds.
+pub const REFRESH_PAUSE_MS: u64 = 250;

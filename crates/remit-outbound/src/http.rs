@@ -23,6 +23,7 @@ mod web;
 mod wire;
 
 pub use web::HttpWeb;
+pub use wire::Roots;
 
 use crate::counters::Counters;
 use crate::flight::Flight;
@@ -47,9 +48,9 @@ pub(crate) struct HttpUpstreams {
 }
 
 impl HttpUpstreams {
-    pub(crate) fn new(loopback: bool, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(loopback: bool, roots: &Roots, counters: Arc<Counters>) -> Self {
         Self {
-            wire: Wire::new(loopback),
+            wire: Wire::new(loopback, roots),
             loopback,
             known: Slots::new(LINKS_PER_ORG_MAX, "known servers"),
             sessions: Slots::new(LINKS_PER_ORG_MAX, "sessions with HTTP upstreams"),

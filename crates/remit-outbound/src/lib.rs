@@ -46,7 +46,7 @@ pub mod vault;
 
 pub use clock::{SystemClock, SystemEntropy};
 pub use counters::Counters;
-pub use http::HttpWeb;
+pub use http::{HttpWeb, Roots};
 pub use outbound::{Outbound, OutboundConfig};
 pub use secrets::SystemSecrets;
 pub use stdio::{AllowedCommand, Allowlist, AllowlistError, StdioLimits};

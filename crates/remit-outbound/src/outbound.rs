@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::counters::Counters;
 use crate::flight::{self, Flight};
-use crate::http::HttpUpstreams;
+use crate::http::{HttpUpstreams, Roots};
 use crate::redact::Redactor;
 use crate::stdio::{Allowlist, StdioLimits, StdioUpstreams};
 
@@ -25,6 +25,8 @@ pub struct OutboundConfig {
     /// Whether HTTP upstreams may be on this machine's loopback addresses. An instance whose organizations do not
     /// trust each other should say no: whatever listens there would be within their reach.
     pub loopback: bool,
+    /// Authorities whose certificates are trusted besides those of this machine.
+    pub roots: Roots,
 }
 
 impl Default for OutboundConfig {
@@ -33,6 +35,7 @@ impl Default for OutboundConfig {
             allowlist: Allowlist::default(),
             stdio: StdioLimits::default(),
             loopback: true,
+            roots: Roots::new(),
         }
     }
 }
@@ -52,7 +55,7 @@ impl Outbound {
         let counters = Arc::new(Counters::default());
         Self {
             stdio: StdioUpstreams::new(config.allowlist, config.stdio, Arc::clone(&counters)),
-            http: HttpUpstreams::new(config.loopback, Arc::clone(&counters)),
+            http: HttpUpstreams::new(config.loopback, &config.roots, Arc::clone(&counters)),
             counters,
         }
     }

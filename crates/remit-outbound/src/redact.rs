@@ -22,6 +22,8 @@ pub(crate) struct Redactor {
     own: Arc<Known>,
     pieces: Mutex<Pieces>,
     seen: Seen,
+    /// Whether what was lent is not among the known ones: a token that was got for this run.
+    fresh: bool,
 }
 
 impl Redactor {
@@ -33,16 +35,27 @@ impl Redactor {
             own,
             pieces: Mutex::default(),
             seen: lease.seen.clone(),
+            fresh: lease.token.is_some(),
         })
     }
 
     pub(crate) fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.known.text(text)
+        let clean = self.known.text(text);
+        if !self.fresh {
+            return clean;
+        }
+        match self.own.text(&clean) {
+            Cow::Borrowed(_) => clean,
+            Cow::Owned(cleaner) => Cow::Owned(cleaner),
+        }
     }
 
     /// Of what stands by itself.
     pub(crate) fn value(&self, value: &mut Value) {
         self.seen.add(self.known.value(value));
+        if self.fresh {
+            self.own.value(value);
+        }
     }
 
     /// Of one of several messages, which may have a secret between them.
@@ -111,6 +124,32 @@ mod tests {
         let mut lent = json!({"f": "it is s3cr3t-"});
         redactor.piece(&mut lent);
         assert_eq!(lent, json!({"f": "it is "}));
+    }
+
+    #[test]
+    fn a_token_that_was_got_for_the_run_is_taken_out_although_nobody_else_knows_it() {
+        let mut lease = Lease {
+            known: Some(Arc::new(Known::new(["a-static-secret"]))),
+            ..Lease::default()
+        };
+        lease.bearer(&remit_ports::leases::LentToken {
+            lease: remit_domain::LeaseId::from_uuid(uuid::Uuid::from_u128(1)),
+            token: "token-of-this-run".into(),
+        });
+        let redactor = Redactor::of(&lease);
+        let mut said = json!([
+            "token-of-this-run",
+            "Bearer token-of-this-run",
+            "a-static-secret"
+        ]);
+        redactor.value(&mut said);
+        assert_eq!(said, json!([MARK, MARK, MARK]));
+        assert_eq!(
+            redactor.text("it was token-of-this-run"),
+            format!("it was {MARK}")
+        );
+        let error = redactor.error(UpstreamError::Unauthorized("no token-of-this-run".into()));
+        assert_eq!(error, UpstreamError::Unauthorized(format!("no {MARK}")));
     }
 
     #[test]

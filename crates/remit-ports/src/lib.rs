@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod clock;
+pub mod leases;
 pub mod prover;
 pub mod signer;
 pub mod store;
@@ -17,6 +18,7 @@ pub mod web;
 pub mod contract;
 
 pub use clock::{Clock, Entropy};
+pub use leases::{Leases, NoLeases};
 pub use prover::{NoProver, Prover};
 pub use signer::Signer;
 pub use store::Store;

@@ -10,7 +10,7 @@ use remit_classify::Known;
 use remit_classify::known::Found;
 use remit_domain::name::Name;
 use remit_domain::upstream::Injection;
-use remit_domain::{OrgId, RunId, Upstream};
+use remit_domain::{LeaseId, OrgId, RunId, Upstream};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::Secrets;
+use crate::leases::LentToken;
 use crate::vault::VaultError;
 
 /// A brokered credential, for one call; the agent never sees it.
@@ -34,6 +35,8 @@ pub struct Lease {
     pub known: Option<Arc<Known>>,
     /// Which of them the upstream has given back.
     pub seen: Seen,
+    /// Of the token among the headers that was got for this run and is not among `known`: whose lease it is.
+    pub token: Option<LeaseId>,
 }
 
 /// Which of the known secrets were found in what an upstream said.
@@ -71,7 +74,8 @@ impl Lease {
     ) -> Result<Self, VaultError> {
         let mut lease = Self::default();
         match injection {
-            None => {}
+            // A token is asked for, and added with `bearer`.
+            None | Some(Injection::Oauth(_)) => {}
             Some(Injection::Bearer(reference)) => {
                 let secret = secrets.read(org, reference).await?;
                 let value = SecretString::from(format!("Bearer {}", secret.expose_secret()));
@@ -101,6 +105,15 @@ impl Lease {
         Ok(lease)
     }
 
+    /// Adds a token that was got for this run.
+    pub fn bearer(&mut self, lent: &LentToken) {
+        let value = Zeroizing::new(format!("Bearer {}", lent.token.expose_secret()));
+        let value = SecretString::from(value.as_str());
+        self.headers.retain(|(name, _)| name != "authorization");
+        self.headers.push(("authorization".to_owned(), value));
+        self.token = Some(lent.lease.clone());
+    }
+
     /// Whether a secret is lent with it.
     #[must_use]
     pub fn lends(&self) -> bool {
@@ -109,7 +122,7 @@ impl Lease {
 }
 
 /// One request to an upstream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct UpstreamRequest {
     /// Whose request: processes and sessions are never shared between organizations.
     pub org: OrgId,
@@ -184,6 +197,9 @@ pub enum UpstreamError {
     /// Nothing was sent: no effect is possible.
     #[error("upstream cannot be reached: {0}")]
     Unreachable(String),
+    /// It refused the credential (HTTP 401), which says that nothing was done (RFC 9110 §15.5.2): no effect is possible.
+    #[error("upstream refused the credential: {0}")]
+    Unauthorized(String),
     /// It was sent and no answer came: an effect is possible, and nobody knows. Never resent.
     #[error("the call was sent and no answer came: {0}")]
     Ambiguous(String),
@@ -222,6 +238,7 @@ impl UpstreamError {
         };
         match self {
             Self::Unreachable(why) => Self::Unreachable(text(why)),
+            Self::Unauthorized(why) => Self::Unauthorized(text(why)),
             Self::Ambiguous(why) => Self::Ambiguous(text(why)),
             Self::Invalid(why) => Self::Invalid(text(why)),
             Self::Rpc {

@@ -109,6 +109,9 @@ pub(crate) struct Settings {
     pub(crate) secret_dirs: Vec<PathBuf>,
     /// Whether HTTP upstreams may be on this machine.
     pub(crate) loopback_upstreams: bool,
+    /// Authorities (PEM) that are trusted for outgoing TLS, besides those of this machine.
+    #[serde(default)]
+    pub(crate) outgoing_ca: Option<PathBuf>,
     /// Whether OpenID providers may be in private networks.
     pub(crate) idp_private: bool,
     /// How long a call that waits for a person is held before it is answered with `PENDING`, in milliseconds, at most 3,000.
@@ -138,6 +141,7 @@ impl Default for Settings {
             commands: BTreeMap::new(),
             secret_dirs: Vec::new(),
             loopback_upstreams: true,
+            outgoing_ca: None,
             idp_private: false,
             approval_hold_ms: 0,
             dev: false,
@@ -165,6 +169,7 @@ const IN_ENVIRONMENT: [&str; 18] = [
     "secret_dirs",
     "approval_hold_ms",
     "idp_private",
+    "outgoing_ca",
     "loopback_upstreams",
 ];
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use remit_books::{Books, Parts, VaultSecrets};
 use remit_console::Console;
 use remit_control::{Check, Control, Probe};
@@ -14,13 +14,15 @@ use remit_gateway::Gateway;
 use remit_http::{App, TokenAuthenticator};
 use remit_issuer::Issuer;
 use remit_outbound::{
-    Allowlist, FileVault, HttpWeb, Outbound, OutboundConfig, SystemClock, SystemEntropy,
+    Allowlist, FileVault, HttpWeb, Outbound, OutboundConfig, Roots, SystemClock, SystemEntropy,
     SystemSecrets,
 };
 use remit_ports::store::StoreError;
-use remit_ports::{Clock, Entropy, Secrets, Store, Upstreams, Vault};
+use remit_ports::{Clock, Entropy, Leases, Secrets, Store, Upstreams, Vault};
 use remit_store_postgres::PostgresStore;
 use remit_store_sqlite::SqliteStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 
 use crate::config::Settings;
 
@@ -122,9 +124,11 @@ impl House {
         let books = Books::open(parts)
             .await
             .context("the books cannot be opened")?;
+        let roots = roots(settings)?;
         let outbound = Arc::new(Outbound::new(OutboundConfig {
             allowlist: Allowlist::new(settings.commands.clone())?,
             loopback: settings.loopback_upstreams,
+            roots: roots.clone(),
             ..OutboundConfig::default()
         }));
         let upstreams: Arc<dyn Upstreams> = outbound.clone();
@@ -132,9 +136,10 @@ impl House {
         let outside = SystemSecrets::within(settings.secret_dirs.clone(), default_org.clone());
         let secrets: Arc<dyn Secrets> =
             Arc::new(VaultSecrets::new(books.clone(), Arc::new(outside)));
-        let web = Arc::new(HttpWeb::new(
+        let web = Arc::new(HttpWeb::trusting(
             settings.loopback_upstreams,
             settings.idp_private,
+            &roots,
         ));
         let issuer = Issuer::new(books.clone(), public_url, default_org.clone())
             .context("public_url cannot be used")?
@@ -143,14 +148,17 @@ impl House {
             issuer.takes_client_certificates();
         }
         let authenticator = Arc::new(TokenAuthenticator::new(issuer.clone()));
+        let leases: Arc<dyn Leases> = Arc::new(issuer.clone());
         let gateway = Gateway::holding(
             books.clone(),
             authenticator,
             Arc::clone(&upstreams),
             Arc::clone(&secrets),
+            Arc::clone(&leases),
             Duration::from_millis(settings.approval_hold_ms),
         );
         let control = Control::new(books.clone(), upstreams, secrets)
+            .with_leases(leases)
             .with_prover(Arc::new(remit_prove::Cvc5::default()))
             .with_probe(migrations_probe(settings.clone()));
         Ok(Self {
@@ -190,6 +198,22 @@ impl House {
             publish_ledger: settings.publish_ledger,
         }
     }
+}
+
+/// The authorities that are trusted for outgoing TLS, besides those of this machine.
+fn roots(settings: &Settings) -> anyhow::Result<Roots> {
+    let Some(file) = &settings.outgoing_ca else {
+        return Ok(Roots::new());
+    };
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Roots, _>>);
+    let roots = read.with_context(|| format!("outgoing_ca `{}` cannot be read", file.display()))?;
+    if roots.is_empty() {
+        bail!(
+            "outgoing_ca `{}` holds no certificate (PEM)",
+            file.display()
+        );
+    }
+    Ok(roots)
 }
 
 /// Origin of the ledgers: host and path of the public URL, without scheme.

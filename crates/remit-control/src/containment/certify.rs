@@ -18,6 +18,7 @@ use remit_domain::run::{Run, RunState};
 use remit_domain::{ContainmentId, DecisionId, OrgId, Principal, RefusalCode, RunId};
 use remit_ports::store::EntryFilter;
 
+use super::leases::LEASE;
 use super::stop_all::Stopped;
 use crate::{Control, ControlError, names};
 
@@ -140,6 +141,7 @@ impl Control {
             items.push(item("approval", id, found.noun.tool.to_string(), status));
         }
         items.extend(self.call_items(org, what).await?);
+        items.extend(self.lease_items(org, &what.runs).await?);
         for (run, label) in &what.processes {
             items.push(item(
                 "upstream_process",
@@ -441,6 +443,9 @@ impl Control {
     async fn looked_at_again(&self, org: &OrgId, old: &Item) -> Result<Item, ControlError> {
         let now = self.books.now();
         let status = match (&old.status, old.kind.as_str()) {
+            (ItemStatus::Bounded { .. } | ItemStatus::NotProved { .. }, LEASE) => {
+                return self.lease_again(org, old).await;
+            }
             (ItemStatus::Bounded { until, .. }, _) if *until <= now => {
                 stopped(format!("it ended by itself at {until}"))
             }

@@ -46,6 +46,7 @@ pub(crate) fn all() -> Vec<Route> {
         authorization_server::routes(),
         scim::routes(),
         secret::routes(),
+        super::lease::routes(),
         ticket::routes(),
         breaker::routes(),
         document::routes(),

@@ -57,6 +57,9 @@ impl Failure {
             Self::Lost(why) => UpstreamError::Ambiguous(why),
             Self::TooLarge => UpstreamError::TooLarge(MESSAGE_BYTES_MAX),
             Self::Invalid(why) => UpstreamError::Invalid(why),
+            Self::Status(status @ StatusCode::UNAUTHORIZED, _) => {
+                UpstreamError::Unauthorized(said(status))
+            }
             Self::Rpc(error) | Self::Status(_, Some(error)) => outgoing::rpc(error),
             Self::Status(status, None) => UpstreamError::Invalid(said(status)),
         }
@@ -65,7 +68,7 @@ impl Failure {
     /// As the port says it, when the exchange only prepared the call, of which nothing was sent.
     pub(super) fn before_call(self) -> UpstreamError {
         match self.into_error() {
-            UpstreamError::Unreachable(why) => UpstreamError::Unreachable(why),
+            same @ (UpstreamError::Unreachable(_) | UpstreamError::Unauthorized(_)) => same,
             other => UpstreamError::Unreachable(format!("no session could be agreed, {other}")),
         }
     }

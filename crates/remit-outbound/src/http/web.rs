@@ -17,7 +17,7 @@ use remit_ports::Web;
 use remit_ports::web::{WebError, WebRequest, WebResponse};
 
 use super::target::Target;
-use super::wire::{OneShot, Wire, chain};
+use super::wire::{OneShot, Roots, Wire, chain};
 use crate::flight::Flight;
 use crate::limits::{WEB, WEB_BYTES_MAX};
 
@@ -38,8 +38,14 @@ impl HttpWeb {
     /// - `private`: whether addresses of private networks may be asked (a provider inside the company).
     #[must_use]
     pub fn new(loopback: bool, private: bool) -> Self {
+        Self::trusting(loopback, private, &Roots::new())
+    }
+
+    /// - `roots`: authorities that are trusted besides this machine's.
+    #[must_use]
+    pub fn trusting(loopback: bool, private: bool, roots: &Roots) -> Self {
         Self {
-            wire: Wire::within(loopback, private),
+            wire: Wire::within(loopback, private, roots),
             loopback,
             private,
             within: WEB,

@@ -12,19 +12,24 @@ use std::task::{Context, Poll};
 
 use http::Uri;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use remit_domain::OrgId;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use rustls_pki_types::CertificateDer;
+use rustls_platform_verifier::Verifier;
 use tower_service::Service;
 
 use super::target::{is_private, refused};
 use crate::flight::Flight;
 use crate::limits::{CONNECT, CONNECTION_IDLE};
 use crate::slots::lock;
+
+/// Certificates of authorities.
+pub type Roots = Vec<CertificateDer<'static>>;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Boxed<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
@@ -43,14 +48,15 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(loopback: bool) -> Self {
-        Self::within(loopback, true)
+    pub(super) fn new(loopback: bool, roots: &Roots) -> Self {
+        Self::within(loopback, true, roots)
     }
 
     /// - `private`: whether addresses of private networks may be connected to.
-    pub(super) fn within(loopback: bool, private: bool) -> Self {
+    /// - `roots`: authorities that are trusted besides this machine's.
+    pub(super) fn within(loopback: bool, private: bool, roots: &Roots) -> Self {
         Self {
-            tls: tls(),
+            tls: tls(roots),
             loopback,
             private,
             clients: Mutex::default(),
@@ -96,11 +102,19 @@ impl Wire {
     }
 }
 
-fn tls() -> ClientConfig {
+fn tls(roots: &Roots) -> ClientConfig {
     let provider = || Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         || ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-    match builder().and_then(|builder| builder.try_with_platform_verifier()) {
+    let verifier = || Verifier::new_with_extra_roots(roots.iter().cloned(), provider());
+    let trusting = builder().and_then(|builder| {
+        let verifier = Arc::new(verifier()?);
+        // The library's own way to give a verifier; this one checks as the platform's does.
+        Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier))
+    });
+    match trusting {
         Ok(builder) => builder.with_no_client_auth(),
         Err(error) => {
             tracing::warn!(%error, "this machine's certificate authorities cannot be read, every https upstream will be refused");
