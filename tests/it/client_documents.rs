@@ -125,15 +125,13 @@ impl Site {
     }
 }
 
-/// Looks that a refusal is one by this code, and that the ledger has it.
+/// Looks that it was refused, which tells the client nothing, and that the ledger has the reason.
 fn refused(server: &Server, (status, answer): &(u16, Value), code: &str) {
     assert_eq!(
         (*status, &answer["error"]),
         (401, &json!("invalid_client")),
         "{answer}"
     );
-    let text = answer["error_description"].as_str().unwrap();
-    assert!(text.starts_with(code), "{answer}");
     let (_, entries) = server.remit(&["audit", "search", "-o", "json"]);
     assert!(entries.contains(code), "{code} is not in the ledger");
 }

@@ -195,10 +195,8 @@ impl Registry {
                 self.keys.insert(key.thumbprint.clone(), key);
             }
             Kind::Workflow => {
-                let workflow: Arc<Workflow> = self.named(body)?;
-                self.index
-                    .workflow(&workflow.agent, &workflow.name, &workflow.id);
-                self.workflows.insert(workflow.id.clone(), workflow);
+                let workflow = self.named(body)?;
+                self.take_workflow(workflow);
             }
             Kind::Upstream => keep!(upstreams, name: Upstream),
             Kind::Tool => keep!(tools, tool: Tool),
@@ -257,6 +255,12 @@ impl Registry {
 
     fn take_setting(&mut self, setting: Arc<Setting>) {
         self.settings.insert(setting.key(), setting);
+    }
+
+    fn take_workflow(&mut self, workflow: Arc<Workflow>) {
+        self.index
+            .workflow(&workflow.agent, &workflow.name, &workflow.id);
+        self.workflows.insert(workflow.id.clone(), workflow);
     }
 
     fn take_agent(&mut self, agent: Arc<Agent>) {

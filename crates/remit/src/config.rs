@@ -151,7 +151,7 @@ impl Default for Settings {
 
 /// Settings that the environment may hold, as `REMIT_<NAME>`. Other variables of that prefix belong to the commands, to
 /// secrets of upstreams, or to whoever runs the tests.
-const IN_ENVIRONMENT: [&str; 18] = [
+const IN_ENVIRONMENT: [&str; 19] = [
     "data",
     "database_url",
     "listen",

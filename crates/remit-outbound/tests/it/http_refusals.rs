@@ -144,11 +144,21 @@ async fn redirects_are_not_followed() {
 async fn a_refused_credential_says_so() {
     for status in [401, 403] {
         let fake = Fake::start(move |_| Reply::status(status)).await;
-        assert!(unreachable(fake.ask("a").of(&outbound()).await).contains("credential"));
+        // 401 says that nothing was done (RFC 9110 §15.5.2), so that another token may be tried; 403 does not.
+        let why = match fake.ask("a").of(&outbound()).await {
+            Err(UpstreamError::Unauthorized(why)) if status == 401 => why,
+            answer => unreachable(answer),
+        };
+        assert!(why.contains("credential"), "{why}");
         assert_eq!(fake.heard(), ["server/discover"]);
         let fake = modern(move |_| Reply::status(status)).await;
         match fake.ask("a").of(&outbound()).await {
-            Err(UpstreamError::Invalid(why)) => assert!(why.contains("credential"), "{why}"),
+            Err(UpstreamError::Unauthorized(why)) if status == 401 => {
+                assert!(why.contains("credential"), "{why}");
+            }
+            Err(UpstreamError::Invalid(why)) if status == 403 => {
+                assert!(why.contains("credential"), "{why}");
+            }
             other => panic!("{other:?}"),
         }
     }
