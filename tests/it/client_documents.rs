@@ -83,8 +83,15 @@ const PATHS: [&str; 5] = [
     "page.json",
 ];
 
+/// A server, whose agent's workflow lists the site's documents.
+struct World {
+    server: Server,
+    site: Site,
+    grant: Value,
+}
+
 /// A server with this configuration, in which `CA` is the file of the site's authority; the workflow of its agent lists the documents.
-async fn world(config: &str) -> (Server, Site) {
+async fn world(config: &str) -> World {
     let dir = tempfile::tempdir().unwrap();
     let site = Site::start(dir.path());
     let path = dir.path().join("remit.toml");
@@ -100,16 +107,40 @@ async fn world(config: &str) -> (Server, Site) {
             document("Team", "team", &json!({})),
             document("Person", "sponsor@acme.example", &person),
             document("System", "shop", &system),
+            document(
+                "Upstream",
+                "all",
+                &json!({ "system": "shop", "transport": { "type": "guarded" } }),
+            ),
         ])
         .await;
-    register(&server, "worker", &[]).await;
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/envoy/tools.yaml");
+    // Exit code 2: the tools changed.
+    let (code, said) = server.remit(&["upstream", "declare", "all", "-f", tools]);
+    assert_eq!(code, 2, "{said}");
+    let tools = "/tools?upstream=all&limit=1";
+    let tools = server.admin_rest(Method::GET, tools, None).await;
+    let (tool, hash) = (
+        &tools["items"][0]["tool"],
+        &tools["items"][0]["definition_hash"],
+    );
+    let classified = json!({ "effect": "read", "definition_hash": hash });
+    server
+        .apply(&[document("Tool", tool.as_str().unwrap(), &classified)])
+        .await;
+    let grant = json!({ "tool": tool, "autonomy": "it is a test" });
+    register(&server, "worker", &[grant.clone()]).await;
     let listed: Vec<String> = PATHS.iter().map(|path| site.address(path)).collect();
-    server.apply(&[workflow(&json!(listed))]).await;
-    (server, site)
+    server.apply(&[workflow(&json!(listed), &grant)]).await;
+    World {
+        server,
+        site,
+        grant,
+    }
 }
 
-fn workflow(client_ids: &Value) -> Value {
-    let spec = json!({ "purpose": "a test", "data_classes": [], "grants": [], "run_secs_max": 3600, "run_idle_secs_max": 600, "client_ids": client_ids });
+fn workflow(client_ids: &Value, grant: &Value) -> Value {
+    let spec = json!({ "purpose": "a test", "data_classes": [], "grants": [grant], "run_secs_max": 3600, "run_idle_secs_max": 600, "client_ids": client_ids });
     let mut workflow = document("Workflow", "answer", &spec);
     workflow["metadata"]["agent"] = json!("worker");
     workflow
@@ -138,7 +169,8 @@ fn refused(server: &Server, (status, answer): &(u16, Value), code: &str) {
 
 #[tokio::test]
 async fn a_document_is_fetched_over_tls_that_the_operator_trusts_and_nothing_is_followed_from_it() {
-    let (server, site) = world("outgoing_ca = \"CA\"\nloopback_upstreams = true\n").await;
+    let World { server, site, .. } =
+        world("outgoing_ca = \"CA\"\nloopback_upstreams = true\n").await;
     let (status, answer) = site.token(&server, "client.json").await;
     assert_eq!(status, 200, "{answer}");
     let token = answer["access_token"].as_str().unwrap();
@@ -172,7 +204,7 @@ async fn a_document_is_fetched_over_tls_that_the_operator_trusts_and_nothing_is_
 
 #[tokio::test]
 async fn an_authority_that_nobody_trusts_vouches_for_nothing() {
-    let (server, site) = world("loopback_upstreams = true\n").await;
+    let World { server, site, .. } = world("loopback_upstreams = true\n").await;
     let answer = site.token(&server, "client.json").await;
     refused(&server, &answer, "client-metadata-unreachable");
     assert!(site.asked().is_empty());
@@ -180,7 +212,11 @@ async fn an_authority_that_nobody_trusts_vouches_for_nothing() {
 
 #[tokio::test]
 async fn a_name_that_leads_to_this_machine_is_refused_where_the_operator_does_not_allow_it() {
-    let (server, site) = world("outgoing_ca = \"CA\"\nloopback_upstreams = false\n").await;
+    let World {
+        server,
+        site,
+        grant,
+    } = world("outgoing_ca = \"CA\"\nloopback_upstreams = false\n").await;
     let answer = site.token(&server, "client.json").await;
     refused(&server, &answer, "client-metadata-unreachable");
     assert!(site.asked().is_empty());
@@ -195,7 +231,8 @@ async fn a_name_that_leads_to_this_machine_is_refused_where_the_operator_does_no
         "https://user@client.example/client.json",
     ] {
         let sponsor = enrol(&server, "sponsor@acme.example").await;
-        let body = json!({ "documents": format!("---\n{}\n", workflow(&json!([address]))) });
+        let body =
+            json!({ "documents": format!("---\n{}\n", workflow(&json!([address]), &grant)) });
         let (status, answer) = server
             .rest(Method::POST, "/apply", &sponsor, Some(body))
             .await;

@@ -220,7 +220,10 @@ impl Issuer {
                 .build(),
             nonce: Mutex::default(),
             sign_in: sign_in::SignIn::new(),
-            leases: moka::sync::Cache::new(limits::LEASES_HELD_MAX),
+            leases: moka::sync::Cache::builder()
+                .max_capacity(limits::LEASES_HELD_MAX)
+                .time_to_live(Duration::from_secs(limits::LEASE_HELD_SECS))
+                .build(),
             lease_sweeps: lease::Sweeps::default(),
             foreign_keys: federation::keyrings(),
         };

@@ -127,6 +127,8 @@ pub const AUDIENCES_MAX: usize = 8;
 pub const AUDIENCE_BYTES_MAX: usize = 2_048;
 /// Most tokens of upstreams' own authorization servers that this node lends; one that is forgotten is asked for anew, and swept.
 pub const LEASES_HELD_MAX: u64 = 10_000;
+/// How long such a token stays in memory at most, in seconds: none is lent for longer.
+pub const LEASE_HELD_SECS: u64 = 3_600;
 /// How long such a token is lent where its server does not say when it ends, in seconds.
 pub const LEASE_SECS: i64 = 300;
 /// How long it is lent at most, in seconds: a run has to show again that it may have one.

@@ -27,8 +27,8 @@ impl Control {
     ) -> Result<Vec<Item>, ControlError> {
         // A source that hangs keeps no certificate waiting: it goes on by itself, and is tried again.
         let mut ends = tokio::task::JoinSet::new();
-        for run in runs.iter().cloned() {
-            let (leases, org) = (Arc::clone(&self.leases), org.clone());
+        for run in runs {
+            let (leases, org, run) = (Arc::clone(&self.leases), org.clone(), run.clone());
             ends.spawn(async move {
                 if let Err(refusal) = leases.give_back(&org, &run).await {
                     tracing::error!(%org, %run, %refusal, "leases of a contained run could not be ended; they are tried again");

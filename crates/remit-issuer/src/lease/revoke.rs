@@ -78,7 +78,7 @@ impl Issuer {
             .await
     }
 
-    /// Tries once to revoke a lease at its source, and writes down what came of it. Where another node is at it, that one does.
+    /// Tries once to revoke a lease at its source, and writes down what came of it. Two who try at once both ask, and one writes.
     pub(super) async fn end_lease(
         &self,
         org: &OrgId,
@@ -86,32 +86,13 @@ impl Issuer {
         by: &Principal,
         reason: Option<&str>,
     ) -> Result<(), Refusal> {
-        let found = self.books().get::<Lease>(org, id.as_str()).await;
-        let Some(Versioned { mut noun, revision }) = found.map_err(from_books)? else {
+        let Some(noun) = self.claim(org, id, reason.is_some()).await? else {
             return Ok(());
         };
-        if !is_open(&noun) {
-            return Ok(());
-        }
         let now = self.books().now();
         if noun.is_expired(now) {
             let ended = |lease: Lease| lease.over(LeaseState::Expired, None, now);
             return self.write_down(org, id, by, reason, ended).await;
-        }
-        noun.state = LeaseState::Ending;
-        noun.tries = noun.tries.saturating_add(1);
-        noun.try_at = Some(now.plus_secs(LEASE_CLAIM_SECS));
-        let claim = Change::new().update(&noun, revision);
-        // Where its run goes on, the epoch moves with it: no node lends it any more.
-        let claim = if reason.is_some() {
-            claim.restrict()
-        } else {
-            claim
-        };
-        match self.books().commit(org, claim).await {
-            Ok(_) => {}
-            Err(error) if is_conflict(&error) => return Ok(()),
-            Err(error) => return Err(from_books(error)),
         }
         let tried = self.revoke_at_source(org, &noun).await;
         let now = self.books().now();
@@ -131,6 +112,35 @@ impl Issuer {
             }
         })
         .await
+    }
+
+    /// Writes down that a lease is being ended, so that other nodes leave it alone for a while; none where it is over.
+    ///
+    /// - `lives`: whether its run goes on: then the epoch moves with it, and no node lends it any more.
+    async fn claim(
+        &self,
+        org: &OrgId,
+        id: &LeaseId,
+        lives: bool,
+    ) -> Result<Option<Lease>, Refusal> {
+        let claimed = self.books().retrying(org, || async {
+            let found = self.books().get::<Lease>(org, id.as_str()).await?;
+            let found = found.filter(|lease| is_open(&lease.noun));
+            let Some(Versioned { mut noun, revision }) = found else {
+                return Ok((None, None));
+            };
+            let now = self.books().now();
+            if noun.is_expired(now) {
+                return Ok((Some(noun), None));
+            }
+            noun.state = LeaseState::Ending;
+            noun.tries = noun.tries.saturating_add(1);
+            noun.try_at = Some(now.plus_secs(LEASE_CLAIM_SECS));
+            let claim = Change::new().update(&noun, revision);
+            let claim = if lives { claim.restrict() } else { claim };
+            Ok((Some(noun), Some(claim)))
+        });
+        claimed.await.map_err(from_books)
     }
 
     async fn write_down(

@@ -42,7 +42,7 @@ impl Issuer {
                 .fetch_add(1, Ordering::Relaxed);
             for book in issuer.books().orgs() {
                 if let Err(refusal) = issuer
-                    .sweep_leases(&book, look.is_multiple_of(SELDOM))
+                    .sweep_leases(&book, look.saturating_add(1).is_multiple_of(SELDOM))
                     .await
                 {
                     tracing::error!(org = %book.id, %refusal, "leases could not be looked at; trying again");
