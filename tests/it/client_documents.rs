@@ -187,7 +187,7 @@ async fn a_document_is_fetched_over_tls_that_the_operator_trusts_and_nothing_is_
     );
     for (path, code) in [
         ("other.json", "client-metadata-other-client"),
-        ("moved.json", "client-metadata-unreachable"),
+        ("moved.json", "client-metadata-address-refused"),
         ("huge.json", "client-metadata-unreachable"),
         ("page.json", "client-metadata-not-json"),
     ] {

@@ -152,7 +152,7 @@ impl Issuer {
             iat: self.books().now().as_secs(),
             ttl_s: LEASE_ASSERTION_SECS,
         };
-        let signed = client_assertion::sign(&new, &keys.signing).map_err(none)?;
+        let signed = client_assertion::sign(&new, keys.signing().map_err(none)?).map_err(none)?;
         Ok(SecretString::from(signed))
     }
 
@@ -180,7 +180,7 @@ impl Issuer {
             email: None,
         };
         let keys = self.org_keys(&wanted.org).await.map_err(none)?;
-        let signed = id_jag::sign(&claims, &keys.signing).map_err(none)?;
+        let signed = id_jag::sign(&claims, keys.signing().map_err(none)?).map_err(none)?;
         Ok(SecretString::from(signed))
     }
 }
