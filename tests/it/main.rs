@@ -14,7 +14,6 @@ mod bad_input;
 mod browser;
 mod cedarpy;
 mod certificates;
-mod client_documents;
 mod clients;
 mod command_line;
 mod conformance;

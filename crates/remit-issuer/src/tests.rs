@@ -17,7 +17,6 @@ mod exchange;
 mod federation;
 mod id_jag;
 mod keys;
-mod leases;
 mod oidc;
 mod once;
 #[cfg(feature = "passkeys")]
