@@ -326,19 +326,9 @@ fn an_ask_says_properly_who_approves() {
             "is not an annotation",
         ),
         (
-            r#"@approvers("sponsor") @escalate("")"#,
-            ask,
-            "names no time, or nobody",
-        ),
-        (
             r#"@approvers("sponsor") @escalate("10m")"#,
             ask,
             "names no time, or nobody",
-        ),
-        (
-            r#"@approvers("sponsor") @escalate("10 role:admin")"#,
-            ask,
-            "not minutes or hours",
         ),
         (
             r#"@approvers("sponsor") @escalate("0m role:admin")"#,
