@@ -9,6 +9,7 @@ mod calls;
 mod everything;
 mod file;
 mod order;
+mod quarantine;
 mod race;
 mod svid;
 mod targets;
@@ -571,38 +572,4 @@ async fn who_is_contained_lends_nothing_to_a_chain_through_them() {
         .standing(&run.id, w.books.now())
         .unwrap_err();
     assert_eq!(refused.code, RefusalCode::Contained);
-}
-
-#[tokio::test]
-async fn nobody_lifts_the_quarantine_of_their_own_agent_nor_does_their_puppet() {
-    for puppet in [false, true] {
-        let w = World::new().await;
-        let (lifts, owner) = if puppet {
-            w.vouch(RESPONDER, OWNER).await;
-            (RESPONDER, OWNER)
-        } else {
-            let key = id("agt", 1);
-            let found = w.books.get::<Agent>(&w.org, &key).await.unwrap().unwrap();
-            let mut agent = found.noun;
-            agent.profile.owner = id("per", RESPONDER).parse().unwrap();
-            let change = Change::new().update(&agent, found.revision);
-            w.books.commit(&w.org, change).await.unwrap();
-            (RESPONDER, RESPONDER)
-        };
-        let contained = w
-            .control
-            .contain(&w.caller(ADMIN), &agent_target(), Level::Quarantine, "odd")
-            .await
-            .unwrap();
-        let lifted = w
-            .control
-            .lift_containment(&w.caller(lifts), &contained.id, "mine is good")
-            .await;
-        assert_eq!(code(lifted), RefusalCode::Forbidden, "{owner}");
-        let other = w.caller(ADMIN);
-        w.control
-            .lift_containment(&other, &contained.id, "looked into")
-            .await
-            .unwrap();
-    }
 }
