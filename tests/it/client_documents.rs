@@ -129,7 +129,7 @@ async fn world(config: &str) -> World {
         .apply(&[document("Tool", tool.as_str().unwrap(), &classified)])
         .await;
     let grant = json!({ "tool": tool, "autonomy": "it is a test" });
-    register(&server, "worker", &[grant.clone()]).await;
+    register(&server, "worker", std::slice::from_ref(&grant)).await;
     let listed: Vec<String> = PATHS.iter().map(|path| site.address(path)).collect();
     server.apply(&[workflow(&json!(listed), &grant)]).await;
     World {

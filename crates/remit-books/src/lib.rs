@@ -28,6 +28,7 @@ mod known;
 pub mod labels;
 mod lease;
 mod ledger;
+mod lent;
 mod open;
 mod org;
 mod policies;

@@ -7,7 +7,9 @@ use remit_books::Change;
 use remit_domain::containment::Target;
 use remit_domain::credential::{AgentKey, ClientCertificate, Token};
 use remit_domain::event::EventKind;
-use remit_domain::{AgentId, OrgId, RefusalCode};
+use remit_domain::limits::ACCESS_TOKEN_SECS;
+use remit_domain::{AgentId, OrgId, RefusalCode, Role};
+use remit_ports::store::Filter;
 use serde_json::Value;
 
 use crate::credential::Found;
@@ -84,11 +86,65 @@ impl Control {
             });
             return Ok(named.map(|agent| (itself, agent)));
         }
-        let tokens: Vec<Token> = self.active(org, None).await?;
-        let bound = tokens
-            .into_iter()
-            .find(|token| token.certificate.as_deref() == Some(shown));
-        Ok(bound.map(|token| (itself, token.agent)))
+        let agent = self.lately_shown(org, shown).await?;
+        Ok(agent.map(|agent| (itself, agent)))
+    }
+
+    /// The agent that has got a token with a certificate, of those that have not ended: newest first, and no further back.
+    async fn lately_shown(
+        &self,
+        org: &OrgId,
+        shown: &str,
+    ) -> Result<Option<AgentId>, ControlError> {
+        // None lives longer: what was issued before that has ended, and so has everything before it.
+        let oldest = self.books.now().plus_secs(-ACCESS_TOKEN_SECS);
+        let mut filter = Filter {
+            state: Some("active".to_owned()),
+            descending: true,
+            limit: 1_000,
+            ..Filter::default()
+        };
+        loop {
+            let (page, next) = self.books.list::<Token>(org, &filter).await?;
+            let over = page.last().is_none_or(|last| last.noun.issued < oldest);
+            let mut tokens = page.into_iter().map(|found| found.noun);
+            let bound = tokens.find(|token| token.certificate.as_deref() == Some(shown));
+            match (bound, next) {
+                (Some(token), _) => return Ok(Some(token.agent)),
+                (None, Some(next)) if !over => filter.after = Some(next),
+                (None, _) => return Ok(None),
+            }
+        }
+    }
+
+    /// That a certificate is the agent's to stop: the agent has shown it lately, or whoever stops it stops everybody's. Else an owner
+    /// could stop what others prove themselves with, by naming it as their own.
+    async fn is_its_own(
+        &self,
+        caller: &Caller,
+        agent: &AgentId,
+        thumbprint: &str,
+    ) -> Result<(), ControlError> {
+        {
+            let book = self.book(&caller.org)?;
+            let registry = book.registry();
+            let points = registry.enforcement_points.values();
+            let mut keys = points.flat_map(|point| &point.keys);
+            if keys.any(|key| key.thumbprint == thumbprint) {
+                let text = "that is the key of an enforcement point; take it out with `remit enforcement-point set`";
+                return Err(refuse(RefusalCode::Conflict, text));
+            }
+        }
+        if caller.require(&[Role::Admin, Role::Responder]).is_ok() {
+            return Ok(());
+        }
+        match self.lately_shown(&caller.org, thumbprint).await? {
+            Some(shown) if shown == *agent => Ok(()),
+            _ => {
+                let text = "the agent has got no token with that certificate lately; an administrator or a responder stops what was not seen";
+                Err(refuse(RefusalCode::Forbidden, text))
+            }
+        }
     }
 
     /// The credential that a certificate is.
@@ -117,7 +173,7 @@ impl Control {
     /// Keeps a certificate of an authority, so that it can be contained and removed like a key.
     ///
     /// # Errors
-    /// `forbidden` for anyone but an administrator or the owner.
+    /// `forbidden` for anyone but an administrator, or the owner where the agent has shown it lately.
     pub(crate) async fn withhold(
         &self,
         caller: &Caller,
@@ -159,6 +215,7 @@ impl Control {
         agent: &AgentId,
         thumbprint: &str,
     ) -> Result<(), ControlError> {
+        self.is_its_own(caller, agent, thumbprint).await?;
         let kept = AgentKey {
             thumbprint: thumbprint.to_owned(),
             agent: agent.clone(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use remit_books::KnownSecrets;
 use remit_books::in_flight::{Departure, FlightGuard, Progress};
+use remit_domain::tool::Effect;
 use remit_domain::{Refusal, Registry, Upstream};
 use remit_mcp::protocol::meta::CLIENT_CAPABILITIES;
 use remit_ports::upstreams::{Seen, UpstreamError, UpstreamRequest};
@@ -89,8 +90,9 @@ impl Gateway {
         }
     }
 
-    /// The call, sent; once more where the upstream refuses the token that was got for it, which says that nothing was done: it may
-    /// have been revoked there, or have ended before its time.
+    /// The call, sent. Where the upstream refuses the token that was got for it, that is replaced: it may have been revoked there, or
+    /// have ended before its time. What only reads or drafts is then sent once more; anything else is the caller's to make again,
+    /// since an upstream that did something may pass on what another server of its own refused.
     fn sent<'a>(
         &'a self,
         recorded: &'a Recorded,
@@ -114,6 +116,10 @@ impl Gateway {
                 .lend(recorded, again.lease.clone(), Some(&refused))
                 .await;
             let lease = lease.map_err(UpstreamError::Unreachable)?;
+            let effect = resolved.tool.classification.as_ref().map(|c| c.effect);
+            if !matches!(effect, Some(Effect::Read | Effect::Draft)) {
+                return answer;
+            }
             self.inner
                 .upstreams
                 .request(UpstreamRequest { lease, ..again })

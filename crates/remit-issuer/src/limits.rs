@@ -151,10 +151,8 @@ pub const LEASE_CLAIM_SECS: i64 = 30;
 pub const LEASE_PAUSE_SECS: i64 = 1;
 /// Longest pause, in seconds.
 pub const LEASE_PAUSE_SECS_MAX: i64 = 300;
-/// Most leases of one run that are looked at at once.
-pub const LEASES_OF_RUN_MAX: u32 = 1_000;
 /// Most leases of one state that one sweep looks at.
-pub const LEASES_SWEPT_MAX: u32 = 1_000;
+pub const LEASES_SWEPT_MAX: usize = 1_000;
 /// How long one node may refresh with a refresh token until another one may, in seconds: longer than an answer may take.
 pub const REFRESH_TURN_SECS: i64 = 30;
 /// How often it is looked whether the turn has come.

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use remit_domain::containment::Lineage;
 use remit_domain::credential::Token;
 use remit_domain::delegation::Delegation;
 use remit_domain::{CredentialId, OrgId, Refusal, RefusalCode, RunId};
@@ -55,7 +54,7 @@ impl Issuer {
                 let text = "a token that this one was got with is not recorded; get a new one";
                 return Err(no(RefusalCode::Unauthenticated, text));
             };
-            if origin.revoked.is_some() || self.is_contained(org, &origin.id)? {
+            if origin.revoked.is_some() || self.is_contained(org, &origin)? {
                 return Ok(true);
             }
             ahead.extend(origin.from);
@@ -63,11 +62,31 @@ impl Issuer {
         Ok(false)
     }
 
-    fn is_contained(&self, org: &OrgId, token: &CredentialId) -> Result<bool, Refusal> {
+    /// Whether a token is contained, or the key or the certificate that it was got with.
+    fn is_contained(&self, org: &OrgId, token: &Token) -> Result<bool, Refusal> {
         let book = self.tenant(org)?;
         let registry = book.registry();
-        let of = Lineage::of_credentials([token.as_str()]);
-        Ok(registry.held(&of).is_some())
+        Ok(registry.held(&registry.lineage_of_token(token)).is_some())
+    }
+
+    /// That nothing that a token was got with, or that its run was spawned with, has fallen.
+    ///
+    /// # Errors
+    /// `unauthenticated`, `ledger-unavailable`.
+    pub(crate) async fn origins_stand(&self, org: &OrgId, token: &Token) -> Result<(), Refusal> {
+        let chain: Vec<Arc<Delegation>> = {
+            let book = self.tenant(org)?;
+            let registry = book.registry();
+            let run = registry.runs.get(&token.run);
+            let links = run.into_iter().flat_map(|run| &run.chain);
+            links
+                .filter_map(|id| registry.delegations.get(id).cloned())
+                .collect()
+        };
+        match self.origin_revoked(org, token, &chain).await? {
+            true => Err(fallen()),
+            false => Ok(()),
+        }
     }
 
     /// That what a token was just given on stands still: its run, and what it was got with.

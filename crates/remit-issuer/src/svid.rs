@@ -335,7 +335,10 @@ impl Issuer {
                 let text = "a token that was got with an SVID asks for no other; the attester asks with its own";
                 Err(no(RefusalCode::AttestationRequired, text))
             }
-            Some(token) if token.revoked.is_none() => Ok(token.federated),
+            Some(token) if token.revoked.is_none() => {
+                self.origins_stand(org, &token).await?;
+                Ok(token.federated)
+            }
             _ => {
                 let text = "the token that asked for it was revoked";
                 Err(no(RefusalCode::Unauthenticated, text))

@@ -220,6 +220,6 @@ pub(crate) fn ends(ask: &Ask, preview: &Preview) -> Section {
     )
     .note(says)
     .with(&Lines::new(&preview.effect))
-    .with(&Lines::new(&concerns(preview)))
+    .with(&Lines::new(concerns(preview)))
     .with(&table)
 }

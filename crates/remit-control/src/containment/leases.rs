@@ -7,12 +7,9 @@ use std::time::Duration;
 use remit_domain::containment::{Item, ItemStatus};
 use remit_domain::lease::{Lease, LeaseProof, LeaseState};
 use remit_domain::{OrgId, RunId, Timestamp};
-use remit_ports::store::Filter;
 
 use crate::{Control, ControlError};
 
-/// Most leases of one run that a certificate lists.
-const LEASES_MAX: u32 = 1_000;
 /// How long the first certificate waits for other authorization servers.
 const SOURCE_WAIT: Duration = Duration::from_secs(3);
 /// The sort of item.
@@ -25,6 +22,10 @@ impl Control {
         org: &OrgId,
         runs: &BTreeSet<RunId>,
     ) -> Result<Vec<Item>, ControlError> {
+        let mut open = Vec::new();
+        for run in runs {
+            open.extend(self.books.open_leases(org, Some(run)).await?);
+        }
         // A source that hangs keeps no certificate waiting: it goes on by itself, and is tried again.
         let mut ends = tokio::task::JoinSet::new();
         for run in runs {
@@ -40,14 +41,9 @@ impl Control {
             ends.detach_all();
         }
         let mut items = Vec::new();
-        for run in runs {
-            let filter = Filter {
-                parent: Some(run.to_string()),
-                limit: LEASES_MAX,
-                ..Filter::default()
-            };
-            let (leases, _) = self.books.list::<Lease>(org, &filter).await?;
-            items.extend(leases.iter().map(|lease| self.lease_item(&lease.noun)));
+        for lease in open {
+            let now = self.books.get::<Lease>(org, lease.id.as_str()).await?;
+            items.push(self.lease_item(&now.map_or(lease, |found| found.noun)));
         }
         Ok(items)
     }

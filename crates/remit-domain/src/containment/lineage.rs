@@ -180,6 +180,8 @@ impl Registry {
         }
         of.workflows.push(&link.workflow);
         of.people.push(&link.person);
+        of.credentials
+            .extend(link.token.as_ref().map(|token| token.as_str()));
         if let Some(run) = &link.run {
             of.runs.push(run);
             of.chains.extend(self.runs.get(run).map(|run| &run.root));
@@ -274,6 +276,7 @@ impl Registry {
             .with(token.bound_to.as_deref())
             .with(token.certificate.as_deref())
             .with(token.svid.as_ref().map(|svid| svid.as_str()))
+            .with(token.from.as_ref().map(|from| from.as_str()))
     }
 
     /// What an SVID rests on: its run where it has one, itself, and what it was asked for with.

@@ -84,8 +84,10 @@ impl Failures {
         let now = self.now();
         let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         over.retain(|_, until| now < *until);
-        // So many at once is itself an attack; the limiter says no to each of them by itself.
-        if over.len() < ADDRESSES_MAX {
+        // Each one more is waited for: what was sent at once is paid for afterwards.
+        if let Some(until) = over.get_mut(&address) {
+            *until = *until + self.limiter.each.into();
+        } else if over.len() < ADDRESSES_MAX {
             over.insert(address, now + self.limiter.each.into());
         }
     }
@@ -120,5 +122,19 @@ mod tests {
         failures.count(a);
         assert!(!failures.allows(a));
         assert!(failures.allows(b));
+    }
+
+    #[test]
+    fn what_was_sent_at_once_is_paid_for_afterwards() {
+        let failures = Failures::new(1, 36_000);
+        let a = [192, 0, 2, 1].into();
+        let until = |failures: &Failures| failures.over.lock().unwrap().get(&a).copied();
+        failures.count(a);
+        assert!(failures.allows(a));
+        failures.count(a);
+        let before = until(&failures);
+        assert!(before.is_some() && !failures.allows(a));
+        failures.count(a);
+        assert!(until(&failures) > before);
     }
 }

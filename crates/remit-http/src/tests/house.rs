@@ -51,7 +51,7 @@ impl Upstreams for Shop {
             return Ok(json!({ "tools": [
                 tool("status", region),
                 tool("slow", json!({})),
-                tool("refund", json!({ "amount": { "type": "number" } })),
+                tool("refund", json!({ "amount": { "type": "number" }, "note": { "type": "string" } })),
             ] }));
         }
         if request.method == "server/discover" {

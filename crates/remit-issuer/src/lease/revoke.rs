@@ -7,7 +7,7 @@ use remit_domain::event::EventKind;
 use remit_domain::lease::{Lease, LeaseProof, LeaseState, REVOCATION_TRIES_MAX};
 use remit_domain::upstream::{OauthClient, Transport};
 use remit_domain::{LeaseId, OrgId, Principal, Refusal, RefusalCode, RunId};
-use remit_ports::store::{Filter, StoreError};
+use remit_ports::store::StoreError;
 use remit_ports::web::WebRequest;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{about, answer, context};
 use crate::Issuer;
-use crate::limits::{LEASE_CLAIM_SECS, LEASE_PAUSE_SECS, LEASE_PAUSE_SECS_MAX, LEASES_OF_RUN_MAX};
+use crate::limits::{LEASE_CLAIM_SECS, LEASE_PAUSE_SECS, LEASE_PAUSE_SECS_MAX};
 use crate::refusal::{from_books, no};
 
 /// An MCP message without any effect, to see whether a token is taken.
@@ -28,20 +28,12 @@ pub(super) fn is_conflict(error: &BooksError) -> bool {
 impl Issuer {
     /// Ends every lease of a run that is not over, whichever node has it.
     pub(super) async fn end_leases_of(&self, org: &OrgId, run: &RunId) -> Result<(), Refusal> {
-        let filter = Filter {
-            parent: Some(run.to_string()),
-            limit: LEASES_OF_RUN_MAX,
-            ..Filter::default()
-        };
-        let (all, _) = self
-            .books()
-            .list::<Lease>(org, &filter)
-            .await
-            .map_err(from_books)?;
-        let open = all.into_iter().filter(|lease| is_open(&lease.noun));
+        let open = self.books().open_leases(org, Some(run)).await;
+        let open = open.map_err(from_books)?;
         let by = &Principal::Remit;
-        let ends =
-            open.map(|lease| async move { self.end_lease(org, &lease.noun.id, by, None).await });
+        let ends = open
+            .iter()
+            .map(|lease| async move { self.end_lease(org, &lease.id, by, None).await });
         join_all(ends).await.into_iter().collect()
     }
 

@@ -10,7 +10,6 @@ use remit_domain::lease::{Lease, LeaseState};
 use remit_domain::run::RunState;
 use remit_domain::upstream::Injection;
 use remit_domain::{OrgId, Principal, Refusal, Run, Timestamp};
-use remit_ports::store::Filter;
 
 use crate::Issuer;
 use crate::limits::{LEASE_ADMIN_SECS, LEASES_SWEPT_MAX};
@@ -69,22 +68,15 @@ impl Issuer {
             states.push(LeaseState::Dead);
         }
         for state in states {
-            let filter = Filter {
-                state: Some(state.as_str().to_owned()),
-                limit: LEASES_SWEPT_MAX,
-                ..Filter::default()
-            };
-            let (leases, _) = self
-                .books()
-                .list::<Lease>(&book.id, &filter)
-                .await
-                .map_err(from_books)?;
+            let leases = self.books().leases_in(&book.id, None, state).await;
             let mut due = Vec::new();
-            for lease in leases {
-                if self.is_due(book, &lease.noun).await? {
-                    due.push(lease.noun.id);
+            for lease in leases.map_err(from_books)? {
+                if self.is_due(book, &lease).await? {
+                    due.push(lease.id);
                 }
             }
+            // The rest is for the next time.
+            due.truncate(LEASES_SWEPT_MAX);
             let by = &Principal::Remit;
             let ends = due.iter().map(|id| self.end_lease(&book.id, id, by, None));
             join_all(ends)

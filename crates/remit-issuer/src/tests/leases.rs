@@ -142,12 +142,11 @@ impl Leased {
     }
 
     async fn all(&self) -> Vec<Lease> {
-        let found = self
-            .world
-            .books
-            .list::<Lease>(&self.world.acme, &Filter::default());
+        let books = &self.world.books;
+        let found = books
+            .list::<Lease>(&self.world.acme, &Filter::default())
+            .await;
         found
-            .await
             .unwrap()
             .0
             .into_iter()
@@ -293,18 +292,12 @@ async fn what_cannot_be_revoked_is_given_up_where_people_see_it_and_ends_by_itse
     l.source.down.store(false, Ordering::Relaxed);
     let by = Principal::Remit;
     let (org, id) = (&l.world.acme, &lease.id);
-    l.world
-        .issuer
-        .revoke(org, id, &by, "it is there again")
+    Leases::revoke(&l.world.issuer, org, id, &by, "it is there again")
         .await
         .unwrap();
     assert_eq!(l.all().await.pop().unwrap().state, LeaseState::Revoked);
-    let over = l
-        .world
-        .issuer
-        .revoke(org, id, &by, "once more")
-        .await
-        .unwrap_err();
+    let over = Leases::revoke(&l.world.issuer, org, id, &by, "once more").await;
+    let over = over.unwrap_err();
     assert_eq!(over.code, remit_domain::RefusalCode::Conflict);
     // Another one, which nobody revokes, ends by itself.
     let run = l.run(&l.world.searcher, "search").await;
