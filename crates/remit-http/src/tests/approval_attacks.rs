@@ -48,7 +48,7 @@ impl Scene {
         let at = told
             .find("apr_")
             .unwrap_or_else(|| panic!("nobody was asked: {told}"));
-        told[at..at + 30].to_owned()
+        told.get(at..at + 30).unwrap().to_owned()
     }
 
     /// Status and refusal code of what a person says.

@@ -64,7 +64,7 @@ async fn two_children_under_one_key_are_two_identities() {
     // One child ends by itself; the other goes on until the parent ends.
     let ending = remit_books::Ending::because(Principal::Remit, remit_domain::run::RunEnd::Agent);
     let ended = world.books.end_run(&world.acme, &one.run, &ending).await;
-    assert_eq!(ended.unwrap().runs, [one.run.clone()]);
+    assert_eq!(ended.unwrap().runs, std::slice::from_ref(&one.run));
     assert!(world.verify(first).await.is_err());
     assert!(world.verify(&children[1].0).await.is_ok());
     world
