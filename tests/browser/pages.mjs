@@ -35,9 +35,11 @@ const SEES = {
 const BY_HAND = ['/enrol', '/sign-in', '/consent', '/search', '/policies/proposals/{id}', '/policies/shadow'];
 
 // Actions that are offered to whoever has a passkey, or a provider (`sign_in.mjs` makes both), and on proposals, which the
-// console's own tests walk: here each would wait for the solver.
+// console's own tests walk: here each would wait for the solver. And on what is not here: a policy that lets one say yes for a run, such
+// a yes, a claim, and an order that waits for a second person.
 const ACTS_BY_HAND = ['/sign-in/link', '/consent/allow', '/consent/deny', '/settings/passkeys/{id}/name', '/settings/passkeys/{id}/remove', '/settings/sign-in/remove',
-  ...['approve', 'reject', 'stage', 'enforce'].map((verb) => `/policies/proposals/{id}/${verb}`), '/policies/unstage'];
+  ...['approve', 'reject', 'stage', 'enforce'].map((verb) => `/policies/proposals/{id}/${verb}`), '/policies/unstage',
+  ...['approve-for-run', 'release', 'withdraw'].map((verb) => `/approvals/{id}/${verb}`), '/containments/{id}/confirm', '/containments/{id}/withdraw'];
 
 // Lists with everything that they are filtered by.
 const RANGES = ['/runs?state=ended&range=7d&until=2100-01-01', '/findings?state=open&since=2026-01-01', '/containments?state=active&range=24h',

@@ -81,6 +81,7 @@ enum Shared {
 #[derive(Debug, Args)]
 pub struct Contain {
     /// Its name or id
+    #[arg(allow_hyphen_values = true)]
     name: String,
     /// How far
     #[arg(long, value_enum)]

@@ -36,11 +36,13 @@ pub enum CredentialCommand {
     #[command(alias = "show")]
     Inspect {
         /// Its id
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
     /// Revoke a credential of any sort: it is good for nothing from now on
     Revoke {
         /// Its id
+        #[arg(allow_hyphen_values = true)]
         id: String,
         /// Why; goes into the ledger
         #[arg(long)]
@@ -52,6 +54,7 @@ pub enum CredentialCommand {
     /// Replace a credential: the key of an agent with overlap, the token of a directory, the key that signs access tokens
     Rotate {
         /// Its id
+        #[arg(allow_hyphen_values = true)]
         id: String,
         /// The agent's next public key: PEM or JWK; `-` for standard input
         #[arg(long, value_name = "FILE")]

@@ -56,6 +56,7 @@ pub enum KeyCommand {
         /// Name of the agent
         agent: String,
         /// RFC 7638 thumbprint
+        #[arg(allow_hyphen_values = true)]
         thumbprint: String,
         /// Do not ask
         #[arg(long)]

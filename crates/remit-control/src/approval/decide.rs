@@ -194,6 +194,9 @@ impl Control {
         let now = self.books.now();
         if approval.state == ApprovalState::Pending {
             may_speak(registry, approval, person, said.approve, now)?;
+            if said.approve {
+                registry.not_held(|| registry.lineage_of_approval(approval))?;
+            }
             if let Some(terms) = &said.for_run {
                 let tool = registry.tools.get(&approval.tool);
                 let classification = tool.and_then(|t| t.classification.as_ref());
@@ -201,9 +204,6 @@ impl Control {
                     .and_then(|()| terms.check(&approval.args))
                     .map_err(|why| refused(why.into()))?;
             }
-        }
-        if said.approve {
-            registry.not_held(|| registry.lineage_of_approval(approval))?;
         }
         let proof = match said.session {
             Some(session) if said.approve => self.proof_in(registry, approval, session)?,

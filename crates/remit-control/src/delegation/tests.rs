@@ -335,7 +335,7 @@ async fn a_policy_stops_a_person_however_they_delegate() {
         ticket: Some("CASE-88".to_owned()),
         ..new("interactive")
     };
-    for (kind, answer) in [
+    let answers = [
         (
             "grant",
             w.control
@@ -358,10 +358,12 @@ async fn a_policy_stops_a_person_however_they_delegate() {
                 .grant_delegation(&w.caller(SPONSOR), new("standing"))
                 .await,
         ),
-    ] {
+    ];
+    let refused = entries(&w, EventKind::DelegationRefused).await;
+    assert_eq!(refused.len(), answers.len());
+    for ((kind, answer), entry) in answers.into_iter().zip(&refused) {
         assert_eq!(answer.unwrap_err().to_string(), "denied: not for a day");
-        let refused = entries(&w, EventKind::DelegationRefused).await;
-        let facts = &refused.last().unwrap().leaf.facts;
+        let facts = &entry.leaf.facts;
         assert_eq!(
             (&facts["kind"], &facts["policies"], &facts["code"]),
             (&json!(kind), &json!(["hops/no"]), &json!("denied"))

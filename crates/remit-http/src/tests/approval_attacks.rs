@@ -147,7 +147,11 @@ async fn a_changed_policy_makes_it_stale() {
     let id = s.asked(refund(5)).await;
     s.yes(&id).await;
     let admin = s.house.person("admin").to_owned();
-    let documents = json!({ "documents": POLICY.replace("role:approver", "role:admin") });
+    // Another policy asks, too: the yes was not for what that asks.
+    let another = POLICY
+        .replace("name: refunds", "name: more")
+        .replace("role:approver", "role:admin");
+    let documents = json!({ "documents": another });
     s.house.applied("/api/v1", &admin, documents).await;
     let told = s.call(refund(5)).await;
     assert!(told.contains("STALE"), "{told}");
