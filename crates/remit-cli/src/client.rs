@@ -171,12 +171,13 @@ impl Client {
 
     /// A proof, for a POST to this path with the token, by another key than the token's: for something to be bound to that key.
     pub(crate) fn proof_by(&self, key: &SigningKey, path: &[&str]) -> anyhow::Result<String> {
+        let (url, jti) = (self.api(path)?, edge::unique()?);
         let new = NewProof {
             method: Method::POST.as_str(),
-            url: self.api(path)?.as_str(),
+            url: url.as_str(),
             access_token: self.token.as_ref().map(|token| token.expose_secret()),
             nonce: None,
-            jti: &edge::unique()?,
+            jti: &jti,
             iat: edge::now().as_secs(),
         };
         Ok(sign(&new, key)?)

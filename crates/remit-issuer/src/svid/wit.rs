@@ -2,7 +2,7 @@
 
 use remit_books::BooksError;
 use remit_domain::attestation::Evidence;
-use remit_domain::containment::Target;
+use remit_domain::containment::Lineage;
 use remit_domain::credential::{Svid, SvidForm};
 use remit_domain::limits::WIT_SVID_SECS;
 use remit_domain::organization::WitSvids;
@@ -137,17 +137,8 @@ impl Issuer {
         };
         self.wit_on(org)?;
         let book = self.tenant(org)?;
-        let targets = [Target::Credential(key.clone())];
-        match book.registry().containment_of(&targets) {
-            None => Ok(()),
-            Some(held) => {
-                let text = format!(
-                    "the key that it is for is contained ({})",
-                    held.level.as_str()
-                );
-                Err(no(RefusalCode::Contained, text))
-            }
-        }
+        let registry = book.registry();
+        registry.not_held(|| Lineage::of_credentials([key.as_str()]))
     }
 }
 
