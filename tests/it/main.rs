@@ -45,5 +45,6 @@ mod signals;
 mod signals_between;
 mod strangers;
 mod upstream_tokens;
+mod wit;
 mod workloads;
 mod wrap;

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use remit_token::SigningKey;
+use remit_token::dpop::{NewProof, sign};
 use reqwest::{Method, Response, StatusCode, header, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
+use crate::edge;
 use crate::exit::{Refused, Usage};
 use crate::problem;
 use crate::proof::Prover;
@@ -164,6 +167,19 @@ impl Client {
                 .await?,
         )
         .await
+    }
+
+    /// A proof, for a POST to this path with the token, by another key than the token's: for something to be bound to that key.
+    pub(crate) fn proof_by(&self, key: &SigningKey, path: &[&str]) -> anyhow::Result<String> {
+        let new = NewProof {
+            method: Method::POST.as_str(),
+            url: self.api(path)?.as_str(),
+            access_token: self.token.as_ref().map(|token| token.expose_secret()),
+            nonce: None,
+            jti: &edge::unique()?,
+            iat: edge::now().as_secs(),
+        };
+        Ok(sign(&new, key)?)
     }
 
     /// Writes; with the revision that was seen, only if it is still that one.

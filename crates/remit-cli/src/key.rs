@@ -15,7 +15,7 @@ use crate::value::text;
 pub enum Use {
     /// Access tokens
     Issuer,
-    /// SVIDs: the authority of the trust domain, and the key of JWT-SVIDs
+    /// SVIDs: the authority of the trust domain, the key of JWT-SVIDs, and that of WIT-SVIDs where they are on
     Svid,
 }
 

@@ -106,7 +106,9 @@ pub(crate) async fn run(connection: &Connection, command: OrganizationCommand) -
 fn show(out: Out, found: &Value) -> anyhow::Result<()> {
     out.one(found, "name", || {
         let title = format!("{}  {}", text(found, "name"), text(found, "id"));
-        let page = Page::new(out, &title).at("Separation", found, "separation");
+        let page = Page::new(out, &title)
+            .at("Separation", found, "separation")
+            .field("WIT-SVIDs", if found["wit_svids"] == true { "on" } else { "off" });
         match found.get("loosening") {
             Some(wish) => page
                 .field(

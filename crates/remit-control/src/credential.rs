@@ -342,6 +342,9 @@ fn svid(registry: &Registry, svid: Svid, now: Timestamp) -> Found {
     }
     view.about.insert("form", svid.form.as_str().to_owned());
     view.about.insert("spiffe id", svid.spiffe_id.clone());
+    if let Some(key) = &svid.key {
+        view.about.insert("bound to key", key.clone());
+    }
     if let Some(attested) = &svid.attested {
         let seen = format!(
             "{}, user {}, sha256 {}",

@@ -155,12 +155,20 @@ impl Control {
         let fix = "rotate the signing keys; where they do not open, start with the master key they were sealed with";
         let mut lines = Vec::new();
         let mut ok = true;
-        for usage in [
+        let wit = self.book(org).is_ok_and(|book| {
+            let registry = book.registry();
+            registry
+                .organization
+                .as_ref()
+                .is_some_and(|o| o.wit_svids.on)
+        });
+        let all = [
             KeyUse::Issuer,
             KeyUse::X509Svid,
             KeyUse::JwtSvid,
             KeyUse::Ledger,
-        ] {
+        ];
+        for usage in all.into_iter().chain(wit.then_some(KeyUse::WitSvid)) {
             match self.books.signing_keys(org, usage).await {
                 Ok(keys) => {
                     let newest = keys

@@ -287,7 +287,7 @@ impl Control {
         }
         let mut svids = self.books.live_svids(org, Some(&agent.id)).await?;
         svids.retain(|svid| {
-            let asked_with = [&svid.noun.thumbprint, &svid.noun.bound_to];
+            let asked_with = [&svid.noun.thumbprint, &svid.noun.bound_to, &svid.noun.key];
             asked_with.contains(&&Some(thumbprint.to_owned()))
         });
         change = change.and(self.books.plan_withdrawal(svids, by));

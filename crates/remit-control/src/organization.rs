@@ -153,6 +153,7 @@ impl Control {
             hygiene: spec.hygiene,
             regulated: spec.regulated,
             bound_tokens: spec.bound_tokens,
+            wit_svids: there.wit_svids.turned(spec.wit_svids),
             loosening: there.loosening.clone().filter(|_| !tightened),
             ..there.clone()
         };
@@ -164,6 +165,7 @@ impl Control {
                 .fact("hygiene", new.hygiene)
                 .fact("regulated", new.regulated.len())
                 .fact("bound_tokens", new.bound_tokens)
+                .fact("wit_svids", new.wit_svids.on)
                 .content("organization", &new)
         });
         Ok(draft?.restrict_update())

@@ -174,6 +174,8 @@ pub enum SvidForm {
     X509,
     /// A JWT.
     Jwt,
+    /// A JWT that is good together with a proof by the key that it names.
+    Wit,
 }
 
 impl SvidForm {
@@ -182,6 +184,7 @@ impl SvidForm {
         match self {
             Self::X509 => "x509",
             Self::Jwt => "jwt",
+            Self::Wit => "wit",
         }
     }
 }
@@ -189,7 +192,7 @@ impl SvidForm {
 /// An SVID that was issued: what it says, never itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Svid {
-    /// Its id, which is the `jti` of a JWT-SVID.
+    /// Its id, which is the `jti` of a JWT- or WIT-SVID.
     pub id: CredentialId,
     /// Its form.
     pub form: SvidForm,
@@ -215,6 +218,9 @@ pub struct Svid {
     pub audience: Vec<String>,
     /// SHA-256 of the certificate, base64url.
     pub certificate: Option<String>,
+    /// Thumbprint of the key that a WIT-SVID is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Thumbprint of the key whose token asked for it.
     pub thumbprint: Option<String>,
     /// When it was issued.

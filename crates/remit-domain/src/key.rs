@@ -26,6 +26,8 @@ pub enum KeyUse {
     X509Svid,
     /// JWT-SVIDs (ES256).
     JwtSvid,
+    /// WIT-SVIDs (ES256).
+    WitSvid,
     /// Checkpoints (Ed25519).
     Ledger,
 }
@@ -37,6 +39,7 @@ impl KeyUse {
             Self::Issuer => "issuer",
             Self::X509Svid => "x509_svid",
             Self::JwtSvid => "jwt_svid",
+            Self::WitSvid => "wit_svid",
             Self::Ledger => "ledger",
         }
     }
@@ -50,7 +53,7 @@ pub struct SigningKey {
     /// What it signs.
     #[serde(rename = "use")]
     pub usage: KeyUse,
-    /// Public half, as text: a JWK (issuer, JWT-SVIDs), a certificate (X.509-SVIDs; DER in base64) or a vkey (ledger).
+    /// Public half, as text: a JWK (issuer, JWT- and WIT-SVIDs), a certificate (X.509-SVIDs; DER in base64) or a vkey (ledger).
     pub public: String,
     /// Secret half, sealed under the master key; base64.
     pub sealed: String,

@@ -22,6 +22,8 @@ pub const DELEGATION_SECS_MAX: i64 = 90 * 86_400;
 pub const ACCESS_TOKEN_SECS: i64 = 300;
 /// How long an X.509-SVID lives, in seconds: whoever believes it elsewhere does so that long after it was withdrawn.
 pub const X509_SVID_SECS: i64 = 900;
+/// How long a WIT-SVID lives, in seconds.
+pub const WIT_SVID_SECS: i64 = 300;
 /// How long a JWT-SVID lives, in seconds.
 pub const JWT_SVID_SECS: i64 = 300;
 /// How long an approval waits by default, in seconds.

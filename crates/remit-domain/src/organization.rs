@@ -44,6 +44,33 @@ impl Loosening {
     }
 }
 
+/// Whether workloads get WIT-SVIDs: a young part of SPIFFE, and off until an administrator turns it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WitSvids {
+    /// Whether they do.
+    pub on: bool,
+    /// How often it was turned on or off: with each time the bundle of the trust domain changes.
+    pub switched: u64,
+}
+
+impl WitSvids {
+    /// The same, turned on or off.
+    #[must_use]
+    pub const fn turned(self, on: bool) -> Self {
+        if self.on == on {
+            return self;
+        }
+        Self {
+            on,
+            switched: self.switched.saturating_add(1),
+        }
+    }
+
+    const fn is_untouched(&self) -> bool {
+        !self.on && self.switched == 0
+    }
+}
+
 /// A tenant. Nothing crosses from one to another: no query, cache, key, limiter, process or ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Organization {
@@ -71,6 +98,9 @@ pub struct Organization {
     /// Whether every access token is bound to a key or a certificate; others are neither given out nor taken.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bound_tokens: bool,
+    /// Whether workloads get WIT-SVIDs.
+    #[serde(default, skip_serializing_if = "WitSvids::is_untouched")]
+    pub wit_svids: WitSvids,
 }
 
 impl Organization {
@@ -87,6 +117,7 @@ impl Organization {
             loosening: None,
             groups_narrow: false,
             bound_tokens: false,
+            wit_svids: WitSvids::default(),
         }
     }
 }

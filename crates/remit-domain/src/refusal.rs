@@ -35,6 +35,7 @@ pub enum RefusalCode {
     RunEnded,
     AttestationRequired,
     AttestationMismatch,
+    WitSvidOff,
     ChainBroken,
     ChainTooDeep,
     DelegationLoop,
@@ -69,7 +70,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::Unauthenticated,
         Self::ProofInvalid,
         Self::Forbidden,
@@ -83,6 +84,7 @@ impl RefusalCode {
         Self::RunEnded,
         Self::AttestationRequired,
         Self::AttestationMismatch,
+        Self::WitSvidOff,
         Self::ChainBroken,
         Self::ChainTooDeep,
         Self::DelegationLoop,
@@ -131,6 +133,7 @@ impl RefusalCode {
             Self::RunEnded => "run-ended",
             Self::AttestationRequired => "attestation-required",
             Self::AttestationMismatch => "attestation-mismatch",
+            Self::WitSvidOff => "wit-svid-off",
             Self::ChainBroken => "chain-broken",
             Self::ChainTooDeep => "chain-too-deep",
             Self::DelegationLoop => "delegation-loop",

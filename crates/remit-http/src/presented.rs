@@ -27,6 +27,13 @@ pub(crate) struct Shown {
     scheme: Scheme,
 }
 
+impl Shown {
+    /// The token.
+    pub(crate) fn token(&self) -> &SecretString {
+        &self.token
+    }
+}
+
 /// The token of a request; none when there is none, several, or one that cannot be one.
 pub(crate) fn shown(headers: &HeaderMap) -> Option<Shown> {
     let bearer = bearer::of(headers).map(|token| (token, Scheme::Bearer));

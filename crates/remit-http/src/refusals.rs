@@ -78,6 +78,7 @@ pub const fn row_of(refusal: RefusalCode) -> Row {
         C::RunEnded => row(S::CONFLICT, "Run ended", O::InvalidScope, Result),
         C::AttestationRequired => row(S::FORBIDDEN, "Attestation required", O::UnauthorizedClient, Result),
         C::AttestationMismatch => row(S::FORBIDDEN, "Not the registered workload", O::UnauthorizedClient, Result),
+        C::WitSvidOff => row(S::FORBIDDEN, "WIT-SVIDs are off", O::UnauthorizedClient, Result),
         C::ChainBroken => row(S::FORBIDDEN, "Delegation not in force", O::InvalidGrant, Result),
         C::ChainTooDeep => row(S::FORBIDDEN, "Delegation too deep", O::InvalidGrant, Result),
         C::DelegationLoop => row(S::FORBIDDEN, "Delegation in a loop", O::InvalidGrant, Result),

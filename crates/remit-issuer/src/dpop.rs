@@ -14,7 +14,7 @@ use remit_domain::{OrgId, Refusal, RefusalCode, Timestamp};
 use remit_ports::store::{Once, StoreError};
 use remit_token::dpop::{ExpectProof, Proof, ProofError, verify};
 use remit_token::limits::PROOF_AGE_S_MAX;
-use remit_token::{BearerError, OAuthErrorCode, Thumbprint};
+use remit_token::{BearerError, KeyAlgorithm, OAuthErrorCode, PublicJwk, Thumbprint};
 
 use crate::client::Client;
 use crate::door::Denied;
@@ -56,11 +56,18 @@ pub(crate) struct Bound {
     pub(crate) once: Once,
 }
 
+/// A key that is proved for something to be bound to it, and the use of its proof.
+pub(crate) struct Proved {
+    pub(crate) key: PublicJwk,
+    pub(crate) jkt: Thumbprint,
+    pub(crate) once: Once,
+}
+
 /// A reason, before it is known which endpoint says it.
-struct Wrong {
-    code: &'static str,
+pub(crate) struct Wrong {
+    pub(crate) code: &'static str,
     error: BearerError,
-    text: String,
+    pub(crate) text: String,
 }
 
 const INVALID_PROOF: BearerError = BearerError::InvalidDpopProof;
@@ -157,13 +164,35 @@ impl Issuer {
     fn read_proof(&self, text: &str, expect: &ExpectProof<'_>) -> Result<Bound, Wrong> {
         let proof = verify(text, expect)?;
         self.answers(&proof)?;
-        let until = Timestamp::from_secs(proof.iat)
-            .plus_secs(PROOF_AGE_S_MAX.saturating_add(i64::from(CLIENT_LEEWAY_SECS)));
         Ok(Bound {
-            once: Once {
-                key: format!("{PROOF}{}:{}", proof.jkt, proof.jti),
-                until: until.plus_secs(ONCE_MARGIN_SECS),
-            },
+            once: use_of(&proof),
+            jkt: proof.jkt,
+        })
+    }
+
+    /// The key that a request proves for something to be bound to it. It needs no nonce: the proof names the access token of the
+    /// request (`ath`), so none can be made before that was issued.
+    pub(crate) fn prove_other(&self, token: &str, shown: &ProofShown<'_>) -> Result<Proved, Wrong> {
+        let text = "there is no proof; sign one with the key that is to be bound";
+        let proof = shown
+            .proof
+            .ok_or_else(|| wrong("dpop-proof-missing", INVALID_PROOF, text))?;
+        let url = format!("{}{}", self.inner.public_url, shown.path);
+        let expect = ExpectProof {
+            method: shown.method,
+            url: &url,
+            access_token: Some(token),
+            now: self.books().now().as_secs(),
+            leeway_s: CLIENT_LEEWAY_SECS,
+        };
+        let proof = verify(proof, &expect)?;
+        if proof.key.algorithm() != KeyAlgorithm::Es256 {
+            let text = "the key is not on P-256, which this needs";
+            return Err(wrong("dpop-key-unsupported", INVALID_PROOF, text));
+        }
+        Ok(Proved {
+            once: use_of(&proof),
+            key: proof.key,
             jkt: proof.jkt,
         })
     }
@@ -265,7 +294,17 @@ impl Issuer {
     }
 }
 
-fn replayed() -> Wrong {
+/// The use of a proof: it is remembered until the proof is too old anyway.
+fn use_of(proof: &Proof) -> Once {
+    let until = Timestamp::from_secs(proof.iat)
+        .plus_secs(PROOF_AGE_S_MAX.saturating_add(i64::from(CLIENT_LEEWAY_SECS)));
+    Once {
+        key: format!("{PROOF}{}:{}", proof.jkt, proof.jti),
+        until: until.plus_secs(ONCE_MARGIN_SECS),
+    }
+}
+
+pub(crate) fn replayed() -> Wrong {
     let text = "the DPoP proof was used already; make one for each request";
     wrong("dpop-replayed", INVALID_PROOF, text)
 }

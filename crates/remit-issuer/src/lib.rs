@@ -17,7 +17,7 @@
 //! | let a delegation be used | [`Issuer::assertion`] |
 //! | let a client ask a person | [`Issuer::authorize`], [`Issuer::push`], [`Issuer::consent_given`] |
 //! | attest a workload | [`Issuer::attestation`], [`Issuer::attest`] |
-//! | issue SVIDs, publish their bundle | [`Issuer::x509_svid`], [`Issuer::jwt_svid`], [`Issuer::bundle`] |
+//! | issue SVIDs, publish their bundle | [`Issuer::x509_svid`], [`Issuer::jwt_svid`], [`Issuer::wit_svid`], [`Issuer::bundle`] |
 //! | publish keys and metadata | [`Issuer::jwks`], [`Issuer::authorization_server`], [`Issuer::protected_resource`] |
 //! | begin | [`Issuer::init_operator`], [`Issuer::create_first_admin`] |
 
@@ -124,7 +124,7 @@ pub use signal::{
     TransmitterMetadata, VerificationAsked,
 };
 pub use spawn::{SpawnRequest, Spawned};
-pub use svid::{JwtSvid, X509Svid};
+pub use svid::{JwtSvid, WitSvid, X509Svid};
 pub use verified::{AccessRefused, Proved, Verified};
 
 /// The issuer. One for each process, cheap to clone.

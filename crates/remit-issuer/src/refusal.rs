@@ -50,6 +50,7 @@ pub fn oauth_error(refusal: &Refusal) -> OAuthError {
         | R::NoAccountablePerson
         | R::AttestationRequired
         | R::AttestationMismatch
+        | R::WitSvidOff
         | R::Contained
         | R::Forbidden
         | R::Denied => O::UnauthorizedClient,

@@ -3,6 +3,8 @@
 //! Each is a record and a ledger entry first, and issued only to what stands in the registry. Asked for with an access
 //! token it ends with that token, and it is never good as proof towards Remit itself: a stolen token lives no longer by it.
 
+mod wit;
+
 use std::sync::Arc;
 
 use remit_books::{Change, Versioned};
@@ -24,6 +26,8 @@ use crate::limits::{AUDIENCE_BYTES_MAX, AUDIENCES_MAX, SVID_BACKDATE_SECS};
 use crate::refusal::{from_books, no};
 use crate::trust_domain::DomainKeys;
 use crate::{Issuer, Verified};
+
+pub use wit::WitSvid;
 
 /// This door, in records.
 const DOOR: &str = "svid";
@@ -360,6 +364,7 @@ impl Issuer {
             attested: holder.attested.clone(),
             audience: Vec::new(),
             certificate: None,
+            key: None,
             thumbprint: holder.thumbprint.clone(),
             issued: self.books().now(),
             expires,
@@ -369,6 +374,25 @@ impl Issuer {
 
     /// Records an SVID, and looks once more: what was contained meanwhile gets nothing.
     async fn commit_svid(&self, org: &OrgId, holder: &Holder, svid: Svid) -> Result<(), Refusal> {
+        let change = self.svid_change(&svid);
+        self.books().commit(org, change).await.map_err(from_books)?;
+        self.look_again(org, holder, &svid).await
+    }
+
+    /// Looks at the holder of a recorded SVID once more, and withdraws it where it stands no more.
+    async fn look_again(&self, org: &OrgId, holder: &Holder, svid: &Svid) -> Result<(), Refusal> {
+        let stands = match self.svid_holder(org, holder).await {
+            Ok(()) => self.wit_stands(org, svid),
+            refused => refused,
+        };
+        if stands.is_err() {
+            self.withdraw_svid(org, &svid.id).await;
+        }
+        stands
+    }
+
+    /// The record and the entry of an SVID.
+    fn svid_change(&self, svid: &Svid) -> Change {
         let mut event = Event::new(
             EventKind::SvidIssued,
             self.books().now(),
@@ -382,6 +406,7 @@ impl Issuer {
         .fact("key", &svid.thumbprint)
         .fact("binary", svid.attested.as_ref().map(|seen| &seen.sha256))
         .fact("certificate", &svid.certificate)
+        .fact("bound_to", &svid.key)
         .fact("expires", svid.expires);
         if let Some(run) = &svid.run {
             event = event.run(run);
@@ -392,13 +417,7 @@ impl Issuer {
         if let Some(seen) = &svid.attested {
             event = event.content("attested", seen);
         }
-        let change = Change::new().create(&svid).event(event);
-        self.books().commit(org, change).await.map_err(from_books)?;
-        if let Err(refusal) = self.svid_holder(org, holder).await {
-            self.withdraw_svid(org, &svid.id).await;
-            return Err(refusal);
-        }
-        Ok(())
+        Change::new().create(svid).event(event)
     }
 
     async fn withdraw_svid(&self, org: &OrgId, id: &CredentialId) {

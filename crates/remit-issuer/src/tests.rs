@@ -35,6 +35,7 @@ mod spawn;
 mod spiffe_client;
 mod svid;
 mod verify;
+mod wit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use remit_books::BooksError;
 use remit_domain::key::{self, KeyUse};
 use remit_domain::limits::X509_SVID_SECS;
+use remit_domain::organization::WitSvids;
 use remit_domain::{OrgId, Principal, Refusal, RefusalCode, Timestamp};
 use remit_ports::store::StoreError;
 use remit_token::x509_svid::Validity;
@@ -25,8 +26,8 @@ use crate::limits::{
 };
 use crate::refusal::{from_books, no};
 
-/// The uses of the keys of a trust domain.
-pub(crate) const USES: [KeyUse; 2] = [KeyUse::X509Svid, KeyUse::JwtSvid];
+/// The uses of the keys of every trust domain.
+const USES: [KeyUse; 2] = [KeyUse::X509Svid, KeyUse::JwtSvid];
 
 /// The keys of one trust domain, opened.
 pub(crate) struct DomainKeys {
@@ -34,8 +35,12 @@ pub(crate) struct DomainKeys {
     pub(crate) authority: Authority,
     /// Signs JWT-SVIDs.
     pub(crate) jwt: SigningKey,
+    /// Signs WIT-SVIDs; none where they are off.
+    pub(crate) wit: Option<SigningKey>,
     /// What checks them.
     pub(crate) bundle: SpiffeBundle,
+    /// Whether WIT-SVIDs were on.
+    setting: WitSvids,
     loaded: Duration,
 }
 
@@ -84,7 +89,7 @@ impl Issuer {
         self.domain_keys(org).await?;
         let now = self.books().now();
         let mut found = Vec::new();
-        for usage in USES {
+        for usage in self.uses(org)? {
             for (key, secret) in self.stored(org, usage).await? {
                 drop(secret);
                 if is_published(&key, now) {
@@ -95,7 +100,7 @@ impl Issuer {
         Ok(found)
     }
 
-    /// Makes a new authority and a new key for JWT-SVIDs. They are published at once and sign after
+    /// Makes a new authority and a new key for JWT-SVIDs, and for WIT-SVIDs where they are on. They are published at once and sign after
     /// [`SVID_KEY_PREPARE_SECS`]; those before them stay published until what they signed has ended.
     ///
     /// # Errors
@@ -107,7 +112,7 @@ impl Issuer {
     ) -> Result<Vec<IssuerKey>, Refusal> {
         self.domain_keys(org).await?;
         let mut made = Vec::new();
-        for usage in USES {
+        for usage in self.uses(org)? {
             let key = self
                 .make_svid_key(org, usage, by)
                 .await
@@ -120,6 +125,11 @@ impl Issuer {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(org);
         Ok(made)
+    }
+
+    fn uses(&self, org: &OrgId) -> Result<Vec<KeyUse>, Refusal> {
+        let wit = self.wit_svids(org)?.on.then_some(KeyUse::WitSvid);
+        Ok(USES.into_iter().chain(wit).collect())
     }
 
     /// The keys of a trust domain, read not long ago.
@@ -149,7 +159,9 @@ impl Issuer {
             .domain_keys
             .read()
             .unwrap_or_else(PoisonError::into_inner);
+        let setting = self.wit_svids(org).ok()?;
         keys.get(org)
+            .filter(|keys| keys.setting == setting)
             .filter(|keys| now.saturating_sub(keys.loaded) <= age_max)
             .cloned()
     }
@@ -159,13 +171,22 @@ impl Issuer {
         let now = self.books().now();
         let x509 = self.in_use(org, KeyUse::X509Svid).await?;
         let jwt = self.in_use(org, KeyUse::JwtSvid).await?;
+        let setting = self.wit_svids(org)?;
+        // Off, its keys are neither made nor published; they count, so that the sequence never falls.
+        let wit = match setting.on {
+            true => self.in_use(org, KeyUse::WitSvid).await?,
+            false => self.stored(org, KeyUse::WitSvid).await?,
+        };
         let authority = {
             let (key, secret) = signer(&x509, now).ok_or_else(unusable)?;
             Authority::open(&certificate(key)?, secret).map_err(|_| unusable())?
         };
-        let (_, secret) = signer(&jwt, now).ok_or_else(unusable)?;
-        let jwt_key = SigningKey::from_pkcs8(secret).map_err(|_| unusable())?;
-        let sequence = changes(&x509, now) + changes(&jwt, now);
+        let opened = |keys: &Stored| {
+            let (_, secret) = signer(keys, now).ok_or_else(unusable)?;
+            SigningKey::from_pkcs8(secret).map_err(|_| unusable())
+        };
+        let switched = setting.switched;
+        let sequence = changes(&x509, now) + changes(&jwt, now) + changes(&wit, now) + switched;
         let published = x509.iter().filter(|(key, _)| is_published(key, now));
         let x509_keys: Result<Vec<_>, Refusal> = published
             .map(|(key, secret)| {
@@ -175,19 +196,21 @@ impl Issuer {
                 Ok((certificate(key)?, public))
             })
             .collect();
-        let published = jwt.iter().filter(|(key, _)| is_published(key, now));
-        let jwt_keys: Result<Vec<_>, Refusal> = published
-            .map(|(key, _)| PublicJwk::from_json(&key.public).map_err(|_| unusable()))
-            .collect();
         Ok(DomainKeys {
             authority,
-            jwt: jwt_key,
+            jwt: opened(&jwt)?,
+            wit: setting.on.then(|| opened(&wit)).transpose()?,
             bundle: SpiffeBundle {
                 x509: x509_keys?,
-                jwt: jwt_keys?,
+                jwt: public(&jwt, now)?,
+                wit: match setting.on {
+                    true => public(&wit, now)?,
+                    false => Vec::new(),
+                },
                 sequence,
                 refresh_hint_s: BUNDLE_REFRESH_SECS,
             },
+            setting,
             loaded,
         })
     }
@@ -245,6 +268,14 @@ impl Issuer {
 
 /// Keys with their secret halves, oldest first.
 type Stored = Vec<(key::SigningKey, Zeroizing<Vec<u8>>)>;
+
+/// What is published of keys for tokens.
+fn public(keys: &Stored, now: Timestamp) -> Result<Vec<PublicJwk>, Refusal> {
+    let published = keys.iter().filter(|(key, _)| is_published(key, now));
+    published
+        .map(|(key, _)| PublicJwk::from_json(&key.public).map_err(|_| unusable()))
+        .collect()
+}
 
 fn certificate(key: &key::SigningKey) -> Result<Vec<u8>, Refusal> {
     STANDARD.decode(&key.public).map_err(|_| unusable())

@@ -54,6 +54,8 @@ pub struct ExpectProof<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     /// The key that made it.
+    pub key: PublicJwk,
+    /// Its thumbprint.
     pub jkt: Thumbprint,
     /// Its id, 1 to 128 bytes; to be accepted once for each key until `iat` + [`PROOF_AGE_S_MAX`] and leeway.
     pub jti: String,
@@ -199,6 +201,7 @@ pub fn verify(proof: &str, expect: &ExpectProof<'_>) -> Result<Proof, ProofError
     check_id("jti", &wire.jti)?;
     Ok(Proof {
         jkt: key.thumbprint(),
+        key,
         jti: wire.jti,
         iat,
         nonce: wire.nonce,

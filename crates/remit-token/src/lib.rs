@@ -15,7 +15,7 @@
 //!
 //! Specifications: RFC 6749, RFC 6750, RFC 7515, RFC 7517, RFC 7519, RFC 7521, RFC 7523, RFC 7636, RFC 7638, RFC 8037,
 //! RFC 8414, RFC 8693, RFC 8707, RFC 8725, RFC 9068, RFC 9126, RFC 9207, RFC 9396, RFC 9449, RFC 9728, SPIFFE-ID, X509-SVID,
-//! JWT-SVID, SPIFFE Trust Domain and Bundle.
+//! JWT-SVID, WIT-SVID, SPIFFE Trust Domain and Bundle.
 //!
 //! | to | go to |
 //! | --- | --- |
@@ -23,7 +23,7 @@
 //! | read an authorization request | [`authorization`], [`authorization_details`] |
 //! | authenticate a client | [`client_assertion`], [`client_certificate`], [`client_metadata`] |
 //! | make or check a proof of possession | [`dpop`] |
-//! | issue or check SVIDs, publish what checks them | [`x509_svid`], [`jwt_svid`], [`spiffe_bundle`] |
+//! | issue or check SVIDs, publish what checks them | [`x509_svid`], [`jwt_svid`], [`wit_svid`], [`spiffe_bundle`] |
 //! | check a token of another issuer | [`foreign`] |
 //! | read a request to the token endpoint | [`exchange::TokenRequest`] |
 //! | hold keys | [`keys::PublicJwk`], [`keys::SigningKey`], [`keys::Jwks`] |
@@ -76,6 +76,7 @@ pub mod subject_token;
 mod test_support;
 #[cfg(test)]
 mod vectors;
+pub mod wit_svid;
 pub mod x509_svid;
 
 pub use access_token::AccessTokenClaims;
@@ -104,4 +105,5 @@ pub use security_event::{Complex, SetClaims, SubjectId};
 pub use spiffe_bundle::SpiffeBundle;
 pub use spiffe_id::{SpiffeId, SpiffeIdError};
 pub use subject_token::DelegationClaims;
+pub use wit_svid::WitSvidClaims;
 pub use x509_svid::{Authority, X509Error};

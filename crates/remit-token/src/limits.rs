@@ -92,6 +92,8 @@ pub const SPIFFE_ID_BYTES_MAX: usize = 2048;
 pub const TRUST_DOMAIN_BYTES_MAX: usize = 255;
 /// Longest life of a JWT-SVID: it cannot be taken back where it is believed, and a workload fetches another at any time.
 pub const JWT_SVID_TTL_S_MAX: i64 = 60 * 60;
+/// Longest life of a WIT-SVID, for the same reason.
+pub const WIT_SVID_TTL_S_MAX: i64 = 60 * 60;
 /// Longest life of an X.509-SVID, for the same reason.
 pub const X509_SVID_TTL_S_MAX: i64 = 24 * 60 * 60;
 /// Longest request for a certificate, in DER; one on P-256 is near 250 bytes.

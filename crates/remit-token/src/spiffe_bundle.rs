@@ -1,7 +1,7 @@
 //! The bundle of a trust domain: the keys by which its SVIDs are checked, as a JWK set.
 //!
 //! Source: SPIFFE Trust Domain and Bundle §4 (format), §5 (`spiffe_sequence`, `spiffe_refresh_hint`), X509-SVID §6.1,
-//! JWT-SVID §5.
+//! JWT-SVID §6.1, WIT-SVID §6.1.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +17,8 @@ pub struct SpiffeBundle {
     pub x509: Vec<(Vec<u8>, PublicJwk)>,
     /// Keys of JWT-SVIDs.
     pub jwt: Vec<PublicJwk>,
+    /// Keys of WIT-SVIDs; none where none are issued.
+    pub wit: Vec<PublicJwk>,
     /// Grows whenever the keys change.
     pub sequence: u64,
     /// How often to look for a change, in seconds.
@@ -44,7 +46,7 @@ struct JwtOnly<'a>(&'a SpiffeBundle);
 
 impl Serialize for JwtOnly<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let keys: Vec<_> = self.0.jwt.iter().map(JwtKey).collect();
+        let keys: Vec<_> = self.0.jwt.iter().map(|key| TokenKey(key, JWT)).collect();
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("keys", &keys)?;
         map.end()
@@ -60,7 +62,10 @@ impl Serialize for Keys<'_> {
             keys.serialize_element(&X509Key(certificate, key))?;
         }
         for key in &self.0.jwt {
-            keys.serialize_element(&JwtKey(key))?;
+            keys.serialize_element(&TokenKey(key, JWT))?;
+        }
+        for key in &self.0.wit {
+            keys.serialize_element(&TokenKey(key, WIT))?;
         }
         keys.end()
     }
@@ -79,13 +84,17 @@ impl Serialize for X509Key<'_> {
     }
 }
 
-struct JwtKey<'a>(&'a PublicJwk);
+/// A key that signs tokens, and what sort of them.
+struct TokenKey<'a>(&'a PublicJwk, &'static str);
 
-impl Serialize for JwtKey<'_> {
+const JWT: &str = "jwt-svid";
+const WIT: &str = "wit-svid";
+
+impl Serialize for TokenKey<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         self.0.write_members(&mut map)?;
-        map.serialize_entry("use", "jwt-svid")?;
+        map.serialize_entry("use", self.1)?;
         map.serialize_entry("alg", self.0.algorithm().as_str())?;
         map.serialize_entry("kid", &self.0.thumbprint())?;
         map.end()
@@ -101,9 +110,11 @@ mod tests {
     #[test]
     fn a_bundle_has_the_members_of_the_specification() {
         let (ca, jwt) = (signing_key().public(), signing_key().public());
+        let wit = signing_key().public();
         let bundle = SpiffeBundle {
             x509: vec![(b"der".to_vec(), ca)],
             jwt: vec![jwt],
+            wit: vec![wit],
             sequence: 7,
             refresh_hint_s: 60,
         };
@@ -116,7 +127,9 @@ mod tests {
         assert!(x509.get("kid").is_none());
         assert_eq!(other["use"], "jwt-svid");
         assert_eq!(other["kid"], jwt.thumbprint().as_str());
-        assert_eq!(wire["keys"].as_array().map(Vec::len), Some(2));
+        assert_eq!(wire["keys"][2]["use"], "wit-svid");
+        assert_eq!(wire["keys"][2]["kid"], wit.thumbprint().as_str());
+        assert_eq!(wire["keys"].as_array().map(Vec::len), Some(3));
         let alone = serde_json::to_value(bundle.jwt_only()).unwrap();
         assert_eq!(alone, json!({ "keys": [other] }));
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
+use remit_domain::Timestamp;
 use remit_domain::attestation::Evidence;
 use remit_token::jwt_svid::{self, ExpectSvid};
 use serde_json::Value;
@@ -19,7 +20,7 @@ use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 use super::attest::Peer;
-use super::source::{Bundle, Source, X509};
+use super::source::{Bundle, Source};
 use super::wire;
 use crate::edge;
 use crate::exit::Refused;
@@ -75,6 +76,8 @@ impl<S: Source> Service<S> {
             Some("FetchX509SVID") => call.stream(request, Call::x509_svids).await,
             Some("FetchX509Bundles") => call.stream(request, Call::x509_bundles).await,
             Some("FetchJWTBundles") => call.stream(request, Call::jwt_bundles).await,
+            Some("FetchWITSVID") => call.stream(request, Call::wit_svids).await,
+            Some("FetchWITBundles") => call.stream(request, Call::wit_bundles).await,
             Some("FetchJWTSVID") => call.unary(request, Call::jwt_svid).await,
             Some("ValidateJWTSVID") => call.unary(request, Call::validate).await,
             _ => Status::unimplemented("there is no such call here").into_http(),
@@ -129,19 +132,22 @@ impl<S: Source> Call<S> {
             .await
     }
 
-    async fn stream<T>(
+    async fn stream<M, T>(
         self,
         request: http::Request<Incoming>,
-        next: impl Fn(Self, Evidence) -> BoxFuture<'static, Next<T>> + Clone + Send + Sync + 'static,
+        next: impl Fn(Self, M, Evidence) -> BoxFuture<'static, Next<T>> + Clone + Send + Sync + 'static,
     ) -> Answer
     where
+        M: prost::Message + Default + Clone + Send + Sync + 'static,
         T: prost::Message + PartialEq + Clone + Send + Sync + 'static,
     {
-        let service = service_fn(move |_: Request<wire::Nothing>| {
+        let service = service_fn(move |request: Request<M>| {
             let (call, next) = (self.clone(), next.clone());
+            let asked = request.into_inner();
+            let next = move |call, seen| next(call, asked.clone(), seen);
             async move { call.messages(next).await.map(Response::new) }
         });
-        Grpc::new(ProstCodec::<T, wire::Nothing>::default())
+        Grpc::new(ProstCodec::<T, M>::default())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .server_streaming(service, request)
             .await
@@ -225,12 +231,16 @@ impl<S: Source> Call<S> {
         source.bundle().await.map_err(status)
     }
 
-    fn x509_svids(self, seen: Evidence) -> BoxFuture<'static, Next<wire::X509SvidResponse>> {
+    fn x509_svids(
+        self,
+        _: wire::Nothing,
+        seen: Evidence,
+    ) -> BoxFuture<'static, Next<wire::X509SvidResponse>> {
         Box::pin(async move {
             let source = &self.service.source;
             let svid = source.x509(&seen).await.map_err(status)?;
             let bundle = source.bundle().await.map_err(status)?;
-            let wait = half_of(&svid);
+            let wait = half_of(svid.expires);
             let response = wire::X509SvidResponse {
                 svids: vec![wire::X509Svid {
                     spiffe_id: svid.spiffe_id,
@@ -245,7 +255,11 @@ impl<S: Source> Call<S> {
         })
     }
 
-    fn x509_bundles(self, seen: Evidence) -> BoxFuture<'static, Next<wire::X509BundlesResponse>> {
+    fn x509_bundles(
+        self,
+        _: wire::Nothing,
+        seen: Evidence,
+    ) -> BoxFuture<'static, Next<wire::X509BundlesResponse>> {
         Box::pin(async move {
             let bundle = self.bundle(&seen).await?;
             let response = wire::X509BundlesResponse {
@@ -256,11 +270,50 @@ impl<S: Source> Call<S> {
         })
     }
 
-    fn jwt_bundles(self, seen: Evidence) -> BoxFuture<'static, Next<wire::JwtBundlesResponse>> {
+    fn jwt_bundles(
+        self,
+        _: wire::Nothing,
+        seen: Evidence,
+    ) -> BoxFuture<'static, Next<wire::JwtBundlesResponse>> {
         Box::pin(async move {
             let bundle = self.bundle(&seen).await?;
             let response = wire::JwtBundlesResponse {
                 bundles: [(of(&bundle), bundle.jwks)].into(),
+            };
+            Ok((response, Duration::from_secs(BUNDLE_SECS)))
+        })
+    }
+
+    fn wit_svids(
+        self,
+        asked: wire::WitSvidRequest,
+        seen: Evidence,
+    ) -> BoxFuture<'static, Next<wire::WitSvidResponse>> {
+        Box::pin(async move {
+            let svid = self.service.source.wit(&seen).await.map_err(status)?;
+            its_own(&asked.spiffe_id, &svid.spiffe_id)?;
+            let wait = half_of(svid.expires);
+            let svid = wire::WitSvid {
+                spiffe_id: svid.spiffe_id,
+                wit_svid: svid.token,
+                wit_svid_key: svid.key,
+                hint: String::new(),
+            };
+            Ok((wire::WitSvidResponse { svids: vec![svid] }, wait))
+        })
+    }
+
+    fn wit_bundles(
+        self,
+        _: wire::Nothing,
+        seen: Evidence,
+    ) -> BoxFuture<'static, Next<wire::WitBundlesResponse>> {
+        Box::pin(async move {
+            let bundle = self.bundle(&seen).await?;
+            let domain = of(&bundle);
+            let keys = bundle.wit_jwks.ok_or_else(no_wit)?;
+            let response = wire::WitBundlesResponse {
+                bundles: [(domain, keys)].into(),
             };
             Ok((response, Duration::from_secs(BUNDLE_SECS)))
         })
@@ -277,10 +330,7 @@ impl<S: Source> Call<S> {
             }
             let svid = self.service.source.jwt(&asked.audience, &seen).await;
             let svid = svid.map_err(status)?;
-            if !asked.spiffe_id.is_empty() && asked.spiffe_id != svid.spiffe_id {
-                let text = "this workload does not have the identity that it asks for";
-                return Err(Status::permission_denied(text));
-            }
+            its_own(&asked.spiffe_id, &svid.spiffe_id)?;
             let svid = wire::JwtSvid {
                 spiffe_id: svid.spiffe_id,
                 svid: svid.token,
@@ -322,13 +372,27 @@ impl<S: Source> Call<S> {
     }
 }
 
+/// Whether a workload that asks for one identity has that one.
+fn its_own(asked: &str, has: &str) -> Result<(), Status> {
+    if asked.is_empty() || asked == has {
+        return Ok(());
+    }
+    let text = "this workload does not have the identity that it asks for";
+    Err(Status::permission_denied(text))
+}
+
+/// What a server says that has no WIT-SVIDs (SPIFFE Workload API §7).
+fn no_wit() -> Status {
+    Status::unimplemented("WIT-SVIDs are off in this organization")
+}
+
 fn of(bundle: &Bundle) -> String {
     format!("spiffe://{}", bundle.trust_domain)
 }
 
 /// How long to wait before the next one: half of what is left, so that a workload has time to take it up.
-fn half_of(svid: &X509) -> Duration {
-    let left = svid.expires.secs_since(edge::now()).max(2);
+fn half_of(expires: Timestamp) -> Duration {
+    let left = expires.secs_since(edge::now()).max(2);
     Duration::from_secs(u64::try_from(left).unwrap_or(2) / 2)
 }
 
@@ -341,6 +405,9 @@ fn status(error: anyhow::Error) -> Status {
     match error.downcast_ref::<Refused>() {
         Some(refused) if refused.status < 500 && refused.status != 429 => {
             note(&format!("denied by Remit: {error:#}"));
+            if refused.code == "wit-svid-off" {
+                return no_wit();
+            }
             if refused.code == "invalid-request" {
                 return Status::invalid_argument("Remit does not take what was asked for");
             }

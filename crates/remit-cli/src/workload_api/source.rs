@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
+use aws_lc_rs::pkcs8::Document;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use remit_domain::Timestamp;
 use remit_domain::attestation::{Attestation, Evidence};
-use remit_token::{PublicJwk, SpiffeId, x509_svid};
+use remit_token::{PublicJwk, SigningKey, SpiffeId, x509_svid};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
@@ -46,6 +48,16 @@ pub(crate) struct Jwt {
     pub(crate) token: String,
 }
 
+/// A WIT-SVID with its key.
+#[derive(Clone)]
+pub(crate) struct Wit {
+    pub(crate) spiffe_id: String,
+    pub(crate) token: String,
+    /// A JWK, with its private half.
+    pub(crate) key: String,
+    pub(crate) expires: Timestamp,
+}
+
 /// The bundle of the trust domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bundle {
@@ -56,6 +68,8 @@ pub(crate) struct Bundle {
     pub(crate) jwt: BTreeMap<String, PublicJwk>,
     /// The same as a JWK set.
     pub(crate) jwks: Vec<u8>,
+    /// Keys of WIT-SVIDs as a JWK set; none where there are none.
+    pub(crate) wit_jwks: Option<String>,
 }
 
 /// Gives out SVIDs and the bundle that checks them, to processes that are what was registered.
@@ -70,6 +84,7 @@ pub(crate) trait Source: Send + Sync + 'static {
         audience: &[String],
         seen: &Evidence,
     ) -> impl Future<Output = anyhow::Result<Jwt>> + Send;
+    fn wit(&self, seen: &Evidence) -> impl Future<Output = anyhow::Result<Wit>> + Send;
     fn bundle(&self) -> impl Future<Output = anyhow::Result<Bundle>> + Send;
 }
 
@@ -144,9 +159,7 @@ impl Source for Remit {
     }
 
     async fn x509(&self, seen: &Evidence) -> anyhow::Result<X509> {
-        let random = SystemRandom::new();
-        let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
-        let made = made.map_err(|_| anyhow::anyhow!("no key could be made"))?;
+        let made = new_key()?;
         let csr = x509_svid::request_pem(&x509_svid::request(made.as_ref())?);
         let body = json!({ "csr": csr, "attested": seen });
         let answer = self.ask("x509", &body).await?;
@@ -157,9 +170,7 @@ impl Source for Remit {
             spiffe_id: text(&answer, "spiffe_id"),
             certificate: certificate.to_vec(),
             key: made.as_ref().to_vec(),
-            expires: text(&answer, "expires").parse().map_err(|_| {
-                anyhow::anyhow!("the server does not say when the certificate ends")
-            })?,
+            expires: ends(&answer)?,
         })
     }
 
@@ -169,6 +180,22 @@ impl Source for Remit {
         Ok(Jwt {
             spiffe_id: text(&answer, "spiffe_id"),
             token: text(&answer, "svid"),
+        })
+    }
+
+    async fn wit(&self, seen: &Evidence) -> anyhow::Result<Wit> {
+        let made = new_key()?;
+        let key = SigningKey::from_pkcs8(made.as_ref())?;
+        let client = self.identity.short_client(TOKEN_SECS_LEFT).await?;
+        let at = ["svids", "wit"];
+        let proof = client.proof_by(&key, &at)?;
+        let body = json!({ "proof": proof, "attested": seen });
+        let answer = client.post(&at, &body).await?;
+        Ok(Wit {
+            spiffe_id: text(&answer, "spiffe_id"),
+            token: text(&answer, "svid"),
+            key: private_jwk(made.as_ref())?,
+            expires: ends(&answer)?,
         })
     }
 
@@ -186,6 +213,33 @@ impl Source for Remit {
         read(&serde_json::from_slice(&answer).context("the bundle cannot be read")?)
             .context("the bundle is not one of a Remit of this version")
     }
+}
+
+fn new_key() -> anyhow::Result<Document> {
+    let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+    made.map_err(|_| anyhow::anyhow!("no key could be made"))
+}
+
+fn ends(answer: &Value) -> anyhow::Result<Timestamp> {
+    let text = text(answer, "expires");
+    text.parse()
+        .map_err(|_| anyhow::anyhow!("the server does not say when the SVID ends"))
+}
+
+/// A key on P-256 as a JWK with its private half (RFC 7518 §6.2.2).
+pub(crate) fn private_jwk(pkcs8: &[u8]) -> anyhow::Result<String> {
+    let no_key = || anyhow::anyhow!("the key cannot be read");
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8);
+    let pair = pair.map_err(|_| no_key())?;
+    let secret: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().map_err(|_| no_key())?;
+    let mut jwk = serde_json::to_value(SigningKey::from_pkcs8(pkcs8)?.public())?;
+    let members = jwk.as_object_mut().ok_or_else(no_key)?;
+    members.insert("alg".to_owned(), "ES256".into());
+    members.insert(
+        "d".to_owned(),
+        URL_SAFE_NO_PAD.encode(secret.as_ref()).into(),
+    );
+    Ok(jwk.to_string())
 }
 
 /// A bundle, read. The trust domain is in the name of its authorities, which all have the same.
@@ -212,7 +266,9 @@ fn read(bundle: &Value) -> Option<Bundle> {
         jwt.insert(text(key, "kid"), public);
         set.push(key.clone());
     }
+    let wit: Vec<&Value> = of("wit-svid").collect();
     Some(Bundle {
+        wit_jwks: (!wit.is_empty()).then(|| json!({ "keys": wit }).to_string()),
         trust_domain: first.trust_domain().to_owned(),
         x509,
         jwt,

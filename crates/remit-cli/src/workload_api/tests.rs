@@ -6,16 +6,21 @@ use std::sync::Mutex;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::StreamExt;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
 use remit_domain::Timestamp;
 use remit_domain::attestation::{Attestation, Evidence};
 use remit_token::jwt_svid::{self, JwtSvidClaims};
+use remit_token::wit_svid::{self, WitSvidClaims, WorkloadKey};
 use remit_token::x509_svid::{self, Validity};
 use remit_token::{Audience, Authority, SigningKey, SpiffeId};
 use serde_json::json;
 use spiffe::{TrustDomain, WorkloadApiClient};
 
-use super::source::{Bundle, Jwt, Source, X509};
+use super::source::{Bundle, Jwt, Source, Wit, X509, private_jwk};
 use super::*;
 
 const ID: &str = "spiffe://acme.remit.example/agent/a/w/i";
@@ -31,6 +36,8 @@ fn secret() -> Vec<u8> {
 struct Domain {
     authority: Authority,
     jwt: SigningKey,
+    wit: SigningKey,
+    wit_on: Mutex<bool>,
     /// How long a certificate is good, in seconds.
     life: i64,
     refuses: Mutex<Option<u16>>,
@@ -45,6 +52,8 @@ impl Domain {
         Self {
             authority: Authority::open(&der, &secret_key).unwrap(),
             jwt: SigningKey::from_pkcs8(&secret()).unwrap(),
+            wit: SigningKey::from_pkcs8(&secret()).unwrap(),
+            wit_on: Mutex::default(),
             life,
             refuses: Mutex::default(),
             registered,
@@ -59,14 +68,18 @@ impl Domain {
             (None, Some(_)) => (403, "attestation-mismatch"),
             (None, None) => return Ok(()),
         };
-        Err(crate::exit::Refused {
-            status,
-            code: code.to_owned(),
-            detail: "the agent is contained".to_owned(),
-            errors: Vec::new(),
-        }
-        .into())
+        Err(refused(status, code))
     }
+}
+
+fn refused(status: u16, code: &str) -> anyhow::Error {
+    crate::exit::Refused {
+        status,
+        code: code.to_owned(),
+        detail: "the agent is contained".to_owned(),
+        errors: Vec::new(),
+    }
+    .into()
 }
 
 fn validity(secs: i64) -> Validity {
@@ -120,13 +133,37 @@ impl Source for &'static Domain {
         })
     }
 
+    async fn wit(&self, seen: &Evidence) -> anyhow::Result<Wit> {
+        self.stands(seen)?;
+        if !*self.wit_on.lock().unwrap() {
+            return Err(refused(403, "wit-svid-off"));
+        }
+        let (key, now) = (secret(), crate::edge::now().as_secs());
+        let claims = WitSvidClaims {
+            iss: SpiffeId::parse("spiffe://acme.remit.example")?,
+            sub: SpiffeId::parse(ID)?,
+            cnf: WorkloadKey(SigningKey::from_pkcs8(&key)?.public()),
+            exp: now + self.life,
+            iat: now,
+            jti: "w".to_owned(),
+        };
+        Ok(Wit {
+            spiffe_id: ID.to_owned(),
+            token: wit_svid::sign(&claims, &self.wit)?,
+            key: private_jwk(&key)?,
+            expires: Timestamp::from_secs(claims.exp),
+        })
+    }
+
     async fn bundle(&self) -> anyhow::Result<Bundle> {
         let public = self.jwt.public();
         let kid = public.thumbprint().to_string();
         let mut key = serde_json::to_value(public)?;
         key["kid"] = json!(kid);
         key["use"] = json!("jwt-svid");
+        let wit = json!({ "keys": [{ "use": "wit-svid", "kid": self.wit.kid() }] });
         Ok(Bundle {
+            wit_jwks: self.wit_on.lock().unwrap().then(|| wit.to_string()),
             trust_domain: "acme.remit.example".to_owned(),
             x509: vec![self.authority.der().to_vec()],
             jwt: BTreeMap::from([(kid, public)]),
@@ -241,37 +278,133 @@ async fn a_stream_rotates_and_ends_when_remit_says_no() {
     assert!(client.fetch_jwt_svid([AUDIENCE], None).await.is_err());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_its_metadata_a_call_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    start(dir.path(), domain(600, this()));
-    let stream = UnixStream::connect(dir.path().join("api.sock"))
-        .await
-        .unwrap();
-    let (mut send, connection) = hyper::client::conn::http2::handshake(
+type Sender = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
+
+/// A client that knows only HTTP/2: what others keep has no calls for WIT-SVIDs yet.
+async fn plain(dir: &Path) -> Sender {
+    let stream = UnixStream::connect(dir.join("api.sock")).await.unwrap();
+    let (send, connection) = hyper::client::conn::http2::handshake(
         hyper_util::rt::TokioExecutor::new(),
         hyper_util::rt::TokioIo::new(stream),
     )
     .await
     .unwrap();
     tokio::spawn(connection);
+    send
+}
+
+/// A message in its frame (gRPC over HTTP/2, "Length-Prefixed-Message").
+fn framed(message: &impl prost::Message) -> Bytes {
+    let body = message.encode_to_vec();
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    [&[0], length.as_slice(), &body].concat().into()
+}
+
+async fn call(
+    send: &mut Sender,
+    path: &str,
+    marked: Option<&str>,
+    message: &impl prost::Message,
+) -> http::Response<hyper::body::Incoming> {
+    let mut request = http::Request::post(format!("http://localhost/SpiffeWorkloadAPI/{path}"))
+        .header("content-type", "application/grpc");
+    if let Some(marked) = marked {
+        request = request.header("workload.spiffe.io", marked);
+    }
+    let request = request.body(Full::new(framed(message))).unwrap();
+    send.send_request(request).await.unwrap()
+}
+
+/// The next message of a stream, or the status that it ends with.
+async fn next<M: prost::Message + Default>(
+    answer: &mut http::Response<hyper::body::Incoming>,
+) -> Result<M, String> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = answer.body_mut().frame().await {
+        match frame.unwrap().into_data() {
+            Ok(data) => bytes.extend_from_slice(&data),
+            Err(trailers) => {
+                let trailers = trailers.into_trailers().unwrap();
+                return Err(trailers["grpc-status"].to_str().unwrap().to_owned());
+            }
+        }
+        if bytes.len() >= 5 {
+            let length = u32::from_be_bytes(bytes[1..5].try_into().unwrap());
+            let end = 5 + usize::try_from(length).unwrap();
+            if bytes.len() >= end {
+                return Ok(M::decode(&bytes[5..end]).unwrap());
+            }
+        }
+    }
+    Err(answer.headers()["grpc-status"].to_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_metadata_a_call_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path(), domain(600, this()));
+    let mut send = plain(dir.path()).await;
     for (marked, path, status) in [
         (None, "FetchJWTBundles", "3"),
         (Some("false"), "FetchJWTBundles", "3"),
-        (Some("true"), "FetchWITSVID", "12"),
+        (None, "FetchWITSVID", "3"),
+        (Some("true"), "FetchSecrets", "12"),
     ] {
-        let mut request = http::Request::post(format!("http://localhost/SpiffeWorkloadAPI/{path}"))
-            .header("content-type", "application/grpc");
-        if let Some(marked) = marked {
-            request = request.header("workload.spiffe.io", marked);
-        }
-        let body = http_body_util::Empty::<hyper::body::Bytes>::new();
-        let answer = send
-            .send_request(request.body(body).unwrap())
-            .await
-            .unwrap();
+        let answer = call(&mut send, path, marked, &wire::Nothing {}).await;
         assert_eq!(answer.headers()["grpc-status"], status, "{marked:?} {path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wit_svids_come_with_their_key_rotate_and_are_unimplemented_while_they_are_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let domain = domain(4, this());
+    start(dir.path(), domain);
+    let mut send = plain(dir.path()).await;
+    let any = wire::WitSvidRequest::default();
+    for path in ["FetchWITSVID", "FetchWITBundles"] {
+        let mut off = call(&mut send, path, Some("true"), &any).await;
+        let told = next::<wire::WitBundlesResponse>(&mut off).await;
+        assert_eq!(told.unwrap_err(), "12", "{path}");
+    }
+    *domain.wit_on.lock().unwrap() = true;
+    let mut bundles = call(&mut send, "FetchWITBundles", Some("true"), &any).await;
+    let told: wire::WitBundlesResponse = next(&mut bundles).await.unwrap();
+    assert!(told.bundles["spiffe://acme.remit.example"].contains("wit-svid"));
+    let mut stream = call(&mut send, "FetchWITSVID", Some("true"), &any).await;
+    let first: wire::WitSvidResponse = next(&mut stream).await.unwrap();
+    let [svid] = first.svids.as_slice() else {
+        panic!("one identity: {first:?}")
+    };
+    assert_eq!(svid.spiffe_id, ID);
+    // The key is the one that it is bound to, and signs.
+    let key: serde_json::Value = serde_json::from_str(&svid.wit_svid_key).unwrap();
+    let body = svid.wit_svid.split('.').nth(1).unwrap();
+    let body = URL_SAFE_NO_PAD.decode(body).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let bound = &claims["cnf"]["jwk"];
+    assert_eq!((&key["x"], &key["alg"]), (&bound["x"], &bound["alg"]));
+    let part = |name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str().unwrap()).unwrap();
+    let point = [vec![4], part("x"), part("y")].concat();
+    let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    assert!(EcdsaKeyPair::from_private_key_and_public_key(curve, &part("d"), &point).is_ok());
+    let second: wire::WitSvidResponse = next(&mut stream).await.unwrap();
+    assert_ne!(second.svids[0].wit_svid_key, svid.wit_svid_key);
+    let other = wire::WitSvidRequest {
+        spiffe_id: "spiffe://acme.remit.example/agent/other".to_owned(),
+    };
+    let mut other = call(&mut send, "FetchWITSVID", Some("true"), &other).await;
+    let told = next::<wire::WitSvidResponse>(&mut other).await;
+    assert_eq!(told.unwrap_err(), "7");
+    // Contained: the stream ends.
+    *domain.refuses.lock().unwrap() = Some(403);
+    let ended = loop {
+        match next::<wire::WitSvidResponse>(&mut stream).await {
+            Ok(_) => {}
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended, "7");
 }
 
 #[test]

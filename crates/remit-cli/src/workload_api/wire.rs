@@ -73,6 +73,38 @@ pub(crate) struct JwtBundlesResponse {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct WitSvidRequest {
+    /// Only this identity; empty means any.
+    #[prost(string, tag = "1")]
+    pub(crate) spiffe_id: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct WitSvidResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) svids: Vec<WitSvid>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct WitSvid {
+    #[prost(string, tag = "1")]
+    pub(crate) spiffe_id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) wit_svid: String,
+    /// A JWK, with its private half.
+    #[prost(string, tag = "3")]
+    pub(crate) wit_svid_key: String,
+    #[prost(string, tag = "4")]
+    pub(crate) hint: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct WitBundlesResponse {
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub(crate) bundles: BTreeMap<String, String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ValidateJwtSvidRequest {
     #[prost(string, tag = "1")]
     pub(crate) audience: String,

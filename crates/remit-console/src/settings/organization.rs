@@ -1,6 +1,7 @@
 //! The organization itself: who may do what alone, how long browsers stay signed in, the keys that sign tokens, and the
 //! company's OpenID provider.
 
+use remit_control::spec::OrganizationSpec;
 use remit_domain::{RefusalCode, Role};
 use serde_json::json;
 
@@ -38,6 +39,8 @@ fn shown(ask: &Ask) -> Result<Page, Fault> {
         typed => typed.to_owned(),
     };
     let separation = or("separation", word(&o.spec.separation));
+    let on = if o.spec.wit_svids { "on" } else { "off" };
+    let wit_svids = or("wit_svids", on.to_owned());
     let form = ask
         .form("organization", "/settings/organization")
         .field(Field::hidden("revision", o.revision))
@@ -57,6 +60,10 @@ fn shown(ask: &Ask) -> Result<Page, Fault> {
                 .value(or("life_s", limits.life_s.to_string()))
                 .required(),
         )
+        .field(
+            Field::select("wit_svids", "WIT-SVIDs", &["off", "on"], &wit_svids)
+                .hint("Identities of workloads that are bound to a key of theirs. SPIFFE calls them incubating."),
+        )
         .button("Save", Tone::Main);
     Ok(ask
         .page("Organization")
@@ -66,12 +73,23 @@ fn shown(ask: &Ask) -> Result<Page, Fault> {
 
 pub(super) async fn put(ask: Ask) -> Result<Answer, Fault> {
     let saved = async {
-        let spec = json!({
+        let read = |value| {
+            serde_json::from_value(value)
+                .map_err(|e| Fault::invalid(format!("the form cannot be read: {e}")))
+        };
+        let form = json!({
             "separation": ask.field("separation"),
             "sessions": { "idle_s": ask.field_as::<u32>("idle_s")?, "life_s": ask.field_as::<u32>("life_s")? },
+            "wit_svids": ask.field("wit_svids") == "on",
         });
-        let spec = serde_json::from_value(spec)
-            .map_err(|e| Fault::invalid(format!("the form cannot be read: {e}")))?;
+        // What the form does not show stays as it is.
+        let now = ask.control().organization(&ask.caller()?)?.spec;
+        let spec = OrganizationSpec {
+            hygiene: now.hygiene,
+            regulated: now.regulated,
+            bound_tokens: now.bound_tokens,
+            ..read(form)?
+        };
         let seen = ask.given_as("revision")?;
         ask.control()
             .put_organization(&ask.caller()?, spec, seen)

@@ -71,6 +71,7 @@ pub(super) fn form(form: SvidForm) -> &'static str {
     match form {
         SvidForm::X509 => "X.509",
         SvidForm::Jwt => "JWT",
+        SvidForm::Wit => "WIT",
     }
 }
 

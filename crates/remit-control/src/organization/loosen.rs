@@ -175,6 +175,7 @@ mod tests {
             hygiene: Default::default(),
             regulated: Default::default(),
             bound_tokens: false,
+            wit_svids: false,
         };
         let admin = w.caller(ADMIN);
         let saved = w.control.put_organization(&admin, spec, None);

@@ -30,6 +30,9 @@ pub struct OrganizationSpec {
     /// given out nor taken, from the moment that this is set.
     #[serde(default)]
     pub bound_tokens: bool,
+    /// Whether workloads get WIT-SVIDs, which SPIFFE calls incubating.
+    #[serde(default)]
+    pub wit_svids: bool,
 }
 
 impl OrganizationSpec {
@@ -41,6 +44,7 @@ impl OrganizationSpec {
             hygiene: organization.hygiene,
             regulated: organization.regulated.clone(),
             bound_tokens: organization.bound_tokens,
+            wit_svids: organization.wit_svids.on,
         }
     }
 }

@@ -54,6 +54,7 @@ async fn refusals(
                             hygiene: Default::default(),
                             regulated: Default::default(),
                             bound_tokens: false,
+                            wit_svids: false,
                         },
                         None,
                     )

@@ -290,10 +290,10 @@ impl Registry {
             }
         };
         of.workflows.push(&svid.workflow);
-        let asked_with = [&svid.thumbprint, &svid.bound_to];
+        let named = [&svid.thumbprint, &svid.bound_to, &svid.key];
         of.with([svid.id.as_str()])
             .with(svid.token.as_ref().map(|token| token.as_str()))
-            .with(asked_with.into_iter().flatten().map(String::as_str))
+            .with(named.into_iter().flatten().map(String::as_str))
     }
 
     /// What an agent's key rests on.

@@ -35,6 +35,8 @@ pub(crate) struct RawAsk {
     pub(crate) identity: Option<Identity>,
     pub(crate) path: BTreeMap<String, String>,
     pub(crate) uri: Uri,
+    /// The whole path, with that of the organization.
+    pub(crate) whole_path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
     pub(crate) seen: Option<u64>,
@@ -47,6 +49,8 @@ pub(crate) struct Ask<B = Nothing, Q = Nothing> {
     pub(crate) identity: Option<Identity>,
     path: BTreeMap<String, String>,
     pub(crate) body: B,
+    /// The whole path below `public_url`, for what is signed.
+    pub(crate) whole_path: String,
     /// The body as it came, for what is signed.
     pub(crate) raw: Vec<u8>,
     pub(crate) headers: HeaderMap,
@@ -70,6 +74,7 @@ impl RawAsk {
             place,
             identity,
             path,
+            whole_path,
             seen,
             headers,
             body: raw,
@@ -80,6 +85,7 @@ impl RawAsk {
             place,
             identity,
             path,
+            whole_path,
             body,
             raw,
             headers,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequestParts, OriginalUri, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -50,6 +50,10 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let identity = who(site, place, route, &parts).await?;
     let path = path(&mut parts, site).await?;
+    let original = parts.extensions.get::<OriginalUri>();
+    let whole_path = original
+        .map_or(parts.uri.path(), |uri| uri.path())
+        .to_owned();
     let seen = if_match(&parts.headers)?;
     let body = if route.body.is_some() {
         read(&parts.headers, body).await?
@@ -62,6 +66,7 @@ async fn answer(
         identity,
         path,
         uri: parts.uri,
+        whole_path,
         headers: parts.headers,
         body,
         seen,

@@ -82,8 +82,8 @@ enum Rotated {
     /// The key that signs access tokens.
     #[default]
     Issuer,
-    /// The authority of the trust domain, and the key that signs JWT-SVIDs. New ones sign five minutes after they are
-    /// published.
+    /// The authority of the trust domain, and the keys that sign JWT-SVIDs and, where they are on, WIT-SVIDs. New ones sign
+    /// five minutes after they are published.
     Svid,
 }
 

@@ -3,6 +3,8 @@
 use axum::http::Method;
 use remit_domain::attestation::{Attestation, Evidence, Trust};
 use remit_domain::{RefusalCode, Timestamp};
+use remit_issuer::ProofShown;
+use remit_token::BearerError;
 use remit_token::x509_svid::{self, certificate_pem};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::AGENT;
 use super::{Ask, Nothing, Reply, Route, route};
+use crate::presented;
 use crate::problem::Problem;
 
 #[rustfmt::skip]
@@ -17,6 +20,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::POST, "/svids/x509", AGENT, "An X.509-SVID for the workflow and run of the token; it ends with the token", x509),
         route(Method::POST, "/svids/jwt", AGENT, "A JWT-SVID for the workflow and run of the token; it ends with the token", jwt),
+        route(Method::POST, "/svids/wit", AGENT, "A WIT-SVID for the workflow and run of the token, bound to a key; it ends with the token", wit),
         route(Method::GET, "/svids/attestation", AGENT, "What may run the workflow of the token, for its attester", attestation),
         route(Method::POST, "/svids/attestation", AGENT, "Whether a process may run the workflow of the token, in the words of its attester", attest),
     ]
@@ -56,6 +60,18 @@ struct NewJwt {
     attested: Option<Evidence>,
 }
 
+/// A request for a WIT-SVID.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewWit {
+    /// A DPoP proof (RFC 9449) of this request by the key that the SVID is to be bound to: a key on P-256, `ath` of the access
+    /// token, no `nonce`. It is good once.
+    proof: String,
+    /// What an attester saw of the process it is for.
+    #[serde(default)]
+    attested: Option<Evidence>,
+}
+
 /// A process to look at.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +92,15 @@ struct AttestedView {
 struct JwtView {
     spiffe_id: String,
     /// The token.
+    svid: String,
+    expires: Timestamp,
+}
+
+/// A WIT-SVID.
+#[derive(Serialize, JsonSchema)]
+struct WitView {
+    spiffe_id: String,
+    /// The token. It is good only together with a proof by its key, and never in `Authorization`.
     svid: String,
     expires: Timestamp,
 }
@@ -114,6 +139,31 @@ async fn jwt(ask: Ask<NewJwt>) -> Result<Reply<JwtView>, Problem> {
     Ok(Reply::created(JwtView {
         spiffe_id: svid.spiffe_id.to_string(),
         svid: svid.token.expose_secret().to_owned(),
+        expires: svid.expires,
+    }))
+}
+
+async fn wit(ask: Ask<NewWit>) -> Result<Reply<WitView>, Problem> {
+    let verified = ask.agent().ok_or_else(agents_only)?;
+    let issuer = &ask.site.app.issuer;
+    let presented = presented::shown(&ask.headers).ok_or_else(agents_only)?;
+    let shown = ProofShown {
+        proof: Some(&ask.body.proof),
+        method: Method::POST.as_str(),
+        path: &ask.whole_path,
+    };
+    let token = presented.token().expose_secret();
+    let svid = issuer
+        .wit_svid(verified, token, &shown, ask.body.attested.clone())
+        .await
+        .map_err(|refusal| {
+            let mut problem = Problem::from(refusal);
+            problem.proof = Some(BearerError::InvalidDpopProof);
+            problem
+        })?;
+    Ok(Reply::created(WitView {
+        spiffe_id: svid.spiffe_id.to_string(),
+        svid: svid.token,
         expires: svid.expires,
     }))
 }
