@@ -2,7 +2,6 @@
 
 use remit_books::BooksError;
 use remit_domain::attestation::Evidence;
-use remit_domain::containment::Lineage;
 use remit_domain::credential::{Svid, SvidForm};
 use remit_domain::limits::WIT_SVID_SECS;
 use remit_domain::organization::WitSvids;
@@ -130,15 +129,16 @@ impl Issuer {
         Err(off())
     }
 
-    /// Whether an SVID of this form may be given out now: they are on, and the key that it is bound to is not contained.
+    /// Whether an SVID of this form may be given out now: they are on, and nothing that it rests on is contained, such as the key that it is
+    /// bound to.
     pub(super) fn wit_stands(&self, org: &OrgId, svid: &Svid) -> Result<(), Refusal> {
-        let Some(key) = &svid.key else {
+        if svid.form != SvidForm::Wit {
             return Ok(());
-        };
+        }
         self.wit_on(org)?;
         let book = self.tenant(org)?;
         let registry = book.registry();
-        registry.not_held(|| Lineage::of_credentials([key.as_str()]))
+        registry.not_held(|| registry.lineage_of_svid(svid))
     }
 }
 
