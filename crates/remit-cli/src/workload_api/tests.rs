@@ -62,8 +62,8 @@ impl Domain {
 
     /// As the server says it.
     fn stands(&self, seen: &Evidence) -> anyhow::Result<()> {
-        let refused = *self.refuses.lock().unwrap();
-        let (status, code) = match (refused, self.registered.mismatch(seen)) {
+        let refuses = *self.refuses.lock().unwrap();
+        let (status, code) = match (refuses, self.registered.mismatch(seen)) {
             (Some(status), _) => (status, "unauthorized_client"),
             (None, Some(_)) => (403, "attestation-mismatch"),
             (None, None) => return Ok(()),

@@ -82,6 +82,7 @@ impl Domain {
             jwt: vec![SigningKey::from_pkcs8(&self.jwt).unwrap().public()],
             sequence: *self.sequence.lock().unwrap(),
             refresh_hint_s: 60,
+            wit: Vec::new(),
         };
         serde_json::to_value(&bundle).unwrap()
     }
