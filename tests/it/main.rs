@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod browser;
+mod bundle_endpoint;
 mod cedarpy;
 mod certificates;
 mod client_documents;

@@ -246,7 +246,12 @@ impl Server {
     /// Starts it again over the same data.
     pub(crate) async fn start_again(&mut self, args: &[&str]) {
         let listen = self.base().trim_start_matches("http://").to_owned();
-        self.child = Self::spawn(&self.dir.path().join("data"), &listen, args);
+        self.start_again_at(&listen, args).await;
+    }
+
+    /// The same at an address that is not in its URL.
+    pub(crate) async fn start_again_at(&mut self, listen: &str, args: &[&str]) {
+        self.child = Self::spawn(&self.dir.path().join("data"), listen, args);
         self.until_ready().await;
     }
 

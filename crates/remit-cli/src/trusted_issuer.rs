@@ -16,7 +16,7 @@ use crate::value::{count, items, line, text};
 /// Commands on trusted issuers.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "`remit explain trustedissuer` lists the fields as a document.\n\nExamples:\n  remit trusted-issuer set github --issuer https://token.actions.githubusercontent.com --algorithm RS256 --rules rules.yaml --reason 'releases run in GitHub Actions'\n  remit trusted-issuer set cluster --issuer https://kubernetes.default.svc --jwks jwks.json --algorithm RS256 --rules rules.yaml --reason 'agents run as service accounts'\n  remit trusted-issuer test github\n  remit trusted-issuer disable github --reason 'INC-9: its keys were taken'\n\nrules.yaml:\n  - subject: repo:acme/shop:ref:refs/heads/main\n    claims: {environment: [production]}\n    agent: releaser\n    workflow: release"
+    after_help = "`remit explain trustedissuer` lists the fields as a document.\n\nExamples:\n  remit trusted-issuer set github --issuer https://token.actions.githubusercontent.com --algorithm RS256 --rules rules.yaml --reason 'releases run in GitHub Actions'\n  remit trusted-issuer set cluster --issuer https://kubernetes.default.svc --jwks jwks.json --algorithm RS256 --rules rules.yaml --reason 'agents run as service accounts'\n  remit trusted-issuer set prod --issuer spiffe://prod.acme.example --bundle https://spire.acme.example:8443/bundle --endpoint-id spiffe://prod.acme.example/spire/server --endpoint-bundle bundle.json --algorithm ES256 --rules rules.yaml --reason 'the indexer runs there'\n  remit trusted-issuer test github\n  remit trusted-issuer disable github --reason 'INC-9: its keys were taken'\n\nrules.yaml:\n  - subject: repo:acme/shop:ref:refs/heads/main\n    claims: {environment: [production]}\n    agent: releaser\n    workflow: release"
 )]
 pub enum TrustedIssuerCommand {
     /// List trusted issuers
@@ -59,6 +59,12 @@ pub struct Set {
     /// It is a SPIFFE trust domain (`--issuer spiffe://NAME`), and its bundle is at this address (`https_web`)
     #[arg(long, value_name = "URL", conflicts_with_all = ["jwks", "jwks_uri"])]
     bundle: Option<String>,
+    /// Its bundle endpoint proves itself with an X.509-SVID of this SPIFFE ID (`https_spiffe`), not with a certificate of the web
+    #[arg(long, value_name = "ID", requires_all = ["bundle", "endpoint_bundle"])]
+    endpoint_id: Option<String>,
+    /// The bundle of that SPIFFE ID's trust domain, by which the endpoint is believed the first time; `-` for standard input
+    #[arg(long, value_name = "FILE", requires = "endpoint_id")]
+    endpoint_bundle: Option<PathBuf>,
     /// Its keys, where it cannot be reached: a JWK set; `-` for standard input
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
@@ -190,8 +196,16 @@ fn body(set: &Set, there: Option<&Value>) -> anyhow::Result<Value> {
         "keys",
         set.jwks_uri.as_ref().map(|uri| json!({ "jwks_uri": uri })),
     );
-    let bundle = set.bundle.as_ref();
-    say("keys", bundle.map(|uri| json!({ "spiffe_bundle": uri })));
+    if let Some(uri) = &set.bundle {
+        let source = match (&set.endpoint_id, &set.endpoint_bundle) {
+            (Some(id), Some(file)) => {
+                let bundle = input::document(file)?;
+                json!({ "https_spiffe": { "url": uri, "endpoint_spiffe_id": id, "bundle": bundle } })
+            }
+            _ => json!({ "spiffe_bundle": uri }),
+        };
+        say("keys", Some(source));
+    }
     if let Some(file) = &set.jwks {
         say("keys", Some(json!({ "jwks": input::document(file)? })));
     }
@@ -222,6 +236,10 @@ fn agents(issuer: &Value) -> String {
 
 fn keys(issuer: &Value) -> String {
     let of = |name: &str| issuer.get("keys").and_then(|keys| keys.get(name));
+    if let Some(there) = of("https_spiffe") {
+        let (url, id) = (text(there, "url"), text(there, "endpoint_spiffe_id"));
+        return format!("{}, which is {}", line(&url, 500), line(&id, 500));
+    }
     match (of("jwks_uri").or_else(|| of("spiffe_bundle")), of("jwks")) {
         (Some(uri), _) => line(uri.as_str().unwrap_or_default(), 500),
         (None, Some(set)) => format!("{} in its document", items(set, "keys").len()),
@@ -298,6 +316,8 @@ mod tests {
             issuer: None,
             jwks_uri: None,
             bundle: None,
+            endpoint_id: None,
+            endpoint_bundle: None,
             jwks: None,
             audience: None,
             algorithms: Vec::new(),

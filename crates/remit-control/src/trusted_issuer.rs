@@ -6,10 +6,10 @@ use remit_domain::event::EventKind;
 use remit_domain::name::Name;
 use remit_domain::trusted_issuer::{
     ADDRESS_BYTES_MAX, ISSUERS_MAX, Identities, KeySource, LIFETIME_SECS_MAX, PEOPLE_MAX,
-    RULES_MAX, SUBJECT_BYTES_MAX, TrustedIssuer, WorkloadRule, check_claims,
+    RULES_MAX, SUBJECT_BYTES_MAX, SpiffeEndpoint, TrustedIssuer, WorkloadRule, check_claims,
 };
 use remit_domain::{Kind, Noun, RecordId, RefusalCode, Registry, Role, Timestamp, TrustedIssuerId};
-use remit_token::{ForeignJwks, SpiffeId};
+use remit_token::{ForeignBundle, ForeignJwks, SpiffeId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -174,6 +174,7 @@ impl Control {
             lifetime_secs_max: spec.lifetime_secs_max,
             rules: Vec::new(),
             identities: None,
+            seen: None,
             enabled: spec.enabled,
             set_by: BTreeMap::new(),
             reason: spec.reason.clone(),
@@ -181,7 +182,10 @@ impl Control {
             at: same.map_or_else(|| self.books.now(), |s| s.at),
         };
         match there.filter(|t| t.signs_as(&issuer)) {
-            Some(same) => issuer.set_by = same.set_by.clone(),
+            Some(same) => {
+                issuer.set_by = same.set_by.clone();
+                issuer.seen = same.seen.clone();
+            }
             None => {
                 issuer.set_by = there.map(|t| t.set_by.clone()).unwrap_or_default();
                 if let Some(by) = caller.principal.person() {
@@ -313,11 +317,12 @@ fn check_spec(spec: &TrustedIssuerSpec) -> Result<(), ControlError> {
     check::text("description", &spec.description)?;
     check::said("reason", &spec.reason)?;
     match &spec.keys {
-        KeySource::SpiffeBundle(_) => trust_domain(spec)?,
+        KeySource::SpiffeBundle(_) | KeySource::HttpsSpiffe(_) => trust_domain(spec)?,
         _ => idp::issuer(&spec.issuer)?,
     }
     match &spec.keys {
         KeySource::SpiffeBundle(uri) => idp::address("keys", uri)?,
+        KeySource::HttpsSpiffe(there) => endpoint(there)?,
         KeySource::Discovery {} => {}
         KeySource::JwksUri(uri) => idp::address("keys", uri)?,
         KeySource::Jwks(set) => {
@@ -348,6 +353,30 @@ fn check_spec(spec: &TrustedIssuerSpec) -> Result<(), ControlError> {
     if identities.is_some_and(|i| i.people.len() > PEOPLE_MAX || i.workflows.len() > RULES_MAX) {
         let why = format!("names at most {PEOPLE_MAX} people and {RULES_MAX} workflows");
         return Err(invalid("identities", why));
+    }
+    Ok(())
+}
+
+/// That an endpoint is one that can be asked, and believed the first time.
+fn endpoint(there: &SpiffeEndpoint) -> Result<(), ControlError> {
+    idp::address("keys", &there.url)?;
+    if !there.url.starts_with("https://") {
+        let why = "the endpoint proves itself with a certificate, so its address is https";
+        return Err(invalid("keys", why));
+    }
+    let id = SpiffeId::parse(&there.endpoint_spiffe_id);
+    if !id.is_ok_and(|id| !id.path().is_empty()) {
+        let why = "`endpoint_spiffe_id` is a SPIFFE ID with a path, such as spiffe://prod.acme.example/remit/bundle";
+        return Err(invalid("keys", why));
+    }
+    let bundle = ForeignBundle::from_json(&there.bundle.to_string());
+    if bundle
+        .map_err(|e| invalid("keys", e))?
+        .authorities
+        .is_empty()
+    {
+        let why = "`bundle` has no authority for X.509-SVIDs (`use: x509-svid`), so the endpoint could not be believed";
+        return Err(invalid("keys", why));
     }
     Ok(())
 }

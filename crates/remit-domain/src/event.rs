@@ -98,6 +98,7 @@ event_kinds! {
     EnforcementPointTokenIssued = "enforcement_point_token.issued",
     TrustedIssuerChanged = "trusted_issuer.changed",
     TrustedIssuerDisabled = "trusted_issuer.disabled",
+    TrustedIssuerBundleChanged = "trusted_issuer.bundle_changed",
     AuthorizationServerChanged = "authorization_server.changed",
     AuthorizationServerDisabled = "authorization_server.disabled",
     IdJagIssued = "id_jag.issued",

@@ -84,8 +84,33 @@ pub enum KeySource {
     /// From this bundle endpoint of a SPIFFE trust domain, which is the issuer (`spiffe://` and its name), by the profile `https_web`
     /// (SPIFFE Federation §5.2.1).
     SpiffeBundle(String),
+    /// From a bundle endpoint that proves itself with an X.509-SVID, by the profile `https_spiffe` (SPIFFE Federation §5.2.2).
+    HttpsSpiffe(Box<SpiffeEndpoint>),
     /// From here: a JWK set (RFC 7517 §5), for an issuer that cannot be reached. Somebody has to change it when its keys change.
     Jwks(Value),
+}
+
+/// A bundle endpoint of the profile `https_spiffe` (SPIFFE Federation §5.2.2.2). The issuer is the trust domain whose bundle it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SpiffeEndpoint {
+    /// Its address: https.
+    pub url: String,
+    /// Its SPIFFE ID, whole: its certificate names this one and no other.
+    pub endpoint_spiffe_id: String,
+    /// The bundle of the trust domain of that SPIFFE ID, as somebody brought it here by another way. An endpoint of the issuer's own trust
+    /// domain is believed by it once, and by what it then gave from there on; an endpoint of another one always by this.
+    pub bundle: Value,
+}
+
+/// What an endpoint of its own trust domain is believed by from now on: of the bundle that it gave last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenBundle {
+    /// The certificates of its authorities for X.509-SVIDs, each in DER and base64.
+    pub x509: Vec<String>,
+    /// Its `spiffe_sequence`: a bundle with a lower one is an old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
 }
 
 /// A pattern of subjects: text in which `*` stands for one or more characters that are no separator (`:` or `/`), at most once
@@ -290,6 +315,9 @@ pub struct TrustedIssuer {
     /// Whom it may let agents act for; nobody where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identities: Option<Identities>,
+    /// What its bundle endpoint is believed by, where that has changed since the document was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenBundle>,
     /// Whether it is trusted now.
     pub enabled: bool,
     /// Everybody who has set how it signs, and when: they can sign as anybody whom it speaks for.

@@ -134,8 +134,12 @@ async fn limited(site: &Site, limiter: &Limiter, request: Request, next: Next) -
 }
 
 fn too_many() -> Response {
+    too_many_requests().into_response()
+}
+
+pub(crate) fn too_many_requests() -> Problem {
     let text = "too many requests from this address; wait a moment";
-    Problem::new(RefusalCode::Limited, text).into_response()
+    Problem::new(RefusalCode::Limited, text)
 }
 
 /// The longest an answer may take, for everything but MCP calls, which have their own limit.

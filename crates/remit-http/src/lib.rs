@@ -7,6 +7,7 @@
 //! | to | go to |
 //! | --- | --- |
 //! | serve | [`router`] over an [`App`], or [`router_with`] pages for people |
+//! | serve bundles to whoever knows us by SPIFFE | [`bundle_endpoint`] |
 //! | know what a refusal is on each wire | [`refusals`] |
 //! | add a REST endpoint | the table in `rest/table.rs` and its siblings: router, document and tests follow |
 //! | change what every request passes | `guard.rs` |
@@ -60,6 +61,7 @@ pub use authenticator::TokenAuthenticator;
 pub use client_certificate::ClientCertificate;
 pub use rest::openapi;
 pub use site::App;
+pub use spiffe::{ShownSvid, bundle_endpoint};
 pub use ssf::take_signal;
 
 use problem::Problem;

@@ -3,6 +3,7 @@
 //!
 //! The assertion is the proof, so it is good once. The token is like one of client credentials, and ends with the rule.
 
+mod endpoint;
 mod keys;
 
 use aws_lc_rs::digest;
@@ -14,7 +15,7 @@ use remit_books::hop::HopKind;
 use remit_domain::trusted_issuer::{TrustedIssuer, WorkloadRule};
 use remit_domain::{OrgId, Refusal, Timestamp, Workflow};
 use remit_ports::store::Once;
-use remit_token::foreign::{self, ExpectForeign, ForeignKind};
+use remit_token::foreign::{self, ExpectForeign, ForeignKind, Unverified};
 use remit_token::{
     ForeignAlgorithm, ForeignClaims, JwtBearer, OAuthErrorCode, TokenError, TokenResponse,
 };
@@ -70,10 +71,19 @@ impl Issuer {
                 text,
             ));
         }
-        let issuer = self.trusted(org, &said.issuer)?;
+        let issuer = self.trusted(org, &self.vouching(org, &said)?)?;
         self.workload(org, &issuer, request, proof)
             .await
             .map_err(|denied| denied.about(&issuer.id))
+    }
+
+    /// Whose word a token is: its issuer's, where that is registered, else that of the trust domain of its subject.
+    fn vouching(&self, org: &OrgId, said: &Unverified) -> Result<String, Denied> {
+        let book = self.tenant(org)?;
+        let registry = book.registry();
+        let known = registry.trusted_issuer_of(&said.issuer).is_some();
+        let domain = said.trust_domain.as_ref().filter(|_| !known);
+        Ok(domain.unwrap_or(&said.issuer).clone())
     }
 
     /// The issuer of that `iss`, where it is trusted now.

@@ -41,6 +41,7 @@ mod authorize;
 mod below;
 mod bootstrap;
 mod break_glass;
+mod bundle_endpoint;
 mod check;
 mod client;
 mod denial;
@@ -104,6 +105,7 @@ use remit_token::metadata::well_known_url;
 pub use address::Resource;
 pub use assertion::SubjectToken;
 pub use authorize::{Asked, NotAsked, Pushed};
+pub use bundle_endpoint::EndpointSvid;
 pub use denial::{BoundDenial, Unbound};
 pub use dpop::{ProofRefused, ProofShown};
 pub use enforcement_point::VerifiedPoint;
@@ -165,6 +167,8 @@ struct Inner {
     lease_sweeps: lease::Sweeps,
     /// Keys of trusted issuers.
     foreign_keys: federation::Keyrings,
+    /// SVIDs of our own bundle endpoints.
+    endpoint_svids: bundle_endpoint::EndpointSvids,
 }
 
 impl Issuer {
@@ -227,6 +231,7 @@ impl Issuer {
                 .build(),
             lease_sweeps: lease::Sweeps::default(),
             foreign_keys: federation::keyrings(),
+            endpoint_svids: bundle_endpoint::endpoint_svids(),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -271,7 +271,7 @@ impl Issuer {
         Ok((keys, id))
     }
 
-    fn svid_fresh(&self) -> Result<(), Refusal> {
+    pub(crate) fn svid_fresh(&self) -> Result<(), Refusal> {
         if self.books().store().is_fresh() {
             return Ok(());
         }

@@ -6,6 +6,7 @@ mod attest;
 mod authorize;
 mod below;
 mod build;
+mod bundle_endpoint;
 mod cascade;
 mod certificate;
 mod children;

@@ -17,6 +17,7 @@ mod answer;
 mod call;
 mod peer;
 mod session;
+mod spiffe;
 mod subscribe;
 mod target;
 mod web;

@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 use remit_domain::OrgId;
+use remit_token::SpiffeId;
+use remit_token::client_certificate::CertificateError;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +16,15 @@ pub struct WebRequest {
     pub headers: Vec<(String, String)>,
     /// The body; empty for none.
     pub body: Vec<u8>,
+}
+
+/// Who has to answer, where a SPIFFE ID says it and not the name in the address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpiffeServer {
+    /// Its SPIFFE ID, the only one that its certificate may name.
+    pub id: SpiffeId,
+    /// The authorities of its trust domain, in DER.
+    pub authorities: Vec<Vec<u8>>,
 }
 
 /// An answer, whole.
@@ -38,6 +49,9 @@ pub enum WebError {
     /// It could not be reached, or its answer cannot be read.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
+    /// Who answers does not prove to be whom it is to be: its certificate is refused.
+    #[error("who answers there is not whom it is to be: {}", refused(*.0))]
+    Untrusted(CertificateError),
     /// The answer is longer than is read.
     #[error("its answer is longer than {0} bytes")]
     TooLarge(usize),
@@ -47,6 +61,20 @@ pub enum WebError {
     /// It sends elsewhere, which is not followed.
     #[error("it sends elsewhere, which is not followed; give the address that it sends to")]
     Redirect,
+}
+
+/// Why the certificate of a server is refused.
+fn refused(why: CertificateError) -> String {
+    match why {
+        CertificateError::Expired => "its certificate, or its authority, is not good now",
+        CertificateError::Untrusted => {
+            "no known authority of its trust domain signed its certificate"
+        }
+        CertificateError::NameOther => "its certificate names another SPIFFE ID",
+        CertificateError::NoSpiffeId => "its certificate does not name exactly one SPIFFE ID",
+        other => return other.to_string(),
+    }
+    .to_owned()
 }
 
 /// Asks the web.
@@ -61,4 +89,20 @@ pub trait Web: Send + Sync + 'static {
     /// # Errors
     /// [`WebError`].
     async fn request(&self, org: &OrgId, request: WebRequest) -> Result<WebResponse, WebError>;
+
+    /// Sends one request, once, over https to a server that proves itself with an X.509-SVID (X509-SVID §5): the rules for addresses, time
+    /// and size are the same, the name in the address proves nothing, and no connection is used again. Who knows no such way refuses.
+    ///
+    /// # Errors
+    /// [`WebError`]; `Untrusted` when the certificate is not one of `server`.
+    async fn request_spiffe(
+        &self,
+        org: &OrgId,
+        request: WebRequest,
+        server: SpiffeServer,
+    ) -> Result<WebResponse, WebError> {
+        let _ = (org, request, server);
+        let why = "there is no way to a server that proves itself with an SVID";
+        Err(WebError::Refused(why.to_owned()))
+    }
 }

@@ -3,7 +3,8 @@
 //!
 //! Source: RFC 7523 §3, RFC 8725, JWT-SVID §3 and §4, draft-ietf-oauth-identity-assertion-authz-grant-04 §4.4.
 //!
-//! A trust domain is an issuer too, `spiffe://` and its name: a JWT-SVID says it in its `sub`, and needs no `iss`.
+//! A trust domain is an issuer too, `spiffe://` and its name: a JWT-SVID says it in its `sub`. It needs no `iss`, and one that it has says
+//! nothing of the trust domain (JWT-SVID §3 gives it no meaning), unless it names another trust domain.
 //!
 //! In two steps, since the keys are the issuer's: [`unverified`] finds out whose it says it is, [`verify`] proves it.
 
@@ -55,6 +56,8 @@ pub enum ForeignKind {
 pub struct Unverified {
     /// Its issuer, as it says.
     pub issuer: String,
+    /// The trust domain that its `sub` is of, `spiffe://` and its name, where it is a workload's SPIFFE ID.
+    pub trust_domain: Option<String>,
     /// What it is.
     pub kind: ForeignKind,
 }
@@ -120,16 +123,18 @@ pub fn unverified(token: &str) -> Result<Unverified, TokenError> {
         let id = SpiffeId::parse(&who.sub?).ok()?;
         Some(format!("{SPIFFE}{}", id.trust_domain()))
     };
-    let issuer = match who.iss {
-        None if kind == ForeignKind::Workload => domain(),
-        iss => iss,
-    };
+    let trust_domain = (kind == ForeignKind::Workload).then(domain).flatten();
+    let issuer = who.iss.or_else(|| trust_domain.clone());
     let issuer = issuer.ok_or(TokenError::ClaimInvalid {
         name: "iss",
         problem: "missing",
     })?;
     check_uri("iss", &issuer)?;
-    Ok(Unverified { issuer, kind })
+    Ok(Unverified {
+        issuer,
+        trust_domain,
+        kind,
+    })
 }
 
 /// Verifies a token with its issuer's keys.
@@ -276,7 +281,8 @@ fn check_issuer(claims: &Claims, expect: &ExpectForeign<'_>) -> Result<(), Token
     let sub: String = claim(claims, "sub")?;
     let id = SpiffeId::parse(&sub).map_err(|_| TokenError::IssuerWrong)?;
     let within = id.trust_domain() == domain && !id.path().is_empty();
-    if within && iss.is_none_or(|iss| iss == expect.issuer) {
+    let other = |iss: String| iss.starts_with(SPIFFE) && iss != expect.issuer;
+    if within && !iss.is_some_and(other) {
         return Ok(());
     }
     Err(TokenError::IssuerWrong)

@@ -276,4 +276,4 @@ pub fn thumbprint(certificate: &[u8]) -> String {
 mod tests;
 mod verify;
 
-pub use verify::{shape, verify};
+pub use verify::{shape, verify, verify_as};

@@ -51,6 +51,10 @@ pub(crate) struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     tls_client_certificates: bool,
+    /// Address to serve the SPIFFE bundle at by the profile https_spiffe, with TLS by an X.509-SVID of the trust domain [default: not served so]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spiffe_bundle_listen: Option<SocketAddr>,
     /// A proxy in front ends TLS: permits plain HTTP off loopback
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -94,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) tls_key: Option<PathBuf>,
     #[serde(default)]
     pub(crate) tls_client_certificates: bool,
+    #[serde(default)]
+    pub(crate) spiffe_bundle_listen: Option<SocketAddr>,
     pub(crate) behind_tls_proxy: bool,
     #[serde(default)]
     pub(crate) master_key: Option<PathBuf>,
@@ -132,6 +138,7 @@ impl Default for Settings {
             tls_cert: None,
             tls_key: None,
             tls_client_certificates: false,
+            spiffe_bundle_listen: None,
             behind_tls_proxy: false,
             master_key: None,
             checkpoints: None,
@@ -151,7 +158,7 @@ impl Default for Settings {
 
 /// Settings that the environment may hold, as `REMIT_<NAME>`. Other variables of that prefix belong to the commands, to
 /// secrets of upstreams, or to whoever runs the tests.
-const IN_ENVIRONMENT: [&str; 19] = [
+const IN_ENVIRONMENT: [&str; 20] = [
     "data",
     "database_url",
     "listen",
@@ -160,6 +167,7 @@ const IN_ENVIRONMENT: [&str; 19] = [
     "tls_cert",
     "tls_key",
     "tls_client_certificates",
+    "spiffe_bundle_listen",
     "behind_tls_proxy",
     "master_key",
     "checkpoints",
@@ -201,6 +209,10 @@ impl Flags {
             ("--default-org", self.default_org.clone()),
             ("--tls-cert", path(&self.tls_cert)),
             ("--tls-key", path(&self.tls_key)),
+            (
+                "--spiffe-bundle-listen",
+                self.spiffe_bundle_listen.map(|l| l.to_string()),
+            ),
             ("--master-key", path(&self.master_key)),
             ("--checkpoints", path(&self.checkpoints)),
         ];

@@ -39,6 +39,12 @@ pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
             settings.listen
         )
     })?;
+    let bundles = match settings.spiffe_bundle_listen {
+        Some(at) => Some(TcpListener::bind(at).await.with_context(|| {
+            format!("cannot listen on {at} (spiffe_bundle_listen); is another remit running?")
+        })?),
+        None => None,
+    };
     let url = settings.url(listener.local_addr()?);
     let house = House::build(&settings, &url, None).await?;
     crate::telemetry::keep_out_secrets(house.books.clone());
@@ -56,6 +62,11 @@ pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
             asks: settings.tls_client_certificates,
         });
     let serving = tokio::spawn(tls::serve(listener, router, files, stop.clone()));
+    if let Some(listener) = bundles {
+        tasks.reopen();
+        tasks.spawn(serve_bundles(listener, house.issuer.clone(), stop.clone()));
+        tasks.close();
+    }
     Ok(Running {
         house,
         url,
@@ -63,6 +74,20 @@ pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
         serving,
         tasks,
     })
+}
+
+async fn serve_bundles(
+    listener: TcpListener,
+    issuer: remit_issuer::Issuer,
+    stop: CancellationToken,
+) {
+    if let Ok(at) = listener.local_addr() {
+        let org = issuer.bundle_endpoint_of(None);
+        let id = org.and_then(|org| issuer.bundle_endpoint_id(&org).ok());
+        let id = id.map(|id| id.to_string());
+        tracing::info!(%at, spiffe_id = id, "serving the bundle by https_spiffe at /spiffe/bundle");
+    }
+    tls::serve_bundles(listener, issuer, stop).await;
 }
 
 impl Running {

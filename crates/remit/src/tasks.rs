@@ -21,6 +21,8 @@ const PROOFS_EVERY: Duration = Duration::from_secs(30);
 const SIGNALS_EVERY: Duration = Duration::from_secs(1);
 /// How often those are asked who tell when they are asked.
 const ASK_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked at whether a trust domain's bundle is to be fetched again.
+const BUNDLES_EVERY: Duration = Duration::from_secs(10);
 /// How often checkpoints are signed and written.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 
@@ -53,6 +55,7 @@ pub(crate) fn start(house: &House, settings: &Settings, stop: &CancellationToken
         stop.clone(),
     ));
     tasks.spawn(signals(house.issuer.clone(), stop.clone()));
+    tasks.spawn(bundles(house.issuer.clone(), stop.clone()));
     tasks.spawn(asking(
         house.issuer.clone(),
         house.control.clone(),
@@ -100,6 +103,19 @@ async fn signals(issuer: remit_issuer::Issuer, stop: CancellationToken) {
             .await
             .is_none()
         {
+            return;
+        }
+    }
+}
+
+/// Follows the bundles of other trust domains.
+async fn bundles(issuer: remit_issuer::Issuer, stop: CancellationToken) {
+    while tokio::time::timeout(BUNDLES_EVERY, stop.cancelled())
+        .await
+        .is_err()
+    {
+        let followed = stop.run_until_cancelled(issuer.follow_bundles());
+        if followed.await.is_none() {
             return;
         }
     }

@@ -13,7 +13,7 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use remit_http::ClientCertificate;
+use remit_http::{ClientCertificate, ShownSvid};
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -24,6 +24,9 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 mod offered;
+mod svid;
+
+pub(crate) use svid::serve_bundles;
 
 /// How often certificate and key are looked at.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
@@ -78,24 +81,12 @@ pub(crate) async fn serve(
         None => None,
     };
     let connections = TaskTracker::new();
-    loop {
-        let (stream, peer) = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, most likely: wait for some to come back rather than spin.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-        };
-        let _ = stream.set_nodelay(true);
+    while let Some((stream, peer)) = accepted(&listener, &stop).await {
         let surface = Surface {
             router: router.clone(),
             peer,
             certificate: None,
+            shown: None,
         };
         connections.spawn(connection(
             stream,
@@ -104,6 +95,32 @@ pub(crate) async fn serve(
             stop.clone(),
         ));
     }
+    ended(&connections).await;
+    Ok(())
+}
+
+/// The next connection; none once `stop` fires.
+async fn accepted(
+    listener: &TcpListener,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        match stop.run_until_cancelled(listener.accept()).await? {
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                return Some((stream, peer));
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: wait for some to come back rather than spin.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Waits for what goes on, for a while.
+async fn ended(connections: &TaskTracker) {
     connections.close();
     if tokio::time::timeout(SHUTDOWN_GRACE, connections.wait())
         .await
@@ -114,7 +131,6 @@ pub(crate) async fn serve(
             "connections were cut off at shutdown"
         );
     }
-    Ok(())
 }
 
 fn watched(files: Files, stop: CancellationToken) -> anyhow::Result<Arc<ArcSwap<ServerConfig>>> {
@@ -153,6 +169,8 @@ struct Surface {
     router: Router,
     peer: SocketAddr,
     certificate: Option<ClientCertificate>,
+    /// Whose SVID the client was shown, where it was one.
+    shown: Option<ShownSvid>,
 }
 
 impl Surface {
@@ -160,6 +178,9 @@ impl Surface {
         request.extensions_mut().insert(ConnectInfo(self.peer));
         if let Some(certificate) = &self.certificate {
             request.extensions_mut().insert(certificate.clone());
+        }
+        if let Some(shown) = &self.shown {
+            request.extensions_mut().insert(shown.clone());
         }
         self.router.clone().call(request.map(Body::new))
     }

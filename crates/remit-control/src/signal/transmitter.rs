@@ -223,7 +223,7 @@ impl Control {
         audience(&spec.audience)?;
         match &spec.keys {
             KeySource::Discovery {} => {}
-            KeySource::SpiffeBundle(_) => {
+            KeySource::SpiffeBundle(_) | KeySource::HttpsSpiffe(_) => {
                 return Err(invalid("keys", "a trust domain signs no signals"));
             }
             KeySource::JwksUri(uri) => idp::address("keys", uri)?,

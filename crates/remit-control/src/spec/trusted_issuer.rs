@@ -23,7 +23,8 @@ pub struct TrustedIssuerSpec {
     pub description: String,
     /// Its `iss`, exactly as its tokens have it: https, without query or fragment.
     pub issuer: String,
-    /// Where its keys come from: `discovery: {}` (its metadata), `jwks_uri: URL`, or `jwks: {keys: [...]}` (from here).
+    /// Where its keys come from: `discovery: {}` (its metadata), `jwks_uri: URL`, `jwks: {keys: [...]}` (from here), `spiffe_bundle: URL`
+    /// or `https_spiffe: {url, endpoint_spiffe_id, bundle}` (the bundle of a SPIFFE trust domain).
     #[serde(default = "discovery")]
     pub keys: KeySource,
     /// What its tokens have as their one `aud`; this organization's issuer where absent.

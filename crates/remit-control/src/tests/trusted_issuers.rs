@@ -210,3 +210,61 @@ async fn nobody_lets_an_agent_of_their_own_in_by_another_issuer_or_out_to_anothe
     assert_eq!(code(put(owner).await), RefusalCode::Forbidden);
     put(house.admin()).await.unwrap();
 }
+
+/// A document of a bundle endpoint of the profile `https_spiffe`.
+fn by_spiffe(url: &str, endpoint: &str, authority: Option<&str>) -> TrustedIssuerSpec {
+    let keys = authority.map(|der| json!({ "kty": "EC", "use": "x509-svid", "x5c": [der] }));
+    let mut spec = spec("spiffe://prod.example/ns/it/sa/x");
+    spec.issuer = "spiffe://prod.example".to_owned();
+    spec.keys = serde_json::from_value(json!({ "https_spiffe": {
+        "url": url, "endpoint_spiffe_id": endpoint, "bundle": { "keys": keys.into_iter().collect::<Vec<_>>() }
+    } }))
+    .unwrap();
+    spec
+}
+
+fn authority() -> String {
+    use base64::Engine as _;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    let made = params.self_signed(&key).unwrap();
+    base64::engine::general_purpose::STANDARD.encode(made.der())
+}
+
+#[tokio::test]
+async fn an_endpoint_can_be_believed_the_first_time_and_is_followed_from_there() {
+    const AT: &str = "https://prod.example/spiffe/bundle";
+    const ID: &str = "spiffe://prod.example/remit/bundle";
+    let house = House::active().await;
+    let der = authority();
+    for (url, id, der) in [
+        ("http://127.0.0.1:1/spiffe/bundle", ID, Some(der.as_str())),
+        ("https://user@prod.example/", ID, Some(der.as_str())),
+        (AT, "spiffe://prod.example", Some(der.as_str())),
+        (AT, "https://prod.example/x", Some(der.as_str())),
+        (AT, ID, None),
+        (AT, ID, Some("AAAA")),
+    ] {
+        let refused = house
+            .control
+            .put_trusted_issuer(&house.admin(), &name("ci"), by_spiffe(url, id, der), None)
+            .await;
+        assert_eq!(code(refused), RefusalCode::InvalidRequest, "{url} {id}");
+    }
+    put(&house, by_spiffe(AT, ID, Some(&der))).await;
+    let books = house.control.books();
+    let mut kept = there(&house);
+    let id = kept.id.to_string();
+    let found = books.get::<TrustedIssuer>(&house.org, &id).await.unwrap();
+    kept.seen = serde_json::from_value(json!({ "x509": [authority()], "sequence": 7 })).unwrap();
+    let change = remit_books::Change::new().update(&kept, found.unwrap().revision);
+    books.commit(&house.org, change).await.unwrap();
+    // What the endpoint gave last stays when something else is written, and goes when the endpoint is set up anew.
+    let mut other = by_spiffe(AT, ID, Some(&der));
+    other.description = "production".to_owned();
+    put(&house, other).await;
+    assert_eq!(there(&house).seen, kept.seen);
+    put(&house, by_spiffe(AT, ID, Some(&authority()))).await;
+    assert_eq!(there(&house).seen, None);
+}

@@ -180,11 +180,11 @@ impl Issuer {
         let found =
             found.ok_or_else(|| no(RefusalCode::NotFound, "no such transmitter is here"))?;
         let called = called(&found);
-        let (keys, jwks_uri) = self.fetch_keys(org, &keys_of(&found, &called)).await?;
+        let fetched = self.fetch_keys(org, &keys_of(&found, &called)).await?;
         Ok(TrustedIssuerReport {
             issuer: found.issuer.clone(),
-            jwks_uri,
-            keys: keys.len(),
+            jwks_uri: fetched.at,
+            keys: fetched.keys.len(),
         })
     }
 
@@ -297,6 +297,7 @@ fn keys_of<'a>(transmitter: &'a SignalTransmitter, called: &'a str) -> KeysOf<'a
         issuer: &transmitter.issuer,
         source: &transmitter.keys,
         metadata: MetadataKind::SharedSignals,
+        seen: None,
     }
 }
 

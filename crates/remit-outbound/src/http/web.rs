@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::uri::Scheme;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use remit_domain::OrgId;
 use remit_ports::Web;
-use remit_ports::web::{WebError, WebRequest, WebResponse};
+use remit_ports::web::{SpiffeServer, WebError, WebRequest, WebResponse};
 
+use super::spiffe::OneServer;
 use super::target::Target;
-use super::wire::{OneShot, Roots, Wire, chain};
+use super::wire::{Client, OneShot, Roots, Wire, chain};
 use crate::flight::Flight;
 use crate::limits::{WEB, WEB_BYTES_MAX};
 
@@ -53,51 +55,95 @@ impl HttpWeb {
     }
 
     async fn ask(&self, org: &OrgId, request: WebRequest) -> Result<WebResponse, WebError> {
-        let target = Target::read(&request.url, self.loopback)
+        let target = self.target(&request.url)?;
+        let client = self.wire.client(org);
+        exchange(&client, target, request).await
+    }
+
+    async fn ask_spiffe(
+        &self,
+        request: WebRequest,
+        server: SpiffeServer,
+    ) -> Result<WebResponse, WebError> {
+        let target = self.target(&request.url)?;
+        if target.uri.scheme() != Some(&Scheme::HTTPS) {
+            let why = "a server proves itself with a certificate over https alone";
+            return Err(WebError::Refused(why.to_owned()));
+        }
+        let judge = Arc::new(OneServer::new(server));
+        let client = self.wire.apart(Arc::clone(&judge).config());
+        let answer = exchange(&client, target, request).await;
+        answer.map_err(|error| match judge.refused() {
+            Some(why) => WebError::Untrusted(why),
+            None => error,
+        })
+    }
+
+    /// Where a request goes, by the rules for addresses.
+    fn target(&self, url: &str) -> Result<Target, WebError> {
+        let target = Target::read(url, self.loopback)
             .map_err(|error| WebError::Refused(error.to_string()))?;
         if !self.private && target.is_private() {
             let why = "it is an address of a private network; the operator allows those with `idp_private`";
             return Err(WebError::Refused(why.to_owned()));
         }
-        let method = match request.method.as_str() {
-            "GET" => Method::GET,
-            "POST" => Method::POST,
-            _ => return Err(WebError::Refused("only GET and POST are sent".to_owned())),
-        };
-        let flight = Arc::new(Flight::default());
-        let mut sent = Request::new(OneShot::new(Bytes::from(request.body), &flight));
-        *sent.method_mut() = method;
-        *sent.uri_mut() = target.uri;
-        *sent.headers_mut() = headers(&request.headers)?;
-        let client = self.wire.client(org);
-        let answer = client.request(sent).await;
-        let answer = answer.map_err(|error| WebError::Unreachable(chain(&error)))?;
-        let (parts, body) = answer.into_parts();
-        if parts.status.is_redirection() {
-            return Err(WebError::Redirect);
-        }
-        let body = Limited::new(body, WEB_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                WebError::TooLarge(WEB_BYTES_MAX)
-            } else {
-                WebError::Unreachable(chain(error.as_ref()))
-            }
-        })?;
-        let kind = parts.headers.get(CONTENT_TYPE);
-        Ok(WebResponse {
-            status: parts.status.as_u16(),
-            content_type: kind.and_then(|v| v.to_str().ok()).map(str::to_owned),
-            max_age_s: max_age(&parts.headers),
-            body: body.to_bytes().to_vec(),
-        })
+        Ok(target)
     }
+}
+
+async fn exchange(
+    client: &Client,
+    target: Target,
+    request: WebRequest,
+) -> Result<WebResponse, WebError> {
+    let method = match request.method.as_str() {
+        "GET" => Method::GET,
+        "POST" => Method::POST,
+        _ => return Err(WebError::Refused("only GET and POST are sent".to_owned())),
+    };
+    let flight = Arc::new(Flight::default());
+    let mut sent = Request::new(OneShot::new(Bytes::from(request.body), &flight));
+    *sent.method_mut() = method;
+    *sent.uri_mut() = target.uri;
+    *sent.headers_mut() = headers(&request.headers)?;
+    let answer = client.request(sent).await;
+    let answer = answer.map_err(|error| WebError::Unreachable(chain(&error)))?;
+    let (parts, body) = answer.into_parts();
+    if parts.status.is_redirection() {
+        return Err(WebError::Redirect);
+    }
+    let body = Limited::new(body, WEB_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            WebError::TooLarge(WEB_BYTES_MAX)
+        } else {
+            WebError::Unreachable(chain(error.as_ref()))
+        }
+    })?;
+    let kind = parts.headers.get(CONTENT_TYPE);
+    Ok(WebResponse {
+        status: parts.status.as_u16(),
+        content_type: kind.and_then(|v| v.to_str().ok()).map(str::to_owned),
+        max_age_s: max_age(&parts.headers),
+        body: body.to_bytes().to_vec(),
+    })
 }
 
 #[async_trait]
 impl Web for HttpWeb {
     async fn request(&self, org: &OrgId, request: WebRequest) -> Result<WebResponse, WebError> {
         tokio::time::timeout(self.within, self.ask(org, request))
+            .await
+            .unwrap_or(Err(WebError::Timeout))
+    }
+
+    async fn request_spiffe(
+        &self,
+        _org: &OrgId,
+        request: WebRequest,
+        server: SpiffeServer,
+    ) -> Result<WebResponse, WebError> {
+        tokio::time::timeout(self.within, self.ask_spiffe(request, server))
             .await
             .unwrap_or(Err(WebError::Timeout))
     }

@@ -68,12 +68,20 @@ impl Wire {
         if let Some(client) = clients.get(org) {
             return client.clone();
         }
-        let client = self.build();
+        let mut tls = self.tls.clone();
+        tls.resumption = Resumption::in_memory_sessions(64);
+        let client = self.build(tls);
         clients.insert(org.clone(), client.clone());
         client
     }
 
-    fn build(&self) -> Client {
+    /// A client of its own, under the same rules for addresses: whoever it meets is judged by `tls`, and nothing is remembered.
+    pub(super) fn apart(&self, mut tls: ClientConfig) -> Client {
+        tls.resumption = Resumption::disabled();
+        self.build(tls)
+    }
+
+    fn build(&self, tls: ClientConfig) -> Client {
         let mut tcp = HttpConnector::new_with_resolver(Guarded {
             loopback: self.loopback,
             private: self.private,
@@ -82,8 +90,6 @@ impl Wire {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT));
-        let mut tls = self.tls.clone();
-        tls.resumption = Resumption::in_memory_sessions(64);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()

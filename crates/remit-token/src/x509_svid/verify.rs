@@ -80,3 +80,21 @@ pub fn verify(
     trusted(chain, &current, KeyUsage::server_auth(), now)?;
     Ok(id)
 }
+
+/// Whether this chain is the X.509-SVID of that one workload, as a server shows it.
+///
+/// - `chain`, `authorities`, `now`: as [`verify`] takes them; the authorities are those of the trust domain of `id`.
+///
+/// # Errors
+/// As [`verify`]; `NameOther` when it names another SPIFFE ID.
+pub fn verify_as(
+    chain: &[Vec<u8>],
+    authorities: &[Vec<u8>],
+    id: &SpiffeId,
+    now: i64,
+) -> Result<(), CertificateError> {
+    let found = verify(chain, authorities, now)?;
+    (found == *id)
+        .then_some(())
+        .ok_or(CertificateError::NameOther)
+}
