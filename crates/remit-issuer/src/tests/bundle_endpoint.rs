@@ -32,11 +32,28 @@ fn id(text: &str) -> SpiffeId {
     SpiffeId::parse(text).unwrap()
 }
 
+/// An authority's secret, and its certificate: made once, since no two signatures are the same.
+type Signer = (Vec<u8>, Vec<u8>);
+
+fn validity(now: i64) -> Validity {
+    Validity {
+        serial: [7; 16],
+        not_before: now - 60,
+        not_after: now + 86_400 * 30,
+    }
+}
+
+fn signer(now: i64) -> Signer {
+    let secret = pkcs8();
+    let der = Authority::certificate(&id(DOMAIN), &secret, &validity(now)).unwrap();
+    (secret, der)
+}
+
 /// Another trust domain: what its endpoint shows and serves.
 struct Domain {
     jwt: Vec<u8>,
-    /// Secrets of its authorities; the last one signs what its endpoint shows.
-    authorities: Mutex<BTreeMap<u64, Vec<u8>>>,
+    /// Secrets of its authorities and their certificates; the last one signs what its endpoint shows.
+    authorities: Mutex<BTreeMap<u64, Signer>>,
     sequence: Mutex<u64>,
     shows: Mutex<String>,
     /// Whether its bundle leaves its authorities out.
@@ -46,21 +63,8 @@ struct Domain {
 }
 
 impl Domain {
-    fn validity(&self) -> Validity {
-        Validity {
-            serial: [7; 16],
-            not_before: self.now - 60,
-            not_after: self.now + 86_400 * 30,
-        }
-    }
-
-    fn authority(&self, secret: &[u8]) -> Authority {
-        let der = Authority::certificate(&id(DOMAIN), secret, &self.validity()).unwrap();
-        Authority::open(&der, secret).unwrap()
-    }
-
     fn adds(&self, n: u64) {
-        self.authorities.lock().unwrap().insert(n, pkcs8());
+        self.authorities.lock().unwrap().insert(n, signer(self.now));
         *self.sequence.lock().unwrap() += 1;
     }
 
@@ -73,9 +77,9 @@ impl Domain {
         let authorities = self.authorities.lock().unwrap();
         let hides = *self.hides.lock().unwrap();
         let shown = authorities.values().filter(|_| !hides);
-        let x509 = shown.map(|secret| {
+        let x509 = shown.map(|(secret, der)| {
             let public = SigningKey::from_pkcs8(secret).unwrap().public();
-            (self.authority(secret).der().to_vec(), public)
+            (der.clone(), public)
         });
         let bundle = SpiffeBundle {
             x509: x509.collect(),
@@ -90,15 +94,15 @@ impl Domain {
     /// The chain that its endpoint shows.
     fn chain(&self) -> Vec<Vec<u8>> {
         let authorities = self.authorities.lock().unwrap();
-        let secret = authorities.values().last().cloned().unwrap_or_else(pkcs8);
+        let (secret, der) = authorities.values().last().unwrap();
         let request = x509_svid::request(&pkcs8()).unwrap();
         let validity = Validity {
             not_after: self.now + 900,
-            ..self.validity()
+            ..validity(self.now)
         };
         let shows = id(&self.shows.lock().unwrap());
-        let leaf = self.authority(&secret).issue(&request, &shows, &validity);
-        vec![leaf.unwrap()]
+        let authority = Authority::open(der, secret).unwrap();
+        vec![authority.issue(&request, &shows, &validity).unwrap()]
     }
 
     fn token(&self, jti: u64) -> String {
@@ -150,14 +154,15 @@ struct Federation {
 impl Federation {
     async fn new() -> Self {
         let mut world = World::new().await;
+        let now = world.books.now().as_secs();
         let domain = Arc::new(Domain {
             jwt: pkcs8(),
-            authorities: Mutex::new(BTreeMap::from([(1, pkcs8())])),
+            authorities: Mutex::new(BTreeMap::from([(1, signer(now))])),
             sequence: Mutex::new(1),
             shows: Mutex::new(ENDPOINT.to_owned()),
             hides: Mutex::new(false),
             down: Mutex::new(false),
-            now: world.books.now().as_secs(),
+            now,
         });
         let web = Arc::new(Reached(Arc::clone(&domain)));
         world.issuer = world.issuer.clone().with_web(web, Arc::new(OneSecret));
@@ -252,7 +257,8 @@ async fn who_answers_in_its_place_gives_no_keys() {
     }
     // An authority that nobody knows: of another trust domain that says it is this one.
     let federation = Federation::new().await;
-    *federation.domain.authorities.lock().unwrap() = BTreeMap::from([(1, pkcs8())]);
+    *federation.domain.authorities.lock().unwrap() =
+        BTreeMap::from([(1, signer(federation.domain.now))]);
     assert_eq!(federation.not_now().await, "issuer-endpoint-untrusted");
     assert_eq!(federation.changes().await, 0);
 }

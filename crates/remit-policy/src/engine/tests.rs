@@ -326,6 +326,25 @@ fn an_ask_says_properly_who_approves() {
             "is not an annotation",
         ),
         (
+            r#"@escalate("10m role:admin")"#,
+            plain,
+            "means nothing without",
+        ),
+        (r#"@approvers("sponsor")"#, plain, "means nothing without"),
+        (r#"@quorum("2")"#, plain, "means nothing without"),
+    ] {
+        let error = engine(&[&format!("{annotations} {policy}")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(why), "{annotations}: {error}");
+    }
+}
+
+#[test]
+fn an_escalation_says_properly_when_and_who() {
+    let ask = r"forbid (principal, action, resource) unless { context.approved };";
+    for (annotations, policy, why) in [
+        (
             r#"@approvers("sponsor") @escalate("10m")"#,
             ask,
             "names no time, or nobody",
@@ -365,13 +384,6 @@ fn an_ask_says_properly_who_approves() {
             ask,
             "can never be met",
         ),
-        (
-            r#"@escalate("10m role:admin")"#,
-            plain,
-            "means nothing without",
-        ),
-        (r#"@approvers("sponsor")"#, plain, "means nothing without"),
-        (r#"@quorum("2")"#, plain, "means nothing without"),
     ] {
         let error = engine(&[&format!("{annotations} {policy}")])
             .unwrap_err()

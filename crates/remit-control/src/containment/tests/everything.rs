@@ -46,27 +46,9 @@ async fn only_the_operator_orders_it_and_somebody_else_confirms() {
         .contain_everything(&operator, Level::Kill, "x", true)
         .await;
     assert_eq!(code(killed), RefusalCode::InvalidRequest);
-    let preview = w
-        .control
-        .preview_everything(&operator, Level::Suspend)
-        .await
-        .unwrap();
-    let acme = preview
-        .organizations
-        .iter()
-        .find(|o| o.organization.as_str() == "acme")
-        .unwrap();
-    assert_eq!(
-        (acme.stops["run"], acme.stops["token"], acme.stops["key"]),
-        (1, 1, 1)
-    );
-    assert_eq!(preview.organizations.len(), 2);
+    previewed(&w, &operator).await;
 
-    let view = w
-        .control
-        .contain_everything(&operator, Level::Suspend, "worm", false)
-        .await
-        .unwrap();
+    let view = ordered(&w, &operator).await;
     assert_eq!((view.state, held(&w, &w.org)), ("waiting", 0));
     for n in [RESPONDER, OWNER, NOBODY] {
         let confirmed = w.control.confirm_everything(&w.caller(n), &view.id).await;
@@ -96,7 +78,46 @@ async fn only_the_operator_orders_it_and_somebody_else_confirms() {
         .standing(&run.id, w.books.now())
         .unwrap_err();
     assert_eq!(refused.code, RefusalCode::Contained);
+}
 
+async fn ordered(w: &World, operator: &Caller) -> EverythingView {
+    w.control
+        .contain_everything(operator, Level::Suspend, "worm", false)
+        .await
+        .unwrap()
+}
+
+/// What would stop is told before.
+async fn previewed(w: &World, operator: &Caller) {
+    let preview = w
+        .control
+        .preview_everything(operator, Level::Suspend)
+        .await
+        .unwrap();
+    let acme = preview
+        .organizations
+        .iter()
+        .find(|o| o.organization.as_str() == "acme")
+        .unwrap();
+    assert_eq!(
+        (acme.stops["run"], acme.stops["token"], acme.stops["key"]),
+        (1, 1, 1)
+    );
+    assert_eq!(preview.organizations.len(), 2);
+}
+
+#[tokio::test]
+async fn only_the_operator_lifts_it() {
+    let w = World::new().await;
+    let other = second(&w).await;
+    let run = w.start(1, None, Vec::new(), None).await;
+    let operator = w.control.operator().unwrap();
+    let view = ordered(&w, &operator).await;
+    w.control
+        .confirm_everything(&w.caller(ADMIN), &view.id)
+        .await
+        .unwrap();
+    let book = w.books.org(&w.org).unwrap();
     // Nobody inside lifts it, and no organization is made meanwhile.
     let inside = book
         .registry()

@@ -10,12 +10,10 @@ fn organization() -> TargetName {
 
 async fn ordered(w: &World, by: u8) -> ContainmentView {
     let by = w.caller(by);
-    let made = w
-        .control
+    w.control
         .contain(&by, &organization(), Level::Suspend, "all odd")
         .await
-        .unwrap();
-    made
+        .unwrap()
 }
 
 fn stands(w: &World, run: &Run) -> bool {
@@ -46,7 +44,6 @@ async fn one_person_contains_no_organization() {
         .confirm_containment(&w.caller(ADMIN_TOO), &view.id)
         .await
         .unwrap();
-    let confirmed = confirmed;
     assert_eq!(
         (confirmed.state, confirmed.confirmed_by.as_deref()),
         ("active", Some("p10@acme.example"))

@@ -137,12 +137,10 @@ async fn stop(w: &World, target: &TargetName, level: Level) -> ContainmentView {
     if view.state != "waiting" {
         return view;
     }
-    let confirmed = w
-        .control
+    w.control
         .confirm_containment(&w.caller(ADMIN), &view.id)
         .await
-        .unwrap();
-    confirmed
+        .unwrap()
 }
 
 async fn as_previewed(seed: u64, nth: usize, level: Level) -> bool {
