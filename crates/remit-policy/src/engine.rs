@@ -1,6 +1,8 @@
 //! The engine: policies and tools compiled once, decisions taken many times.
 
 pub(crate) mod answer;
+#[cfg(test)]
+mod asks;
 mod compile;
 mod evaluate;
 mod excepted;

@@ -80,7 +80,7 @@ async fn only_the_operator_orders_it_and_somebody_else_confirms() {
     assert_eq!(refused.code, RefusalCode::Contained);
 }
 
-async fn ordered(w: &World, operator: &Caller) -> EverythingView {
+async fn ordered(w: &World, operator: &Caller) -> ContainmentView {
     w.control
         .contain_everything(operator, Level::Suspend, "worm", false)
         .await
