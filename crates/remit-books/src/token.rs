@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use remit_domain::credential::Token;
 use remit_domain::event::{Event, EventKind};
+use remit_domain::limits::ACCESS_TOKEN_SECS;
 use remit_domain::run::RunEnd;
 use remit_domain::{CredentialId, OrgId, Principal, RunId};
 use remit_ports::store::Filter;
@@ -70,28 +71,9 @@ impl Books {
         org: &OrgId,
         token: Versioned<Token>,
     ) -> Result<Vec<Versioned<Token>>, BooksError> {
-        let now = self.now();
         let mut live = Vec::new();
         for run in self.family(org, &token.noun.run) {
-            let mut filter = Filter {
-                parent: Some(run.to_string()),
-                state: Some("active".to_owned()),
-                descending: true,
-                limit: 1_000,
-                ..Filter::default()
-            };
-            loop {
-                let (page, next) = self.list::<Token>(org, &filter).await?;
-                // Nothing that was exchanged for it is older.
-                let older = page
-                    .last()
-                    .is_none_or(|t| t.noun.issued < token.noun.issued);
-                live.extend(page.into_iter().filter(|t| now < t.noun.expires));
-                match next {
-                    Some(next) if !older => filter.after = Some(next),
-                    _ => break,
-                }
-            }
+            live.extend(self.live_tokens(org, &run).await?);
         }
         let mut fallen = vec![token];
         let mut ids: BTreeSet<CredentialId> = fallen.iter().map(|t| t.noun.id.clone()).collect();
@@ -105,6 +87,37 @@ impl Books {
             ids.extend(more.iter().map(|t| t.noun.id.clone()));
             fallen.extend(more);
             live = rest;
+        }
+    }
+
+    /// Tokens of a run that have neither ended nor been revoked, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn live_tokens(
+        &self,
+        org: &OrgId,
+        run: &RunId,
+    ) -> Result<Vec<Versioned<Token>>, BooksError> {
+        let now = self.now();
+        // None lives longer: what was issued before that has ended, and so has everything before it.
+        let oldest = now.plus_secs(-ACCESS_TOKEN_SECS);
+        let mut filter = Filter {
+            parent: Some(run.to_string()),
+            state: Some("active".to_owned()),
+            descending: true,
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let mut live = Vec::new();
+        loop {
+            let (page, next) = self.list::<Token>(org, &filter).await?;
+            let over = page.last().is_none_or(|last| last.noun.issued < oldest);
+            live.extend(page.into_iter().filter(|t| now < t.noun.expires));
+            match next {
+                Some(next) if !over => filter.after = Some(next),
+                _ => return Ok(live),
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The public keys agents prove themselves with. One key belongs to one agent, and to nobody after it was removed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,10 +13,9 @@ use remit_domain::limits::AGENT_KEYS_MAX;
 use remit_domain::name::Name;
 use remit_domain::run::RunEnd;
 use remit_domain::{
-    Agent, EnforcementPoint, Kind, Noun, OrgId, Person, Principal, RefusalCode, Registry, Role,
-    Run, RunId, Timestamp,
+    Agent, CredentialId, EnforcementPoint, Kind, Noun, OrgId, Person, Principal, RefusalCode,
+    Registry, Role, Run, RunId, Timestamp,
 };
-use remit_ports::store::Filter;
 use remit_token::PublicJwk;
 use remit_token::client_certificate::{self, NAME_PARAMETERS};
 use schemars::JsonSchema;
@@ -388,17 +388,25 @@ impl Control {
         thumbprint: &str,
         by: &Principal,
     ) -> Result<Change, ControlError> {
-        let mut change = Change::new();
-        let filter = Filter {
-            parent: Some(run.to_string()),
-            state: Some("active".to_owned()),
-            limit: 1_000,
-            ..Filter::default()
-        };
-        let (tokens, _) = self.books.list::<Token>(org, &filter).await?;
         let with_key = |t: &Versioned<Token>| {
             t.noun.thumbprint == thumbprint || t.noun.certificate.as_deref() == Some(thumbprint)
         };
+        let mut tokens = self.books.live_tokens(org, run).await?;
+        // One that has ended counts no more by itself, but what it has started goes on.
+        let started: BTreeSet<CredentialId> = {
+            let book = self.book(org)?;
+            let registry = book.registry();
+            let links = registry.delegations.values();
+            let cut = links.filter(|link| link.run.as_ref() == Some(run));
+            cut.filter_map(|link| link.token.clone()).collect()
+        };
+        for id in started {
+            if tokens.iter().all(|t| t.noun.id != id) {
+                let found = self.books.get::<Token>(org, id.as_str()).await?;
+                tokens.extend(found.filter(|t| t.noun.revoked.is_none()));
+            }
+        }
+        let mut change = Change::new();
         for found in tokens.into_iter().filter(with_key) {
             let told = |event: Event| event.fact("key", thumbprint);
             change = change.and(self.books.plan_revoked(found, by, told));

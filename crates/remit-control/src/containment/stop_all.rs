@@ -139,7 +139,6 @@ impl Stopped {
 impl Control {
     /// Tokens and SVIDs that have not ended and approvals that wait or were not used, of a scope.
     pub(super) async fn derived(&self, org: &OrgId, scope: &Scope) -> Result<Derived, BooksError> {
-        let now = self.books.now();
         let mut derived = Derived {
             tokens: Vec::new(),
             approvals: self.approvals_of_tools(org, scope).await?,
@@ -167,11 +166,10 @@ impl Control {
                 descending: true,
                 ..Filter::default()
             };
-            let (tokens, _) = self.books.list::<Token>(org, &of_run("active")).await?;
+            let tokens = self.books.live_tokens(org, run).await?;
             {
                 let registry = book.registry();
-                let live = |t: &Versioned<Token>| t.noun.expires > now;
-                let tokens = tokens.into_iter().filter(live);
+                let tokens = tokens.into_iter();
                 let held = tokens.filter(|t| scope.holds_token(&registry, &t.noun));
                 derived.tokens.extend(held);
             }

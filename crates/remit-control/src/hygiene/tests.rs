@@ -418,3 +418,30 @@ async fn a_certificate_is_found_when_it_lives_long_and_before_it_ends() {
     assert_eq!(set(10).await, [FindingKind::RotationDue]);
     assert_eq!(set(0).await, [FindingKind::RotationOverdue]);
 }
+
+/// The token has ended by itself long ago, but the sub-agent that was started with it goes on: it falls with the key too.
+#[tokio::test]
+async fn a_removed_key_takes_with_it_the_ended_token_that_started_a_sub_agent() {
+    let w = World::new().await;
+    let (_, link, run, _) = w.chain().await;
+    let token = w.token(&run).await;
+    let found = w
+        .books
+        .get::<remit_domain::delegation::Delegation>(&w.org, link.id.as_str())
+        .await;
+    let mut found = found.unwrap().unwrap();
+    found.noun.token = Some(token.id.clone());
+    let change = Change::new().update(&found.noun, found.revision);
+    w.books.commit(&w.org, change).await.unwrap();
+    w.pass(400);
+    let name = "support".parse().unwrap();
+    w.control
+        .remove_key(&w.caller(OWNER), &name, KEY)
+        .await
+        .unwrap();
+    let after = w
+        .books
+        .get::<remit_domain::credential::Token>(&w.org, token.id.as_str())
+        .await;
+    assert!(after.unwrap().unwrap().noun.revoked.is_some());
+}
