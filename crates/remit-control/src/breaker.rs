@@ -101,7 +101,8 @@ impl Control {
             let book = self.book(org)?;
             let registry = book.registry();
             let target = Target::Agent(agent.clone());
-            registry.containments.values().any(|c| c.target == target)
+            let mut all = registry.containments.values();
+            all.any(|c| c.target == target && c.level >= Level::Quarantine && c.is_in_force())
         };
         let containment = (enforce && !contained).then(|| {
             let id = self.books.id(ContainmentId::from_uuid);

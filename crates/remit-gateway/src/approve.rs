@@ -259,12 +259,13 @@ fn gives_way(approval: &Approval, asks: &AskSet, now: Timestamp) -> bool {
         ApprovalState::Approved => {
             approval.for_run.is_some() && approval.is_usable(now) && approval.asks == *asks
         }
-        ApprovalState::Pending | ApprovalState::Denied => now >= approval.expires,
-        ApprovalState::Ambiguous | ApprovalState::Cancelled => false,
-        ApprovalState::Expired
-        | ApprovalState::Stale
-        | ApprovalState::Used
-        | ApprovalState::Withdrawn => true,
+        ApprovalState::Pending => now >= approval.expires,
+        // A no, and a yes that was taken back, are of exactly this: what was said of the run takes neither away.
+        ApprovalState::Denied
+        | ApprovalState::Withdrawn
+        | ApprovalState::Ambiguous
+        | ApprovalState::Cancelled => false,
+        ApprovalState::Expired | ApprovalState::Stale | ApprovalState::Used => true,
     }
 }
 

@@ -203,30 +203,50 @@ impl Control {
         if let Confirmation::Waits { .. } = found.noun.confirmation {
             return self.withdraw(&caller.org, caller, found).await;
         }
-        if found.noun.lifted.is_some() {
+        if found.noun.lifted.is_none() && !found.noun.is_in_force() {
+            let text = "it is not in force, so there is nothing to lift";
+            return Err(refuse(RefusalCode::Conflict, text));
+        }
+        let others = self.others_of_everything(&caller.org, id)?;
+        let copies = self
+            .organizations_here()
+            .iter()
+            .any(|book| !self.of_everything(book).is_empty());
+        // What was lifted and did not free everybody is lifted once more.
+        if found.noun.lifted.is_some() && (others || !copies) {
             return Err(refuse(RefusalCode::Conflict, "it was lifted already"));
         }
-        let (at, by) = (self.books.now(), caller.principal.clone());
-        for book in self.organizations_here() {
-            for one in self.of_everything(&book) {
-                self.lift(&book.id, &one, &by, reason).await?;
-            }
+        if found.noun.lifted.is_none() {
+            let event = self.event(caller, EventKind::ContainmentLifted);
+            let event = event.about(id).content("reason", reason);
+            let next = Containment {
+                lifted: Some((self.books.now(), caller.principal.clone())),
+                ..found.noun
+            };
+            let change = Change::new().update(&next, found.revision).event(event);
+            self.books.commit(&caller.org, change).await?;
         }
-        let event = self.event(caller, EventKind::ContainmentLifted);
-        let event = event.about(id).content("reason", reason);
-        let next = Containment {
-            lifted: Some((at, by)),
-            ..found.noun
-        };
-        let change = Change::new().update(&next, found.revision).event(event);
-        self.books.commit(&caller.org, change).await?;
-        // What the sweep spread beside the lifting goes too.
-        for book in self.organizations_here() {
-            for one in self.of_everything(&book) {
-                self.lift(&book.id, &one, &caller.principal, reason).await?;
+        // Nobody goes on while another one is in force.
+        if !self.others_of_everything(&caller.org, id)? {
+            for book in self.organizations_here() {
+                for one in self.of_everything(&book) {
+                    self.lift(&book.id, &one, &caller.principal, reason).await?;
+                }
             }
         }
         self.containment_view(&caller.org, id).await
+    }
+
+    /// Whether everything is contained by another order, too.
+    fn others_of_everything(
+        &self,
+        operator: &OrgId,
+        id: &ContainmentId,
+    ) -> Result<bool, ControlError> {
+        let book = self.book(operator)?;
+        let registry = book.registry();
+        let mut all = registry.containments.values();
+        Ok(all.any(|c| c.id != *id && c.target == Target::Everything && c.is_in_force()))
     }
 
     fn organizations_here(&self) -> Vec<Arc<OrgBook>> {

@@ -123,6 +123,11 @@ pub const fn is_severe(effect: Option<Effect>) -> bool {
     }
 }
 
+/// Whether a call reaches outside the organization: declared so, or by its effect.
+fn leaves(classification: Option<&Classification>) -> bool {
+    classification.is_some_and(|c| c.external || c.effect == Effect::External)
+}
+
 /// Whether a call may be approved for its run at all: every policy that asks says so, and what it does is not severe.
 ///
 /// # Errors
@@ -131,6 +136,10 @@ pub fn may_stand(asks: &AskSet, classification: Option<&Classification>) -> Resu
     let effect = classification.map(|c| c.effect);
     if is_severe(effect) {
         return Err(TermsError::Severe(effect.map_or("unknown", Effect::as_str)));
+    }
+    // What leaves is seen by somebody each time.
+    if leaves(classification) {
+        return Err(TermsError::Severe(Effect::External.as_str()));
     }
     match asks.iter().find(|ask| !ask.standing) {
         Some(ask) => Err(TermsError::EachAlone(ask.policy.clone())),
@@ -203,7 +212,7 @@ impl Approval {
         if self.definition_hash != call.definition_hash {
             return Err(NotCovered::Definition);
         }
-        if is_severe(call.classification.map(|c| c.effect)) {
+        if is_severe(call.classification.map(|c| c.effect)) || leaves(call.classification) {
             return Err(NotCovered::Severe);
         }
         if self.asks != *call.asks || may_stand(call.asks, call.classification).is_err() {

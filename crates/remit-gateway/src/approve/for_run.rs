@@ -44,12 +44,20 @@ impl Gateway {
         };
         let now = self.books().now();
         let mut standing = Standing::default();
+        // A doubt about one is a doubt about all of the tool: it may be this very call that was sent.
+        if let Some(doubt) = for_run
+            .iter()
+            .find(|one| is_in_doubt(&one.noun, later.tool))
+        {
+            let text = format!(
+                "a call that approval {} for this run let pass got no answer; find out what it did before anything is repeated",
+                doubt.noun.id
+            );
+            standing.why_not.push(text);
+            return Ok(standing);
+        }
         for found in for_run {
             let why = match found.noun.covers(&later, now) {
-                _ if is_in_doubt(&found.noun, later.tool) => {
-                    "a call that it let pass got no answer; find out what it did before anything is repeated"
-                        .to_owned()
-                }
                 Err(NotCovered::Other | NotCovered::NotHeld) => continue,
                 Err(why) => why.to_string(),
                 Ok(()) if !stand_by(&resolved.book.registry(), &found.noun) => {
