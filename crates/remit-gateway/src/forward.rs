@@ -98,15 +98,18 @@ impl Gateway {
         recorded: &'a Recorded,
         request: UpstreamRequest,
     ) -> BoxFuture<'a, Result<Value, UpstreamError>> {
+        let classification = recorded.authorized.resolved.tool.classification.as_ref();
+        let mild = classification.is_some_and(|c| matches!(c.effect, Effect::Read | Effect::Draft));
         let Some(refused) = request.lease.token.clone() else {
-            return self.inner.upstreams.request(request);
+            let answer = self.inner.upstreams.request(request);
+            return Box::pin(async move { believed(answer.await, mild) });
         };
         Box::pin(async move {
             let again = request.clone();
             let answer = self.inner.upstreams.request(request).await;
             if !matches!(answer, Err(UpstreamError::Unauthorized(_))) || again.cancel.is_cancelled()
             {
-                return answer;
+                return believed(answer, mild);
             }
             let resolved = &recorded.authorized.resolved;
             if let Err(refusal) = self.still_good(resolved).await {
@@ -116,9 +119,8 @@ impl Gateway {
                 .lend(recorded, again.lease.clone(), Some(&refused))
                 .await;
             let lease = lease.map_err(UpstreamError::Unreachable)?;
-            let effect = resolved.tool.classification.as_ref().map(|c| c.effect);
-            if !matches!(effect, Some(Effect::Read | Effect::Draft)) {
-                return answer;
+            if !mild {
+                return believed(answer, mild);
             }
             self.inner
                 .upstreams
@@ -269,6 +271,17 @@ fn object(result: Value) -> Result<Map<String, Value>, UpstreamError> {
         _ => Err(UpstreamError::Invalid(
             "the result is not an object".to_owned(),
         )),
+    }
+}
+
+/// That a credential was refused says that nothing was done, of what only reads or drafts. Of anything else it is the upstream's word
+/// alone: it counts as an answer, so that no approval comes back, and no sum.
+fn believed(answer: Result<Value, UpstreamError>, mild: bool) -> Result<Value, UpstreamError> {
+    match answer {
+        Err(UpstreamError::Unauthorized(why)) if !mild => Err(UpstreamError::Invalid(format!(
+            "{why}; find out whether anything was done, and ask anew"
+        ))),
+        other => other,
     }
 }
 

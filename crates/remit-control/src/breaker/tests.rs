@@ -90,3 +90,24 @@ async fn a_canary_quarantines_and_opens_no_second_finding() {
     let entries = w.books.opened_entries(&w.org, &filter).await.unwrap();
     assert_eq!(entries[0].leaf.facts["trigger"], "canary");
 }
+
+/// Who is suspended goes on as soon as somebody lifts that: a canary is worth more.
+#[tokio::test]
+async fn a_canary_quarantines_whoever_is_suspended() {
+    let w = World::new().await;
+    let (_, _, run, _) = w.chain().await;
+    let agent = run.agent.clone();
+    let suspended = Containment::new(
+        w.books.id(ContainmentId::from_uuid),
+        (Target::Agent(agent.clone()), Level::Suspend),
+        "odd",
+        Principal::Remit,
+        w.books.now(),
+    );
+    let change = Change::new().create(&suspended).restrict();
+    w.books.commit(&w.org, change).await.unwrap();
+    let made = w.control.trip(&w.org, &agent, "canary", (true, true));
+    assert!(made.await.unwrap().is_some());
+    let again = w.control.trip(&w.org, &agent, "canary", (true, true));
+    assert!(again.await.unwrap().is_none(), "once");
+}

@@ -152,3 +152,21 @@ async fn an_approved_call_that_was_never_sent_may_be_made_again() {
     world.books.store().flush().await.unwrap();
     assert!(world.call("refund", args).await.is_ok());
 }
+
+/// An upstream that pays and then says that the credential was refused, its own or that of a server behind it, pays once.
+#[tokio::test]
+async fn an_upstreams_word_that_nothing_was_done_gives_no_approval_back() {
+    let world = World::new().await;
+    let args = json!({ "order": "A-118", "amount": 120 });
+    let _ = world.call("refund", args.clone()).await;
+    world.approve().await;
+    let refused = UpstreamError::Unauthorized("HTTP 401".to_owned());
+    world.upstreams.script(Script::Fail(refused));
+    assert!(world.call("refund", args.clone()).await.is_err());
+    world.books.store().flush().await.unwrap();
+    assert_eq!(
+        world.code("refund", args).await,
+        RefusalCode::ApprovalRequired
+    );
+    assert_eq!(world.upstreams.reached().len(), 1);
+}

@@ -158,8 +158,69 @@ async fn a_no_to_exactly_this_call_stands_against_it() {
     world.books.commit(&world.org, change).await.unwrap();
     given(&world, 5).await;
     let args = json!({ "order": "A-118", "amount": 2 });
-    assert_eq!(code(&world, args).await, RefusalCode::ApprovalDenied);
+    assert_eq!(
+        code(&world, args.clone()).await,
+        RefusalCode::ApprovalDenied
+    );
     reply(&world, 3).await.unwrap();
+    // Nor when the no is old: then people are asked anew.
+    let found = world
+        .books
+        .get::<Approval>(&world.org, asked.as_str())
+        .await;
+    let found = found.unwrap().unwrap();
+    let old = Approval {
+        expires: world.books.now(),
+        ..found.noun.clone()
+    };
+    let change = Change::new().update(&old, found.revision);
+    world.books.commit(&world.org, change).await.unwrap();
+    assert_eq!(
+        code(&world, args.clone()).await,
+        RefusalCode::ApprovalRequired
+    );
+    assert_eq!(world.upstreams.reached().len(), 1);
+}
+
+/// A yes that was taken back is asked for anew, whatever else was said of the run.
+#[tokio::test]
+async fn a_yes_that_was_taken_back_is_not_had_by_the_one_for_the_run() {
+    let world = world().await;
+    let asked = reply(&world, 2).await.unwrap_err().approval.unwrap();
+    let found = world
+        .books
+        .get::<Approval>(&world.org, asked.as_str())
+        .await;
+    let found = found.unwrap().unwrap();
+    let withdrawn = Approval {
+        state: ApprovalState::Withdrawn,
+        ..found.noun
+    };
+    let change = Change::new().update(&withdrawn, found.revision);
+    world.books.commit(&world.org, change).await.unwrap();
+    given(&world, 5).await;
+    let args = json!({ "order": "A-118", "amount": 2 });
+    assert_eq!(code(&world, args).await, RefusalCode::ApprovalRequired);
+    assert!(world.upstreams.reached().is_empty());
+}
+
+/// The call that got no answer may be this one: no other yes for the run repeats it.
+#[tokio::test]
+async fn a_doubt_about_one_is_a_doubt_about_all_of_them() {
+    let world = world().await;
+    given(&world, 2).await;
+    let gone = UpstreamError::Ambiguous("gone".to_owned());
+    world.upstreams.script(Script::Fail(gone));
+    let args = json!({ "order": "A-118", "amount": 5 });
+    assert_eq!(code(&world, args.clone()).await, RefusalCode::Ambiguous);
+    world.books.store().flush().await.unwrap();
+    // Another one, as broad.
+    let asked = reply(&world, 6).await.unwrap_err();
+    assert_eq!(asked.refusal.code, RefusalCode::ApprovalRequired);
+    world.approve_with(Some(terms(5))).await;
+    let sent = world.upstreams.reached().len();
+    assert_eq!(code(&world, args).await, RefusalCode::ApprovalRequired);
+    assert_eq!(world.upstreams.reached().len(), sent);
 }
 
 #[tokio::test]

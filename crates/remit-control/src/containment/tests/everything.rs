@@ -189,3 +189,26 @@ async fn a_node_that_stopped_in_between_is_taken_up_once() {
         .unwrap();
     assert!(view.certificate.unwrap().certificate.is_final);
 }
+
+/// What another order holds goes on holding, and what was taken back, or never came into force, frees nobody.
+#[tokio::test]
+async fn lifting_one_frees_nobody_whom_another_one_holds() {
+    let w = World::new().await;
+    let operator = w.control.operator().unwrap();
+    let alone = async |level| {
+        let made = w.control.contain_everything(&operator, level, "worm", true);
+        made.await.unwrap().id
+    };
+    let waiting = ordered(&w, &operator).await.id;
+    let lift = async |id: &ContainmentId| w.control.lift_everything(&operator, id, "clean").await;
+    assert_eq!(lift(&waiting).await.unwrap().state, "withdrawn");
+    let first = alone(Level::Suspend).await;
+    let second = alone(Level::Quarantine).await;
+    assert_eq!(code(lift(&waiting).await), RefusalCode::Conflict);
+    assert!(held(&w, &w.org) > 0);
+    assert_eq!(lift(&first).await.unwrap().state, "lifted");
+    assert!(held(&w, &w.org) > 0, "the other one is in force");
+    assert_eq!(code(lift(&first).await), RefusalCode::Conflict);
+    assert_eq!(lift(&second).await.unwrap().state, "lifted");
+    assert_eq!(held(&w, &w.org), 0);
+}

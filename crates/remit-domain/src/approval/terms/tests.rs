@@ -188,6 +188,13 @@ fn only_where_every_policy_lets_it_and_never_for_a_severe_effect() {
         may_stand(&asks(&[true]), None),
         Err(TermsError::Severe("unknown"))
     );
+    // What leaves the organization is seen each time.
+    let mut sends = classified("write");
+    sends.external = true;
+    for leaves in [sends, classified("external")] {
+        let refused = may_stand(&asks(&[true]), Some(&leaves));
+        assert_eq!(refused, Err(TermsError::Severe("external")));
+    }
 }
 
 #[test]
