@@ -12,6 +12,7 @@ use remit_domain::{Kind, Noun, RefusalCode, Registry, Role, TeamId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::eligible;
 use crate::draft::Draft;
 use crate::error::not_found;
 use crate::spec::{OnCallSpec, TeamSpec};
@@ -181,7 +182,18 @@ impl Control {
                     "an administrator says who stands in, or whoever is on call now",
                 ));
             }
+            let end = there.rota.as_ref().map(|rota| rota.until(now));
+            if !me.holds(Role::Admin) && end.is_none_or(|end| spec.until > end) {
+                return Err(refuse(
+                    RefusalCode::Forbidden,
+                    "whoever is on call names somebody for their own turn; an administrator does for longer",
+                ));
+            }
             let person = registry.person_named(spec.person.as_str());
+            if let (false, true, Some(person)) = (mine, self.is_dual(&caller.org)?, person) {
+                let does = "puts on call";
+                eligible::not_for_oneself(&registry, &person.id, me, does)?;
+            }
             if !person.is_some_and(|p| p.is_active() && p.teams.contains(&there.id)) {
                 return Err(invalid(format!(
                     "`person`: {} is not an active person of {name}; only somebody of the team stands in",

@@ -80,6 +80,9 @@ pub struct Lease {
     pub agent: Option<AgentId>,
     /// Which person it acts for.
     pub person: Option<PersonId>,
+    /// Where the upstream was: it is shown nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
     /// How it was asked for, and where it is revoked.
     pub client: OauthClient,
     /// What it may be used for.

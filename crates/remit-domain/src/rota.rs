@@ -54,6 +54,17 @@ impl Rota {
         let (before, after) = self.turns.split_at_checked(first)?;
         after.iter().chain(before).find(|person| may(person))
     }
+
+    /// When it is somebody else's turn: as the turns go, or when whoever stands in stops.
+    pub fn until(&self, now: Timestamp) -> Timestamp {
+        if let Some(cover) = self.cover.as_ref().filter(|c| now < c.until) {
+            return cover.until;
+        }
+        let turn = self.turn_secs.max(1);
+        let gone = now.secs_since(self.since).max(0) / turn;
+        self.since
+            .plus_secs(gone.saturating_add(1).saturating_mul(turn))
+    }
 }
 
 /// Who of a team is on call at `now`: active, still of the team. None while nobody is; then the whole team is asked.
@@ -104,6 +115,22 @@ mod tests {
         ] {
             assert_eq!(at(&rota, text, |_| true), Some(person(n)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_turn_ends_when_the_next_begins_or_whoever_stands_in_stops() {
+        let until = |rota: &Rota, text: &str| rota.until(text.parse().unwrap()).to_string();
+        let day = "2026-11-03T12:00:00Z";
+        assert_eq!(until(&rota(), day), "2026-11-04T09:00:00Z");
+        let cover = Cover {
+            person: person(9),
+            until: "2026-11-03T18:00:00Z".parse().unwrap(),
+        };
+        let covered = Rota {
+            cover: Some(cover),
+            ..rota()
+        };
+        assert_eq!(until(&covered, day), "2026-11-03T18:00:00Z");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use remit_domain::event::{Event, EventKind};
 use remit_domain::lease::{Lease, LeaseState};
 use remit_domain::run::RunState;
 use remit_domain::standing::Standing;
-use remit_domain::upstream::{Injection, OauthClient, UpstreamName};
+use remit_domain::upstream::{Injection, OauthClient, Transport, UpstreamName};
 use remit_domain::{LeaseId, OrgId, Principal, Refusal, Run, RunId, Timestamp, Upstream};
 use remit_ports::Leases;
 use remit_ports::leases::{LeaseWanted, LentToken, NoToken};
@@ -66,6 +66,14 @@ fn context(org: &OrgId, lease: &LeaseId) -> String {
 
 pub(crate) fn none(why: impl std::fmt::Display) -> NoToken {
     NoToken(why.to_string())
+}
+
+/// Where an upstream is, where that is an address.
+fn at(transport: &Transport) -> Option<String> {
+    match transport {
+        Transport::Http { url } => Some(url.clone()),
+        _ => None,
+    }
 }
 
 #[async_trait]
@@ -144,7 +152,8 @@ impl Issuer {
             run,
             ..
         } = wanted;
-        serde_json::to_string(&(org, &upstream.name, run, scopes, client, secrets)).map_err(none)
+        let named = (&upstream.name, at(&upstream.transport));
+        serde_json::to_string(&(org, named, run, scopes, client, secrets)).map_err(none)
     }
 
     /// Whether a token may still be lent: it has not run out, and its record stands as of the newest epoch.
@@ -214,6 +223,7 @@ impl Issuer {
         Ok(Lease {
             id,
             upstream: wanted.upstream.name.clone(),
+            at: at(&wanted.upstream.transport),
             run: wanted.run.clone(),
             agent: who.map(|who| who.agent.id.clone()),
             person: who.and_then(|who| who.person.as_ref().map(|p| p.id.clone())),

@@ -7,8 +7,10 @@ use remit_domain::agent::{Agent, AgentState};
 use remit_domain::containment::{Confirmation, Containment, Level, Target};
 use remit_domain::event::{Event, EventKind};
 use remit_domain::run::{Run, RunEnd, RunState};
-use remit_domain::vouch::stands_behind;
-use remit_domain::{AgentId, ContainmentId, OrgId, Principal, RefusalCode, Registry, Role, RunId};
+use remit_domain::vouch::{are_related, stands_behind};
+use remit_domain::{
+    AgentId, ContainmentId, OrgId, PersonId, Principal, RefusalCode, Registry, Role, RunId,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -52,6 +54,20 @@ fn not_ones_own(
     Err(refuse(RefusalCode::Forbidden, text))
 }
 
+/// What somebody delegates is contained: they do not lift that themselves, nor does who could act as them.
+fn not_of_oneself(
+    registry: &Registry,
+    caller: &Caller,
+    person: &PersonId,
+) -> Result<(), ControlError> {
+    let by = &caller.person()?.id;
+    if by != person && !are_related(registry, by, person) {
+        return Ok(());
+    }
+    let text = "what is contained is what you delegate, or somebody whom you created or enrolled, or who did that for you; somebody else has to lift it";
+    Err(refuse(RefusalCode::Forbidden, text))
+}
+
 impl Control {
     /// Lifts a suspension or a quarantine.
     ///
@@ -86,8 +102,15 @@ impl Control {
             ));
         }
         let agent = self.agent_of(&caller.org, &found.target).await?;
-        if found.level == Level::Quarantine && self.is_dual(&caller.org)? {
-            not_ones_own(&self.book(&caller.org)?.registry(), caller, agent.as_ref())?;
+        if self.is_dual(&caller.org)? {
+            let book = self.book(&caller.org)?;
+            let registry = book.registry();
+            if found.level == Level::Quarantine {
+                not_ones_own(&registry, caller, agent.as_ref())?;
+            }
+            if let Target::Person(person) = &found.target {
+                not_of_oneself(&registry, caller, person)?;
+            }
         }
         self.lift(&caller.org, &found, &caller.principal, reason)
             .await

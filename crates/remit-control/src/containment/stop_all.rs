@@ -177,11 +177,15 @@ impl Control {
                 continue;
             }
             for state in OPEN {
-                let (found, _) = self
-                    .books
-                    .list::<Approval>(org, &of_run(state.as_str()))
-                    .await?;
-                derived.approvals.extend(found);
+                let mut filter = of_run(state.as_str());
+                loop {
+                    let (page, next) = self.books.list::<Approval>(org, &filter).await?;
+                    derived.approvals.extend(page);
+                    match next {
+                        Some(next) => filter.after = Some(next),
+                        None => break,
+                    }
+                }
             }
         }
         Ok(derived)

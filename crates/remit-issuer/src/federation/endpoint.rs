@@ -82,8 +82,13 @@ fn kept(bundle: &ForeignBundle) -> SeenBundle {
     }
 }
 
+/// One that counts no more is older than one that counted: else leaving the number out would bring old keys back.
 fn older(now: Option<u64>, known: Option<u64>) -> bool {
-    matches!((now, known), (Some(now), Some(known)) if now < known)
+    match (now, known) {
+        (Some(now), Some(known)) => now < known,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    }
 }
 
 /// How records name the authorities.
@@ -157,5 +162,17 @@ impl Issuer {
             ..noun
         };
         Some(Change::new().update(&noun, revision).event(event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::older;
+
+    #[test]
+    fn no_bundle_goes_back_also_not_by_counting_no_more() {
+        assert!(older(Some(1), Some(2)) && older(None, Some(2)));
+        assert!(!older(Some(2), Some(2)) && !older(Some(3), Some(2)));
+        assert!(!older(Some(1), None) && !older(None, None));
     }
 }

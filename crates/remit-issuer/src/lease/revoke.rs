@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use remit_books::{BooksError, Change, Versioned};
 use remit_domain::event::EventKind;
 use remit_domain::lease::{Lease, LeaseProof, LeaseState, REVOCATION_TRIES_MAX};
-use remit_domain::upstream::{OauthClient, Transport};
+use remit_domain::upstream::OauthClient;
 use remit_domain::{LeaseId, OrgId, Principal, Refusal, RefusalCode, RunId};
 use remit_ports::store::StoreError;
 use remit_ports::web::WebRequest;
@@ -232,14 +232,8 @@ impl Issuer {
     }
 
     async fn is_refused(&self, org: &OrgId, lease: &Lease, token: &SecretString) -> bool {
-        let url = self.tenant(org).ok().and_then(|book| {
-            let registry = book.registry();
-            match &registry.upstreams.get(&lease.upstream)?.transport {
-                Transport::Http { url } => Some(url.clone()),
-                _ => None,
-            }
-        });
-        let (Some(url), Ok(web)) = (url, self.web()) else {
+        // Where it was lent to, and nowhere else: an address that was changed since would learn it, and its no would prove nothing.
+        let (Some(url), Ok(web)) = (lease.at.clone(), self.web()) else {
             return false;
         };
         let headers = [

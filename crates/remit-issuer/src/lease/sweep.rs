@@ -129,6 +129,7 @@ fn is_asked_so(book: &OrgBook, lease: &Lease, now: Timestamp) -> bool {
     let upstream = registry.upstreams.get(&lease.upstream);
     upstream.is_some_and(|upstream| {
         upstream.enabled
+            && super::at(&upstream.transport) == lease.at
             && matches!(&upstream.secret, Some(Injection::Oauth(client)) if **client == lease.client)
     })
 }

@@ -261,6 +261,11 @@ async fn whoever_is_on_call_is_asked_and_the_team_while_nobody_is() {
         assert_eq!(code(refused.await), wanted, "{who}");
     }
     let by = w.caller(APPROVER);
+    // For their own turn, and no longer: whose turn is next is not theirs to give away.
+    let mut long = cover(APPROVER, APPROVER_TOO);
+    long.until = w.books.now().plus_secs(29 * 86_400);
+    let refused = w.control.cover_on_call(&by, &name, long).await;
+    assert_eq!(code(refused), RefusalCode::Forbidden);
     let set = w
         .control
         .cover_on_call(&by, &name, cover(APPROVER, APPROVER_TOO));

@@ -359,3 +359,19 @@ async fn a_person_suspends_what_they_delegated_and_delegates_no_more() {
     assert!(back.runs.is_empty());
     w.control.grant_delegation(&clerk, new()).await.unwrap();
 }
+
+/// Who delegates does not lift what contains their delegations, whatever their roles.
+#[tokio::test]
+async fn nobody_lifts_what_contains_their_own_delegations() {
+    let w = World::new().await;
+    let email = format!("p{RESPONDER}@acme.example");
+    let target = noun(json!({ "type": "person", "name": email }));
+    let by = w.caller(ADMIN);
+    let made = w.control.contain(&by, &target, Level::Suspend, "odd").await;
+    let id = made.unwrap().id;
+    let themselves = w.caller(RESPONDER);
+    let own = w.control.lift_containment(&themselves, &id, "x").await;
+    assert_eq!(code(own), RefusalCode::Forbidden);
+    let other = w.control.lift_containment(&by, &id, "looked at").await;
+    other.unwrap();
+}
